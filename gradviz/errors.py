@@ -1,0 +1,61 @@
+"""Every exception that gradviz raises on purpose, and the exit status that each stands for.
+
+A command that fails ends with one of four statuses:
+
+    1   the user's script raised (the script's own status is kept where it has one)
+    2   usage: an argument, a target or an output that cannot be used
+    3   a log that cannot be read
+    4   a defect in gradviz itself
+
+Messages are lowercase, carry the user's own names in backticks and have no final period; `help` holds one action.
+"""
+
+from __future__ import annotations
+
+EXIT_SCRIPT = 1
+EXIT_USAGE = 2
+EXIT_LOG = 3
+EXIT_INTERNAL = 4
+
+
+class GradvizError(Exception):
+    """A failure that gradviz understands; `str(error)` is one line, `help` one action or empty."""
+
+    exit_code = EXIT_INTERNAL
+
+    def __init__(self, message: str, *, help: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.help = help
+
+
+class UsageError(GradvizError):
+    """An argument, a target, a name or an output path that cannot be used as given."""
+
+    exit_code = EXIT_USAGE
+
+
+class LogError(GradvizError):
+    """A log file that cannot be read: not a log, a newer major schema, or damaged before its last line."""
+
+    exit_code = EXIT_LOG
+
+
+class GraphError(GradvizError):
+    """A graph that breaks one of its invariants; raised by `Graph.validate`."""
+
+    exit_code = EXIT_LOG
+
+
+class NotDifferentiableError(RuntimeError, GradvizError):
+    """An operation that has no derivative was asked for one."""
+
+    def __init__(self, message: str, *, help: str = "") -> None:
+        GradvizError.__init__(self, message, help=help)
+
+
+class NotWrittenError(NotImplementedError, GradvizError):
+    """An operation or an option that PyTorch has and gradviz's core does not have yet."""
+
+    def __init__(self, message: str, *, help: str = "") -> None:
+        GradvizError.__init__(self, message, help=help)

@@ -1,0 +1,286 @@
+"""The waist: the records that every producer emits and every consumer reads.
+
+A recording is a sequence of these records, in the order in which things happened. A producer (the numpy core, a
+front end) emits them; `log` writes them one a line; `graphs` folds them into a `Graph`. This module imports the
+standard library only, so a log can be read where neither numpy nor the recorded framework is installed.
+
+Ids
+    One counter numbers the values. A value is the result of exactly one op, so an op has no id of its own: `Op.id` is
+    the id of its first output, its other outputs follow (`id + 1`, `id + 2`, ...), and an op without output (`item`)
+    uses up one id. Ids grow in the order of creation within a thread. A leaf is the output of the op that made it
+    (`tensor`, `randn`, ...), an op without inputs.
+
+Interning
+    What repeats is emitted once and referred to by number: a `Site`, a `Context`, and a `Signature` (all that two ops
+    of the same kind share). An interned record always comes before the first record that refers to it.
+
+Schema history
+    1.0   first
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+SCHEMA = (1, 0)
+
+
+class Cause(StrEnum):
+    """Why gradient flow stops at an op that some gradient could have come to."""
+
+    DETACH = "detach"
+    DETACH_ = "detach_"
+    DATA = "data"
+    NO_GRAD = "no_grad"
+    INFERENCE_MODE = "inference_mode"
+    SET_GRAD_ENABLED = "set_grad_enabled"
+    ITEM = "item"
+    NUMPY = "numpy"
+    RETENSOR = "retensor"
+    INTEGER = "integer"
+    NONDIFFERENTIABLE = "nondifferentiable"
+    FROZEN = "frozen"
+    CUSTOM_FUNCTION = "custom_function"
+
+
+class Role(StrEnum):
+    """What a value is to the user's program."""
+
+    PARAMETER = "parameter"
+    BUFFER = "buffer"
+    INPUT = "input"
+    CONSTANT = "constant"
+    INTERMEDIATE = "intermediate"
+    LOSS = "loss"
+
+
+class Status(StrEnum):
+    """How a recording ended."""
+
+    FINISHED = "finished"
+    RAISED = "raised"
+    INTERRUPTED = "interrupted"
+    EXITED = "exited"
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The first record. `producer` is "core", "torch", or both joined by "+"; `versions` maps package to version."""
+
+    producer: str
+    target: str = ""
+    versions: tuple[tuple[str, str], ...] = ()
+    schema: tuple[int, int] = SCHEMA
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where in the user's source something was done.
+
+    Lines count from 1, columns from 0, in characters, `end_column` exclusive; 0 lines and -1 columns mean unknown.
+    `file` is relative to the working directory when it lies below it. `target` is the variable the result was assigned
+    to, as written (`y`, `self.h`, or `a, b` for an unpacked tuple), or empty. `text` is the first source line, without
+    its newline, cut to 200 characters. `caller` is the id of the site that called `function`, so one line reached by
+    two roads is two sites.
+    """
+
+    id: int
+    file: str
+    line: int
+    end_line: int = 0
+    column: int = -1
+    end_column: int = -1
+    function: str = "<module>"
+    target: str = ""
+    text: str = ""
+    caller: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One result of an op: shape, dtype (`float32`), size in bytes, and what autograd holds of it at birth."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    nbytes: int
+    requires_grad: bool = False
+    leaf: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A tensor that a node keeps for its backward: attribute name as PyTorch has it without `_saved_`, shape, dtype, bytes.
+
+    `source` is the position of the input that was kept, or -1 - k for the op's k-th output, or None for neither.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    nbytes: int
+    source: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """All that two ops of the same kind share.
+
+    name        the op as the user calls it: `mul`, `sum`, `detach`, `tensor`
+    node        the autograd node's name (`MulBackward0`), empty where no node exists
+    tracked     autograd recorded the op
+    cause       why it did not, where an input required grad; None otherwise
+    needs       for each input, whether it required grad when the op ran. In a tracked op these are the gradient edges
+    outputs     its results, possibly none
+    alias       position of the input whose storage the first output shares, or None
+    inplace     the first output is input `alias` one version later
+    saved       what its node keeps
+    attrs       static arguments, name and text, in the order of the op's parameters (`dim=0`)
+    """
+
+    id: int
+    name: str
+    node: str = ""
+    tracked: bool = False
+    cause: Cause | None = None
+    needs: tuple[bool, ...] = ()
+    outputs: tuple[Output, ...] = ()
+    alias: int | None = None
+    inplace: bool = False
+    saved: tuple[Saved, ...] = ()
+    attrs: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A grad-mode switch takes effect: `kind` as the user wrote it, `enabled` the grad mode inside.
+
+    `parent` is the region around it on the same thread, `site` the opener's.
+    """
+
+    id: int
+    kind: str
+    enabled: bool
+    site: int | None = None
+    thread: int = 0
+    parent: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RegionEnd:
+    """The switch of region `id` is undone."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Where an op ran: thread (0 is the main one, others count up as they are first seen), module scope, innermost region."""
+
+    id: int
+    thread: int = 0
+    scope: str = ""
+    region: int | None = None
+
+
+Input: TypeAlias = int | str
+"""A value's id, or the literal text of a plain Python argument (`2`, `0.1`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """One operation that was run. `id` is its first output's; `inputs` are by argument position.
+
+    `forgotten` counts the ops behind this one that were let go before the recording saw them.
+    """
+
+    id: int
+    signature: int
+    site: int | None
+    context: int
+    inputs: tuple[Input, ...] = ()
+    forgotten: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """The name under which the user's program holds a value, and what the value is to it where that is known."""
+
+    value: int
+    name: str
+    role: Role | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RequiresGrad:
+    """The `requires_grad` flag of a leaf was set after its birth."""
+
+    value: int
+    requires_grad: bool
+    site: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gradient:
+    """What a sweep did to one leaf: the 2-norm of `.grad` afterwards, and whether that is all zero or holds a NaN."""
+
+    value: int
+    norm: float
+    zero: bool = False
+    nan: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """One run of `backward()` (`kind` "backward") or `autograd.grad()` ("grad").
+
+    roots       the values it started from
+    inputs      the only values it was asked for, or None for every leaf
+    gradients   what each leaf that it reached got
+    freed       saved tensors were let go (`retain_graph` false)
+    error       the text of the exception that ended it, or empty
+    """
+
+    id: int
+    kind: str
+    roots: tuple[int, ...]
+    site: int | None = None
+    context: int = 0
+    inputs: tuple[int, ...] | None = None
+    gradients: tuple[Gradient, ...] = ()
+    freed: bool = True
+    create_graph: bool = False
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Error:
+    """An exception ended the user's program. `values` are the values concerned, where they are known."""
+
+    type: str
+    message: str
+    site: int | None = None
+    values: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that the reader must know about the recording itself: `unrecorded`, `failure`, `truncated`, ..."""
+
+    kind: str
+    text: str
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The last record: how it ended, and the exit status of the script."""
+
+    status: Status = Status.FINISHED
+    exit_code: int = 0
+
+
+Event: TypeAlias = (
+    Header | Site | Signature | Region | RegionEnd | Context | Op | Name | RequiresGrad | Sweep | Error | Note | End
+)

@@ -1,0 +1,310 @@
+"""Composing: from a graph to the picture of it; decides which boxes, wires and frames there are and what they say."""
+
+from __future__ import annotations
+
+from gradviz.events import Cause
+from gradviz.framing import frame_ops
+from gradviz.graphs import Graph, Op, Value
+from gradviz.picture import Box, BoxKind, Picture, Wire, WireKind
+from gradviz.roads import count_roads, keeps_history, restarts
+from gradviz.summing import Tally, describe, heading, list_notes, summarize
+from gradviz.views import Options
+from gradviz.wording import REASONS, TOOLTIP_LIMIT, Pairs, Wording, clean, clip, dots, plural, shape_dtype
+
+BADGES = frozenset({Cause.DETACH, Cause.DETACH_, Cause.DATA, Cause.RETENSOR, Cause.INTEGER, Cause.ITEM, Cause.NUMPY})
+"""Causes that the user wrote as an op of its own: drawn as the badge of a cut. The others show on a skipped op."""
+
+ERROR_LIMIT = 60
+"""Longest line of an error's message in its box, in characters; its tooltip has room for all that is kept."""
+
+LITERAL_LIMIT = 24
+
+
+def compose(graph: Graph, options: Options) -> Picture:
+    """The picture of all of `graph`. Equal graphs give equal pictures, box for box."""
+    composer = _Composer(graph, options)
+    for op in graph.ops.values():
+        composer.add_op(op)
+    composer.add_outputs()
+    composer.add_errors()
+    return composer.finish()
+
+
+class _Composer:
+    """The picture in the making.
+
+    data     box that a value's numbers come from, by value id
+    history  box that the gradient to it goes to: the same one, except after a skipped write in place
+    ends     the box that shows a value as itself, if one does
+    handles  value -> the first version of the tensor object that the user holds it by
+    latest   box of the last version of each such tensor
+    """
+
+    def __init__(self, graph: Graph, options: Options) -> None:
+        self.graph = graph
+        self.options = options
+        self.words = Wording(graph)
+        self.roads = count_roads(graph)
+        self.frames, self.frame_of = frame_ops(graph, self.words)
+        self.tally = Tally()
+        self.boxes: list[Box] = []
+        self.wires: list[Wire] = []
+        self.data: dict[int, str] = {}
+        self.history: dict[int, str] = {}
+        self.ends: dict[int, str] = {}
+        self.handles: dict[int, int] = {}
+        self.latest: dict[int, str] = {}
+        self.consumed = {item for op in graph.ops.values() for item in op.inputs}
+        tracked = [op for op in graph.ops.values() if op.tracked]
+        self.needed = {item for op in tracked for item, need in zip(op.inputs, op.needs, strict=True) if need}
+
+    def add_op(self, op: Op) -> None:
+        if op.is_source and not op.forgotten:
+            for output in op.outputs:
+                self._add_source(op, self.graph.values[output])
+        elif op.cause in BADGES and op.outputs:
+            self._add_cut_value(op)
+        elif not op.outputs:
+            self._add_exit(op)
+        else:
+            self._add_step(op)
+
+    # what an op becomes
+
+    def _add_source(self, op: Op, value: Value) -> None:
+        """An op without inputs and its value are one box."""
+        frozen_later = "frozen later" if value.id in self.needed and not value.requires_grad else ""
+        detail = dots(shape_dtype(value), self.words.line(op.site), frozen_later)
+        kind = BoxKind.LEAF if value.requires_grad or frozen_later else BoxKind.CONST
+        pairs = (*self.words.place_pairs(op.site), *self.words.value_pairs(value), ("made by", clean(op.name)))
+        self._stand_for(value, self._box(kind, self.words.value(value.id), detail, pairs, op, value), alone=True)
+        self.tally.leaves += kind is BoxKind.LEAF
+
+    def _add_step(self, op: Op) -> None:
+        """An op box; where it makes a leaf that requires grad, that leaf is a box of its own after it."""
+        kind = BoxKind.OP if op.tracked else BoxKind.OFF
+        first = self.graph.values[op.outputs[0]]
+        status = self.words.status(op)
+        in_place = f"in place, version {first.version}" if op.inplace else ""
+        view = "view" if op.alias is not None and not op.inplace else ""
+        detail = dots(self.words.line(op.site), in_place or view, status)
+        pairs = (
+            *self.words.place_pairs(op.site),
+            *self.words.op_pairs(op),
+            *self._attr_pairs(op),
+            *self.words.value_pairs(first),
+        )
+        tails = self._inputs(op)
+        box = self._box(kind, self.words.op(op), detail, pairs, op, first)
+        self.tally.count(op, skipped=status.startswith("skipped"), region=self._region_kind(op))
+        for position, item, tail in tails:
+            self._wire_input(op, position, item, tail, box)
+        self._wire_write_through(op, box)
+        for output in op.outputs:
+            self._stand_for(self.graph.values[output], box)
+            if restarts(self.graph, op, output):
+                self._add_new_leaf(op, self.graph.values[output], box)
+        if keeps_history(self.graph, op) and op.alias is not None:
+            aliased = op.inputs[op.alias]
+            if isinstance(aliased, int) and aliased in self.history:
+                self.history[op.outputs[0]] = self.history[aliased]
+        self._add_saved(op, box)
+
+    def _add_new_leaf(self, op: Op, value: Value, box: str) -> None:
+        version = f"version {value.version}" if op.inplace else ""
+        detail = dots(shape_dtype(value), version)
+        pairs = (*self.words.place_pairs(op.site), *self.words.value_pairs(value))
+        leaf = self._box(BoxKind.LEAF, self.words.value(value.id), detail, pairs, None, value)
+        self.wires.append(Wire(box, leaf, WireKind.SHADOW))
+        self._stand_for(value, leaf, alone=True)
+
+    def _add_cut_value(self, op: Op) -> None:
+        """The badge of the cut, then the box of the value that comes out of it."""
+        value = self.graph.values[op.outputs[0]]
+        tails = self._inputs(op)
+        badge = self._badge(op, tails)
+        kind = BoxKind.LEAF if value.requires_grad else BoxKind.OFF
+        pairs = (*self.words.place_pairs(op.site), *self.words.op_pairs(op), *self.words.value_pairs(value))
+        box = self._box(kind, self.words.cut_title(op), self.words.cut_detail(op), pairs, op, value)
+        for position, _, tail in tails:
+            self.wires.append(
+                Wire(tail, badge, WireKind.CUT) if op.needs[position] else Wire(tail, box, WireKind.SHADOW)
+            )
+        self.wires.append(Wire(badge, box, WireKind.SHADOW))
+        self.tally.count(op, skipped=False)
+        for output in op.outputs:
+            self._stand_for(self.graph.values[output], box, alone=True)
+
+    def _add_exit(self, op: Op) -> None:
+        """Data left for Python or numpy, by way of a badge where it could have had a gradient."""
+        tails = self._inputs(op)
+        needing = [tail for position, _, tail in tails if op.needs[position]]
+        badge = self._badge(op, tails) if needing and op.cause is not None else None
+        kind = "numpy array" if op.cause is Cause.NUMPY or "numpy" in op.name or "array" in op.name else "Python number"
+        if op.name == "tolist":
+            kind = "Python list"
+        pairs = (*self.words.place_pairs(op.site), *self.words.op_pairs(op))
+        box = self._box(BoxKind.EXIT, f"left as {kind}", self.words.line(op.site), pairs, op)
+        for position, _, tail in tails:
+            cut = badge is not None and op.needs[position]
+            self.wires.append(Wire(tail, badge, WireKind.CUT) if badge and cut else Wire(tail, box, WireKind.SHADOW))
+        if badge is not None:
+            self.wires.append(Wire(badge, box, WireKind.SHADOW))
+        self.tally.count(op, skipped=False)
+
+    def _badge(self, op: Op, tails: list[tuple[int, int | None, str]]) -> str:
+        cause = op.cause or Cause.ITEM
+        concerned = [item for position, item, _ in tails if item is not None and op.needs[position]]
+        self.tally.cuts.append((op, tuple(concerned)))
+        pairs = (("gradient stops here", REASONS[cause]), *self.words.place_pairs(op.site))
+        name = op.name if cause in (Cause.ITEM, Cause.NUMPY) else cause.value
+        return self._box(BoxKind.CUT, dots(clean(name), self.words.line(op.site)), "", pairs, op)
+
+    def _region_kind(self, op: Op) -> str:
+        region = self.graph.regions.get(op.region) if op.region is not None else None
+        return region.kind if region is not None else str(op.cause or "")
+
+    # what an op is joined to
+
+    def _inputs(self, op: Op) -> list[tuple[int, int | None, str]]:
+        """Position, value (None for a literal) and box of each input; adds the boxes that only this op uses."""
+        tails: list[tuple[int, int | None, str]] = []
+        for position, item in enumerate(op.inputs):
+            if isinstance(item, str):
+                tails.append((position, None, self._box(BoxKind.CONST, clean(item, LITERAL_LIMIT), "", (), op)))
+            else:
+                if item not in self.data:
+                    self.data[item] = self._box(BoxKind.MORE, "earlier, not drawn", "", (), None)
+                tails.append((position, item, self.data[item]))
+        if op.forgotten:
+            more = self._box(BoxKind.MORE, f"{plural(op.forgotten, 'earlier op')} let go", "", (), None)
+            self.tally.forgotten += op.forgotten
+            tails.append((-1, None, more))
+        return tails
+
+    def _wire_input(self, op: Op, position: int, item: int | None, tail: str, box: str) -> None:
+        needs = item is not None and op.needs[position]
+        if op.tracked and needs and item is not None:
+            history = self.history.get(item, tail)
+            self.wires.append(Wire(history, box, WireKind.GRADIENT))
+            if history != tail:
+                self.wires.append(Wire(tail, box, WireKind.SHADOW))
+            return
+        lost = (
+            needs
+            and op.cause is not Cause.NONDIFFERENTIABLE
+            and not keeps_history(self.graph, op)
+            and any(self.roads.data.get(output) and not restarts(self.graph, op, output) for output in op.outputs)
+        )
+        if lost and item is not None:
+            self.tally.lost.append((op, item))
+        self.wires.append(Wire(tail, box, WireKind.SHADOW, lost=lost))
+
+    def _wire_write_through(self, op: Op, box: str) -> None:
+        """A write in place through a view or a detached alias also changes its base: no other wire says so."""
+        if not op.inplace or op.alias is None:
+            return
+        written = op.inputs[op.alias]
+        if not isinstance(written, int) or written not in self.graph.values:
+            return
+        handle = self.handles.get(written, written)
+        self.handles[op.outputs[0]] = handle
+        base = self.graph.values[written].storage
+        if base != handle and base in self.latest:
+            self.wires.append(Wire(self.latest[base], box, WireKind.ALIAS, "writes into it"))
+
+    def _add_saved(self, op: Op, box: str) -> None:
+        if not self.options.show_saved:
+            return
+        for saved in op.saved:
+            pairs = [("bytes", f"{saved.nbytes:,}")]
+            if saved.source is not None:
+                kept = op.outputs[-1 - saved.source] if saved.source < 0 else op.inputs[saved.source]
+                pairs.insert(0, ("keeps", self.words.value(kept) if isinstance(kept, int) else clean(kept)))
+            head = self._box(BoxKind.SAVED, clean(saved.name), f"{saved.shape} {clean(saved.dtype)}", tuple(pairs), op)
+            self.wires.append(Wire(box, head, WireKind.SAVED))
+
+    def _attr_pairs(self, op: Op) -> Pairs:
+        if not self.options.show_attrs:
+            return ()
+        limit = max(1, min(self.options.max_attr_chars, TOOLTIP_LIMIT))
+        return tuple((clean(name), clean(text, limit)) for name, text in op.attrs)
+
+    # where the drawing ends
+
+    def add_outputs(self) -> None:
+        """A box for each root of a sweep and for each value that nothing consumed, unless a box stands for it alone."""
+        roots = {root for sweep in self.graph.sweeps for root in sweep.roots}
+        for value in self.graph.values.values():
+            if value.id in self.ends or not (value.id in roots or self._is_end(value)):
+                continue
+            kind = BoxKind.OUTPUT if value.requires_grad else BoxKind.OFF_OUTPUT
+            detail = shape_dtype(value) if value.requires_grad else "no grad_fn"
+            op = self.graph.ops[value.op]
+            pairs = (*self.words.place_pairs(op.site), *self.words.value_pairs(value))
+            box = self._box(kind, clean(value.name) or "output", detail, pairs, None, value)
+            wire = WireKind.GRADIENT if value.requires_grad else WireKind.SHADOW
+            self.wires.append(Wire(self.history[value.id] if value.requires_grad else self.data[value.id], box, wire))
+            self.ends[value.id] = box
+
+    def _is_end(self, value: Value) -> bool:
+        """Nothing consumed the value; of an op's unnamed results, one box is enough."""
+        if value.id in self.consumed:
+            return False
+        outputs = self.graph.ops[value.op].outputs
+        unused = not any(output in self.consumed or self.graph.values[output].name for output in outputs)
+        return bool(value.name) or (unused and value.index == 0)
+
+    def add_errors(self) -> None:
+        """A mark for each sweep that raised, and for the exception that ended the script where it concerns values."""
+        marks: dict[str, str] = {}
+        for sweep in self.graph.sweeps:
+            if sweep.error:
+                title = dots(f"{sweep.kind}() raised", self.words.line(sweep.site))
+                marks[sweep.error] = self._mark(title, sweep.error, sweep.site, sweep.roots)
+        for error in self.graph.errors:
+            mark = marks.get(error.message)
+            known = [value for value in error.values if value in self.data]
+            if mark is not None:
+                joined = {wire.tail for wire in self.wires if wire.head == mark}
+                tails = [self.ends.get(value, self.data[value]) for value in known]
+                self.wires += [Wire(tail, mark, WireKind.ERROR) for tail in dict.fromkeys(tails) if tail not in joined]
+            elif known:
+                title = dots(f"{clean(error.type)} raised", self.words.line(error.site))
+                self._mark(title, error.message, error.site, tuple(known))
+
+    def _mark(self, title: str, message: str, site: int | None, values: tuple[int, ...]) -> str:
+        pairs = (("message", clean(message, TOOLTIP_LIMIT * 3)), *self.words.place_pairs(site))
+        box = self._box(BoxKind.ERROR, title, clip(message, ERROR_LIMIT), pairs, None)
+        tails = [self.ends.get(value, self.data[value]) for value in values if value in self.data]
+        self.wires += [Wire(tail, box, WireKind.ERROR) for tail in dict.fromkeys(tails)]
+        return box
+
+    # keeping
+
+    def _box(
+        self, kind: BoxKind, title: str, detail: str, pairs: Pairs, op: Op | None, value: Value | None = None
+    ) -> str:
+        id = f"b{len(self.boxes)}"
+        frame = self.frame_of.get(op.id) if op is not None else None
+        own = value.id if value is not None else None
+        self.boxes.append(Box(id, kind, title, detail, pairs, frame, own, op.id if op is not None else None))
+        return id
+
+    def _stand_for(self, value: Value, box: str, *, alone: bool = False) -> None:
+        """Wires from `value` start at `box`; `alone` where the box shows the value itself and needs no output box."""
+        self.data[value.id] = self.history[value.id] = box
+        self.latest[self.handles.get(value.id, value.id)] = box
+        if alone:
+            self.ends[value.id] = box
+
+    def finish(self) -> Picture:
+        return Picture(
+            title=heading(self.graph, self.options),
+            summary=summarize(self.graph, self.words, self.roads, self.tally),
+            description=describe(self.graph, self.words, self.roads, self.tally),
+            boxes=tuple(self.boxes),
+            wires=tuple(self.wires),
+            frames=self.frames,
+            notes=list_notes(self.graph, self.words, self.tally),
+        )

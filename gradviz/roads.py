@@ -1,0 +1,82 @@
+"""Roads: by how many ways the data of each value, and the gradient to it, connect it with what the graph leads to."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gradviz.events import Cause
+from gradviz.graphs import Graph, Op
+
+MANY = 1_000_000
+"""Counts stop here: the number of roads doubles with each fork, so it can outgrow the graph by far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Roads:
+    """Counts of roads that end at a goal, by value id, never above `MANY`; a value without a road is absent.
+
+    goals     the roots of the sweeps; without a sweep, the tracked values that nothing consumed
+    data      roads that the numbers took. A road ends at a leaf that requires grad (what lies behind it was meant to
+              be left behind) and at an op that has no derivative
+    gradient  those of them that autograd can walk back
+    """
+
+    goals: tuple[int, ...]
+    data: Mapping[int, int]
+    gradient: Mapping[int, int]
+
+
+def count_roads(graph: Graph) -> Roads:
+    """Count in one walk from the last op to the first: an op's inputs always have smaller ids than the op."""
+    goals = _goals(graph)
+    data: defaultdict[int, int] = defaultdict(int)
+    gradient: defaultdict[int, int] = defaultdict(int)
+    for goal in goals:
+        data[goal] = 1
+        gradient[goal] = int(graph.values[goal].requires_grad)
+    for id in sorted(graph.ops, reverse=True):
+        op = graph.ops[id]
+        if op.cause is Cause.NONDIFFERENTIABLE:
+            continue
+        onward = min(MANY, sum(data[output] for output in op.outputs if not restarts(graph, op, output)))
+        walked = min(MANY, sum(gradient[output] for output in op.outputs))
+        for position, item in enumerate(op.inputs):
+            if not isinstance(item, int):
+                continue
+            if onward:
+                data[item] = min(MANY, data[item] + onward)
+            if walked and (op.needs[position] if op.tracked else position == op.alias and keeps_history(graph, op)):
+                gradient[item] = min(MANY, gradient[item] + walked)
+    return Roads(
+        goals,
+        {value: count for value, count in data.items() if count},
+        {value: count for value, count in gradient.items() if count},
+    )
+
+
+def restarts(graph: Graph, op: Op, output: int) -> bool:
+    """An untracked op made a leaf that requires grad: gradient is collected here and is not missed further back."""
+    value = graph.values[output]
+    return not op.tracked and value.leaf and value.requires_grad
+
+
+def keeps_history(graph: Graph, op: Op) -> bool:
+    """A write in place, with grad off, to a tensor that has a `grad_fn`: the tensor keeps the one it had."""
+    if op.tracked or not op.inplace or not op.outputs:
+        return False
+    value = graph.values[op.outputs[0]]
+    return value.requires_grad and not value.leaf
+
+
+def _goals(graph: Graph) -> tuple[int, ...]:
+    roots = {root for sweep in graph.sweeps for root in sweep.roots if root in graph.values}
+    if not roots:
+        consumed = {item for op in graph.ops.values() for item in op.inputs}
+        roots = {
+            value.id
+            for value in graph.values.values()
+            if value.requires_grad and not value.leaf and value.id not in consumed
+        }
+    return tuple(sorted(roots))

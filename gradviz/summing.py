@@ -127,7 +127,8 @@ def describe(graph: Graph, words: Wording, roads: Roads, tally: Tally) -> str:
 def _tell_cuts(words: Wording, tally: Tally) -> list[str]:
     turns: dict[str, int] = {}
     for op, values in tally.cuts:
-        told = f"The gradient to {words.values(values)} is cut by {clean(op.cause or op.name)}{_at(words.line(op.site))}"
+        cut = f"{clean(op.cause or op.name)}{_at(words.line(op.site))}"
+        told = f"The gradient to {words.values(values)} is cut by {cut}"
         turns[told] = turns.get(told, 0) + 1
     sentences = [f"{told}, {count:,} times." if count > 1 else f"{told}." for told, count in turns.items()]
     more = len(sentences) - CUTS_TOLD

@@ -1,0 +1,164 @@
+"""DOT: the picture as Graphviz source, in gradviz's own look; made by the `graphviz` package, needs no executable."""
+
+from __future__ import annotations
+
+import html
+
+import graphviz  # type: ignore[import-untyped]
+
+from gradviz.composing import compose
+from gradviz.graphs import Graph
+from gradviz.picture import Box, BoxKind, Frame, Picture, WireKind
+from gradviz.views import Options
+from gradviz.wording import clean
+
+RED = "#b91c1c"
+GREY = "#6b7280"
+DARK = "#374151"
+
+BOXES: dict[BoxKind, dict[str, str]] = {
+    BoxKind.LEAF: {"style": "rounded,filled", "fillcolor": "#dbeafe", "color": "#2563eb", "penwidth": "1.5"},
+    BoxKind.CONST: {"style": "rounded", "color": "#9ca3af"},
+    BoxKind.OP: {"style": "filled", "fillcolor": "#f3f4f6", "color": "#9ca3af"},
+    BoxKind.OFF: {"style": "dashed", "color": GREY, "fontcolor": "#4b5563"},
+    BoxKind.OUTPUT: {"style": "filled", "fillcolor": "#dcfce7", "color": "#15803d", "peripheries": "2"},
+    BoxKind.OFF_OUTPUT: {"style": "dashed", "color": GREY, "fontcolor": "#4b5563", "peripheries": "2"},
+    BoxKind.CUT: {"style": "rounded,bold,filled", "fillcolor": "#fef2f2", "color": RED, "fontcolor": RED},
+    BoxKind.EXIT: {"shape": "cds", "style": "dashed", "color": GREY, "fontcolor": "#4b5563"},
+    BoxKind.ERROR: {"shape": "octagon", "style": "bold,filled", "fillcolor": "#fef2f2", "color": RED, "fontcolor": RED},
+    BoxKind.SAVED: {"shape": "note", "style": "filled", "fillcolor": "#fff7ed", "color": "#c2410c"},
+    BoxKind.MORE: {"shape": "plaintext", "fontcolor": "#4b5563"},
+}
+
+WIRES: dict[WireKind, dict[str, str]] = {
+    WireKind.GRADIENT: {"color": DARK, "penwidth": "1.5"},
+    WireKind.SHADOW: {"style": "dashed", "color": GREY},
+    WireKind.ALIAS: {"style": "dotted", "color": GREY, "arrowhead": "odot", "constraint": "false"},
+    WireKind.CUT: {"color": RED, "penwidth": "1.8", "arrowhead": "tee"},
+    WireKind.SAVED: {"color": "#c2410c", "dir": "none"},
+    WireKind.ERROR: {"color": RED, "penwidth": "1.8", "arrowhead": "dot"},
+}
+
+LOST = {"style": "dashed", "color": RED, "fontcolor": RED, "penwidth": "1.8", "label": "✂ gradient lost"}
+
+BOX_MEANING = {
+    BoxKind.LEAF: "leaf that requires grad",
+    BoxKind.CONST: "leaf or literal without grad",
+    BoxKind.OP: "tracked op",
+    BoxKind.OFF: "not tracked",
+    BoxKind.OUTPUT: "output",
+    BoxKind.OFF_OUTPUT: "output without grad_fn",
+    BoxKind.CUT: "gradient stops",
+    BoxKind.EXIT: "left for Python or numpy",
+    BoxKind.ERROR: "raised",
+    BoxKind.SAVED: "saved for backward",
+}
+
+WIRE_MEANING = {
+    WireKind.GRADIENT: ("──▶", "gradient"),
+    WireKind.SHADOW: ("╌╌▶", "data only"),
+    WireKind.ALIAS: ("┈┈○", "same storage"),
+    WireKind.CUT: ("──┤", "gradient stops"),
+}
+
+
+def draw(graph: Graph, options: Options) -> str:
+    """DOT source; `options.show_attrs` puts the arguments into the labels."""
+    return str(digraph(compose(graph, options), graph, options).source)
+
+
+def digraph(picture: Picture, graph: Graph, options: Options) -> graphviz.Digraph:
+    """The picture as a `graphviz.Digraph`, whose nodes and clusters are called like the picture's boxes and frames."""
+    heading = "\n".join(line for line in (picture.title, picture.summary, *picture.notes) if line)
+    dot = graphviz.Digraph(
+        "gradviz",
+        graph_attr={
+            "rankdir": options.direction, "label": quote(heading), "labelloc": "t", "labeljust": "l",
+            "fontname": "sans-serif", "fontsize": "11", "nodesep": "0.25", "ranksep": "0.35", "bgcolor": "white",
+            "tooltip": quote(picture.description),
+        },
+        node_attr={"shape": "box", "fontname": "monospace", "fontsize": "10", "height": "0.3", "margin": "0.12,0.05"},
+        edge_attr={"fontname": "sans-serif", "fontsize": "9", "arrowsize": "0.7"},
+    )  # fmt: skip
+    inside: dict[str | None, graphviz.Digraph] = {frame.id: _cluster(frame) for frame in picture.frames}
+    inside[None] = dot
+    for box in picture.boxes:
+        inside[box.frame].node(box.id, _label(box, graph, options), tooltip=_tooltip(box.tooltip), **BOXES[box.kind])
+    # Children go into their parents first: `subgraph` copies the lines that are there when it is called.
+    for frame in reversed(picture.frames):
+        inside[frame.parent].subgraph(inside[frame.id])
+    for wire in picture.wires:
+        look = LOST if wire.lost else WIRES[wire.kind]
+        label = {"label": quote(wire.label)} if wire.label and not wire.lost else {}
+        dot.edge(wire.tail, wire.head, **look, **label)
+    if picture.boxes:
+        dot.node("legend", f"<{_legend(picture)}>", shape="plaintext", tooltip="legend")
+    return dot
+
+
+def quote(text: str) -> str:
+    """`text` as a value that Graphviz shows letter for letter.
+
+    Unquoted, Graphviz takes `<b>` for HTML, a backslash for the start of an escape, and `&lt;` for `<`.
+    """
+    escaped = text.replace("&", "&amp;").replace("\\", "\\\\").replace("\n", "\\n")
+    quoted: str = graphviz.nohtml(escaped)
+    return quoted
+
+
+def _cluster(frame: Frame) -> graphviz.Digraph:
+    cluster = graphviz.Digraph(f"cluster_{frame.id}")
+    cluster.attr(
+        label=quote(frame.title), tooltip=_tooltip(frame.tooltip), labeljust="r", labelloc="b", style="dashed,rounded",
+        color=GREY, fontcolor="#4b5563", fontname="sans-serif", fontsize="10", bgcolor="#f9fafb",
+    )  # fmt: skip
+    return cluster
+
+
+def _label(box: Box, graph: Graph, options: Options) -> str:
+    title = f"✂ {box.title}" if box.kind is BoxKind.CUT else box.title
+    lines = [title, box.detail]
+    if options.show_attrs and box.kind in (BoxKind.OP, BoxKind.OFF) and box.op is not None:
+        limit = max(1, options.max_attr_chars)
+        lines += [f"{clean(name)} = {clean(text, limit)}" for name, text in graph.ops[box.op].attrs]
+    return quote("\n".join(line for line in lines if line))
+
+
+def _tooltip(pairs: tuple[tuple[str, str], ...]) -> str:
+    return quote("\n".join(f"{name}: {text}" for name, text in pairs) or " ")
+
+
+def _legend(picture: Picture) -> str:
+    """A table of what occurs in the picture; all of its text is gradviz's own."""
+    rows = []
+    kinds = {wire.kind for wire in picture.wires}
+    lost = any(wire.lost for wire in picture.wires)
+    for wire, (line, meaning) in WIRE_MEANING.items():
+        if wire in kinds:
+            rows.append((_ink(line, WIRES[wire]["color"]), meaning))
+    if lost:
+        rows.append((_ink("╌✂╌▶", RED), "gradient lost on entering a skipped op"))
+    shown = {box.kind for box in picture.boxes}
+    for kind, meaning in BOX_MEANING.items():
+        if kind in shown:
+            rows.append((_swatch(kind), meaning))
+    if picture.frames:
+        rows.append((_ink("┌╌┐", GREY), "grad-mode region"))
+    cells = "".join(f'<TR><TD ALIGN="CENTER">{mark}</TD><TD ALIGN="LEFT">{text}</TD></TR>' for mark, text in rows)
+    return f'<TABLE BORDER="0" CELLSPACING="2" CELLPADDING="1">{cells}</TABLE>'
+
+
+def _ink(text: str, color: str) -> str:
+    return f'<FONT COLOR="{color}">{html.escape(text)}</FONT>'
+
+
+def _swatch(kind: BoxKind) -> str:
+    """A small cell that has the outline, dash and corners of the boxes of this kind."""
+    look = BOXES[kind]
+    marks = {BoxKind.CUT: "✂", BoxKind.ERROR: "!", BoxKind.EXIT: "⇥", BoxKind.SAVED: "◥"}
+    styles = [style for style in look.get("style", "").split(",") if style in ("rounded", "dashed")]
+    fill = f' BGCOLOR="{look["fillcolor"]}"' if "fillcolor" in look else ""
+    style, border = ",".join(styles) or "solid", look.get("peripheries", "1")
+    cell = f'BORDER="{border}" STYLE="{style}" COLOR="{look["color"]}"{fill}'
+    text = _ink(marks.get(kind, "    "), look.get("fontcolor", DARK))
+    return f'<TABLE CELLSPACING="0" CELLPADDING="0" {cell}><TR><TD BORDER="0">{text}</TD></TR></TABLE>'

@@ -1,15 +1,14 @@
 """The graph: what a sequence of events says, as records that refer to each other by id.
 
-`Graph.build` folds events into a Graph. Nothing here knows how a graph is drawn or where the events came from.
+`Graph.build` folds events into a Graph, `Graph.validate` checks what every graph promises, `Graph.subset` takes a part.
+Nothing here knows how a graph is drawn or where the events came from.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from operator import attrgetter
 
-from gradviz import events
 from gradviz.errors import GraphError
 from gradviz.events import Cause, End, Error, Event, Header, Input, Note, Role, Saved, Site, Sweep
 
@@ -122,150 +121,88 @@ class Graph:
         """Fold events, in the order in which they were emitted.
 
         Records of a kind that this version does not know are passed over. Raises `GraphError` where a record refers
-        to nothing.
+        to nothing, or where two ops claim one id.
         """
-        return _Folding(events).graph()
+        # Imported here because both modules build on the records above.
+        from gradviz.assembly import assemble
 
+        return assemble(events)
 
-_MODES = (Cause.NO_GRAD, Cause.INFERENCE_MODE, Cause.SET_GRAD_ENABLED)
+    def validate(self) -> None:
+        """Raise `GraphError`, naming the first invariant that does not hold; return quietly where all of them do."""
+        from gradviz.invariants import broken_invariants
 
+        for complaint in broken_invariants(self):
+            raise GraphError(complaint)
 
-class _Folding:
-    """The events sorted by kind, then folded in the order of their ids, which threads may have emitted out of turn."""
+    def subset(self, ops: Iterable[int]) -> Graph:
+        """The part of the graph that consists of `ops`, as a valid graph of its own.
 
-    def __init__(self, stream: Iterable[Event]) -> None:
-        self.header = Header("")
-        self.sites: dict[int, Site] = {}
-        self.signatures: dict[int, events.Signature] = {}
-        self.contexts: dict[int, events.Context] = {}
-        self.regions: dict[int, events.Region] = {}
-        self.closed: set[int] = set()
-        self.ran: list[events.Op] = []
-        self.named: dict[int, events.Name] = {}
-        self.flags: dict[int, bool] = {}
-        self.sweeps: list[Sweep] = []
-        self.errors: list[Error] = []
-        self.notes: list[Note] = []
-        self.end: End | None = None
-        run, ran_kind = self.ran.append, events.Op
-        for event in stream:
-            if type(event) is ran_kind:
-                run(event)
-            else:
-                self._take(event)
-
-    def _take(self, event: Event) -> None:
-        match event:
-            case Site():
-                self.sites[event.id] = event
-            case events.Signature():
-                self.signatures[event.id] = event
-            case events.Context():
-                self.contexts[event.id] = event
-            case events.Region():
-                self.regions[event.id] = event
-            case events.RegionEnd():
-                self.closed.add(event.id)
-            case events.Name():
-                earlier = self.named.get(event.value)
-                if event.role is None and earlier is not None:
-                    event = replace(event, role=earlier.role)
-                self.named[event.value] = event
-            case events.RequiresGrad():
-                self.flags[event.value] = event.requires_grad
-            case Sweep():
-                self.sweeps.append(event)
-            case Error():
-                self.errors.append(event)
-            case Note():
-                self.notes.append(event)
-            case End():
-                self.end = event
-            case Header():
-                self.header = event
-
-    def graph(self) -> Graph:
-        values, ops, cuts = self._fold_ops()
-        members: dict[int, list[int]] = {id: [] for id in self.regions}
-        for op in ops.values():
-            if op.region is not None:
-                members[op.region].append(op.id)
-        regions = {
-            id: Region(
-                id, region.kind, region.enabled, region.site, region.thread, region.parent,
-                id in self.closed, tuple(members[id]),
-            )
-            for id, region in sorted(self.regions.items())
-        }
-        return Graph(
-            self.header, dict(sorted(self.sites.items())), values, ops, regions, tuple(cuts), tuple(self.sweeps),
-            tuple(self.errors), tuple(self.notes), self.end,
+        What an op of the part uses but the part does not make comes along: the value, and its op as it stands at the
+        edge, without inputs and outside every region and scope, as if the value had been there from the start. An op
+        that makes leaves from nothing stays what it is. Regions and sites stay where something refers to them; a sweep
+        stays where all of its roots do. Raises `KeyError` for an id that is no op's.
+        """
+        chosen = {id: self.ops[id] for id in sorted(set(ops))}
+        kept = dict(chosen)
+        for op in chosen.values():
+            for value in op.value_inputs:
+                maker = self.ops[self.values[value].op]
+                if maker.id not in kept:
+                    kept[maker.id] = maker if maker.is_source else _at_edge(maker)
+        kept = dict(sorted(kept.items()))
+        values = {value: self.values[value] for op in kept.values() for value in op.outputs}
+        regions = _regions_of(kept, self.regions)
+        sweeps = tuple(_within(sweep, values) for sweep in self.sweeps if all(root in values for root in sweep.roots))
+        errors = tuple(replace(e, values=tuple(v for v in e.values if v in values)) for e in self.errors)
+        users: list[Op | Region | Sweep | Error] = [*kept.values(), *regions.values(), *sweeps, *errors]
+        return replace(
+            self,
+            sites=_sites_of([user.site for user in users], self.sites),
+            values=values,
+            ops=kept,
+            regions=regions,
+            cuts=tuple(cut for cut in self.cuts if cut.op in chosen),
+            sweeps=sweeps,
+            errors=errors,
         )
 
-    def _fold_ops(self) -> tuple[dict[int, Value], dict[int, Op], list[Cut]]:
-        self.ran.sort(key=attrgetter("id"))
-        values: dict[int, Value] = {}
-        ops: dict[int, Op] = {}
-        cuts: list[Cut] = []
-        written: dict[int, int] = {}
-        sites, signatures, contexts, named, flags = self.sites, self.signatures, self.contexts, self.named, self.flags
-        for record in self.ran:
-            id, inputs = record.id, record.inputs
-            try:
-                signature, context = signatures[record.signature], contexts[record.context]
-                site = None if record.site is None else sites[record.site]
-            except KeyError:
-                raise GraphError(_unresolved(record, self)) from None
-            for index, output in enumerate(signature.outputs):
-                value = id + index
-                storage, version, origin = value, 0, None
-                if index == 0 and signature.alias is not None:
-                    origin = values[inputs[signature.alias]]
-                    storage = origin.storage
-                    if signature.inplace:
-                        written[storage] = written.get(storage, 0) + 1
-                    version = written.get(storage, 0)
-                name = _assigned(site.target, index, len(signature.outputs)) if site and site.target else ""
-                role = None
-                if origin is not None and signature.inplace:
-                    name, role = name or origin.name, origin.role
-                told = named.get(value)
-                if told is not None:
-                    name, role = told.name, told.role or role
-                values[value] = Value(
-                    value, id, index, output.shape, output.dtype, output.nbytes, storage, version,
-                    flags.get(value, output.requires_grad), output.leaf, role, name,
-                )
-            ops[id] = Op(
-                id, signature.name, signature.node, signature.tracked, signature.cause, inputs, signature.needs,
-                tuple(range(id, id + len(signature.outputs))), signature.alias, signature.inplace, signature.saved,
-                signature.attrs, record.site, context.scope, context.region, context.thread, record.forgotten,
-            )
-            if signature.cause is not None and not signature.tracked:
-                region = self._blamed(context.region) if signature.cause in _MODES else None
-                for position, needed in enumerate(signature.needs):
-                    if needed:
-                        cuts.append(Cut(id, position, inputs[position], signature.cause, record.site, region))
-        return values, ops, cuts
 
-    def _blamed(self, region: int | None) -> int | None:
-        """The innermost region around `region`, itself included, inside which grad mode is off."""
-        while region is not None and self.regions[region].enabled:
-            region = self.regions[region].parent
-        return region
+def _at_edge(op: Op) -> Op:
+    """`op` without its past."""
+    return replace(
+        op, inputs=(), needs=(), cause=None, alias=None, inplace=False, saved=(), scope="", region=None, forgotten=0
+    )
 
 
-def _assigned(target: str, index: int, count: int) -> str:
-    """The name that an assignment to `target` gives the result `index` of `count`."""
-    names = [part.strip() for part in target.split(",")]
-    if len(names) == count:
-        return names[index]
-    return f"{target}[{index}]" if len(names) == 1 else ""
+def _regions_of(ops: Mapping[int, Op], regions: Mapping[int, Region]) -> dict[int, Region]:
+    """The regions that `ops` ran in and those around them, with only those ops as members."""
+    members: dict[int, list[int]] = {}
+    for op in ops.values():
+        if op.region is not None:
+            members.setdefault(op.region, []).append(op.id)
+    for id in list(members):
+        parent = regions[id].parent
+        while parent is not None and parent not in members:
+            members[parent] = []
+            parent = regions[parent].parent
+    return {id: replace(regions[id], ops=tuple(members[id])) for id in sorted(members)}
 
 
-def _unresolved(record: events.Op, folding: _Folding) -> str:
-    if record.signature not in folding.signatures:
-        return f"op {record.id} refers to signature {record.signature}, which does not exist"
-    if record.context not in folding.contexts:
-        return f"op {record.id} refers to context {record.context}, which does not exist"
-    return f"op {record.id} refers to site {record.site}, which does not exist"
+def _sites_of(ids: Iterable[int | None], sites: Mapping[int, Site]) -> dict[int, Site]:
+    """The sites `ids`, and those of the calls that led there."""
+    kept: set[int] = set()
+    for id in ids:
+        while id is not None and id not in kept:
+            kept.add(id)
+            id = sites[id].caller
+    return {id: sites[id] for id in sorted(kept)}
+
+
+def _within(sweep: Sweep, values: Mapping[int, Value]) -> Sweep:
+    """`sweep` as it concerns `values` alone."""
+    return replace(
+        sweep,
+        inputs=None if sweep.inputs is None else tuple(value for value in sweep.inputs if value in values),
+        gradients=tuple(gradient for gradient in sweep.gradients if gradient.value in values),
+    )

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from gradviz.events import (
     Cause,
@@ -45,7 +46,7 @@ from gradviz.events import (
 from gradviz.graphs import Graph
 
 _ITEM_BYTES = {"float16": 2, "float32": 4, "float64": 8, "int64": 8, "int32": 4, "bool": 1}
-_NODE_NAMES = {"matmul": "MmBackward0", "sum": "SumBackward0", "linear": "AddmmBackward0", "cross_entropy": "NllLossBackward0"}
+_NODE_NAMES = {"matmul": "MmBackward0", "linear": "AddmmBackward0", "cross_entropy": "NllLossBackward0"}
 _CHANGING_REGIONS = {"no_grad": False, "inference_mode": False, "enable_grad": True}
 
 
@@ -185,11 +186,9 @@ class Builder:
         """One `backward()` from `roots`. Returns the sweep's id."""
         self._counts["sweep"] += 1
         site = self.site(line) if line else None
-        asked = None if inputs is None else tuple(inputs)
-        self._events.append(
-            Sweep(self._counts["sweep"], kind, roots, site, self._context(), asked, tuple(gradients), freed, error=error)
-        )
-        return self._counts["sweep"]
+        id, asked = self._counts["sweep"], None if inputs is None else tuple(inputs)
+        self._events.append(Sweep(id, kind, roots, site, self._context(), asked, tuple(gradients), freed, error=error))
+        return id
 
     def name(self, value: int, name: str, role: Role | None = None) -> None:
         """The program holds `value` under `name`."""
@@ -211,8 +210,7 @@ class Builder:
 
     def site(self, line: int, *, target: str = "", text: str = "", caller: int | None = None) -> int:
         """The id of the site at `line`, emitted when it is first asked for."""
-        body = Site(0, self.file, line, line, 0, 10, target=target, text=text, caller=caller)
-        return self._intern(body, lambda id: Site(id, self.file, line, line, 0, 10, target=target, text=text, caller=caller))
+        return self._intern(Site(0, self.file, line, line, 0, 10, target=target, text=text, caller=caller))
 
     # results
 
@@ -241,16 +239,17 @@ class Builder:
 
     def _context(self) -> int:
         region = self._regions[-1].id if self._regions else None
-        return self._intern(
-            Context(0, self.thread, self.scope, region), lambda id: Context(id, self.thread, self.scope, region)
-        )
+        return self._intern(Context(0, self.thread, self.scope, region))
 
-    def _intern(self, body, make) -> int:
-        if body not in self._interned:
-            kind = type(body)
-            self._interned[body] = sum(type(other) is kind for other in self._interned)
-            self._events.append(make(self._interned[body]))
-        return self._interned[body]
+    def _intern(self, record: Site | Context | Signature) -> int:
+        """The id of what equals `record` but for its id, which counts up for each kind from 0."""
+        if record not in self._interned:
+            kind = type(record).__name__
+            id = self._counts.get(kind, 0)
+            self._counts[kind] = id + 1
+            self._interned[record] = id
+            self._events.append(replace(record, id=id))
+        return self._interned[record]
 
     def _emit(
         self, op: str, inputs: tuple[Input, ...], outputs: tuple[Output, ...], *, name: str, line: int,
@@ -258,8 +257,9 @@ class Builder:
         alias: int | None = None, inplace: bool = False, saved: tuple[Saved, ...] = (),
         attrs: tuple[tuple[str, str], ...] = (), caller: int | None = None, forgotten: int = 0,
     ) -> int:
-        rest = (op, node, tracked, cause, needs, outputs, alias, inplace, saved, attrs)
-        signature = self._intern(Signature(0, *rest), lambda id: Signature(id, *rest))
+        signature = self._intern(
+            Signature(0, op, node, tracked, cause, needs, outputs, alias, inplace, saved, attrs)
+        )
         known = bool(line or name)
         text = f"{name} = {op}(...)" if name else f"{op}(...)"
         site = self.site(line, target=name, text=text, caller=caller) if known else None

@@ -1,0 +1,324 @@
+"""Run one op of the table: compute its result, and remember what ran.
+
+The forward is called on plain arrays. If an input requires grad and grad mode is on, the result gets a Node with the
+arrays that the row's VJPs read; otherwise a Trace, which holds no array.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+from gradviz.core import dtypes
+from gradviz.core.grad_mode import Region, current
+from gradviz.core.listeners import listeners
+from gradviz.core.ops.table import TABLE, Row
+from gradviz.core.tensor import Tensor, View
+from gradviz.core.trace import (
+    ALIAS,
+    LEAF_GRAD,
+    Faint,
+    Link,
+    Node,
+    Storage,
+    Trace,
+    bound,
+    next_id,
+)
+from gradviz.events import Cause
+
+_CAUSE_OF_REGION = {
+    "no_grad": Cause.NO_GRAD,
+    "inference_mode": Cause.INFERENCE_MODE,
+    "set_grad_enabled": Cause.SET_GRAD_ENABLED,
+}
+
+
+def apply(row: Row, inputs: Sequence[Any], static: tuple[Any, ...] = ()) -> Any:
+    """Run `row` on tensors and Python numbers; returns a Tensor, or a tuple of them for several outputs."""
+    arrays = [operand._data if isinstance(operand, Tensor) else operand for operand in inputs]
+    if row.promotes:
+        arrays = promoted(arrays)
+    if row.view:
+        arrays[0] = inputs[0]._array()
+    out = row.forward(*arrays, *static)
+    return remember(row, inputs, arrays, static, out)
+
+
+def remember(row: Row, inputs: Sequence[Any], arrays: Sequence[Any], static: tuple[Any, ...], out: Any) -> Any:
+    """Wrap what `row.forward` gave, and record the op behind it."""
+    links, needs, leaves = connect(inputs)
+    region = current()
+    several = type(out) is tuple
+    first = (out[0] if out else None) if several else out
+    tracked = (
+        True in needs
+        and row.differentiable
+        and (region is None or region.tracks)
+        and (first is None or first.dtype.kind == "f")
+        and any(need and formula is not None for need, formula in zip(needs, row.formulas_of(len(needs)), strict=True))
+    )
+    frame = user_frame(sys._getframe(1))
+    step: Trace = node(row, inputs, arrays, needs, leaves, out) if tracked else Trace()
+    describe(step, row, links, needs, static, first, region, frame)
+    if not tracked:
+        cause_of(step, row, first, region)
+    if several:
+        step.more = tuple((array.shape, array.dtype) for array in out[1:])
+        for _ in step.more:
+            next_id()
+        result: Any = tuple(
+            wrap(array, step, number, tracked and number not in row.nondifferentiable_outputs)
+            for number, array in enumerate(out)
+        )
+    else:
+        result = wrap(out, step, 0, tracked)
+        if isinstance(step, Node):
+            mark_result(step, row, result._storage)
+        if row.view:
+            share(result, inputs[0], row, static)
+    if listeners:
+        tell(step, frame)
+    return result
+
+
+def connect(inputs: Sequence[Any]) -> tuple[tuple[Link, ...], tuple[bool, ...], tuple[Tensor | None, ...] | None]:
+    """For each input where it came from, whether it requires grad, and the leaf that it is."""
+    links: list[Link] = []
+    needs: list[bool] = []
+    leaves: list[Tensor | None] = []
+    for operand in inputs:
+        leaf = None
+        if isinstance(operand, Tensor):
+            if operand._view is not None:
+                operand._refresh()
+            origin = operand._origin
+            links.append((origin, operand._number) if operand._number else origin)
+            needs.append(operand._requires_grad)
+            if operand._requires_grad and not origin.tracked and operand._view is None:
+                leaf = operand
+        else:
+            links.append(operand)
+            needs.append(False)
+        leaves.append(leaf)
+    return tuple(links), tuple(needs), (tuple(leaves) if any(leaf is not None for leaf in leaves) else None)
+
+
+def node(
+    row: Row,
+    inputs: Sequence[Any],
+    arrays: Sequence[Any],
+    needs: tuple[bool, ...],
+    leaves: tuple[Tensor | None, ...] | None,
+    out: Any,
+) -> Node:
+    """A node of the row's type that keeps what the needed VJPs read, each with the version it must still have."""
+    step = row.node_class()
+    step.leaves = leaves
+    step.hooks = None
+    if not row.saved_names:
+        step.saved = step.marks = ()
+        return step
+    wanted: set[str] = set()
+    for need, names in zip(needs, row.reads_of(len(needs)), strict=True):
+        if need:
+            wanted |= names
+    saved: list[Any] = []
+    marks: list[Any] = []
+    for name in row.saved_names:
+        kept, mark = None, None
+        if name in wanted:
+            if name == "out":
+                kept = out
+            else:
+                position = row.inputs.index(name)
+                if row.variadic and position == len(row.inputs) - 1:
+                    kept = tuple(arrays[position:])
+                    mark = tuple(mark_of(source) for source in inputs[position:])
+                else:
+                    kept = arrays[position]
+                    mark = mark_of(inputs[position])
+        saved.append(kept)
+        marks.append(mark)
+    step.saved = tuple(saved)
+    step.marks = tuple(marks)
+    return step
+
+
+def mark_of(source: Any) -> tuple[Storage, int] | None:
+    """The storage of a tensor that is being saved, and its version; None for a plain number."""
+    if not isinstance(source, Tensor):
+        return None
+    storage = source._storage
+    if storage.version is None:
+        raise RuntimeError(
+            "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode in "
+            "computation tracked by autograd. To work around this, you can make a clone to get a normal tensor and use "
+            "it in autograd, or use `torch.no_grad()` instead of `torch.inference_mode()`."
+        )
+    return storage, storage.version
+
+
+def mark_result(step: Node, row: Row, storage: Storage) -> None:
+    """Note the version at which a node that saved its own result must still find it."""
+    if row.saved_names and row.saved_names[-1] == "out" and step.saved[-1] is not None:
+        step.marks = (*step.marks[:-1], (storage, storage.version))
+
+
+def describe(
+    step: Trace,
+    row: Row,
+    links: tuple[Link, ...],
+    needs: tuple[bool, ...],
+    static: tuple[Any, ...],
+    first: Any,
+    region: Region | None,
+    frame: FrameType,
+) -> None:
+    """Fill in what every record has."""
+    step.id = next_id()
+    step.row = row
+    step.links = links
+    step.needs = needs
+    step.static = static
+    step.cause = None
+    step.code = frame.f_code
+    step.lasti = frame.f_lasti
+    step.region = region
+    if first is None:
+        step.shape, step.array_type = (), None
+    else:
+        step.shape, step.array_type = first.shape, first.dtype
+    step.more = ()
+    step.forgotten = 0
+    step.flags = ALIAS if row.view else 0
+
+
+def cause_of(step: Trace, row: Row, first: Any, region: Region | None) -> None:
+    """Say why an untracked op was not tracked, loosen its hold on tracked inputs, and bound the history behind it."""
+    step.flags = ALIAS if row.view else 0
+    if True in step.needs:
+        if row.cause is not None:
+            step.cause = row.cause
+        elif region is not None and not region.tracks:
+            step.cause = Cause.INFERENCE_MODE if region.inference else _CAUSE_OF_REGION[region.kind]
+        elif row.differentiable and first is not None and first.dtype.kind in "iu":
+            step.cause = Cause.INTEGER
+        elif first is not None and first.dtype.kind in "iu":
+            step.cause = Cause.INTEGER
+        else:
+            step.cause = Cause.NONDIFFERENTIABLE
+        step.links = tuple(faint(link) for link in step.links)
+    bound(step)
+
+
+def faint(link: Link) -> Link:
+    """The same link, but without keeping a Node alive."""
+    if isinstance(link, Node):
+        return Faint(link)
+    if type(link) is tuple and isinstance(link[0], Node):
+        return Faint(link[0]), link[1]
+    return link
+
+
+def wrap(data: Any, origin: Trace, number: int, requires_grad: bool) -> Tensor:
+    """A new tensor on memory of its own."""
+    tensor = Tensor.__new__(Tensor)
+    tensor._data = data
+    tensor._origin = origin
+    tensor._number = number
+    tensor._requires_grad = requires_grad
+    tensor._grad = None
+    tensor._view = None
+    tensor._extras = None
+    storage = tensor._storage = Storage()
+    if origin.region is not None and origin.region.inference:
+        storage.version = None
+    return tensor
+
+
+def share(view: Tensor, source: Tensor, row: Row, static: tuple[Any, ...]) -> None:
+    """Make `view` a view of `source`: one storage, and the way back to the base; or not, where numpy had to copy."""
+    data = view._data
+    if data is not source._data and not (data.size and np.may_share_memory(data, source._data)) and data.size:
+        view._origin.flags &= ~ALIAS
+        return
+    if row.cause is not Cause.DATA:
+        view._storage = source._storage
+    if row.cause is not None:
+        return
+    outer = source._view
+    step = (row.forward, static)
+    version = source._storage.version
+    if outer is None:
+        view._view = View(source, (step,), version)
+    else:
+        view._view = View(outer.base, (*outer.replay, step), version)
+    if source._requires_grad and not view._requires_grad:
+        view._requires_grad = True
+        view._origin.flags |= LEAF_GRAD
+
+
+def leaf(data: Any, name: str, requires_grad: bool, cls: type[Tensor] = Tensor) -> Tensor:
+    """A new leaf around an array (not copied); `name` is the key of the source row that made it."""
+    if requires_grad and data.dtype.kind != "f":
+        raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
+    frame = user_frame(sys._getframe(1))
+    step = Trace()
+    describe(step, TABLE[name], (), (), (), data, current(), frame)
+    step.behind = 0
+    step.oldest = step.id
+    if requires_grad:
+        step.flags = LEAF_GRAD
+    tensor = wrap(data, step, 0, requires_grad)
+    if cls is not Tensor:
+        tensor.__class__ = cls
+    if listeners:
+        tell(step, frame)
+    return tensor
+
+
+def promoted(arrays: list[Any]) -> list[Any]:
+    """The operands in their common dtype; Python numbers are left where numpy treats them as PyTorch does."""
+    common: Any = None
+    same = True
+    for operand in arrays:
+        kind = type(operand)
+        if kind is float or kind is int or kind is bool:
+            continue
+        if common is None:
+            common = operand.dtype
+        elif operand.dtype is not common:
+            same = False
+    if same and common is not None and common.kind == "f":
+        return arrays
+    common = dtypes.promote(arrays)
+    scalar = common.type
+    return [
+        scalar(operand)
+        if type(operand) in (float, int, bool)
+        else operand
+        if operand.dtype == common
+        else operand.astype(common)
+        for operand in arrays
+    ]
+
+
+def user_frame(frame: FrameType) -> FrameType:
+    """The innermost frame that is not gradviz's own, from `frame` outwards."""
+    while frame.f_globals.get("__name__", "").startswith("gradviz.core"):
+        outer = frame.f_back
+        if outer is None:
+            break
+        frame = outer
+    return frame
+
+
+def tell(step: Trace, frame: FrameType) -> None:
+    """Let every listener know of an op that ran."""
+    for listener in listeners:
+        listener.op_ran(step, frame)

@@ -1,0 +1,100 @@
+"""Element types under PyTorch's names, and PyTorch's promotion between them.
+
+PyTorch ranks types by category (bool < integer < floating). A 0-d tensor or a Python number raises the result's
+category but never its width within one: float32 tensor + float64 scalar tensor is float32. numpy knows only the rule
+for Python numbers, so every mixed case goes through `promote`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+class dtype:  # noqa: N801 - the field's own name for it
+    """One element type. Each exists once, so `is` and `==` agree; prints as `gradviz.float32`."""
+
+    __slots__ = ("array_type", "category", "name", "type_name")
+
+    def __init__(self, name: str, array_type: type[np.generic], category: int, type_name: str) -> None:
+        self.name = name
+        self.array_type = np.dtype(array_type)
+        self.category = category
+        self.type_name = type_name
+
+    @property
+    def is_floating_point(self) -> bool:
+        """True for the types whose tensors can require grad."""
+        return self.category == 2
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes an element."""
+        return self.array_type.itemsize
+
+    def __repr__(self) -> str:
+        return f"gradviz.{self.name}"
+
+    def __reduce__(self) -> str:
+        return self.name if self.name != "bool" else "bool_"
+
+
+bool_ = dtype("bool", np.bool_, 0, "BoolTensor")
+uint8 = dtype("uint8", np.uint8, 1, "ByteTensor")
+int8 = dtype("int8", np.int8, 1, "CharTensor")
+int16 = dtype("int16", np.int16, 1, "ShortTensor")
+int32 = dtype("int32", np.int32, 1, "IntTensor")
+int64 = dtype("int64", np.int64, 1, "LongTensor")
+float16 = dtype("float16", np.float16, 2, "HalfTensor")
+float32 = dtype("float32", np.float32, 2, "FloatTensor")
+float64 = dtype("float64", np.float64, 2, "DoubleTensor")
+
+ALL = (bool_, uint8, int8, int16, int32, int64, float16, float32, float64)
+FROM_NUMPY = {d.array_type: d for d in ALL}
+DEFAULT_BY_CATEGORY = (bool_.array_type, int64.array_type, float32.array_type)
+_CATEGORY = {d.array_type: d.category for d in ALL}
+_CATEGORY_OF_NUMBER = {bool: 0, int: 1, float: 2}
+
+
+def of(array: Any) -> dtype:
+    """The gradviz type of an array's elements. Raises TypeError for a type that has none (strings, complex)."""
+    try:
+        return FROM_NUMPY[array.dtype]
+    except KeyError:
+        raise TypeError(
+            f"can't convert np.ndarray of type {array.dtype}. The only supported types are: "
+            + ", ".join(d.name for d in reversed(ALL))
+        ) from None
+
+
+def promote(operands: list[Any]) -> Any:
+    """The numpy type that PyTorch computes `operands` (arrays, numpy scalars, Python numbers) in.
+
+    Dimensioned arrays decide first, then 0-d arrays, then Python numbers; a later group counts only where its category
+    is higher than all before it.
+    """
+    best: Any = None
+    category = -1
+    for group in _by_priority(operands):
+        found: Any = None
+        for candidate in group:
+            found = candidate if found is None else np.promote_types(found, candidate)
+        if found is not None and _CATEGORY[found] > category:
+            best, category = found, _CATEGORY[found]
+    return best
+
+
+def _by_priority(operands: list[Any]) -> tuple[list[Any], list[Any], list[Any]]:
+    dimensioned: list[Any] = []
+    scalars: list[Any] = []
+    numbers: list[Any] = []
+    for operand in operands:
+        kind = type(operand)
+        if kind in _CATEGORY_OF_NUMBER:
+            numbers.append(DEFAULT_BY_CATEGORY[_CATEGORY_OF_NUMBER[kind]])
+        elif operand.ndim:
+            dimensioned.append(operand.dtype)
+        else:
+            scalars.append(operand.dtype)
+    return dimensioned, scalars, numbers

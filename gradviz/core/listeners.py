@@ -1,0 +1,35 @@
+"""Who wants to hear of every op: the one door through which a recording watches the core.
+
+An op pays for one truth test of `listeners` when nobody listens. A listener never raises; it counts its own failures.
+"""
+
+from __future__ import annotations
+
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from gradviz.core.grad_mode import Region
+    from gradviz.core.trace import Trace
+
+
+class Listener(Protocol):
+    """What a recording does with each thing that happens."""
+
+    def op_ran(self, step: Trace, frame: FrameType) -> None:
+        """`step` has just run; `frame` is the innermost Python frame outside the op machinery."""
+
+    def region_opened(self, region: Region, frame: FrameType) -> None:
+        """A grad-mode switch took effect."""
+
+    def region_closed(self, region: Region) -> None:
+        """It was undone."""
+
+    def flag_set(self, leaf: Any, frame: FrameType) -> None:
+        """`requires_grad` of a leaf was set."""
+
+    def sweep_ran(self, sweep: Any, frame: FrameType) -> None:
+        """A backward pass ended, well or not; `sweep` is an `engine.Sweep`."""
+
+
+listeners: list[Listener] = []

@@ -1,0 +1,194 @@
+"""Addition, subtraction, multiplication, division and powers, and the operators that stand for them.
+
+The forwards are Python's operators: on a 0-d tensor's numpy scalar they cost a fraction of the ufunc, and on an array
+they are the ufunc.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from gradviz.core.apply import apply
+from gradviz.core.inplace import apply_inplace
+from gradviz.core.ops.samples import grid, positive
+from gradviz.core.ops.table import Row, op, sample
+from gradviz.core.public import METHODS, both, inplace_of, operand, publish
+from gradviz.core.tensor import Tensor
+
+
+def _divide(x: Any, y: Any) -> Any:
+    quotient = operator.truediv(x, y)
+    if quotient.dtype == np.float64 and np.result_type(x, y).kind != "f":
+        return quotient.astype(np.float32)
+    return quotient
+
+
+def _subtract(x: Any, y: Any) -> Any:
+    if np.result_type(x, y).kind == "b":
+        raise RuntimeError(
+            "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` "
+            "operator instead."
+        )
+    return operator.sub(x, y)
+
+
+ADD = op(
+    "add(x, y, *, alpha=1)",
+    lambda x, y, alpha: operator.add(x, y) if alpha == 1 else operator.add(x, alpha * y),
+    promotes=True,
+    x=lambda g: g,
+    y=lambda g, alpha: g if alpha == 1 else g * alpha,
+    samples=lambda: [sample(grid(2, 3), grid(2, 3)), sample(grid(2, 3), grid(3)), sample(grid(3), 2.0), sample(grid(2), grid(2), alpha=3)],
+)
+SUB = op(
+    "sub(x, y, *, alpha=1)",
+    lambda x, y, alpha: _subtract(x, y) if alpha == 1 else _subtract(x, alpha * y),
+    promotes=True,
+    x=lambda g: g,
+    y=lambda g, alpha: -g if alpha == 1 else g * -alpha,
+    samples=lambda: [sample(grid(2, 3), grid(2, 1)), sample(grid(3), 2), sample(grid(2), grid(2), alpha=3)],
+)
+RSUB = op(
+    "rsub(x, y)",
+    lambda x, y: operator.sub(y, x),
+    node="RsubBackward1",
+    promotes=True,
+    x=lambda g: -g,
+    samples=lambda: [sample(grid(2, 3), 1)],
+)
+MUL = op(
+    "mul(x, y)",
+    operator.mul,
+    promotes=True,
+    x=lambda g, y: g * y,
+    y=lambda g, x: g * x,
+    samples=lambda: [sample(grid(2, 3), grid(2, 3)), sample(grid(2, 3), grid(2, 1)), sample(grid(3), 2.5)],
+)
+DIV = op(
+    "div(x, y)",
+    _divide,
+    promotes=True,
+    x=lambda g, y: g / y,
+    y=lambda g, x, y: -g * x / (y * y),
+    samples=lambda: [sample(grid(2, 3), positive(2, 3)), sample(grid(2, 3), positive(3)), sample(grid(3), 4)],
+)
+NEG = op("neg(x)", operator.neg, x=lambda g: -g, samples=lambda: [sample(grid(2, 3))])
+POW_NUMBER = op(
+    "pow(x, y)",
+    lambda x, y: x**y,
+    key="pow.number",
+    node="PowBackward0",
+    promotes=True,
+    x=lambda g, x, y: g * (y * x ** (y - 1)) if y else g * 0,
+    samples=lambda: [sample(grid(2, 3), 3), sample(positive(3), 0.5), sample(grid(3), 0), sample(positive(2), -1)],
+)
+
+
+def _log_where_positive(x: Any) -> Any:
+    return np.where(x > 0, np.log(np.where(x > 0, x, 1)), 0)
+
+
+POW_TENSOR = op(
+    "pow(x, y)",
+    lambda x, y: x**y,
+    key="pow.tensor",
+    node="PowBackward1",
+    promotes=True,
+    x=lambda g, x, y: g * np.where(y == 0, 0, y * x ** np.where(y == 0, 1, y - 1)),
+    y=lambda g, x, out: g * out * _log_where_positive(x),
+    samples=lambda: [sample(positive(2, 3), grid(2, 3)), sample(positive(2, 3), grid(3))],
+)
+POW_OF_NUMBER = op(
+    "pow(x, y)",
+    lambda x, y: x**y,
+    key="pow.of_number",
+    node="PowBackward2",
+    promotes=True,
+    y=lambda g, x, out: g * out * (np.log(x) if x > 0 else 0),
+    samples=lambda: [sample(2.0, grid(2, 3)), sample(3, grid(2))],
+)
+
+
+@both
+def pow(input: Any, exponent: Any) -> Tensor:
+    """`input ** exponent`, elementwise; either may be a number."""
+    exponent = operand(exponent)
+    if not isinstance(exponent, Tensor):
+        return apply(POW_NUMBER, (input, exponent))
+    return apply(POW_TENSOR if isinstance(input, Tensor) else POW_OF_NUMBER, (operand(input), exponent))
+
+
+METHODS["pow_"] = inplace_of(POW_NUMBER)
+
+add = publish(ADD, inplace=True)
+sub = publish(SUB, inplace=True)
+mul = publish(MUL, inplace=True)
+div = publish(DIV, inplace=True)
+neg = publish(NEG, inplace=True)
+rsub = publish(RSUB)
+RECIPROCAL = op(
+    "reciprocal(x)", lambda x: _divide(np.ones((), x.dtype)[()], x), x=lambda g, out: -g * (out * out), samples=lambda: [sample(positive(2, 3))]
+)
+reciprocal = publish(RECIPROCAL, inplace=True)
+
+
+def _operator(row: Row, static: tuple[Any, ...]) -> Callable[[Tensor, Any], Any]:
+    def call(self: Tensor, other: Any) -> Any:
+        if not isinstance(other, Tensor):
+            other = operand(other)
+            if not isinstance(other, (Tensor, float, int)):
+                return NotImplemented
+        return apply(row, (self, other), static)
+
+    return call
+
+
+def _inplace_operator(row: Row, static: tuple[Any, ...]) -> Callable[[Tensor, Any], Any]:
+    def call(self: Tensor, other: Any) -> Any:
+        if not isinstance(other, Tensor):
+            other = operand(other)
+            if not isinstance(other, (Tensor, float, int)):
+                return NotImplemented
+        return apply_inplace(row, self, (other,), static)
+
+    return call
+
+
+def _divided_into(self: Tensor, other: Any) -> Any:
+    return apply(MUL, (apply(RECIPROCAL, (self,)), operand(other)))
+
+
+def _raised(self: Tensor, other: Any) -> Any:
+    return pow(self, other)
+
+
+def _exponent_of(self: Tensor, other: Any) -> Any:
+    return pow(operand(other), self)
+
+
+def _subtracted_from(self: Tensor, other: Any) -> Any:
+    return apply(RSUB, (self, operand(other)))
+
+
+METHODS.update(
+    __add__=_operator(ADD, (1,)),
+    __radd__=_operator(ADD, (1,)),
+    __sub__=_operator(SUB, (1,)),
+    __rsub__=_subtracted_from,
+    __mul__=_operator(MUL, ()),
+    __rmul__=_operator(MUL, ()),
+    __truediv__=_operator(DIV, ()),
+    __rtruediv__=_divided_into,
+    __pow__=_raised,
+    __rpow__=_exponent_of,
+    __neg__=neg,
+    __iadd__=_inplace_operator(ADD, (1,)),
+    __isub__=_inplace_operator(SUB, (1,)),
+    __imul__=_inplace_operator(MUL, ()),
+    __itruediv__=_inplace_operator(DIV, ()),
+    __ipow__=_inplace_operator(POW_NUMBER, ()),
+)

@@ -1,0 +1,198 @@
+"""The op table: one `Row` an op, with its forward, its derivatives and its own samples.
+
+A row's derivative for an input is a function whose argument names say what it reads, and so what a node must keep:
+the cotangent `g`, inputs and static arguments by their names in the row's signature, `out` for the result, `shape` for
+the shape of the input that is being differentiated. Multiplying, for example, keeps each factor for the other:
+
+    mul = op("mul(x, y)", np.multiply, x=lambda g, y: g * y, y=lambda g, x: g * x)
+
+A VJP need not undo broadcasting or casts: what it returns is summed to the input's shape and cast to its dtype.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from gradviz.core.trace import Node
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One call of a row's public function: positional and keyword arguments, arrays in place of tensors.
+
+    `smooth` is false where the result has a kink or a tie at this point, so that central differences mean nothing.
+    """
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    smooth: bool = True
+
+
+def sample(*args: Any, smooth: bool = True, **kwargs: Any) -> Sample:
+    """A sample call: `sample(array, dim=0)`."""
+    return Sample(args, kwargs, smooth)
+
+
+Samples = Callable[[], Iterable[Sample]]
+"""Makes a row's own samples; called by the tests only."""
+
+T = TypeVar("T")
+
+TABLE: dict[str, Row] = {}
+"""Every row by its key."""
+
+
+class Row:
+    """One op.
+
+    key         unique name in the table: the op's name, with a suffix where a name has several rows (`sum.dim`)
+    name        the op as users call it
+    inputs      names of the inputs; a last name with a star takes any number
+    static      names of the other arguments
+    node_name   PyTorch's name for the node
+    vjps        for each input name its VJP; an input without one is not differentiable
+    view        the result is a view of input 0's memory wherever numpy gives one
+    call        dotted name of the public function that runs the row, under `gradviz` and under `torch` alike
+                (`sum`, `nn.functional.gelu`, `Tensor.view`, `operator.sub`)
+    promotes    operands of different dtypes are brought to PyTorch's common one first
+    cause       for an op that never has a derivative: what stops the gradient (`detach`, `item`)
+    """
+
+    def __init__(
+        self,
+        signature: str,
+        forward: Callable[..., Any],
+        *,
+        node: str,
+        key: str | None,
+        call: str,
+        vjps: dict[str, Callable[..., Any]],
+        samples: Samples | None,
+        view: bool,
+        promotes: bool,
+        cause: Any,
+        nondifferentiable_outputs: tuple[int, ...],
+    ) -> None:
+        self.name, self.inputs, self.variadic, self.static, self.defaults = parse(signature)
+        self.key = key or self.name
+        self.signature = signature
+        self.forward = forward
+        self.node_name = node or "".join(part.capitalize() for part in self.name.split("_")) + "Backward0"
+        self.call = call or self.name
+        self.samples = samples
+        self.view = view
+        self.promotes = promotes
+        self.cause = cause
+        self.nondifferentiable_outputs = nondifferentiable_outputs
+        self.vjps = vjps
+        self.differentiable = bool(vjps)
+        unknown = set(vjps) - set(self.inputs)
+        if unknown:
+            raise TypeError(f"row `{self.key}` has a derivative for `{min(unknown)}`, which is not one of its inputs")
+
+    @functools.cached_property
+    def formulas(self) -> tuple[tuple[Callable[..., Any], tuple[str, ...]] | None, ...]:
+        """For each input its VJP and the names of what the VJP reads after `g`, or None."""
+        return tuple(
+            (self.vjps[name], _argument_names(self.vjps[name])) if name in self.vjps else None for name in self.inputs
+        )
+
+    def formulas_of(self, count: int) -> tuple[tuple[Callable[..., Any], tuple[str, ...]] | None, ...]:
+        """`formulas` for a call with `count` inputs: the last one again and again for a variadic row."""
+        return _stretched(self.formulas, count)
+
+    def reads_of(self, count: int) -> tuple[frozenset[str], ...]:
+        """`reads` for a call with `count` inputs."""
+        return _stretched(self.reads, count)
+
+    @functools.cached_property
+    def saved_names(self) -> tuple[str, ...]:
+        """What a node of this row may keep, inputs in order, then the result."""
+        read = {name for formula in self.formulas if formula is not None for name in formula[1]}
+        return tuple(name for name in (*self.inputs, "out") if name in read)
+
+    @functools.cached_property
+    def reads(self) -> tuple[frozenset[str], ...]:
+        """For each input, the names of the saved arrays that its VJP reads."""
+        kept = set(self.saved_names)
+        return tuple(frozenset(formula[1]) & kept if formula else frozenset() for formula in self.formulas)
+
+    @functools.cached_property
+    def node_class(self) -> type[Node]:
+        """The Node type of this row; its name is PyTorch's."""
+        return type(self.node_name, (Node,), {"__slots__": (), "__module__": "gradviz.core.trace"})
+
+    def __repr__(self) -> str:
+        return f"<op {self.signature}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return TABLE.__getitem__, (self.key,)
+
+
+def op(
+    signature: str,
+    forward: Callable[..., Any],
+    *,
+    node: str = "",
+    key: str | None = None,
+    call: str = "",
+    samples: Samples | None = None,
+    view: bool = False,
+    promotes: bool = False,
+    cause: Any = None,
+    nondifferentiable_outputs: tuple[int, ...] = (),
+    **vjps: Callable[..., Any],
+) -> Row:
+    """Add a row to the table.
+
+    signature: `name(x, y, *, dim=None)`: tensor inputs, then static arguments after the star.
+    samples: makes sample calls of the public function, for the tests.
+    forward: takes arrays (or Python numbers) for the inputs and the static arguments by position; returns an array, a
+        numpy scalar or a tuple of these, never one of its inputs.
+    Raises TypeError where the key is taken or a derivative names no input.
+    """
+    row = Row(
+        signature,
+        forward,
+        node=node,
+        key=key,
+        call=call,
+        vjps=vjps,
+        samples=samples,
+        view=view,
+        promotes=promotes,
+        cause=cause,
+        nondifferentiable_outputs=nondifferentiable_outputs,
+    )
+    if row.key in TABLE:
+        raise TypeError(f"the op table already has a row `{row.key}`")
+    TABLE[row.key] = row
+    return row
+
+
+def parse(signature: str) -> tuple[str, tuple[str, ...], bool, tuple[str, ...], tuple[Any, ...]]:
+    """Split `name(x, *rest, dim=0)` into name, inputs, whether the last takes any number, static names, defaults."""
+    function = ast.parse(f"def {signature}: pass").body[0]
+    assert isinstance(function, ast.FunctionDef)
+    arguments = function.args
+    inputs = [argument.arg for argument in arguments.args]
+    if arguments.vararg is not None:
+        inputs.append(arguments.vararg.arg)
+    defaults = tuple(None if node is None else ast.literal_eval(node) for node in arguments.kw_defaults)
+    static = tuple(argument.arg for argument in arguments.kwonlyargs)
+    return function.name, tuple(inputs), arguments.vararg is not None, static, defaults
+
+
+def _stretched(items: tuple[T, ...], count: int) -> tuple[T, ...]:
+    if len(items) == count:
+        return items
+    return items[:-1] + items[-1:] * (count - len(items) + 1)
+
+
+def _argument_names(function: Callable[..., Any]) -> tuple[str, ...]:
+    code = function.__code__
+    return code.co_varnames[1 : code.co_argcount]

@@ -1,0 +1,120 @@
+"""What users can call: the functions of `gradviz.<name>` and the methods of Tensor.
+
+A family of ops publishes its functions here, by hand where arguments need sorting out, or straight from a row.
+`gradviz.core` puts the methods on the class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+
+from gradviz.core.apply import apply, leaf
+from gradviz.core.inplace import apply_inplace
+from gradviz.core.ops.table import Row
+from gradviz.core.tensor import Tensor
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {}
+"""By name, what is reached as `gradviz.<name>`."""
+METHODS: dict[str, Any] = {}
+"""By name, what is put on Tensor: functions, and properties."""
+
+
+def function(call: F) -> F:
+    """Publish as `gradviz.<name>`."""
+    FUNCTIONS[call.__name__] = call
+    return call
+
+
+def method(call: F) -> F:
+    """Publish as a method of Tensor."""
+    METHODS[call.__name__] = call
+    return call
+
+
+def both(call: F) -> F:
+    """Publish as a function and as a method."""
+    return method(function(call))
+
+
+def publish(row: Row, *, inplace: bool = False, functions: bool = True, methods: bool = True) -> Callable[..., Any]:
+    """Make the public function of a row that takes its inputs and static arguments just as they are.
+
+    inplace: also publish the method `<name>_`.
+    """
+    count = len(row.inputs)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if len(args) > count + len(row.static):
+            raise TypeError(f"{row.name}() takes {count + len(row.static)} positional arguments but {len(args)} were given")
+        operands = list(args[:count])
+        for name in row.inputs[len(operands) :]:
+            if name in kwargs:
+                operands.append(kwargs.pop(name))
+            elif name in _ALIASES and _ALIASES[name] in kwargs:
+                operands.append(kwargs.pop(_ALIASES[name]))
+            else:
+                raise TypeError(f"{row.name}() missing 1 required positional argument: '{_ALIASES.get(name, name)}'")
+        static = (*args[count:], *(kwargs.pop(name, row.defaults[row.static.index(name)]) for name in row.static[len(args[count:]) :]))
+        if kwargs:
+            raise TypeError(f"{row.name}() got an unexpected keyword argument '{min(kwargs)}'")
+        return apply(row, [first_tensor(row.name, operands[0]), *map(operand, operands[1:])], static)
+
+    if count == 1 and not row.static:
+
+        def call_one(input: Any) -> Any:
+            return apply(row, (input if isinstance(input, Tensor) else first_tensor(row.name, input),))
+
+        call = call_one
+    call.__name__ = call.__qualname__ = row.name
+    call.__doc__ = f"`{row.signature}`, elementwise or as PyTorch's function of that name."
+    if functions:
+        FUNCTIONS[row.name] = call
+    if methods:
+        METHODS[row.name] = call
+    if inplace:
+        METHODS[row.name + "_"] = inplace_of(row)
+    return call
+
+
+def inplace_of(row: Row) -> Callable[..., Tensor]:
+    """The method that writes the row's result into its first input."""
+    count = len(row.inputs)
+
+    def call(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        static = args[count - 1 :]
+        rest = tuple(kwargs.pop(name, row.defaults[row.static.index(name)]) for name in row.static[len(static) :])
+        if kwargs:
+            raise TypeError(f"{row.name}_() got an unexpected keyword argument '{min(kwargs)}'")
+        return apply_inplace(row, self, [operand(other) for other in args[: count - 1]], (*static, *rest))
+
+    call.__name__ = call.__qualname__ = row.name + "_"
+    call.__doc__ = f"In-place `{row.signature}`."
+    return call
+
+
+_ALIASES = {"x": "input", "y": "other"}
+
+
+def first_tensor(name: str, value: Any) -> Tensor:
+    """`value` if it is a tensor; TypeError in PyTorch's words if not."""
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name}(): argument 'input' (position 1) must be Tensor, not {type(value).__name__}")
+    return value
+
+
+def operand(value: Any) -> Any:
+    """An operand as `apply` takes it: a tensor, or a Python number; arrays become leaves, numpy scalars numbers."""
+    if isinstance(value, Tensor) or type(value) in (float, int, bool):
+        return value
+    if isinstance(value, np.ndarray):
+        return leaf(value, "from_numpy", False)
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, (bool, int, float)):
+        return type(value).__mro__[-2](value)
+    return value

@@ -1,0 +1,480 @@
+"""`Tensor`: a numpy array, and what autograd knows of it.
+
+The class holds state and PyTorch's autograd attributes. Its maths (`exp`, `sum`, operators, ...) comes from the op
+table: `gradviz.core` binds every public op as a method.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+import weakref
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from gradviz.core import dtypes
+from gradviz.core.listeners import listeners
+from gradviz.core.trace import AccumulateGrad, Node, NodeHooks, Storage, Trace
+
+if TYPE_CHECKING:
+    from typing import Self
+
+_LEAF_FLAG = (
+    "you can only change requires_grad flags of leaf variables."
+)
+_DETACH_HINT = (
+    " If you want to use a computed variable in a subgraph that doesn't require differentiation use "
+    "var_no_grad = var.detach()."
+)
+_NON_LEAF_GRAD = (
+    "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't be "
+    "populated during autograd.backward(). If you indeed want the .grad field to be populated for a non-leaf Tensor, "
+    "use .retain_grad() on the non-leaf Tensor. If you access the non-leaf Tensor by mistake, make sure you access the "
+    "leaf Tensor instead. See github.com/pytorch/pytorch/pull/30531 for more informations."
+)
+
+
+Replay: TypeAlias = tuple[tuple[Callable[..., Any], tuple[Any, ...]], ...]
+"""The forwards, with their static arguments, that lead from a base's array to a view's."""
+
+
+class View:
+    """How a view's memory is cut out of its base's: `replay` maps an array like the base's to the same cut of it."""
+
+    __slots__ = ("base", "replay", "version")
+
+    def __init__(self, base: Tensor, replay: Replay, version: int | None) -> None:
+        self.base = base
+        self.replay = replay
+        self.version = version
+
+
+def cut(replay: Replay, array: Any) -> Any:
+    """The part of `array` that a replay leads to, sharing its memory."""
+    for forward, static in replay:
+        array = forward(array, *static)
+    return array
+
+
+class Extras:
+    """What few leaves have: hooks, and the AccumulateGrad that someone holds."""
+
+    __slots__ = ("accumulator", "accumulator_hooks", "hooks")
+
+    def __init__(self) -> None:
+        self.hooks: dict[int, Callable[[Any], Any]] = {}
+        self.accumulator_hooks: dict[int, Callable[[Any], Any]] = {}
+        self.accumulator: weakref.ref[AccumulateGrad] | None = None
+
+
+class Tensor:
+    """A numpy array with a gradient. Made by `gradviz.tensor` and its relatives, not by calling the class.
+
+    `_data` is an ndarray, or a numpy scalar for a 0-d tensor whose memory nobody shares yet. `_origin` is the Trace or
+    Node that made it, `_number` as which of its outputs. `_storage` is shared by all tensors on the same memory.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_data",
+        "_extras",
+        "_grad",
+        "_number",
+        "_origin",
+        "_requires_grad",
+        "_storage",
+        "_view",
+    )
+
+    _data: Any
+    _extras: Extras | None
+    _grad: Tensor | None
+    _number: int
+    _origin: Trace
+    _requires_grad: bool
+    _storage: Storage
+    _view: View | None
+
+    __array_priority__ = 1000
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
+    # ---- shape and type
+
+    @property
+    def shape(self) -> Size:
+        """The lengths of the dimensions; prints as `torch.Size([2, 3])` without its prefix."""
+        return Size(self._data.shape)
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape, or the length of one dimension."""
+        return self.shape if dim is None else self._data.shape[dim]
+
+    @property
+    def dtype(self) -> dtypes.dtype:
+        """The element type."""
+        return dtypes.of(self._data)
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return int(self._data.ndim)
+
+    def dim(self) -> int:
+        """The number of dimensions."""
+        return int(self._data.ndim)
+
+    def numel(self) -> int:
+        """The number of elements."""
+        return int(self._data.size)
+
+    def element_size(self) -> int:
+        """Bytes an element."""
+        return int(self._data.itemsize)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all elements."""
+        return int(self._data.nbytes)
+
+    @property
+    def device(self) -> str:
+        """Always "cpu"."""
+        return "cpu"
+
+    def is_floating_point(self) -> bool:
+        """True where the dtype can require grad."""
+        return bool(self._data.dtype.kind == "f")
+
+    def is_contiguous(self) -> bool:
+        """True where the elements lie in memory in row order without gaps."""
+        return bool(self._data.flags.c_contiguous)
+
+    def stride(self) -> tuple[int, ...]:
+        """For each dimension the step between neighbours, in elements."""
+        return tuple(step // self._data.itemsize for step in self._array().strides)
+
+    def data_ptr(self) -> int:
+        """Address of the first element."""
+        return int(self._array().ctypes.data)
+
+    # ---- autograd
+
+    @property
+    def requires_grad(self) -> bool:
+        """True where gradient is to be computed for this tensor, or flows through it."""
+        self._refresh()
+        return self._requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        if value and self._data.dtype.kind != "f":
+            raise RuntimeError("only Tensors of floating point dtype can require gradients")
+        self._set_requires_grad(value)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Set `requires_grad` of a leaf in place and return the tensor. Raises RuntimeError for a non-leaf."""
+        if requires_grad and self._data.dtype.kind != "f":
+            raise RuntimeError("only Tensors of floating point dtype can require gradients")
+        self._set_requires_grad(requires_grad)
+        return self
+
+    def _set_requires_grad(self, value: bool) -> None:
+        if self.grad_fn is not None:
+            if value:
+                return
+            raise RuntimeError(_LEAF_FLAG + _DETACH_HINT)
+        if value and self._storage.version is None and not _in_inference_mode():
+            raise RuntimeError(
+                "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed."
+            )
+        self._requires_grad = value
+        if listeners:
+            for listener in listeners:
+                listener.flag_set(self, sys._getframe(2))
+
+    @property
+    def is_leaf(self) -> bool:
+        """True where no tracked op made this tensor (so also for every result under `no_grad`)."""
+        return self.grad_fn is None
+
+    @property
+    def grad_fn(self) -> Node | None:
+        """The node that made this tensor, or None for a leaf."""
+        self._refresh()
+        origin = self._origin
+        return origin if isinstance(origin, Node) and self._requires_grad else None
+
+    @property
+    def output_nr(self) -> int:
+        """As which of its node's outputs this tensor was made."""
+        return self._number
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The gradient that backward passes have added up, or None. Warns where the tensor is not a leaf."""
+        if self._grad is None and not self.is_leaf and not self.retains_grad:
+            warnings.warn(_NON_LEAF_GRAD, UserWarning, stacklevel=2)
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None:
+            if not isinstance(value, Tensor):
+                raise TypeError(f"assigned grad expected to be a Tensor or None but got {type(value).__name__}")
+            if value is self:
+                raise RuntimeError("can't assign Variable as its own grad")
+            if value._data.dtype != self._data.dtype:
+                raise RuntimeError(
+                    f"attempting to assign a gradient with dtype '{_scalar_type(value)}' to a tensor with grad_dtype "
+                    f"'{_scalar_type(self)}'. The gradient must match the tensor's grad_dtype (defaults to the "
+                    "tensor's dtype). You can set the tensor's grad_dtype attribute with a specific dtype, or None to "
+                    "allow any dtype. Set grad_dtype with caution. Diverging the dtypes of a tensor and its gradient "
+                    "may break downstream systems that assume they match."
+                )
+            if value._data.shape != self._data.shape:
+                raise RuntimeError(
+                    "assigned grad has data of a different size"
+                )
+        self._grad = value
+
+    @grad.deleter
+    def grad(self) -> None:
+        self._grad = None
+
+    def backward(
+        self,
+        gradient: Tensor | None = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+        inputs: Tensor | Sequence[Tensor] | None = None,
+    ) -> None:
+        """Add d self / d leaf to the `.grad` of every leaf behind this tensor.
+
+        gradient: the cotangent, shaped like this tensor; may be left out for a single element.
+        retain_graph: keep the saved tensors, so that a second backward works; by default what `create_graph` says.
+        inputs: the only tensors to accumulate into.
+        """
+        from gradviz.core.engine import backward  # the engine imports Tensor
+
+        backward((self,), None if gradient is None else (gradient,), retain_graph, create_graph, inputs)
+
+    def retain_grad(self) -> None:
+        """Ask for `.grad` of a non-leaf. Raises RuntimeError where no gradient is required."""
+        if not self.requires_grad:
+            raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
+        node = self.grad_fn
+        if node is not None:
+            _hooks_of(node).retained[self._number] = weakref.ref(self)
+
+    @property
+    def retains_grad(self) -> bool:
+        """True where `retain_grad` was called on this non-leaf."""
+        node = self.grad_fn
+        if node is None or node.hooks is None:
+            return False
+        kept = node.hooks.retained.get(self._number)
+        return kept is not None and kept() is self
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
+        """Call `hook(gradient)` each time this tensor's gradient is computed; what it returns replaces the gradient.
+
+        Hooks run in the order of registration. Raises RuntimeError where no gradient is required.
+        """
+        if not self.requires_grad:
+            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        node = self.grad_fn
+        if node is None:
+            return RemovableHandle(self._extras_or_new().hooks, hook)
+        return RemovableHandle(_hooks_of(node).tensor_hooks.setdefault(self._number, {}), hook)
+
+    def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> RemovableHandle:
+        """Call `hook(self)` each time a backward pass has added to this leaf's `.grad`."""
+        if not self.requires_grad:
+            raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        if self.grad_fn is not None:
+            raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
+        return RemovableHandle(self._extras_or_new().accumulator_hooks, hook)
+
+    @property
+    def _version(self) -> int:
+        if self._storage.version is None:
+            raise RuntimeError("Inference tensors do not track version counter.")
+        return self._storage.version
+
+    @property
+    def _base(self) -> Tensor | None:
+        return self._view.base if self._view is not None else None
+
+    def _is_view(self) -> bool:
+        return self._view is not None
+
+    def is_inference(self) -> bool:
+        """True for a tensor made in `inference_mode`."""
+        return self._storage.version is None
+
+    def _extras_or_new(self) -> Extras:
+        if self._extras is None:
+            self._extras = Extras()
+        return self._extras
+
+    def _refresh(self) -> None:
+        """Bring a view's origin up to date after its base was written in place."""
+        if self._view is not None and self._view.version != self._storage.version:
+            from gradviz.core.inplace import regenerate  # in-place writes build on apply, which imports Tensor
+
+            regenerate(self, self._view)
+
+    def _array(self) -> Any:
+        """`_data` as an ndarray whose memory others may share from now on."""
+        data = self._data
+        if type(data) is not np.ndarray:
+            data = self._data = np.asarray(data)
+        return data
+
+    # ---- Python protocols
+
+    def __len__(self) -> int:
+        if not self._data.ndim:
+            raise TypeError("len() of a 0-d tensor")
+        return int(self._data.shape[0])
+
+    def __bool__(self) -> bool:
+        if self._data.size != 1:
+            if self._data.size == 0:
+                raise RuntimeError("Boolean value of Tensor with no values is ambiguous")
+            raise RuntimeError("Boolean value of Tensor with more than one value is ambiguous")
+        return bool(self._leave())
+
+    def __float__(self) -> float:
+        if self._requires_grad:
+            warnings.warn(
+                "Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.\n"
+                "Consider using tensor.detach() first.",
+                UserWarning,
+                stacklevel=2,
+            )
+        return float(self._leave())
+
+    def __int__(self) -> int:
+        return int(self._leave())
+
+    def __index__(self) -> int:
+        if self._data.dtype.kind not in "iub" or self._data.size != 1:
+            raise TypeError("only integer tensors of a single element can be converted to an index")
+        return int(self._leave())
+
+    def __complex__(self) -> complex:
+        return complex(self._leave())
+
+    def _leave(self) -> Any:
+        """The single element as a Python number, recorded as data that left."""
+        from gradviz.core.ops.exits import item  # the op rows import Tensor
+
+        return item(self)
+
+    def __iter__(self) -> Any:
+        if not self._data.ndim:
+            raise TypeError("iteration over a 0-d tensor")
+        return iter(self.unbind(0))
+
+    def __contains__(self, element: Any) -> bool:
+        return bool((self == element).any())
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __repr__(self) -> str:
+        from gradviz.core.printing import tensor_text  # printing is needed by few programs
+
+        return tensor_text(self)
+
+    def __format__(self, spec: str) -> str:
+        if not self._data.ndim:
+            return format(self._data.item(), spec)
+        if spec:
+            return object.__format__(self, spec)
+        return repr(self)
+
+    def __dir__(self) -> list[str]:
+        return sorted({name for cls in type(self).__mro__ for name in vars(cls)})
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        if not self.is_leaf:
+            raise RuntimeError(
+                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the moment.  "
+                "If you were attempting to deepcopy a module, this may be because of a torch.nn.utils.weight_norm "
+                "usage, see https://github.com/pytorch/pytorch/pull/103001"
+            )
+        twin = _revive(type(self), self._data.copy(), self._requires_grad)
+        memo[id(self)] = twin
+        if self._grad is not None:
+            twin._grad = self._grad.__deepcopy__(memo)
+        return twin
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _revive, (type(self), self._data, self._requires_grad)
+
+
+class Size(tuple[int, ...]):
+    """A shape. A tuple that prints as PyTorch's does."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"gradviz.Size({list(self)})"
+
+    def numel(self) -> int:
+        """The number of elements in a tensor of this shape."""
+        count = 1
+        for length in self:
+            count *= length
+        return count
+
+
+class RemovableHandle:
+    """What registering a hook returns: `remove()` takes the hook away again."""
+
+    _next = 0
+
+    def __init__(self, hooks: dict[int, Callable[..., Any]], hook: Callable[..., Any]) -> None:
+        self._hooks = hooks
+        self.id = RemovableHandle._next
+        RemovableHandle._next += 1
+        hooks[self.id] = hook
+
+    def remove(self) -> None:
+        """Take the hook away; calling it again does nothing."""
+        self._hooks.pop(self.id, None)
+
+    def __enter__(self) -> RemovableHandle:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.remove()
+
+
+def _hooks_of(node: Node) -> NodeHooks:
+    if node.hooks is None:
+        node.hooks = NodeHooks()
+    return node.hooks
+
+
+def _in_inference_mode() -> bool:
+    from gradviz.core.grad_mode import is_inference_mode_enabled
+
+    return is_inference_mode_enabled()
+
+
+def _scalar_type(tensor: Tensor) -> str:
+    return tensor.dtype.type_name.removesuffix("Tensor")
+
+
+def _revive(cls: type[Tensor], data: Any, requires_grad: bool) -> Tensor:
+    from gradviz.core.apply import leaf  # apply imports Tensor
+
+    return leaf(data, "tensor", requires_grad, cls)

@@ -1,0 +1,320 @@
+"""What is remembered of an op after it ran: a `Node` where autograd tracks it, a `Trace` where it does not.
+
+Both know the op's row, where in the user's source it was called, and the records of its inputs, so the whole history
+of a tensor can be drawn, the skipped part too. A Trace holds no array. A Node is what `grad_fn` shows: it also holds
+the arrays that its backward needs.
+
+The history behind a Trace is bounded: when more than `HISTORY_LIMIT` traces lie behind a new one, the oldest half is
+let go and counted, so a loop under `no_grad` runs in constant memory.
+"""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from collections.abc import Callable
+from types import CodeType
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from gradviz.core.grad_mode import Region
+    from gradviz.core.ops.table import Row
+    from gradviz.core.tensor import Tensor
+    from gradviz.events import Cause
+
+HISTORY_LIMIT = 256
+"""Most traces that may lie behind a trace."""
+
+next_id = itertools.count(1).__next__
+"""The one counter: an op's id is that of its first output."""
+
+Link: TypeAlias = Any
+"""Where an input came from: a Trace, a Node, a `Faint` reference to a Node, a pair (one of these, output number) for
+outputs after the first, or a plain Python argument."""
+
+
+class Storage:
+    """A piece of memory that tensors share: how often it was written in place, None where that is not tracked.
+
+    It is not tracked for tensors made in inference mode.
+    """
+
+    __slots__ = ("version",)
+
+    version: int | None
+
+    def __init__(self) -> None:
+        self.version = 0
+
+
+class Trace:
+    """One op that ran and was not tracked, or the making of a leaf (an op without inputs).
+
+    row         the op's row in the table
+    links       its inputs' origins, by argument position
+    needs       for each input, whether it required grad
+    static      its other arguments, in the row's order
+    cause       why it was not tracked although an input required grad, or None
+    code, lasti, region     where and under which grad mode it was called
+    shape, array_type       of its first output; `more` has pairs of these for the others
+    forgotten   how many traces behind this one were let go
+    """
+
+    __slots__ = (
+        "array_type",
+        "behind",
+        "cause",
+        "code",
+        "flags",
+        "forgotten",
+        "id",
+        "lasti",
+        "links",
+        "more",
+        "needs",
+        "oldest",
+        "region",
+        "row",
+        "shape",
+        "static",
+    )
+
+    row: Row
+    id: int
+    links: tuple[Link, ...]
+    needs: tuple[bool, ...]
+    static: tuple[Any, ...]
+    cause: Cause | None
+    code: CodeType
+    lasti: int
+    region: Region | None
+    shape: tuple[int, ...]
+    array_type: Any
+    more: tuple[tuple[tuple[int, ...], Any], ...]
+    forgotten: int
+    behind: int
+    oldest: int
+    flags: int
+
+    tracked = False
+
+
+INPLACE = 1
+"""Flag: the output is input 0, written over."""
+LEAF_GRAD = 2
+"""Flag: the output is a leaf that requires grad."""
+ALIAS = 4
+"""Flag: the output shares its storage with input 0."""
+
+
+class Node(Trace):
+    """One op that autograd tracked. `grad_fn` of its outputs; PyTorch's `Node`.
+
+    saved       the arrays (or plain arguments) that its VJPs read, in the order of `row.saved_names`, None where not
+                needed; `FREED` after a backward that did not retain the graph
+    marks       for each of them the storage and the version it must still have, or None
+    leaves      for each input the leaf tensor whose `.grad` this op feeds, or None; None if there is no such leaf
+    """
+
+    __slots__ = ("__weakref__", "hooks", "leaves", "marks", "saved")
+
+    saved: tuple[Any, ...]
+    marks: tuple[Any, ...]
+    leaves: tuple[Tensor | None, ...] | None
+    hooks: NodeHooks | None
+
+    tracked = True
+
+    def name(self) -> str:
+        """The node's name as PyTorch prints it: `MulBackward0`."""
+        return type(self).__name__
+
+    @property
+    def next_functions(self) -> tuple[tuple[Node | AccumulateGrad | None, int], ...]:
+        """For each input, the node that its gradient goes on to and as which of its outputs; (None, 0) where none."""
+        result: list[tuple[Node | AccumulateGrad | None, int]] = []
+        formulas = self.row.formulas_of(len(self.links))
+        for position, link in enumerate(self.links):
+            if formulas[position] is None:
+                continue
+            origin, number = origin_of(link)
+            leaf = self.leaves[position] if self.leaves is not None else None
+            if leaf is not None:
+                result.append((accumulator(leaf), 0))
+            elif isinstance(origin, Node) and self.needs[position]:
+                result.append((origin, number))
+            else:
+                result.append((None, 0))
+        return tuple(result)
+
+    @property
+    def metadata(self) -> dict[Any, Any]:
+        """A dictionary of the user's own, kept with the node."""
+        if self.hooks is None:
+            self.hooks = NodeHooks()
+        return self.hooks.metadata
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} object at {id(self):#x}>"
+
+
+class Faint(weakref.ref[Node]):
+    """An untracked op's reference to a Node: without it, `loss.detach()` would keep the graph behind `loss` alive.
+
+    `stand_in` is what is shown of the node once it is gone: its own record, without its history.
+    """
+
+    __slots__ = ("stand_in",)
+
+    stand_in: Trace
+
+    def __new__(cls, node: Node) -> Faint:
+        reference = super().__new__(cls, node)
+        reference.stand_in = without_history(node)
+        return reference
+
+    def __init__(self, node: Node) -> None:
+        super().__init__(node)
+
+
+def origin_of(link: Link) -> tuple[Trace | None, int]:
+    """The record that a link leads to and the output number; (None, 0) for a plain Python argument."""
+    number = 0
+    if type(link) is tuple:
+        link, number = link
+    if type(link) is Faint:
+        node = link()
+        return (link.stand_in if node is None else node), number
+    return (link if isinstance(link, Trace) else None), number
+
+
+class NodeHooks:
+    """What users attached to a node: hooks on its outputs' cotangents, and tensors that asked to keep theirs."""
+
+    __slots__ = ("metadata", "retained", "tensor_hooks")
+
+    def __init__(self) -> None:
+        self.tensor_hooks: dict[int, dict[int, Callable[[Any], Any]]] = {}
+        self.retained: dict[int, weakref.ref[Tensor]] = {}
+        self.metadata: dict[Any, Any] = {}
+
+
+class Freed:
+    """Stands where a node's saved arrays were, after a backward that did not retain them."""
+
+
+FREED: Any = Freed()
+
+
+class AccumulateGrad:
+    """The end of the road for a gradient: adds what arrives to `variable.grad`. One per leaf, made when asked for."""
+
+    __slots__ = ("__weakref__", "variable")
+
+    def __init__(self, variable: Tensor) -> None:
+        self.variable = variable
+
+    next_functions: tuple[()] = ()
+
+    def name(self) -> str:
+        """PyTorch prints it with its full C++ name."""
+        return "torch::autograd::AccumulateGrad"
+
+    def __repr__(self) -> str:
+        return f"<AccumulateGrad object at {id(self):#x}>"
+
+
+def accumulator(leaf: Tensor) -> AccumulateGrad:
+    """The one AccumulateGrad of a leaf, for as long as anyone holds it."""
+    extras = leaf._extras_or_new()
+    known = extras.accumulator() if extras.accumulator is not None else None
+    if known is None:
+        known = AccumulateGrad(leaf)
+        extras.accumulator = weakref.ref(known)
+    return known
+
+
+def bound(trace: Trace) -> None:
+    """Set how much history lies behind a new `trace`, and let go of the oldest where it is too much.
+
+    `behind` never undercounts: it is the smaller of the sum over the inputs (which counts shared history twice) and
+    the span of ids back to the oldest (which counts unrelated ops).
+    """
+    behind = 0
+    oldest = trace.id
+    for link in trace.links:
+        origin = link[0] if type(link) is tuple else link
+        if isinstance(origin, Trace) and not origin.tracked and origin.links:
+            behind += origin.behind + 1
+            if origin.oldest < oldest:
+                oldest = origin.oldest
+    span = trace.id - oldest
+    trace.behind = behind if behind < span else span
+    trace.oldest = oldest
+    if trace.behind > HISTORY_LIMIT or len(trace.links) > HISTORY_LIMIT:
+        _let_go(trace)
+
+
+def _let_go(trace: Trace) -> None:
+    """Keep the newest half of the limit behind `trace`; cut the links of the rest and count them."""
+    found = {id(trace): trace}
+    queue = [trace]
+    for step in queue:
+        for link in step.links:
+            origin = link[0] if type(link) is tuple else link
+            if isinstance(origin, Trace) and not origin.tracked and origin.links and id(origin) not in found:
+                found[id(origin)] = origin
+                queue.append(origin)
+    if len(queue) - 1 > HISTORY_LIMIT:
+        queue.sort(key=lambda step: -step.id)
+        keep = {id(step) for step in queue[: HISTORY_LIMIT // 2 + 1]}
+        let_go = len(queue) - len(keep)
+        edge = [step for step in queue if id(step) in keep and _reaches_out(step, keep)]
+        let_go += sum(step.forgotten for step in queue if id(step) not in keep)
+        for step in edge:
+            _drop_links(step, keep)
+        if edge:
+            edge[-1].forgotten += let_go
+        queue = queue[: HISTORY_LIMIT // 2 + 1]
+    if len(trace.links) > HISTORY_LIMIT:
+        trace.forgotten += len(trace.links) - HISTORY_LIMIT
+        trace.links = trace.links[:HISTORY_LIMIT]
+        trace.needs = trace.needs[:HISTORY_LIMIT]
+    trace.behind = len(queue) - 1
+    trace.oldest = min(step.id for step in queue)
+
+
+def _reaches_out(step: Trace, keep: set[int]) -> bool:
+    return any(
+        isinstance(origin, Trace) and not origin.tracked and origin.links and id(origin) not in keep
+        for origin in (link[0] if type(link) is tuple else link for link in step.links)
+    )
+
+
+def _drop_links(step: Trace, keep: set[int]) -> None:
+    """Replace links to what is let go by a stand-in that has the origin's shape and name but no history."""
+    links = []
+    for link in step.links:
+        origin = link[0] if type(link) is tuple else link
+        if isinstance(origin, Trace) and not origin.tracked and origin.links and id(origin) not in keep:
+            origin = without_history(origin)
+            link = (origin, link[1]) if type(link) is tuple else origin
+        links.append(link)
+    step.links = tuple(links)
+
+
+_DESCRIPTION = ("array_type", "code", "flags", "forgotten", "id", "lasti", "more", "region", "row", "shape", "static")
+
+
+def without_history(origin: Trace) -> Trace:
+    """A copy of the record, array-free and without inputs."""
+    copy = Trace()
+    for name in _DESCRIPTION:
+        setattr(copy, name, getattr(origin, name))
+    copy.links = ()
+    copy.needs = ()
+    copy.behind = 0
+    copy.oldest = copy.id
+    copy.cause = None
+    copy.forgotten += 1
+    return copy

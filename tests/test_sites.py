@@ -310,12 +310,12 @@ def test_positions_against_ast(tmp_path: Path) -> None:
 def test_columns_unknown(tmp_path: Path) -> None:
     """With `-X no_debug_ranges` there are lines and no columns; names of variables do not need them."""
     program = tmp_path / "program.py"
-    program.write_text("from tests.test_sites import run, written\nimport pathlib, sys\n"
+    program.write_text("from test_sites import run, written\nimport pathlib, sys\n"
                        "(_, place), = run(*written('y = x * 2', pathlib.Path(sys.argv[1]), False))\n"
                        "print(place.line, place.end_line, place.column, place.end_column, place.target, place.text)\n")
     done = subprocess.run(
         [sys.executable, "-X", "no_debug_ranges", str(program), str(tmp_path / "..")],
-        capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}, check=True,
+        capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)}, check=True,
     )  # fmt: skip
     assert done.stdout == "1 1 -1 -1 y y = x * 2\n"
 

@@ -1,0 +1,159 @@
+"""House rules that can be read off the source: which way imports point, what is loaded lazily, how long a file is."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# Where each module stands; the longest name that fits counts. A consumer is the strictest thing to be, so a module that
+# is named nowhere is one.
+LAYERS = {
+    "gradviz": "consumer",
+    "gradviz.errors": "waist",
+    "gradviz.events": "waist",
+    "gradviz.sites": "waist",
+    "gradviz.bytecode": "waist",
+    "gradviz.core": "producer",
+    "gradviz.nn": "producer",
+    "gradviz.autograd": "producer",
+    "gradviz.frontends": "producer",
+    "gradviz.recorder": "driver",
+    "gradviz.run": "driver",
+    "gradviz.snapshot": "driver",
+    "gradviz.__init__": "face",
+    "gradviz.__main__": "face",
+    "gradviz_cli": "commands",
+}
+MAY_IMPORT = {
+    "waist": {"waist"},
+    "producer": {"waist", "producer"},
+    "consumer": {"waist", "consumer"},
+    "driver": {"waist", "producer", "consumer", "driver", "face"},
+    "face": {"waist", "producer", "consumer", "driver", "face", "commands"},
+    "commands": {"waist", "producer", "consumer", "driver", "face", "commands"},
+}
+
+# Which packages from outside each layer may use, and the modules that have one more.
+FOREIGN: dict[str, set[str]] = {"producer": {"numpy"}, "commands": {"click"}}
+FOREIGN_MORE = {
+    "gradviz.views.tree": {"rich"},
+    "gradviz.views.dot": {"graphviz"},
+    "gradviz.frontends.torch": {"torch"},
+}
+
+LINES = 400
+# Files that are longer, each with the reason why it is one idea all the same.
+LONGER: dict[str, str] = {}
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    """Every module of the project by the name it is imported by; a package's root as `package.__init__`."""
+    for folder, package in (("gradviz", "gradviz"), ("cli", "gradviz_cli")):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            yield ".".join((package, *path.relative_to(ROOT / folder).with_suffix("").parts)), path
+
+
+MODULES = dict(modules())
+PACKAGES = {name.removesuffix(".__init__") for name in MODULES if name.endswith(".__init__")}
+
+
+def entry(table: Mapping[str, object], name: str) -> object:
+    """The entry of the longest name in `table` that `name` is or lies below."""
+    parts = name.split(".")
+    for length in range(len(parts), 0, -1):
+        found = table.get(".".join(parts[:length]))
+        if found is not None:
+            return found
+    return None
+
+
+def imports(name: str, tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Line and full name of all that a module imports, inside functions too; names of a package become its modules."""
+    package = name.rpartition(".")[0]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, f"{alias.name}.__init__" if alias.name == "gradviz" else alias.name
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parents = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*parents, base] if base else parents)
+            for alias in node.names:
+                full = f"{base}.{alias.name}"
+                if full in MODULES or full in PACKAGES:
+                    yield node.lineno, full
+                elif base == "gradviz":
+                    yield node.lineno, "gradviz.__init__"
+                else:
+                    yield node.lineno, base
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_imports_point_one_way(name: str) -> None:
+    layer = str(entry(LAYERS, name))
+    tree = ast.parse(MODULES[name].read_bytes())
+    more = entry(FOREIGN_MORE, name)
+    foreign = FOREIGN.get(layer, set()) | (more if isinstance(more, set) else set())
+    wrong = []
+    for line, imported in imports(name, tree):
+        root = imported.partition(".")[0]
+        if root in ("gradviz", "gradviz_cli"):
+            other = str(entry(LAYERS, imported))
+            if other not in MAY_IMPORT[layer]:
+                wrong.append(f"line {line}: a {layer} module imports `{imported}` ({other})")
+        elif root not in sys.stdlib_module_names and root not in foreign:
+            wrong.append(f"line {line}: a {layer} module imports `{imported}`")
+    assert not wrong, f"{name}: " + "; ".join(wrong)
+
+
+def test_the_rules_see_an_arrow_that_runs_back() -> None:
+    source = "def f():\n    from gradviz.core import Tensor\n    from . import core\n    import numpy.linalg\n"
+    seen = [imported for _, imported in imports("gradviz.fold", ast.parse(source))]
+    assert seen == ["gradviz.core", "gradviz.core", "numpy.linalg"]
+    assert entry(LAYERS, "gradviz.core.ops.table") == "producer"
+    assert entry(LAYERS, "gradviz.views.svg") == "consumer"
+    assert "producer" not in MAY_IMPORT["consumer"]
+
+
+def test_import_gradviz_is_light() -> None:
+    """`import gradviz` loads no package from outside; they come when they are used."""
+    code = "import sys, gradviz; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"numpy", "rich", "click", "graphviz", "torch"} & set(done.stdout.split())
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_all_is_said_in_package_roots_only(name: str) -> None:
+    names = {node.id for node in ast.walk(ast.parse(MODULES[name].read_bytes())) if isinstance(node, ast.Name)}
+    assert "__all__" not in names or name.endswith(".__init__")
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_first_line_says_what_the_file_is_for(name: str) -> None:
+    source = MODULES[name].read_text(encoding="utf-8")
+    if source.strip():
+        assert source.startswith('"""')
+        assert ast.get_docstring(ast.parse(source))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_files_are_short(name: str) -> None:
+    path = MODULES[name]
+    count = len(path.read_text(encoding="utf-8").splitlines())
+    assert count <= LINES or path.relative_to(ROOT).as_posix() in LONGER, f"{count} lines"
+
+
+def test_every_package_is_installed() -> None:
+    """A package that pyproject.toml does not list would be in an editable install and missing from a wheel."""
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        listed = tomllib.load(file)["tool"]["setuptools"]["packages"]
+    assert sorted(listed) == sorted(PACKAGES)

@@ -25,7 +25,7 @@ BOXES: dict[BoxKind, dict[str, str]] = {
     BoxKind.OFF_OUTPUT: {"style": "dashed", "color": GREY, "fontcolor": "#4b5563", "peripheries": "2"},
     BoxKind.CUT: {"style": "rounded,bold,filled", "fillcolor": "#fef2f2", "color": RED, "fontcolor": RED},
     BoxKind.EXIT: {"shape": "cds", "style": "dashed", "color": GREY, "fontcolor": "#4b5563"},
-    BoxKind.ERROR: {"shape": "octagon", "style": "bold,filled", "fillcolor": "#fef2f2", "color": RED, "fontcolor": RED},
+    BoxKind.ERROR: {"style": "bold,filled", "fillcolor": "#fef2f2", "color": RED, "fontcolor": RED},
     BoxKind.SAVED: {"shape": "note", "style": "filled", "fillcolor": "#fff7ed", "color": "#c2410c"},
     BoxKind.MORE: {"shape": "plaintext", "fontcolor": "#4b5563"},
 }
@@ -40,6 +40,9 @@ WIRES: dict[WireKind, dict[str, str]] = {
 }
 
 LOST = {"style": "dashed", "color": RED, "fontcolor": RED, "penwidth": "1.8", "label": "✂ gradient lost"}
+
+MARKS = {BoxKind.CUT: "✂", BoxKind.ERROR: "✗"}
+"""Signs before the title, for those who see no red."""
 
 BOX_MEANING = {
     BoxKind.LEAF: "leaf that requires grad",
@@ -69,11 +72,11 @@ def draw(graph: Graph, options: Options) -> str:
 
 def digraph(picture: Picture, graph: Graph, options: Options) -> graphviz.Digraph:
     """The picture as a `graphviz.Digraph`, whose nodes and clusters are called like the picture's boxes and frames."""
-    heading = "\n".join(line for line in (picture.title, picture.summary, *picture.notes) if line)
+    heading = "".join(f"{line}\n" for line in (picture.title, picture.summary, *picture.notes) if line)
     dot = graphviz.Digraph(
         "gradviz",
         graph_attr={
-            "rankdir": options.direction, "label": quote(heading), "labelloc": "t", "labeljust": "l",
+            "rankdir": options.direction, "label": quote(heading, newline="\\l"), "labelloc": "t", "labeljust": "l",
             "fontname": "sans-serif", "fontsize": "11", "nodesep": "0.25", "ranksep": "0.35", "bgcolor": "white",
             "tooltip": quote(picture.description),
         },
@@ -96,12 +99,12 @@ def digraph(picture: Picture, graph: Graph, options: Options) -> graphviz.Digrap
     return dot
 
 
-def quote(text: str) -> str:
-    """`text` as a value that Graphviz shows letter for letter.
+def quote(text: str, *, newline: str = "\\n") -> str:
+    """`text` as a value that Graphviz shows letter for letter; `newline` says how it justifies the lines.
 
     Unquoted, Graphviz takes `<b>` for HTML, a backslash for the start of an escape, and `&lt;` for `<`.
     """
-    escaped = text.replace("&", "&amp;").replace("\\", "\\\\").replace("\n", "\\n")
+    escaped = text.replace("&", "&amp;").replace("\\", "\\\\").replace("\n", newline)
     quoted: str = graphviz.nohtml(escaped)
     return quoted
 
@@ -109,15 +112,14 @@ def quote(text: str) -> str:
 def _cluster(frame: Frame) -> graphviz.Digraph:
     cluster = graphviz.Digraph(f"cluster_{frame.id}")
     cluster.attr(
-        label=quote(frame.title), tooltip=_tooltip(frame.tooltip), labeljust="r", labelloc="b", style="dashed,rounded",
+        label=quote(frame.title), tooltip=_tooltip(frame.tooltip), labeljust="l", labelloc="t", style="dashed,rounded",
         color=GREY, fontcolor="#4b5563", fontname="sans-serif", fontsize="10", bgcolor="#f9fafb",
     )  # fmt: skip
     return cluster
 
 
 def _label(box: Box, graph: Graph, options: Options) -> str:
-    title = f"✂ {box.title}" if box.kind is BoxKind.CUT else box.title
-    lines = [title, box.detail]
+    lines = [f"{MARKS[box.kind]} {box.title}" if box.kind in MARKS else box.title, box.detail]
     if options.show_attrs and box.kind in (BoxKind.OP, BoxKind.OFF) and box.op is not None:
         limit = max(1, options.max_attr_chars)
         lines += [f"{clean(name)} = {clean(text, limit)}" for name, text in graph.ops[box.op].attrs]
@@ -155,10 +157,9 @@ def _ink(text: str, color: str) -> str:
 def _swatch(kind: BoxKind) -> str:
     """A small cell that has the outline, dash and corners of the boxes of this kind."""
     look = BOXES[kind]
-    marks = {BoxKind.CUT: "✂", BoxKind.ERROR: "!", BoxKind.EXIT: "⇥", BoxKind.SAVED: "◥"}
     styles = [style for style in look.get("style", "").split(",") if style in ("rounded", "dashed")]
     fill = f' BGCOLOR="{look["fillcolor"]}"' if "fillcolor" in look else ""
     style, border = ",".join(styles) or "solid", look.get("peripheries", "1")
     cell = f'BORDER="{border}" STYLE="{style}" COLOR="{look["color"]}"{fill}'
-    text = _ink(marks.get(kind, "    "), look.get("fontcolor", DARK))
+    text = _ink(MARKS.get(kind, "    "), look.get("fontcolor", DARK))
     return f'<TABLE CELLSPACING="0" CELLPADDING="0" {cell}><TR><TD BORDER="0">{text}</TD></TR></TABLE>'

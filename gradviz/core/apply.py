@@ -6,10 +6,12 @@ arrays that the row's VJPs read; otherwise a Trace, which holds no array.
 
 from __future__ import annotations
 
+import functools
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -20,6 +22,7 @@ from gradviz.core.ops.table import TABLE, Row
 from gradviz.core.tensor import Tensor, View
 from gradviz.core.trace import (
     ALIAS,
+    INNER,
     LEAF_GRAD,
     Faint,
     Link,
@@ -31,11 +34,40 @@ from gradviz.core.trace import (
 )
 from gradviz.events import Cause
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 _CAUSE_OF_REGION = {
     "no_grad": Cause.NO_GRAD,
     "inference_mode": Cause.INFERENCE_MODE,
     "set_grad_enabled": Cause.SET_GRAD_ENABLED,
 }
+
+
+_inner: ContextVar[bool] = ContextVar("gradviz.inner", default=False)
+
+
+def composite(call: F) -> F:
+    """Mark a public function that runs several ops: the name that its result is assigned to is the last one's alone."""
+
+    @functools.wraps(call)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        if _inner.get():
+            return call(*args, **kwargs)
+        token = _inner.set(True)
+        try:
+            result = call(*args, **kwargs)
+        finally:
+            _inner.reset(token)
+        for tensor in result if isinstance(result, (tuple, list)) else (result,):
+            if isinstance(tensor, Tensor) and tensor._origin.flags & INNER:
+                tensor._origin.flags &= ~INNER
+                if listeners:
+                    frame = user_frame(sys._getframe(1))
+                    for listener in listeners:
+                        listener.named(tensor, frame)
+        return result
+
+    return run  # type: ignore[return-value]
 
 
 def apply(row: Row, inputs: Sequence[Any], static: tuple[Any, ...] = ()) -> Any:
@@ -195,12 +227,11 @@ def describe(
         step.shape, step.array_type = first.shape, first.dtype
     step.more = ()
     step.forgotten = 0
-    step.flags = ALIAS if row.view else 0
+    step.flags = (ALIAS if row.view else 0) | (INNER if _inner.get() else 0)
 
 
 def cause_of(step: Trace, row: Row, first: Any, region: Region | None) -> None:
     """Say why an untracked op was not tracked, loosen its hold on tracked inputs, and bound the history behind it."""
-    step.flags = ALIAS if row.view else 0
     if True in step.needs:
         if row.cause is not None:
             step.cause = row.cause
@@ -273,7 +304,7 @@ def leaf(data: Any, name: str, requires_grad: bool, cls: type[Tensor] = Tensor) 
     step.behind = 0
     step.oldest = step.id
     if requires_grad:
-        step.flags = LEAF_GRAD
+        step.flags |= LEAF_GRAD
     tensor = wrap(data, step, 0, requires_grad)
     if cls is not Tensor:
         tensor.__class__ = cls

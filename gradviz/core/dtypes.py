@@ -52,9 +52,27 @@ float64 = dtype("float64", np.float64, 2, "DoubleTensor")
 
 ALL = (bool_, uint8, int8, int16, int32, int64, float16, float32, float64)
 FROM_NUMPY = {d.array_type: d for d in ALL}
-DEFAULT_BY_CATEGORY = (bool_.array_type, int64.array_type, float32.array_type)
+DEFAULT_BY_CATEGORY = [bool_.array_type, int64.array_type, float32.array_type]
+"""By category the type of a Python number. The last is what `set_default_dtype` sets."""
 _CATEGORY = {d.array_type: d.category for d in ALL}
 _CATEGORY_OF_NUMBER = {bool: 0, int: 1, float: 2}
+
+
+def get_default_dtype() -> dtype:
+    """The dtype that Python floats become: float32 unless `set_default_dtype` says otherwise."""
+    return FROM_NUMPY[DEFAULT_BY_CATEGORY[2]]
+
+
+def set_default_dtype(d: dtype) -> None:
+    """Make `d` the dtype of Python floats, and of what `zeros`, `rand`, ... make. For all threads, as in PyTorch.
+
+    Raises TypeError for a dtype that is not floating.
+    """
+    if not isinstance(d, dtype):
+        raise TypeError("invalid dtype object: only floating-point types are supported as the default type")
+    if not d.is_floating_point:
+        raise TypeError("only floating-point types are supported as the default type")
+    DEFAULT_BY_CATEGORY[2] = d.array_type
 
 
 def of(array: Any) -> dtype:

@@ -89,19 +89,21 @@ def apply_inplace(
     if storage.version is not None:
         storage.version += 1
     if isinstance(step, Node):
-        step.flags = ALIAS | INPLACE
+        step.flags |= ALIAS | INPLACE
         if row.saved_names and row.saved_names[-1] == "out" and step.saved[-1] is not None:
             step.marks = (*step.marks[:-1], (storage, storage.version))
+        if listeners:
+            tell(step, frame)
         _adopt(target, step, frame)
     else:
         cause_of(step, row, memory, region)
-        step.flags = ALIAS | INPLACE | (LEAF_GRAD if target._requires_grad else 0)
+        step.flags |= ALIAS | INPLACE | (LEAF_GRAD if target._requires_grad else 0)
         if not target._origin.tracked:
             target._origin, target._number = step, 0
         if target._view is not None:
             target._view.version = storage.version
-    if listeners:
-        tell(step, frame)
+        if listeners:
+            tell(step, frame)
     return target
 
 

@@ -19,6 +19,9 @@ class Listener(Protocol):
     def op_ran(self, step: Trace, frame: FrameType) -> None:
         """`step` has just run; `frame` is the innermost Python frame outside the op machinery."""
 
+    def named(self, tensor: Any, frame: FrameType) -> None:
+        """`tensor`, made by one of several inner ops, is the result of the call at `frame`."""
+
     def region_opened(self, region: Region, frame: FrameType) -> None:
         """A grad-mode switch took effect."""
 

@@ -22,6 +22,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {}
 """By name, what is reached as `gradviz.<name>`."""
 METHODS: dict[str, Any] = {}
 """By name, what is put on Tensor: functions, and properties."""
+FUNCTIONAL: dict[str, Callable[..., Any]] = {}
+"""By name, what is reached as `gradviz.nn.functional.<name>`."""
 
 
 def function(call: F) -> F:
@@ -33,6 +35,12 @@ def function(call: F) -> F:
 def method(call: F) -> F:
     """Publish as a method of Tensor."""
     METHODS[call.__name__] = call
+    return call
+
+
+def functional(call: F) -> F:
+    """Publish as `gradviz.nn.functional.<name>`."""
+    FUNCTIONAL[call.__name__] = call
     return call
 
 

@@ -105,6 +105,8 @@ LEAF_GRAD = 2
 """Flag: the output is a leaf that requires grad."""
 ALIAS = 4
 """Flag: the output shares its storage with input 0."""
+INNER = 8
+"""Flag: one of several ops behind one call of the user's, and not the one that made the call's result."""
 
 
 class Node(Trace):

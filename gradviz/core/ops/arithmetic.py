@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from gradviz.core.apply import apply
+from gradviz.core.apply import apply, composite
 from gradviz.core.inplace import apply_inplace
 from gradviz.core.ops.samples import grid, positive
 from gradviz.core.ops.table import Row, op, sample
@@ -158,6 +158,7 @@ def _inplace_operator(row: Row, static: tuple[Any, ...]) -> Callable[[Tensor, An
     return call
 
 
+@composite
 def _divided_into(self: Tensor, other: Any) -> Any:
     return apply(MUL, (apply(RECIPROCAL, (self,)), operand(other)))
 

@@ -1,0 +1,457 @@
+"""From the core to events: what a recording hears while ops run, and what can still be told of a tensor afterwards.
+
+Both come from the same records. A live recording is told of each Trace or Node as it is made; `snapshot` walks back
+from a tensor through the records that are still linked. What happened before a recording began is walked back to when
+it is first used.
+"""
+
+from __future__ import annotations
+
+import linecache
+import math
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import CodeType, FrameType
+from typing import Any, Protocol
+
+import numpy as np
+
+from gradviz import events
+from gradviz.core.dtypes import FROM_NUMPY
+from gradviz.core.grad_mode import FIRST_LINE, Region, current
+from gradviz.core.listeners import listeners
+from gradviz.core.tensor import Tensor
+from gradviz.core.trace import ALIAS, INNER, INPLACE, LEAF_GRAD, Node, Trace, next_id, origin_of
+from gradviz.sites import Spot, call_path, decode
+
+Key = tuple[Any, ...]
+SAVED_NAMES = {"x": "self", "y": "other", "out": "result"}
+"""PyTorch's names for what a node saves, by the names in the op table."""
+
+
+class Sink(Protocol):
+    """Where events go."""
+
+    def emit(self, event: events.Event) -> None: ...
+
+    def failed(self, what: str, failure: Exception) -> None: ...
+
+
+class Emitter:
+    """Listens to the core and emits events into a sink; each site, signature and context is emitted once."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._lock = threading.RLock()
+        self._here = threading.local()
+        self._threads = 0
+        self._began = 0
+        self._older: set[int] = set()
+        self._sites: dict[tuple[Spot | None, int | None], int] = {}
+        self._paths: dict[tuple[tuple[Spot, ...], bool], int | None] = {}
+        self._targets: list[str] = []
+        self._signatures: dict[Key, int] = {}
+        self._contexts: dict[Key, int] = {}
+        self._regions: dict[int, int] = {}
+        self._region_count = 0
+        self._sweeps = 0
+
+    # ---- as a listener of the core
+
+    def install(self) -> None:
+        """Start to listen, in all threads."""
+        self._began = next_id()
+        listeners.append(self)
+
+    def uninstall(self) -> None:
+        """Stop listening."""
+        if self in listeners:
+            listeners.remove(self)
+
+    def op_ran(self, step: Trace, frame: FrameType) -> None:
+        """Emit an op that has just run."""
+        self._guarded("an op", self._op, step, frame)
+
+    def named(self, tensor: Tensor, frame: FrameType) -> None:
+        """Emit the name that the result of several inner ops is assigned to."""
+        self._guarded("a name", self._named, tensor, frame)
+
+    def region_opened(self, region: Region, frame: FrameType) -> None:
+        """Emit a switch of the grad mode."""
+        self._guarded("a grad mode", self._region, region, frame)
+
+    def region_closed(self, region: Region) -> None:
+        """Emit its end."""
+        self._guarded("a grad mode", self._region_end, region)
+
+    def flag_set(self, leaf: Tensor, frame: FrameType) -> None:
+        """Emit a change of a leaf's `requires_grad`."""
+        self._guarded("requires_grad", self._flag, leaf, frame)
+
+    def sweep_ran(self, sweep: Any, frame: FrameType) -> None:
+        """Emit a backward pass."""
+        self._guarded("a backward pass", self._sweep, sweep, frame)
+
+    def name(self, value: object, name: str, role: events.Role | None = None) -> bool:
+        """Emit the user's name for a value. True where `value` is a tensor of the core."""
+        if not isinstance(value, Tensor):
+            return False
+        with self._lock:
+            id = _value_id(value)
+            if id >= self._began or id in self._older:
+                self._sink.emit(events.Name(id, name, role))
+        return True
+
+    def _guarded(self, what: str, step: Callable[..., None], *arguments: Any) -> None:
+        with self._lock:
+            try:
+                step(*arguments)
+            except Exception as failure:
+                self._sink.failed(f"recording {what}", failure)
+
+    # ---- one method an event
+
+    def _op(self, step: Trace, frame: FrameType) -> None:
+        for link in step.links:
+            origin, _ = origin_of(link)
+            if origin is not None and origin.id < self._began:
+                self.history((origin,))
+        site = self._site(call_path(frame), bool(step.flags & INNER))
+        region = None if step.region is None else self._region_id(step.region)
+        self._emit_op(step, site, self._context(self._thread(), region))
+
+    def _emit_op(self, step: Trace, site: int | None, context: int) -> None:
+        inputs = tuple(_input(link) for link in step.links)
+        self._sink.emit(events.Op(step.id, self._signature(step), site, context, inputs, step.forgotten))
+
+    def _named(self, tensor: Tensor, frame: FrameType) -> None:
+        site = self._site(call_path(frame), False)
+        if site is not None and self._targets[site]:
+            self._sink.emit(events.Name(_value_id(tensor), self._targets[site]))
+
+    def _flag(self, leaf: Tensor, frame: FrameType) -> None:
+        self._know(leaf)
+        site = self._site(call_path(frame), False)
+        self._sink.emit(events.RequiresGrad(_value_id(leaf), leaf._requires_grad, site))
+
+    def _region(self, region: Region, frame: FrameType) -> None:
+        spots = call_path(frame)
+        if region.lasti == FIRST_LINE and region.code is not None:
+            spots = (Spot((region.code, FIRST_LINE)), *spots)
+        self._region_id(region, self._site(spots, True), self._thread())
+
+    def _region_id(self, region: Region, site: int | None = None, thread: int | None = None) -> int:
+        known = self._regions.get(region.id)
+        if known is not None:
+            return known
+        parent = None if region.parent is None else self._region_id(region.parent)
+        if site is None and region.code is not None:
+            site = self._site((Spot((region.code, region.lasti)),), True)
+        self._region_count += 1
+        known = self._regions[region.id] = self._region_count
+        here = self._thread() if thread is None else thread
+        self._sink.emit(events.Region(known, region.kind, region.enabled, site, here, parent))
+        return known
+
+    def _region_end(self, region: Region) -> None:
+        known = self._regions.pop(region.id, None)
+        if known is not None:
+            self._sink.emit(events.RegionEnd(known))
+
+    def _sweep(self, sweep: Any, frame: FrameType) -> None:
+        for tensor in (*sweep.roots, *(sweep.inputs or ()), *(leaf for leaf, _ in sweep.fed)):
+            self._know(tensor)
+        site = self._site(call_path(frame), False)
+        gradients = []
+        for leaf, grad in sweep.fed:
+            gradients.append(_gradient(_value_id(leaf), grad))
+            if grad._origin.row.key == "grad" and grad._origin.id > self._sweeps:
+                target = decode(leaf._origin.code, leaf._origin.lasti).target
+                if target:
+                    self.name(grad, f"{target}.grad")
+        region = current()
+        self._sweeps += 1
+        self._sink.emit(
+            events.Sweep(
+                id=self._sweeps,
+                kind=sweep.kind,
+                roots=tuple(_value_id(root) for root in sweep.roots),
+                site=site,
+                context=self._context(self._thread(), None if region is None else self._region_id(region)),
+                inputs=None if sweep.inputs is None else tuple(_value_id(tensor) for tensor in sweep.inputs),
+                gradients=tuple(gradients),
+                freed=not sweep.retain_graph,
+                create_graph=sweep.create_graph,
+                error=sweep.error,
+            )
+        )
+
+    def _know(self, tensor: Tensor) -> None:
+        if tensor._origin.id < self._began:
+            self.history((tensor._origin,))
+
+    def history(self, origins: Iterable[Trace]) -> None:
+        """Emit the ops that lead to `origins` and were not emitted yet, oldest first."""
+        queue = [origin for origin in origins if origin.id < self._began and origin.id not in self._older]
+        self._older.update(origin.id for origin in queue)
+        for step in queue:
+            for link in step.links:
+                origin, _ = origin_of(link)
+                if origin is not None and origin.id < self._began and origin.id not in self._older:
+                    self._older.add(origin.id)
+                    queue.append(origin)
+        queue.sort(key=lambda step: step.id)
+        for step in queue:
+            site = self._site((Spot((step.code, step.lasti)),), bool(step.flags & INNER))
+            region = None if step.region is None else self._region_id(step.region)
+            self._emit_op(step, site, self._context(0, region))
+            self._older.update(step.id + 1 + number for number in range(len(step.more)))
+
+    # ---- what is emitted once
+
+    def _site(self, path: tuple[Spot, ...], unnamed: bool) -> int | None:
+        """The site at the inner end of a call path; `unnamed` where its result has no name of the user's."""
+        known = self._paths.get((path, unnamed), -1)
+        if known != -1:
+            return known
+        site: int | None = None
+        target = ""
+        for depth in range(len(path) - 1, -1, -1):
+            spot = path[depth]
+            innermost = depth == 0
+            place = _place(spot)
+            target = place.target or (target if place.returns else "")
+            key: Key = (*spot_key(spot), site, target, innermost and unnamed)
+            found = self._sites.get(key)  # type: ignore[call-overload]
+            if found is None:
+                found = len(self._targets)
+                self._sites[key] = found  # type: ignore[index]
+                shown = "" if innermost and unnamed else target
+                self._targets.append(shown)
+                self._sink.emit(
+                    events.Site(
+                        id=found,
+                        file=place.file,
+                        line=place.line,
+                        end_line=place.end_line,
+                        column=place.column,
+                        end_column=place.end_column,
+                        function=place.function,
+                        target=shown,
+                        text=place.text,
+                        caller=site,
+                    )
+                )
+            site = found
+        self._paths[(path, unnamed)] = site
+        return site
+
+    def _signature(self, step: Trace) -> int:
+        row = step.row
+        key: Key = (
+            row.key,
+            step.tracked,
+            step.cause,
+            step.needs,
+            step.flags & (ALIAS | INPLACE | LEAF_GRAD),
+            step.shape,
+            step.array_type,
+            step.more,
+            tuple(map(_static_text, step.static)),
+            tuple(_input_shape(link) for link in step.links) if row.saved_names and step.tracked else (),
+        )
+        known = self._signatures.get(key)
+        if known is None:
+            known = self._signatures[key] = len(self._signatures)
+            attrs = tuple(zip(row.static, key[8], strict=True))
+            self._sink.emit(
+                events.Signature(
+                    id=known,
+                    name=row.name,
+                    node=type(step).__name__ if step.tracked else "",
+                    tracked=step.tracked,
+                    cause=step.cause,
+                    needs=step.needs,
+                    outputs=_outputs(step),
+                    alias=0 if step.flags & ALIAS and step.links else None,
+                    inplace=bool(step.flags & INPLACE and step.links),
+                    saved=_saved(step) if isinstance(step, Node) else (),
+                    attrs=tuple(pair for pair in attrs if pair[1]),
+                )
+            )
+        return known
+
+    def _context(self, thread: int, region: int | None) -> int:
+        known = self._contexts.get((thread, region))
+        if known is None:
+            known = self._contexts[(thread, region)] = len(self._contexts)
+            self._sink.emit(events.Context(known, thread, "", region))
+        return known
+
+    def _thread(self) -> int:
+        """0 for the main thread; the others count up as they are first seen."""
+        number: int | None = getattr(self._here, "number", None)
+        if number is None:
+            if threading.current_thread() is threading.main_thread():
+                number = 0
+            else:
+                self._threads += 1
+                number = self._threads
+            self._here.number = number
+        return number
+
+
+class _List:
+    """A sink that keeps events in a list; a failure is the caller's to see."""
+
+    def __init__(self) -> None:
+        self.events: list[events.Event] = []
+
+    def emit(self, event: events.Event) -> None:
+        self.events.append(event)
+
+    def failed(self, what: str, failure: Exception) -> None:
+        raise failure
+
+
+def snapshot(tensors: Sequence[Tensor], names: Mapping[str, Tensor] | None = None) -> list[events.Event]:
+    """The events that lead to `tensors`, from what the core remembers without a recording.
+
+    names: the user's names for tensors, which go before those from assignments.
+    """
+    sink = _List()
+    sink.emit(events.Header("core"))
+    emitter = Emitter(sink)
+    emitter._began = next_id()
+    named = names or {}
+    emitter.history(tensor._origin for tensor in (*tensors, *named.values()) if isinstance(tensor, Tensor))
+    for name, tensor in named.items():
+        emitter.name(tensor, name)
+    for region in sorted(emitter._regions.values()):
+        sink.emit(events.RegionEnd(region))
+    sink.emit(events.End())
+    return sink.events
+
+
+def value_id(tensor: Tensor) -> int:
+    """The id of the value that a tensor is at present."""
+    tensor._refresh()
+    return _value_id(tensor)
+
+
+def _value_id(tensor: Tensor) -> int:
+    return tensor._origin.id + tensor._number
+
+
+def spot_key(spot: Spot) -> tuple[int, int]:
+    """A cheap key for a spot; `sites` keeps its code object alive."""
+    return id(spot[0]), spot[1]
+
+
+def _place(spot: Spot) -> Any:
+    code, lasti = spot
+    if lasti == FIRST_LINE:
+        return _first_line(code)
+    return decode(code, lasti)
+
+
+def _first_line(code: CodeType) -> Any:
+    """The place of a decorated function: the line of its first decorator."""
+    from dataclasses import replace
+
+    place = decode(code, 0)
+    line = code.co_firstlineno
+    text = linecache.getline(code.co_filename, line).rstrip("\r\n")[:200]
+    return replace(place, line=line, end_line=line, column=-1, end_column=-1, target="", text=text, returns=False)
+
+
+def _input(link: Any) -> events.Input:
+    origin, number = origin_of(link)
+    if origin is None:
+        return _static_text(link)
+    return origin.id + number
+
+
+def _input_shape(link: Any) -> Any:
+    origin, number = origin_of(link)
+    if origin is None:
+        return None
+    return (origin.shape, origin.array_type) if number == 0 else origin.more[number - 1]
+
+
+def _outputs(step: Trace) -> tuple[events.Output, ...]:
+    if step.array_type is None:
+        return ()
+    result = []
+    for number, (shape, array_type) in enumerate(((step.shape, step.array_type), *step.more)):
+        requires_grad = bool(step.flags & LEAF_GRAD)
+        if step.tracked:
+            requires_grad = number not in step.row.nondifferentiable_outputs
+        result.append(_output(shape, array_type, requires_grad, not step.tracked or not requires_grad))
+    return tuple(result)
+
+
+def _output(shape: tuple[int, ...], array_type: Any, requires_grad: bool, leaf: bool) -> events.Output:
+    return events.Output(
+        shape, FROM_NUMPY[array_type].name, math.prod(shape) * array_type.itemsize, requires_grad, leaf
+    )
+
+
+def _saved(step: Node) -> tuple[events.Saved, ...]:
+    """What a node keeps, from its row and its inputs alone, so that it can be told after the arrays were freed."""
+    row = step.row
+    wanted: set[str] = set()
+    for need, names in zip(step.needs, row.reads_of(len(step.needs)), strict=True):
+        if need:
+            wanted |= names
+    result = []
+    for name in row.saved_names:
+        if name not in wanted:
+            continue
+        shown = SAVED_NAMES.get(name, name)
+        if name == "out":
+            result.append(_saved_record(shown, step.shape, step.array_type, -1))
+            continue
+        position = row.inputs.index(name)
+        several = row.variadic and position == len(row.inputs) - 1
+        for place in range(position, len(step.links)) if several else (position,):
+            kept = _input_shape(step.links[place])
+            if kept is not None:
+                label = f"{shown}[{place - position}]" if several else shown
+                result.append(_saved_record(label, *kept, place))
+    return tuple(result)
+
+
+def _saved_record(name: str, shape: tuple[int, ...], array_type: Any, source: int) -> events.Saved:
+    return events.Saved(name, shape, FROM_NUMPY[array_type].name, math.prod(shape) * array_type.itemsize, source)
+
+
+def _gradient(value: int, grad: Tensor) -> events.Gradient:
+    flat = np.asarray(grad._data, dtype=np.float64).ravel()
+    norm = math.sqrt(float(np.dot(flat, flat)))
+    return events.Gradient(value, norm, zero=norm == 0.0, nan=math.isnan(norm))
+
+
+def _static_text(item: Any) -> str:
+    """The text of a plain argument as a user would write it; empty for what has none worth showing."""
+    kind = type(item)
+    if kind in (int, float, bool, str, type(None)):
+        return repr(item)
+    if kind in (tuple, list):
+        inner = ", ".join(_static_text(part) for part in item)
+        if kind is list:
+            return f"[{inner}]"
+        return f"({inner},)" if len(item) == 1 else f"({inner})"
+    if kind is slice:
+        return ":".join(
+            "" if part is None else _static_text(part) for part in (item.start, item.stop, item.step)[: 2 + (item.step is not None)]
+        )
+    if item is Ellipsis:
+        return "..."
+    if isinstance(item, np.ndarray):
+        return f"array{list(item.shape)}"
+    if isinstance(item, np.dtype) and item in FROM_NUMPY:
+        return FROM_NUMPY[item].name
+    if isinstance(item, np.generic):
+        return repr(item.item())
+    return ""

@@ -1,0 +1,341 @@
+"""`gradviz.record`: who records, where the events go, and how a recording begins and ends.
+
+    with gradviz.record("run.gvlog") as rec:
+        loss = model(x)
+        loss.backward()
+    rec.graph()
+
+Recordings nest: each one that is active gets every event of every thread. A recording never disturbs the program that
+it watches: each of its own steps is guarded, and a failure ends the recording, not the program.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from enum import Enum, auto
+from functools import partial
+from importlib import import_module
+from traceback import walk_tb
+from types import TracebackType
+from typing import Protocol, Self
+
+import gradviz
+from gradviz.errors import UsageError
+from gradviz.events import End, Error, Event, Header, Note, Op, Role, Status
+from gradviz.graphs import Graph
+from gradviz.imports import ImportWatch
+from gradviz.log import LogWriter, read_log
+from gradviz.naming import name_values
+from gradviz.sites import is_user_file
+
+
+class Emitter(Protocol):
+    """What a front end installs: it listens to its framework and emits what happens there."""
+
+    def install(self) -> None: ...
+
+    def uninstall(self) -> None: ...
+
+    def name(self, value: object, name: str, role: Role | None = None) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class FrontEnd:
+    """One framework that can be recorded.
+
+    `producer` is its name in the header; once `framework` is imported, `Emitter(sink)` of module `emitter` listens.
+    """
+
+    producer: str
+    framework: str
+    emitter: str
+
+
+FRONT_ENDS = (FrontEnd("core", "gradviz.core", "gradviz.core.emit"),)
+
+class _State(Enum):
+    NEW = auto()
+    OPEN = auto()
+    CLOSED = auto()
+
+
+_active: tuple[Recorder, ...] = ()
+_admission = threading.RLock()
+_watches_forks = False
+
+
+def record(path: str | os.PathLike[str] | None = None) -> Recorder:
+    """Record what happens inside the `with` block: in memory or, with a path, in a log file that is written meanwhile.
+
+    Raises `UsageError` on entry where the file cannot be written. An exception that leaves the block is noted and goes
+    on.
+    """
+    return Recorder(path)
+
+
+def active() -> tuple[Recorder, ...]:
+    """The recordings that run at this moment, outermost first."""
+    return _active
+
+
+class Recorder(AbstractContextManager["Recorder"]):
+    """One recording: enter it once, leave it, then read `events` or `graph()`.
+
+    path        the log file, or None for a recording in memory
+    target      what is recorded, for the heading of a picture; by default the running script
+    ops         how many operations were recorded so far
+    failures    what went wrong inside the recording itself, one line each
+    """
+
+    def __init__(self, path: str | os.PathLike[str] | None = None, *, target: str = "") -> None:
+        self.path = None if path is None else os.fspath(path)
+        self.ops = 0
+        self.failures: list[str] = []
+        self._target = target or _running_script()
+        self._memory: list[Event] = []
+        self._log: LogWriter | None = None
+        self._state = _State.NEW
+        self._began = False
+        self._lost = 0
+        self._forks = 0
+        self._emitters: dict[str, Emitter] = {}
+        self._watches: list[ImportWatch] = []
+        # Reentrant: a finalizer may run an op, and so emit, in the middle of an emission.
+        self._lock = threading.RLock()
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """What was recorded so far, in order; read back from the file where there is one."""
+        if self.path is None:
+            return tuple(self._memory)
+        with self._lock:
+            if self._log is not None:
+                self._step("writing the log", self._log.flush)
+        return tuple(read_log(self.path))
+
+    def graph(self) -> Graph:
+        """What was recorded so far, as a graph."""
+        return Graph.build(self.events)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exception: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop(exception, namespace=sys._getframe(1).f_locals)
+
+    def start(self) -> None:
+        """Begin to listen. Raises `UsageError` where the file cannot be written, or this was started before."""
+        if self._state is not _State.NEW:
+            raise UsageError("a recording can be entered once", help="make a new one with `gradviz.record()`")
+        if self.path is not None:
+            self._log = _open_log(self.path)
+        self._state = _State.OPEN
+        _admit(self)
+        for front_end in FRONT_ENDS:
+            watch = ImportWatch(front_end.framework, partial(self._install, front_end))
+            self._watches.append(watch)
+            watch.start()
+
+    def stop(
+        self, exception: BaseException | None = None, *, namespace: Mapping[str, object] | None = None
+    ) -> tuple[Status, int]:
+        """Name the values that `namespace` holds, note how the program ended, and close. Returns status and exit code.
+
+        `exception` is what ended the program: None for nothing, `SystemExit` and `KeyboardInterrupt` are not errors. A
+        second call changes nothing.
+        """
+        status, exit_code = ending(exception)
+        if self._state is not _State.OPEN:
+            return status, exit_code
+        for watch in self._watches:
+            watch.stop()
+        if namespace is not None:
+            self._step("naming the values", partial(name_values, namespace, self._name))
+        for emitter in self._emitters.values():
+            self._step("the end of listening", emitter.uninstall)
+        _dismiss(self)
+        with self._lock:
+            self._note_end(exception)
+            self.emit(End(status, exit_code))
+            self._state = _State.CLOSED
+            if self._log is not None:
+                self._step("closing the log", self._log.close)
+                self._log = None
+        self._emitters.clear()
+        return status, exit_code
+
+    def emit(self, event: Event) -> None:
+        """Take one event, from any thread. The first that cannot be kept is the last: a graph has no holes."""
+        with self._lock:
+            if self._state is not _State.OPEN:
+                return
+            if self._lost:
+                self._lost += 1
+                return
+            try:
+                if not self._began:
+                    self._keep(self._header())
+                    self._began = True
+                self._keep(event)
+                self.ops += type(event) is Op
+            except Exception as failure:
+                self._lost = 1
+                self.failed("keeping an event", failure)
+
+    def _keep(self, event: Event) -> None:
+        if self._log is None:
+            self._memory.append(event)
+        else:
+            self._log.emit(event)
+
+    def _header(self) -> Header:
+        """Made when the first event comes: only then is it known which framework the program uses."""
+        versions = {"gradviz": gradviz.__version__, "python": platform.python_version()}
+        for package in ("numpy", "torch"):
+            version = getattr(sys.modules.get(package), "__version__", None)
+            if version is not None:
+                versions[package] = str(version)
+        return Header("+".join(self._emitters), self._target, tuple(sorted(versions.items())))
+
+    def _install(self, front_end: FrontEnd) -> None:
+        def install() -> None:
+            emitter = import_module(front_end.emitter).Emitter(self)
+            self._emitters[front_end.producer] = emitter
+            emitter.install()
+
+        self._step(f"listening to {front_end.framework}", install)
+
+    def _name(self, value: object, text: str) -> bool:
+        return any(emitter.name(value, text) for emitter in self._emitters.values())
+
+    def _note_end(self, exception: BaseException | None) -> None:
+        """Say where the program ended, if not at its end, and what the recording lacks."""
+        lost, self._lost = self._lost, 0
+        if isinstance(exception, SystemExit | KeyboardInterrupt):
+            place = _last_place(exception)
+            if place:
+                self.emit(Note("ended", f"it ended at {place}"))
+        elif exception is not None:
+            self.emit(Error(type(exception).__qualname__, _text(exception)))
+        if self._forks:
+            self.emit(Note("unrecorded", "what a forked child process did is not recorded", self._forks))
+        if self.failures:
+            text = f"the recording failed: {self.failures[0]}" + (f"; {lost:,} events are missing" if lost else "")
+            self.emit(Note("failure", text, len(self.failures)))
+
+    def _step(self, what: str, step: Callable[[], object]) -> None:
+        """Run a step of the recording's own; what it raises is counted, and the program goes on."""
+        try:
+            step()
+        except Exception as failure:
+            self.failed(what, failure)
+
+    def failed(self, what: str, failure: Exception) -> None:
+        self.failures.append(f"{what}: {type(failure).__name__}: {_text(failure)}".removesuffix(": "))
+
+    def before_fork(self) -> None:
+        """Leave nothing to the child that it could write a second time, and no lock that another thread holds."""
+        self._lock.acquire()
+        if self._log is not None:
+            self._step("writing the log", self._log.flush)
+
+    def after_fork(self, *, child: bool) -> None:
+        """Go on in the parent; in the child, neither listen nor touch the parent's log any more."""
+        if child:
+            self._state = _State.CLOSED
+            self._log = None
+            for watch in self._watches:
+                watch.stop()
+            for emitter in self._emitters.values():
+                self._step("the end of listening", emitter.uninstall)
+        else:
+            self._forks += 1
+        self._lock.release()
+
+
+def ending(exception: BaseException | None) -> tuple[Status, int]:
+    """How a program ended that let `exception` out, and the exit code that Python gives it."""
+    match exception:
+        case None:
+            return Status.FINISHED, 0
+        case SystemExit(code=None):
+            return Status.EXITED, 0
+        case SystemExit(code=int(code)):
+            return Status.EXITED, int(code)
+        case SystemExit():
+            return Status.EXITED, 1
+        case KeyboardInterrupt():
+            return Status.INTERRUPTED, 130
+    return Status.RAISED, 1
+
+
+def _text(exception: BaseException) -> str:
+    try:
+        return str(exception)
+    except Exception:  # a `__str__` of the user's own
+        return ""
+
+
+def _last_place(exception: BaseException) -> str:
+    """File and line that the exception came from, of the innermost frame in the user's own files."""
+    place = ""
+    for frame, line in walk_tb(exception.__traceback__):
+        if is_user_file(frame.f_code.co_filename):
+            place = f"line {line} of `{os.path.basename(frame.f_code.co_filename)}`"
+    return place
+
+
+def _running_script() -> str:
+    file = getattr(sys.modules.get("__main__"), "__file__", None)
+    return os.path.basename(file) if isinstance(file, str) else ""
+
+
+def _open_log(path: str) -> LogWriter:
+    try:
+        return LogWriter(path)
+    except OSError as failure:
+        reason = (failure.strerror or str(failure)).lower()
+        raise UsageError(f"cannot write `{path}`: {reason}", help="choose another path for the log") from None
+
+
+def _admit(recorder: Recorder) -> None:
+    global _active, _watches_forks
+    with _admission:
+        _active = (*_active, recorder)
+        if not _watches_forks and hasattr(os, "register_at_fork"):
+            _watches_forks = True
+            os.register_at_fork(
+                before=_before_fork,
+                after_in_parent=partial(_after_fork, child=False),
+                after_in_child=partial(_after_fork, child=True),
+            )
+
+
+def _dismiss(recorder: Recorder) -> None:
+    global _active
+    with _admission:
+        _active = tuple(other for other in _active if other is not recorder)
+
+
+def _before_fork() -> None:
+    _admission.acquire()
+    for recorder in _active:
+        recorder.before_fork()
+
+
+def _after_fork(*, child: bool) -> None:
+    global _active
+    for recorder in _active:
+        recorder.after_fork(child=child)
+    if child:
+        _active = ()
+    _admission.release()

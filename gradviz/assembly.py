@@ -2,70 +2,140 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import fields, make_dataclass, replace
 from functools import cache
+from itertools import pairwise
 from operator import attrgetter
-from typing import Any
+from typing import Any, TypeVar
 
 from gradviz import events
 from gradviz.errors import GraphError
 from gradviz.events import Cause, End, Error, Event, Header, Note, Site, Sweep
 from gradviz.graphs import Cut, Graph, Op, Region, Value
 
+R = TypeVar("R")
+
 _GRAD_MODE_CAUSES = (Cause.NO_GRAD, Cause.INFERENCE_MODE, Cause.SET_GRAD_ENABLED)
 
 
 def assemble(stream: Iterable[Event]) -> Graph:
     """`Graph.build`: fold `stream`, in the order in which its events were emitted."""
-    return _Folding(stream).graph()
+    folding = _Folding()
+    folding.take(stream)
+    return folding.graph()
 
 
 class _Folding:
-    """Events sorted out by kind, then folded by id: threads may emit out of turn, but an input's id is always lower."""
+    """The graph in the making. What is said of a value after its birth is put aside, and applied at the end.
 
-    def __init__(self, stream: Iterable[Event]) -> None:
+    written    how many in-place writes each storage has seen
+    rewritten  the ops that wrote in place, by id
+    """
+
+    def __init__(self) -> None:
         self.header = Header("")
         self.sites: dict[int, Site] = {}
+        self.targets: dict[int, str] = {}
         self.signatures: dict[int, events.Signature] = {}
         self.contexts: dict[int, events.Context] = {}
         self.regions: dict[int, events.Region] = {}
         self.closed: set[int] = set()
-        self.ran: list[events.Op] = []
+        self.values: dict[int, Value] = {}
+        self.ops: dict[int, Op] = {}
+        self.cuts: list[Cut] = []
+        self.written: dict[int, int] = {}
+        self.rewritten: list[int] = []
         self.names: dict[int, events.Name] = {}
         self.flags: dict[int, bool] = {}
         self.sweeps: list[Sweep] = []
         self.errors: list[Error] = []
         self.notes: list[Note] = []
         self.end: End | None = None
-        for event in stream:
-            if type(event) is events.Op:
-                self.ran.append(event)
-            else:
-                self._take(event)
-        self.ran.sort(key=attrgetter("id"))
 
-    def _take(self, event: Event) -> None:
+    def take(self, stream: Iterable[Event]) -> None:
+        """Fold the events. This is the hot loop of reading a log: what can be looked up is not computed."""
+        values, ops, written = self.values, self.ops, self.written
+        targets, signatures, contexts = self.targets, self.signatures, self.contexts
+        draft_value, draft_op = _draft(Value), _draft(Op)
+        for event in stream:
+            if type(event) is not events.Op:
+                self._take_other(event)
+                continue
+            id, inputs, site = event.id, event.inputs, event.site
+            try:
+                signature, context = signatures[event.signature], contexts[event.context]
+                target = "" if site is None else targets[site]
+                for item in inputs:
+                    if item.__class__ is int:
+                        values[item]  # looked up for its KeyError
+                origin = None if signature.alias is None else values[inputs[signature.alias]]  # type: ignore[index]
+            except (KeyError, IndexError):
+                raise GraphError(self._complaint(event)) from None
+            outputs = signature.outputs
+            count = len(outputs)
+            for index, output in enumerate(outputs):
+                value = id + index
+                if value in values:
+                    raise GraphError(f"two ops made value {value}")
+                storage, version = value, 0
+                name = target if count == 1 or site is None else _unpacked(self.sites[site].target, index, count)
+                if origin is not None and not index:
+                    storage = origin.storage
+                    if signature.inplace:
+                        written[storage] = written.get(storage, 0) + 1
+                        self.rewritten.append(id)
+                    version = written.get(storage, 0)
+                made = draft_value(
+                    value, id, index, output.shape, output.dtype, output.nbytes, storage, version,
+                    output.requires_grad, output.leaf, None, name,
+                )
+                made.__class__ = Value
+                values[value] = made
+            if id in ops:
+                raise GraphError(f"two ops have id {id}")
+            made = draft_op(
+                id, signature.name, signature.node, signature.tracked, signature.cause, inputs, signature.needs,
+                (id,) if count == 1 else tuple(range(id, id + count)), signature.alias, signature.inplace,
+                signature.saved, signature.attrs, site, context.scope, context.region, context.thread,
+                event.forgotten,
+            )
+            made.__class__ = Op
+            ops[id] = made
+            if signature.cause is not None and not signature.tracked:
+                self.cuts += self._cuts_at(made)
+
+    def _take_other(self, event: Event) -> None:
         match event:
             case Site():
+                self._resolve(f"site {event.id}", site=event.caller)
                 self.sites[event.id] = event
+                self.targets[event.id] = _single_target(event.target)
             case events.Signature():
                 self.signatures[event.id] = event
             case events.Context():
+                self._resolve(f"context {event.id}", region=event.region)
                 self.contexts[event.id] = event
             case events.Region():
+                self._resolve(f"region {event.id}", region=event.parent, site=event.site)
                 self.regions[event.id] = event
             case events.RegionEnd():
+                self._resolve("the end of a region", region=event.id)
                 self.closed.add(event.id)
             case events.Name():
+                self._resolve(f"the name `{event.name[:40]}`", values=[event.value])
                 earlier = self.names.get(event.value)
                 role = event.role or (earlier.role if earlier else None)
                 self.names[event.value] = replace(event, role=role)
             case events.RequiresGrad():
+                self._resolve("a change of `requires_grad`", values=[event.value], site=event.site)
                 self.flags[event.value] = event.requires_grad
             case Sweep():
+                told = [*event.roots, *(event.inputs or ()), *(gradient.value for gradient in event.gradients)]
+                self._resolve(f"sweep {event.id}", values=told, site=event.site)
                 self.sweeps.append(event)
             case Error():
+                self._resolve("an error", values=event.values, site=event.site)
                 self.errors.append(event)
             case Note():
                 self.notes.append(event)
@@ -75,142 +145,80 @@ class _Folding:
                 self.header = event
 
     def graph(self) -> Graph:
-        self._check_surroundings()
-        values, ops, cuts = self._run_ops()
-        self._check_statements(values)
-        self._name_earlier_versions(values, ops)
+        """What was folded so far."""
+        values = self.values
+        for id, flag in self.flags.items():
+            values[id] = replace(values[id], requires_grad=flag)
+        for id, told in self.names.items():
+            values[id] = replace(values[id], name=told.name, role=told.role)
+        self._share_names()
         members: dict[int, list[int]] = {id: [] for id in self.regions}
+        ops = _by_id(self.ops)
         for op in ops.values():
             if op.region is not None:
                 members[op.region].append(op.id)
         regions = {
             id: Region(r.id, r.kind, r.enabled, r.site, r.thread, r.parent, id in self.closed, tuple(members[id]))
-            for id, r in sorted(self.regions.items())
+            for id, r in _by_id(self.regions).items()
         }
+        self.cuts.sort(key=attrgetter("op", "position"))
         return Graph(
-            self.header, dict(sorted(self.sites.items())), values, ops, regions, tuple(cuts), tuple(self.sweeps),
+            self.header, _by_id(self.sites), _by_id(values), ops, regions, tuple(self.cuts), tuple(self.sweeps),
             tuple(self.errors), tuple(self.notes), self.end,
         )
-
-    def _run_ops(self) -> tuple[dict[int, Value], dict[int, Op], list[Cut]]:
-        """One pass over the ops, by id. It is the hot loop of reading a log: what can be looked up is not computed."""
-        values: dict[int, Value] = {}
-        ops: dict[int, Op] = {}
-        cuts: list[Cut] = []
-        written: dict[int, int] = {}
-        targets = {id: _single_target(site.target) for id, site in self.sites.items()}
-        signatures, contexts, names, flags = self.signatures, self.contexts, self.names, self.flags
-        draft_value, draft_op = _draft(Value), _draft(Op)
-        free = 0
-        for record in self.ran:
-            id, inputs, site = record.id, record.inputs, record.site
-            try:
-                signature, context = signatures[record.signature], contexts[record.context]
-                target = "" if site is None else targets[site]
-                for item in inputs:
-                    if item.__class__ is int:
-                        values[item]  # looked up for its KeyError
-                origin = None if signature.alias is None else values[inputs[signature.alias]]  # type: ignore[index]
-            except (KeyError, IndexError):
-                raise GraphError(self._complaint(record, values)) from None
-            if id < free:
-                raise GraphError(f"two ops claim id {id}")
-            outputs = signature.outputs
-            count = len(outputs)
-            free = id + (count or 1)
-            for index, output in enumerate(outputs):
-                value = id + index
-                storage, version, role = value, 0, None
-                name = target if count == 1 or site is None else _unpacked(self.sites[site].target, index, count)
-                if origin is not None and not index:
-                    storage = origin.storage
-                    if signature.inplace:
-                        written[storage] = written.get(storage, 0) + 1
-                        name, role = name or origin.name, origin.role
-                    version = written.get(storage, 0)
-                if value in names:
-                    name, role = names[value].name, names[value].role or role
-                made = draft_value(
-                    value, id, index, output.shape, output.dtype, output.nbytes, storage, version,
-                    flags.get(value, output.requires_grad), output.leaf, role, name,
-                )
-                made.__class__ = Value
-                values[value] = made
-            made = draft_op(
-                id, signature.name, signature.node, signature.tracked, signature.cause, inputs, signature.needs,
-                (id,) if count == 1 else tuple(range(id, id + count)), signature.alias, signature.inplace,
-                signature.saved, signature.attrs, site, context.scope, context.region, context.thread, record.forgotten,
-            )
-            made.__class__ = Op
-            ops[id] = made
-            if signature.cause is not None and not signature.tracked:
-                cuts += self._cuts_at(made)
-        return values, ops, cuts
 
     def _cuts_at(self, op: Op) -> Iterator[Cut]:
         """One cut for each input that a gradient could have come to."""
         assert op.cause is not None
         region = op.region if op.cause in _GRAD_MODE_CAUSES else None
         # To blame is the innermost region inside which grad mode is off.
-        while region is not None and region in self.regions and self.regions[region].enabled:
+        while region is not None and self.regions[region].enabled:
             region = self.regions[region].parent
         for position, (item, needed) in enumerate(zip(op.inputs, op.needs, strict=False)):
             if needed and isinstance(item, int):
                 yield Cut(op.id, position, item, op.cause, op.site, region)
 
-    def _name_earlier_versions(self, values: dict[int, Value], ops: dict[int, Op]) -> None:
-        """A value written in place is one variable: a version without a name has that of the next one."""
-        for record in reversed(self.ran):
-            if self.signatures[record.signature].inplace:
-                op = ops[record.id]
-                later, earlier = values[op.id], values[op.inputs[op.alias or 0]]  # type: ignore[index]
-                if (later.name and not earlier.name) or (later.role and not earlier.role):
-                    values[earlier.id] = replace(
-                        earlier, name=earlier.name or later.name, role=earlier.role or later.role
-                    )
+    def _share_names(self) -> None:
+        """The versions of a value that is written in place are one variable: one without a name has its neighbour's."""
+        pairs = [(id, self.ops[id].inputs[self.ops[id].alias or 0]) for id in self.rewritten]
+        steps = [*((before, after) for after, before in pairs), *reversed(pairs)]
+        for known, bare in steps:
+            source, other = self.values[known], self.values[bare]  # type: ignore[index]
+            if (source.name and not other.name) or (source.role and not other.role):
+                self.values[other.id] = replace(
+                    other, name=other.name or source.name, role=other.role or source.role
+                )
 
-    def _complaint(self, record: events.Op, values: Mapping[int, Value]) -> str:
-        """What `record` refers to in vain."""
+    def _resolve(
+        self, who: str, *, values: Iterable[int] = (), site: int | None = None, region: int | None = None
+    ) -> None:
+        """Raise `GraphError` where one of these does not exist."""
+        if site is not None and site not in self.sites:
+            raise GraphError(f"{who} refers to site {site}, which does not exist")
+        if region is not None and region not in self.regions:
+            raise GraphError(f"{who} refers to region {region}, which does not exist")
+        for value in values:
+            if value not in self.values:
+                raise GraphError(f"{who} refers to value {value}, which does not exist")
+
+    def _complaint(self, op: events.Op) -> str:
+        """What `op` refers to in vain."""
         for kind, id, known in (
-            ("signature", record.signature, self.signatures),
-            ("context", record.context, self.contexts),
-            ("site", record.site, self.sites),
+            ("signature", op.signature, self.signatures),
+            ("context", op.context, self.contexts),
+            ("site", op.site, self.sites),
         ):
             if id is not None and id not in known:
-                return f"op {record.id} refers to {kind} {id}, which does not exist"
-        for item in record.inputs:
-            if isinstance(item, int) and item not in values:
-                return f"op {record.id} uses value {item}, which no op before it made"
-        return f"op {record.id} shares the storage of an argument that is no value"
-
-    def _check_surroundings(self) -> None:
-        """Raise `GraphError` where a region, a context or a site refers to nothing."""
-        for region in self.regions.values():
-            _resolve(f"region {region.id}", "region", [region.parent], self.regions)
-            _resolve(f"region {region.id}", "site", [region.site], self.sites)
-        _resolve("the end of a region", "region", self.closed, self.regions)
-        for context in self.contexts.values():
-            _resolve(f"context {context.id}", "region", [context.region], self.regions)
-        for site in self.sites.values():
-            _resolve(f"site {site.id}", "site", [site.caller], self.sites)
-
-    def _check_statements(self, values: Mapping[int, Value]) -> None:
-        """Raise `GraphError` where something is said of a value that does not exist."""
-        _resolve("a name", "value", self.names, values)
-        _resolve("a change of requires_grad", "value", self.flags, values)
-        for sweep in self.sweeps:
-            told = [*sweep.roots, *(sweep.inputs or ()), *(gradient.value for gradient in sweep.gradients)]
-            _resolve(f"sweep {sweep.id}", "value", told, values)
-            _resolve(f"sweep {sweep.id}", "site", [sweep.site], self.sites)
-        for error in self.errors:
-            _resolve("an error", "value", error.values, values)
-            _resolve("an error", "site", [error.site], self.sites)
+                return f"op {op.id} refers to {kind} {id}, which does not exist"
+        for item in op.inputs:
+            if isinstance(item, int) and item not in self.values:
+                return f"op {op.id} uses value {item}, which no op before it made"
+        return f"op {op.id} shares the storage of an argument that is no value"
 
 
-def _resolve(who: str, kind: str, ids: Iterable[int | None], known: Mapping[int, object]) -> None:
-    for id in ids:
-        if id is not None and id not in known:
-            raise GraphError(f"{who} refers to {kind} {id}, which does not exist")
+def _by_id(records: dict[int, R]) -> dict[int, R]:
+    """Ordered by id: threads that run side by side emit out of turn."""
+    return records if all(before < after for before, after in pairwise(records)) else dict(sorted(records.items()))
 
 
 @cache

@@ -24,19 +24,21 @@ NAME_LIMIT = 200
 
 _NAME_STORES = frozenset({"STORE_FAST", "STORE_NAME", "STORE_GLOBAL", "STORE_DEREF"})
 _PLACE_STORES = frozenset({"STORE_ATTR", "STORE_SUBSCR", "STORE_SLICE"})
-_NAME_LOADS = frozenset({"LOAD_FAST", "LOAD_NAME", "LOAD_DEREF", "LOAD_FAST_LOAD_FAST", "LOAD_FAST_CHECK"})
+_NAME_LOADS = frozenset({"LOAD_FAST", "LOAD_FAST_CHECK", "LOAD_FAST_LOAD_FAST", "LOAD_NAME", "LOAD_DEREF"})
 _NO_EFFECT = frozenset({"CACHE", "EXTENDED_ARG", "KW_NAMES", "NOP", "NOT_TAKEN", "PRECALL", "RESUME", "TO_BOOL"})
 
-# How many items an instruction takes off the stack; how many it puts back follows from `dis.stack_effect`.
-_TAKES = {
-    "PUSH_NULL": 0, "DELETE_FAST": 0, "DELETE_NAME": 0, "DELETE_GLOBAL": 0, "COPY_FREE_VARS": 0, "MAKE_CELL": 0,
-    "LOAD_ATTR": 1, "LOAD_METHOD": 1, "POP_TOP": 1, "POP_EXCEPT": 1, "POP_ITER": 1, "UNPACK_SEQUENCE": 1,
-    "UNPACK_EX": 1, "UNARY_NEGATIVE": 1, "UNARY_INVERT": 1, "UNARY_NOT": 1, "FORMAT_SIMPLE": 1, "CONVERT_VALUE": 1,
-    "LOAD_FROM_DICT_OR_GLOBALS": 1, "LOAD_FROM_DICT_OR_DEREF": 1, "STORE_FAST": 1, "STORE_NAME": 1, "STORE_GLOBAL": 1,
-    "STORE_DEREF": 1, "STORE_FAST_LOAD_FAST": 1, "BINARY_OP": 2, "BINARY_SUBSCR": 2, "COMPARE_OP": 2,
-    "CONTAINS_OP": 2, "IS_OP": 2, "STORE_ATTR": 2, "STORE_FAST_STORE_FAST": 2, "BINARY_SLICE": 3, "STORE_SUBSCR": 3,
-    "LOAD_SUPER_ATTR": 3, "STORE_SLICE": 4,
-}  # fmt: skip
+# The instructions that take no item off the stack, one, two, three, four; what they put on it `dis.stack_effect` knows.
+_TAKES_IN_ORDER = (
+    "PUSH_NULL DELETE_FAST DELETE_GLOBAL DELETE_NAME LOAD_BUILD_CLASS LOAD_CLASSDEREF LOAD_CLOSURE LOAD_CONST "
+    "LOAD_DEREF LOAD_FAST LOAD_FAST_AND_CLEAR LOAD_FAST_CHECK LOAD_FAST_LOAD_FAST LOAD_GLOBAL LOAD_LOCALS LOAD_NAME",
+    "CONVERT_VALUE FORMAT_SIMPLE LOAD_ATTR LOAD_FROM_DICT_OR_DEREF LOAD_FROM_DICT_OR_GLOBALS LOAD_METHOD POP_EXCEPT "
+    "POP_TOP STORE_DEREF STORE_FAST STORE_FAST_LOAD_FAST STORE_GLOBAL STORE_NAME UNARY_INVERT UNARY_NEGATIVE UNARY_NOT "
+    "UNPACK_EX UNPACK_SEQUENCE",
+    "BINARY_OP BINARY_SUBSCR COMPARE_OP CONTAINS_OP IS_OP STORE_ATTR STORE_FAST_STORE_FAST",
+    "BINARY_SLICE LOAD_SUPER_ATTR STORE_SUBSCR",
+    "STORE_SLICE",
+)
+_TAKES = {name: count for count, names in enumerate(_TAKES_IN_ORDER) for name in names.split()}
 _TAKES_ARG: dict[str, Callable[[int], int]] = {
     "BUILD_LIST": lambda arg: arg,
     "BUILD_MAP": lambda arg: 2 * arg,
@@ -239,8 +241,6 @@ class _Walk:
                 takes = _TAKES_ARG[name](arg)
             elif name in _TAKES:
                 takes = _TAKES[name]
-            elif name.startswith("LOAD_"):
-                takes = 0
             else:
                 return False
             puts = dis.stack_effect(step.opcode, step.arg, jump=False) + takes

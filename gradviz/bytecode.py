@@ -100,7 +100,7 @@ _listings: dict[int, Listing] = {}
 
 
 def listing(code: CodeType) -> Listing:
-    """The listing of `code`; those of the code objects asked for last are kept."""
+    """The listing of `code`, made once and kept until many others were asked for."""
     found = _listings.get(id(code))
     if found is None:
         if len(_listings) >= LISTING_LIMIT:

@@ -57,8 +57,8 @@ class Place:
 class Spot(tuple[CodeType, int]):
     """A code object and an instruction's offset in it: `code, lasti = spot`.
 
-    There is one Spot for a place, and it hashes and compares by identity, because hashing a code object takes
-    microseconds. So spots, and paths of spots, are cheap keys.
+    There is one Spot for a place (`spot_at` gives it), and it hashes and compares by identity, because hashing a code
+    object takes microseconds. So spots, and paths of spots, are cheap keys.
     """
 
     __slots__ = ()
@@ -104,11 +104,10 @@ def call_path(frame: FrameType) -> tuple[Spot, ...]:
         except KeyError:
             entry = _admit(code)
         if entry.user:
-            lasti = place.f_lasti
             try:
-                path.append(entry.spots[lasti])
+                path.append(entry.spots[place.f_lasti])
             except KeyError:
-                path.append(entry.spots.setdefault(lasti, Spot((code, lasti))))
+                path.append(spot_at(code, place.f_lasti))
         elif entry.runner:
             break
         place = place.f_back
@@ -118,14 +117,18 @@ def call_path(frame: FrameType) -> tuple[Spot, ...]:
 def _foreign_path(frame: FrameType) -> tuple[Spot, ...]:
     place: FrameType | None = frame
     while place is not None:
-        code, lasti = place.f_code, place.f_lasti
-        entry = _admit(code)
-        if entry.runner:
+        code = place.f_code
+        if _admit(code).runner:
             break
         if not code.co_filename.startswith(_own_folders()):
-            return (entry.spots.setdefault(lasti, Spot((code, lasti))),)
+            return (spot_at(code, place.f_lasti),)
         place = place.f_back
     return ()
+
+
+def spot_at(code: CodeType, lasti: int) -> Spot:
+    """The one Spot for a place, for callers that kept code and offset themselves."""
+    return _admit(code).spots.setdefault(lasti, Spot((code, lasti)))
 
 
 def _admit(code: CodeType) -> _Known:

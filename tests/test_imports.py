@@ -42,10 +42,11 @@ MAY_IMPORT = {
 }
 
 # Which packages from outside each layer may use, and the modules that have one more.
-FOREIGN: dict[str, set[str]] = {"producer": {"numpy"}, "commands": {"click"}}
+FOREIGN: dict[str, set[str]] = {"producer": {"numpy"}, "commands": {"click", "rich"}}
 FOREIGN_MORE = {
     "gradviz.views.tree": {"rich"},
     "gradviz.views.dot": {"graphviz"},
+    "gradviz.snapshot": {"graphviz"},
     "gradviz.frontends.torch": {"torch"},
 }
 

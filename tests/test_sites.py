@@ -428,7 +428,7 @@ def test_paths_are_keys() -> None:
     assert len(same) == 1
     one, other = inner(), inner()
     assert one != other
-    assert one[0] is other[0]
+    assert one[0] is other[0] is sites.spot_at(*one[0])
     code, lasti = one[0]
     assert code is inner.__code__
     assert sites.decode(code, lasti).line == 2

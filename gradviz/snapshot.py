@@ -72,6 +72,7 @@ def _tensors(var: Any) -> list[Any]:
             pending.extend(reversed(item))
     if not found:
         raise UsageError(
-            f"there is no tensor in the `{type(var).__name__}` to draw", help="pass a tensor, or a tuple, list or dict of tensors"
+            f"there is no tensor in the `{type(var).__name__}` to draw",
+            help="pass a tensor, or a tuple, list or dict of tensors",
         )
     return found

@@ -70,8 +70,19 @@ def composite(call: F) -> F:
     return run  # type: ignore[return-value]
 
 
-def apply(row: Row, inputs: Sequence[Any], static: tuple[Any, ...] = ()) -> Any:
-    """Run `row` on tensors and Python numbers; returns a Tensor, or a tuple of them for several outputs."""
+def apply(row: Row, inputs: Sequence[Any], static: tuple[Any, ...] = ()) -> Tensor:
+    """Run a row of one output on tensors and Python numbers."""
+    result: Tensor = _run(row, inputs, static)
+    return result
+
+
+def apply_several(row: Row, inputs: Sequence[Any], static: tuple[Any, ...] = ()) -> tuple[Tensor, ...]:
+    """Run a row whose forward gives a tuple."""
+    results: tuple[Tensor, ...] = _run(row, inputs, static)
+    return results
+
+
+def _run(row: Row, inputs: Sequence[Any], static: tuple[Any, ...]) -> Any:
     arrays = [operand._data if isinstance(operand, Tensor) else operand for operand in inputs]
     if row.promotes:
         arrays = promoted(arrays)
@@ -162,7 +173,8 @@ def node(
     saved: list[Any] = []
     marks: list[Any] = []
     for name in row.saved_names:
-        kept, mark = None, None
+        kept: Any = None
+        mark: Any = None
         if name in wanted:
             if name == "out":
                 kept = out
@@ -170,7 +182,7 @@ def node(
                 position = row.inputs.index(name)
                 if row.variadic and position == len(row.inputs) - 1:
                     kept = tuple(arrays[position:])
-                    mark = tuple(mark_of(source) for source in inputs[position:])
+                    mark = tuple(map(mark_of, inputs[position:]))
                 else:
                     kept = arrays[position]
                     mark = mark_of(inputs[position])
@@ -237,8 +249,6 @@ def cause_of(step: Trace, row: Row, first: Any, region: Region | None) -> None:
             step.cause = row.cause
         elif region is not None and not region.tracks:
             step.cause = Cause.INFERENCE_MODE if region.inference else _CAUSE_OF_REGION[region.kind]
-        elif row.differentiable and first is not None and first.dtype.kind in "iu":
-            step.cause = Cause.INTEGER
         elif first is not None and first.dtype.kind in "iu":
             step.cause = Cause.INTEGER
         else:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 
-class dtype:  # noqa: N801 - the field's own name for it
+class dtype:
     """One element type. Each exists once, so `is` and `==` agree; prints as `gradviz.float32`."""
 
     __slots__ = ("array_type", "category", "name", "type_name")

@@ -11,6 +11,7 @@ import linecache
 import math
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from types import CodeType, FrameType
 from typing import Any, Protocol
 
@@ -22,7 +23,7 @@ from gradviz.core.grad_mode import FIRST_LINE, Region, current
 from gradviz.core.listeners import listeners
 from gradviz.core.tensor import Tensor
 from gradviz.core.trace import ALIAS, INNER, INPLACE, LEAF_GRAD, Node, Trace, next_id, origin_of
-from gradviz.sites import Spot, call_path, decode
+from gradviz.sites import Place, Spot, call_path, decode
 
 Key = tuple[Any, ...]
 SAVED_NAMES = {"x": "self", "y": "other", "out": "result"}
@@ -47,7 +48,7 @@ class Emitter:
         self._threads = 0
         self._began = 0
         self._older: set[int] = set()
-        self._sites: dict[tuple[Spot | None, int | None], int] = {}
+        self._sites: dict[Key, int] = {}
         self._paths: dict[tuple[tuple[Spot, ...], bool], int | None] = {}
         self._targets: list[str] = []
         self._signatures: dict[Key, int] = {}
@@ -222,10 +223,10 @@ class Emitter:
             place = _place(spot)
             target = place.target or (target if place.returns else "")
             key: Key = (*spot_key(spot), site, target, innermost and unnamed)
-            found = self._sites.get(key)  # type: ignore[call-overload]
+            found = self._sites.get(key)
             if found is None:
                 found = len(self._targets)
-                self._sites[key] = found  # type: ignore[index]
+                self._sites[key] = found
                 shown = "" if innermost and unnamed else target
                 self._targets.append(shown)
                 self._sink.emit(
@@ -348,17 +349,15 @@ def spot_key(spot: Spot) -> tuple[int, int]:
     return id(spot[0]), spot[1]
 
 
-def _place(spot: Spot) -> Any:
+def _place(spot: Spot) -> Place:
     code, lasti = spot
     if lasti == FIRST_LINE:
         return _first_line(code)
     return decode(code, lasti)
 
 
-def _first_line(code: CodeType) -> Any:
+def _first_line(code: CodeType) -> Place:
     """The place of a decorated function: the line of its first decorator."""
-    from dataclasses import replace
-
     place = decode(code, 0)
     line = code.co_firstlineno
     text = linecache.getline(code.co_filename, line).rstrip("\r\n")[:200]
@@ -387,14 +386,14 @@ def _outputs(step: Trace) -> tuple[events.Output, ...]:
         requires_grad = bool(step.flags & LEAF_GRAD)
         if step.tracked:
             requires_grad = number not in step.row.nondifferentiable_outputs
-        result.append(_output(shape, array_type, requires_grad, not step.tracked or not requires_grad))
+        leaf = not step.tracked or not requires_grad
+        result.append(events.Output(*_type_of(shape, array_type), requires_grad, leaf))
     return tuple(result)
 
 
-def _output(shape: tuple[int, ...], array_type: Any, requires_grad: bool, leaf: bool) -> events.Output:
-    return events.Output(
-        shape, FROM_NUMPY[array_type].name, math.prod(shape) * array_type.itemsize, requires_grad, leaf
-    )
+def _type_of(shape: tuple[int, ...], array_type: Any) -> tuple[tuple[int, ...], str, int]:
+    """Shape, dtype and bytes, as events have them."""
+    return shape, FROM_NUMPY[array_type].name, math.prod(shape) * array_type.itemsize
 
 
 def _saved(step: Node) -> tuple[events.Saved, ...]:
@@ -410,7 +409,7 @@ def _saved(step: Node) -> tuple[events.Saved, ...]:
             continue
         shown = SAVED_NAMES.get(name, name)
         if name == "out":
-            result.append(_saved_record(shown, step.shape, step.array_type, -1))
+            result.append(events.Saved(shown, *_type_of(step.shape, step.array_type), -1))
             continue
         position = row.inputs.index(name)
         several = row.variadic and position == len(row.inputs) - 1
@@ -418,12 +417,8 @@ def _saved(step: Node) -> tuple[events.Saved, ...]:
             kept = _input_shape(step.links[place])
             if kept is not None:
                 label = f"{shown}[{place - position}]" if several else shown
-                result.append(_saved_record(label, *kept, place))
+                result.append(events.Saved(label, *_type_of(*kept), place))
     return tuple(result)
-
-
-def _saved_record(name: str, shape: tuple[int, ...], array_type: Any, source: int) -> events.Saved:
-    return events.Saved(name, shape, FROM_NUMPY[array_type].name, math.prod(shape) * array_type.itemsize, source)
 
 
 def _gradient(value: int, grad: Tensor) -> events.Gradient:
@@ -443,9 +438,8 @@ def _static_text(item: Any) -> str:
             return f"[{inner}]"
         return f"({inner},)" if len(item) == 1 else f"({inner})"
     if kind is slice:
-        return ":".join(
-            "" if part is None else _static_text(part) for part in (item.start, item.stop, item.step)[: 2 + (item.step is not None)]
-        )
+        parts = (item.start, item.stop) if item.step is None else (item.start, item.stop, item.step)
+        return ":".join("" if part is None else _static_text(part) for part in parts)
     if item is Ellipsis:
         return "..."
     if isinstance(item, np.ndarray):

@@ -140,9 +140,10 @@ def _seeds(roots: tuple[Tensor, ...], given: tuple[Any, ...]) -> list[Any]:
             raise RuntimeError(NO_GRAD_FN.format(position))
         if cotangent is not None:
             if cotangent._data.shape != root._data.shape:
+                have, want = list(cotangent._data.shape), list(root._data.shape)
                 raise RuntimeError(
-                    f"Mismatch in shape: grad_output[{position}] has a shape of torch.Size({list(cotangent._data.shape)})"
-                    f" and output[{position}] has a shape of torch.Size({list(root._data.shape)})."
+                    f"Mismatch in shape: grad_output[{position}] has a shape of torch.Size({have}) and "
+                    f"output[{position}] has a shape of torch.Size({want})."
                 )
             seeds.append(cotangent._data)
         elif root._data.size == 1:
@@ -174,10 +175,10 @@ def _pull(sweep: Sweep, seeds: list[Any], keep: bool) -> list[Tensor | None]:
     for node in order:
         for link, need in zip(node.links, node.needs, strict=True):
             if need:
-                origin, _ = origin_of(link)
-                if isinstance(origin, Node) and origin not in pending:
-                    pending[origin] = [None] * (1 + len(origin.more))
-                    order.append(origin)
+                behind, _ = origin_of(link)
+                if isinstance(behind, Node) and behind not in pending:
+                    pending[behind] = [None] * (1 + len(behind.more))
+                    order.append(behind)
     order.sort(key=_by_id, reverse=True)
 
     useful = _useful(order, wanted) if wanted is not None else None
@@ -211,7 +212,7 @@ def _by_id(step: Trace) -> int:
 
 
 def _wanted(sweep: Sweep) -> dict[Any, list[int]] | None:
-    """Where the asked-for inputs sit in the graph: a leaf by its `id()`, another tensor by its node and output number."""
+    """Where the asked-for inputs sit in the graph: a leaf by `id()`, another tensor by node and output number."""
     if sweep.inputs is None:
         return None
     wanted: dict[Any, list[int]] = {}

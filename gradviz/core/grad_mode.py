@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable
 from contextvars import ContextVar
 from types import CodeType, FrameType, TracebackType
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, cast, overload
 
 from gradviz.core.listeners import listeners
 
@@ -88,7 +88,7 @@ class _Switch:
             raise TypeError(f"`{self._kind}` cannot decorate a class; decorate its methods")
         code = getattr(inspect.unwrap(function), "__code__", None)
         if inspect.isgeneratorfunction(function):
-            return _wrap_generator(self, function, code)
+            return cast(F, _wrap_generator(self, function, code))
 
         @functools.wraps(function)
         def decorated(*args: Any, **kwargs: Any) -> Any:
@@ -99,7 +99,7 @@ class _Switch:
             finally:
                 switch._close()
 
-        return decorated  # type: ignore[return-value]
+        return cast(F, decorated)
 
     def _clone(self) -> _Switch:
         return type(self)()
@@ -127,7 +127,7 @@ class _Switch:
 
 
 def _wrap_generator(switch: _Switch, function: Any, code: CodeType | None) -> Any:
-    """Drive the generator with the mode on only while its own code runs, so that it does not leak between two yields."""
+    """Drive the generator with the mode on only while its own code runs: it must not leak between two yields."""
 
     @functools.wraps(function)
     def decorated(*args: Any, **kwargs: Any) -> Any:
@@ -163,11 +163,11 @@ def _wrap_generator(switch: _Switch, function: Any, code: CodeType | None) -> An
     return decorated
 
 
-class no_grad(_Switch):  # noqa: N801 - PyTorch's name
+class no_grad(_Switch):
     """Ops inside are not tracked: their results require no grad and nothing is saved for a backward.
 
-    Works as `with no_grad():`, as `@no_grad()` and as `@no_grad`. Per thread. A view of a base that requires grad, and a
-    leaf created with `requires_grad=True`, still require grad.
+    Works as `with no_grad():`, as `@no_grad()` and as `@no_grad`. Per thread. A view of a base that requires grad, and
+    a leaf created with `requires_grad=True`, still require grad.
     """
 
     _kind = "no_grad"
@@ -175,13 +175,13 @@ class no_grad(_Switch):  # noqa: N801 - PyTorch's name
     @overload
     def __new__(cls) -> no_grad: ...
     @overload
-    def __new__(cls, function: F) -> F: ...
+    def __new__(cls, function: F) -> F: ...  # type: ignore[misc]
     def __new__(cls, function: Any = None) -> Any:
         switch = super().__new__(cls)
         return switch if function is None else switch(function)
 
 
-class enable_grad(_Switch):  # noqa: N801 - PyTorch's name
+class enable_grad(_Switch):
     """Ops inside are tracked again, within `no_grad`; inside `inference_mode` it changes nothing."""
 
     _kind = "enable_grad"
@@ -190,13 +190,13 @@ class enable_grad(_Switch):  # noqa: N801 - PyTorch's name
     @overload
     def __new__(cls) -> enable_grad: ...
     @overload
-    def __new__(cls, function: F) -> F: ...
+    def __new__(cls, function: F) -> F: ...  # type: ignore[misc]
     def __new__(cls, function: Any = None) -> Any:
         switch = super().__new__(cls)
         return switch if function is None else switch(function)
 
 
-class set_grad_enabled(_Switch):  # noqa: N801 - PyTorch's name
+class set_grad_enabled(_Switch):
     """Turn tracking on or off at once; as a context manager or decorator, put it back afterwards.
 
     mode: True to track.
@@ -209,10 +209,7 @@ class set_grad_enabled(_Switch):  # noqa: N801 - PyTorch's name
         self._enabled = self._mode
         outer = current()
         self._outer = outer
-        if outer is not None and outer.kind == self._kind:
-            beneath = outer.parent
-        else:
-            beneath = outer
+        beneath = outer.parent if outer is not None and outer.kind == self._kind else outer
         if (beneath is None or beneath.enabled) == self._mode and outer is not beneath:
             _current.set(beneath)
         elif is_grad_enabled() != self._mode:
@@ -235,7 +232,7 @@ class set_grad_enabled(_Switch):  # noqa: N801 - PyTorch's name
         return switch
 
 
-class inference_mode(_Switch):  # noqa: N801 - PyTorch's name
+class inference_mode(_Switch):
     """`no_grad` and more: tensors made inside can never take part in a tracked op that would save them.
 
     mode: False leaves inference mode for the extent.
@@ -246,7 +243,7 @@ class inference_mode(_Switch):  # noqa: N801 - PyTorch's name
     @overload
     def __new__(cls, mode: bool = True) -> inference_mode: ...
     @overload
-    def __new__(cls, mode: F) -> F: ...
+    def __new__(cls, mode: F) -> F: ...  # type: ignore[misc]
     def __new__(cls, mode: Any = True) -> Any:
         switch = super().__new__(cls)
         if not isinstance(mode, bool):

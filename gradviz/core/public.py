@@ -58,7 +58,8 @@ def publish(row: Row, *, inplace: bool = False, functions: bool = True, methods:
 
     def call(*args: Any, **kwargs: Any) -> Any:
         if len(args) > count + len(row.static):
-            raise TypeError(f"{row.name}() takes {count + len(row.static)} positional arguments but {len(args)} were given")
+            most = count + len(row.static)
+            raise TypeError(f"{row.name}() takes {most} positional arguments but {len(args)} were given")
         operands = list(args[:count])
         for name in row.inputs[len(operands) :]:
             if name in kwargs:
@@ -67,9 +68,7 @@ def publish(row: Row, *, inplace: bool = False, functions: bool = True, methods:
                 operands.append(kwargs.pop(_ALIASES[name]))
             else:
                 raise TypeError(f"{row.name}() missing 1 required positional argument: '{_ALIASES.get(name, name)}'")
-        static = (*args[count:], *(kwargs.pop(name, row.defaults[row.static.index(name)]) for name in row.static[len(args[count:]) :]))
-        if kwargs:
-            raise TypeError(f"{row.name}() got an unexpected keyword argument '{min(kwargs)}'")
+        static = _static(row, row.name, args[count:], kwargs)
         return apply(row, [first_tensor(row.name, operands[0]), *map(operand, operands[1:])], static)
 
     if count == 1 and not row.static:
@@ -94,15 +93,21 @@ def inplace_of(row: Row) -> Callable[..., Tensor]:
     count = len(row.inputs)
 
     def call(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        static = args[count - 1 :]
-        rest = tuple(kwargs.pop(name, row.defaults[row.static.index(name)]) for name in row.static[len(static) :])
-        if kwargs:
-            raise TypeError(f"{row.name}_() got an unexpected keyword argument '{min(kwargs)}'")
-        return apply_inplace(row, self, [operand(other) for other in args[: count - 1]], (*static, *rest))
+        static = _static(row, row.name + "_", args[count - 1 :], kwargs)
+        return apply_inplace(row, self, [operand(other) for other in args[: count - 1]], static)
 
     call.__name__ = call.__qualname__ = row.name + "_"
     call.__doc__ = f"In-place `{row.signature}`."
     return call
+
+
+def _static(row: Row, name: str, given: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
+    """The static arguments in the row's order: by position, by keyword, by default."""
+    rest = zip(row.static[len(given) :], row.defaults[len(given) :], strict=True)
+    static = (*given, *[kwargs.pop(key, default) for key, default in rest])
+    if kwargs:
+        raise TypeError(f"{name}() got an unexpected keyword argument '{min(kwargs)}'")
+    return static
 
 
 _ALIASES = {"x": "input", "y": "other"}

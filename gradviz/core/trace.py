@@ -170,13 +170,9 @@ class Faint(weakref.ref[Node]):
 
     stand_in: Trace
 
-    def __new__(cls, node: Node) -> Faint:
-        reference = super().__new__(cls, node)
-        reference.stand_in = without_history(node)
-        return reference
-
     def __init__(self, node: Node) -> None:
-        super().__init__(node)
+        super().__init__(node)  # type: ignore[call-arg]
+        self.stand_in = without_history(node)
 
 
 def origin_of(link: Link) -> tuple[Trace | None, int]:

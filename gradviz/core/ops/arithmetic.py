@@ -42,7 +42,12 @@ ADD = op(
     promotes=True,
     x=lambda g: g,
     y=lambda g, alpha: g if alpha == 1 else g * alpha,
-    samples=lambda: [sample(grid(2, 3), grid(2, 3)), sample(grid(2, 3), grid(3)), sample(grid(3), 2.0), sample(grid(2), grid(2), alpha=3)],
+    samples=lambda: [
+        sample(grid(2, 3), grid(2, 3)),
+        sample(grid(2, 3), grid(3)),
+        sample(grid(3), 2.0),
+        sample(grid(2), grid(2), alpha=3),
+    ],
 )
 SUB = op(
     "sub(x, y, *, alpha=1)",
@@ -131,7 +136,10 @@ div = publish(DIV, inplace=True)
 neg = publish(NEG, inplace=True)
 rsub = publish(RSUB)
 RECIPROCAL = op(
-    "reciprocal(x)", lambda x: _divide(np.ones((), x.dtype)[()], x), x=lambda g, out: -g * (out * out), samples=lambda: [sample(positive(2, 3))]
+    "reciprocal(x)",
+    lambda x: _divide(np.ones((), x.dtype)[()], x),
+    x=lambda g, out: -g * (out * out),
+    samples=lambda: [sample(positive(2, 3))],
 )
 reciprocal = publish(RECIPROCAL, inplace=True)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-
 from gradviz.core.apply import apply
 from gradviz.core.listeners import listeners
 from gradviz.core.ops.table import op

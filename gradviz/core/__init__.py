@@ -5,9 +5,15 @@ Importing this package puts the ops' methods on Tensor. What users reach as `gra
 
 from __future__ import annotations
 
+import warnings
+
 from gradviz.core.ops import arithmetic, exits, sources
 from gradviz.core.public import FUNCTIONS, METHODS
 from gradviz.core.tensor import Tensor
 
 for _name, _call in METHODS.items():
     setattr(Tensor, _name, _call)
+
+# Overflow, 0 / 0 and their like give inf and NaN without a word, as in PyTorch; an `np.errstate` for each op would cost
+# more than most ops. The user's own numpy warnings are left alone.
+warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"gradviz\.core\b")

@@ -72,6 +72,7 @@ def apply_inplace(
     memory = target._array()
     arrays = [operand._data if isinstance(operand, Tensor) else operand for operand in inputs]
     result = None
+    ready = arrays
     if write is None:
         ready = promoted(arrays) if row.promotes else arrays
         result = row.forward(*ready, *static)
@@ -79,7 +80,7 @@ def apply_inplace(
     links, needs, leaves = connect(inputs)
     tracked = tracks and row.differentiable and True in needs
     frame = user_frame(sys._getframe(1))
-    step: Trace = node(row, inputs, arrays, needs, leaves, memory) if tracked else Trace()
+    step: Trace = _node(row, inputs, ready, needs, leaves, memory) if tracked else Trace()
     describe(step, row, links, needs, static, memory, region, frame)
     if write is None:
         memory[...] = result
@@ -105,6 +106,15 @@ def apply_inplace(
         if listeners:
             tell(step, frame)
     return target
+
+
+def _node(row: Row, inputs: Any, arrays: Any, needs: Any, leaves: Any, memory: Any) -> Node:
+    """A node which keeps a copy of what the write will overwrite, where a VJP reads it."""
+    overwritten = row.inputs[0]
+    if any(need and overwritten in names for need, names in zip(needs, row.reads_of(len(needs)), strict=True)):
+        copy = np.array(arrays[0])
+        return node(row, (copy, *inputs[1:]), (copy, *arrays[1:]), needs, leaves, memory)
+    return node(row, inputs, arrays, needs, leaves, memory)
 
 
 def check(target: Tensor) -> None:

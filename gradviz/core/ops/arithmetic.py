@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from gradviz.core.apply import apply, composite
+from gradviz.core.apply import apply, composite, promoted
 from gradviz.core.inplace import apply_inplace
 from gradviz.core.ops.samples import grid, positive
 from gradviz.core.ops.table import Row, op, sample
-from gradviz.core.public import METHODS, both, inplace_of, operand, publish
+from gradviz.core.public import METHODS, both, method, operand, publish
 from gradviz.core.tensor import Tensor
 
 
@@ -27,18 +27,41 @@ def _divide(x: Any, y: Any) -> Any:
     return quotient
 
 
-def _subtract(x: Any, y: Any) -> Any:
-    if np.result_type(x, y).kind == "b":
+def _add(x: Any, y: Any, alpha: Any) -> Any:
+    return operator.add(x, y) if alpha == 1 else operator.add(x, y.dtype.type(alpha) * y)
+
+
+def _subtract(x: Any, y: Any, alpha: Any = 1) -> Any:
+    """x - alpha * y. Promotes by itself: PyTorch refuses a bool operand whatever the other one is."""
+    bools = _is_bool(x) + _is_bool(y)
+    if bools == 2:
         raise RuntimeError(
             "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or `logical_xor()` "
             "operator instead."
         )
-    return operator.sub(x, y)
+    if bools:
+        raise RuntimeError(
+            "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying to invert a mask, "
+            "use the `~` or `logical_not()` operator instead."
+        )
+    x, y = promoted([x, y])
+    return operator.sub(x, y) if alpha == 1 else operator.sub(x, alpha * y)
+
+
+def _is_bool(operand: Any) -> bool:
+    return type(operand) is bool or (isinstance(operand, (np.ndarray, np.generic)) and operand.dtype.char == "?")
+
+
+def _power(x: Any, y: Any) -> Any:
+    """x ** y, where the power of an integer to a negative one is rounded towards zero."""
+    if np.result_type(x, y).kind == "i" and np.any(y < 0):
+        return np.where((y < 0) & (np.abs(x) != 1), 0, x ** np.abs(y))
+    return x**y
 
 
 ADD = op(
     "add(x, y, *, alpha=1)",
-    lambda x, y, alpha: operator.add(x, y) if alpha == 1 else operator.add(x, alpha * y),
+    _add,
     promotes=True,
     x=lambda g: g,
     y=lambda g, alpha: g if alpha == 1 else g * alpha,
@@ -51,17 +74,15 @@ ADD = op(
 )
 SUB = op(
     "sub(x, y, *, alpha=1)",
-    lambda x, y, alpha: _subtract(x, y) if alpha == 1 else _subtract(x, alpha * y),
-    promotes=True,
+    _subtract,
     x=lambda g: g,
     y=lambda g, alpha: -g if alpha == 1 else g * -alpha,
     samples=lambda: [sample(grid(2, 3), grid(2, 1)), sample(grid(3), 2), sample(grid(2), grid(2), alpha=3)],
 )
 RSUB = op(
     "rsub(x, y)",
-    lambda x, y: operator.sub(y, x),
+    lambda x, y: _subtract(y, x),
     node="RsubBackward1",
-    promotes=True,
     x=lambda g: -g,
     samples=lambda: [sample(grid(2, 3), 1)],
 )
@@ -99,7 +120,7 @@ def _log_where_positive(x: Any) -> Any:
 
 POW_TENSOR = op(
     "pow(x, y)",
-    lambda x, y: x**y,
+    _power,
     key="pow.tensor",
     node="PowBackward1",
     promotes=True,
@@ -109,7 +130,7 @@ POW_TENSOR = op(
 )
 POW_OF_NUMBER = op(
     "pow(x, y)",
-    lambda x, y: x**y,
+    _power,
     key="pow.of_number",
     node="PowBackward2",
     promotes=True,
@@ -127,7 +148,11 @@ def pow(input: Any, exponent: Any) -> Tensor:
     return apply(POW_TENSOR if isinstance(input, Tensor) else POW_OF_NUMBER, (operand(input), exponent))
 
 
-METHODS["pow_"] = inplace_of(POW_NUMBER)
+@method
+def pow_(self: Tensor, exponent: Any) -> Tensor:
+    """In-place `pow`."""
+    exponent = operand(exponent)
+    return apply_inplace(POW_TENSOR if isinstance(exponent, Tensor) else POW_NUMBER, self, (exponent,))
 
 add = publish(ADD, inplace=True)
 sub = publish(SUB, inplace=True)
@@ -199,5 +224,5 @@ METHODS.update(
     __isub__=_inplace_operator(SUB, (1,)),
     __imul__=_inplace_operator(MUL, ()),
     __itruediv__=_inplace_operator(DIV, ()),
-    __ipow__=_inplace_operator(POW_NUMBER, ()),
+    __ipow__=pow_,
 )

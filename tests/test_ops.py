@@ -1,0 +1,174 @@
+"""Every row of the op table, checked from its own samples: a row that is added is checked without another line here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import op_checks
+import pytest
+
+import gradviz.core  # noqa: F401 - fills the table
+from gradviz.core.ops.table import TABLE, Row
+
+SOURCE = "makes a leaf, has no input"
+EXIT = "has no derivative; what it cuts is tested with the graph"
+INTERNAL = "no user calls it; runs behind the in-place writes to views"
+CHECKED_ELSEWHERE = {
+    **dict.fromkeys(("tensor", "from_numpy", "grad", "zeros", "ones", "full", "empty", "arange", "linspace"), SOURCE),
+    **dict.fromkeys(("eye", "rand", "randn", "randint"), SOURCE),
+    **dict.fromkeys(("detach", "data", "detach_", "set_data", "item", "tolist", "numpy", "retensor"), EXIT),
+    **dict.fromkeys(("copy_slices", "as_strided"), INTERNAL),
+}
+"""The rows that may be without samples, each with its reason."""
+
+ROWS = [row for row in TABLE.values() if row.samples is not None]
+KEYS = [row.key for row in ROWS]
+DIFFERENTIABLE = [row.key for row in ROWS if row.differentiable]
+
+
+def samples_of(row: Row) -> list[Any]:
+    assert row.samples is not None
+    return list(row.samples())
+
+
+def check_gradients(row: Row) -> None:
+    for sample in samples_of(row):
+        if sample.smooth:
+            op_checks.check_gradient(row, sample)
+
+
+def test_every_row_has_samples_or_a_reason() -> None:
+    without = {key for key, row in TABLE.items() if row.samples is None}
+    assert sorted(without - set(CHECKED_ELSEWHERE)) == []
+    assert sorted(set(CHECKED_ELSEWHERE) - without) == [], "these have samples, or are gone"
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_every_sample_reaches_the_row(key: str) -> None:
+    row = TABLE[key]
+    assert samples_of(row)
+    for sample in samples_of(row):
+        outcome = op_checks.run(op_checks.GRADVIZ, row.call, sample)
+        assert outcome.error is None, repr(outcome.error)
+        op_checks.check_reached(row, outcome)
+
+
+@pytest.mark.parametrize("key", DIFFERENTIABLE)
+def test_gradients_are_central_differences(key: str) -> None:
+    check_gradients(TABLE[key])
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_torch_agrees_in_every_dtype(key: str) -> None:
+    row = TABLE[key]
+    for sample in samples_of(row):
+        for name in op_checks.TYPES:
+            op_checks.check_against_torch(row.call, op_checks.cast(sample, name))
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_torch_agrees_at_the_edges_of_shapes(key: str) -> None:
+    row = TABLE[key]
+    for sample in samples_of(row):
+        for edge in op_checks.edges(sample):
+            op_checks.check_against_torch(row.call, edge)
+
+
+@pytest.mark.parametrize("key", [row.key for row in ROWS if op_checks.inplace_call(row) is not None])
+def test_torch_agrees_in_place(key: str) -> None:
+    row = TABLE[key]
+    call = op_checks.inplace_call(row)
+    assert call is not None
+    for sample in samples_of(row):
+        if sample.args and op_checks.is_array(sample.args[0]):
+            for name in op_checks.TYPES:
+                op_checks.check_against_torch(call, op_checks.cast(sample, name), inplace=True)
+            for edge in op_checks.edges(sample):
+                op_checks.check_against_torch(call, edge, inplace=True)
+
+
+# ---- the checks themselves
+
+
+@pytest.mark.parametrize("key", DIFFERENTIABLE)
+def test_a_wrong_derivative_of_any_input_is_found(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = TABLE[key]
+    for position, formula in enumerate(row.formulas):
+        if formula is None:
+            continue
+        vjp, names = formula
+        broken = list(row.formulas)
+        broken[position] = (lambda g, *saved, vjp=vjp: vjp(g, *saved) + 0.25, names)
+        monkeypatch.setitem(row.__dict__, "formulas", tuple(broken))
+        with pytest.raises(AssertionError, match="central differences give"):
+            check_gradients(row)
+        monkeypatch.undo()
+
+
+def _break(row: Row, monkeypatch: pytest.MonkeyPatch, vjp: Any) -> None:
+    names = row.formulas[0][1] if row.formulas[0] else ()
+    monkeypatch.setitem(row.__dict__, "formulas", ((vjp, names), *row.formulas[1:]))
+
+
+def test_the_checks_find_a_sign_a_none_and_a_written_cotangent(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = TABLE["mul"]
+    sample = samples_of(row)[0]
+
+    def into_the_cotangent(g: Any, y: Any) -> Any:
+        g *= y
+        return g
+
+    for vjp, complaint in [
+        (lambda g, y: -g * y, "central differences give"),
+        (lambda g, y: None, "central differences give"),
+        (into_the_cotangent, "WrittenCotangent"),
+    ]:
+        _break(row, monkeypatch, vjp)
+        with pytest.raises(AssertionError, match=complaint):
+            op_checks.check_gradient(row, sample)
+        monkeypatch.undo()
+
+
+def test_the_checks_find_a_forward_that_writes_into_its_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = TABLE["neg"]
+
+    def forward(x: Any) -> Any:
+        np.negative(x, out=x)
+        return x + 0
+
+    monkeypatch.setattr(row, "forward", forward)
+    with pytest.raises(AssertionError, match="wrote into its input"):
+        op_checks.check_gradient(row, samples_of(row)[0])
+
+
+@pytest.mark.parametrize(
+    ("forward", "complaint"),
+    [
+        (lambda x: -x * 1.001, "is\n"),
+        (lambda x: (-x).astype(np.float64), "the dtype of"),
+        (lambda x: (-x)[None], "the shape of"),
+    ],
+)
+def test_the_checks_find_other_values_than_torchs(
+    forward: Any, complaint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = TABLE["neg"]
+    monkeypatch.setattr(row, "forward", forward)
+    with pytest.raises(AssertionError, match=complaint):
+        op_checks.check_against_torch("neg", op_checks.cast(samples_of(row)[0], "float32"))
+
+
+def test_the_checks_find_another_node_name_than_torchs(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = TABLE["neg"]
+    monkeypatch.setitem(row.__dict__, "node_class", TABLE["mul"].node_class)
+    with pytest.raises(AssertionError, match="the node of"):
+        op_checks.check_against_torch("neg", samples_of(row)[0])
+
+
+def test_the_checks_find_a_call_that_torch_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = TABLE["neg"]
+    sample = op_checks.cast(samples_of(row)[0], "bool")
+    monkeypatch.setattr(row, "forward", np.logical_not)
+    with pytest.raises(AssertionError, match="where PyTorch raises"):
+        op_checks.check_against_torch("neg", sample)

@@ -1,0 +1,160 @@
+"""Blocks: vertices that stand in one straight line, and the distances that they must keep from each other.
+
+Only segments that do not cross may line vertices up, so the blocks are lines that never cross, "left of" has no cycle
+among them, and any block can be moved as far as its neighbours allow.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gradviz.layout.rows import Kind, Sheet
+
+PORT_SPACING = 18
+_EDGES = (Kind.NEAR_EDGE, Kind.FAR_EDGE)
+_BENDS = (Kind.BEND, Kind.LABEL)
+
+
+def separation(sheet: Sheet, left: int, right: int) -> int:
+    """Least distance between the axes of two neighbours in a row."""
+    return sheet.after[left] + _gap(sheet.kind[left], sheet.kind[right]) + sheet.before[right]
+
+
+def _gap(left: Kind, right: Kind) -> int:
+    if left in _EDGES or right in _EDGES:
+        return 20 if left is Kind.FAR_EDGE and right is Kind.NEAR_EDGE else 14
+    if left in _BENDS and right in _BENDS:
+        return 14
+    return 24 if left is Kind.BOX and right is Kind.BOX else 16
+
+
+def ports(sheet: Sheet) -> tuple[list[int], list[int]]:
+    """Where each segment meets its upper and its lower vertex, from that vertex's axis.
+
+    Ports are spread in the order in which the other ends stand; the main road's keep the middle.
+    """
+    upper_port, lower_port = [0] * len(sheet.segments), [0] * len(sheet.segments)
+    place = places(sheet)
+    for vertex, kind in enumerate(sheet.kind):
+        if kind is not Kind.BOX:
+            continue
+        room = sheet.cells[sheet.item[vertex]].room
+        for numbers, found, end in ((sheet.down[vertex], upper_port, 1), (sheet.up[vertex], lower_port, 0)):
+            if len(numbers) < 2:
+                continue
+            ranked = sorted(numbers, key=lambda number: (place[sheet.segments[number][end]], number))
+            main = [
+                index
+                for index, number in enumerate(ranked)
+                if sheet.on_road[vertex] and sheet.on_road[sheet.segments[number][end]]
+            ]
+            middle = (main[0] + main[-1]) / 2 if main else (len(ranked) - 1) / 2
+            step = min(PORT_SPACING, room / max(middle, len(ranked) - 1 - middle))
+            for index, number in enumerate(ranked):
+                found[number] = round((index - middle) * step)
+    return upper_port, lower_port
+
+
+def places(sheet: Sheet) -> list[int]:
+    """Each vertex's position in its row."""
+    place = [0] * len(sheet.kind)
+    for row in sheet.rows:
+        for index, vertex in enumerate(row):
+            place[vertex] = index
+    return place
+
+
+class Alignment:
+    """The segments chosen to be straight: at most one up and one down from each vertex, none crossing another."""
+
+    def __init__(self, sheet: Sheet, place: Sequence[int]) -> None:
+        self._sheet = sheet
+        self._place = place
+        self._chosen: list[list[tuple[int, int]]] = [[] for _ in sheet.rows]
+        self.straight: list[int] = []
+
+    def copy(self) -> Alignment:
+        """The same choice, free to be added to."""
+        twin = Alignment(self._sheet, self._place)
+        twin._chosen = [list(chosen) for chosen in self._chosen]
+        twin.straight = list(self.straight)
+        return twin
+
+    def add(self, number: int) -> bool:
+        """Choose a segment, unless it crosses or touches one that was chosen before; whether it was."""
+        upper, lower = self._sheet.segments[number]
+        chosen = self._chosen[self._sheet.row[upper]]
+        here, there = self._place[upper], self._place[lower]
+        index = bisect_left(chosen, (here, there))
+        if index and (chosen[index - 1][0] == here or chosen[index - 1][1] >= there):
+            return False
+        if index < len(chosen) and (chosen[index][0] == here or chosen[index][1] <= there):
+            return False
+        chosen.insert(index, (here, there))
+        self.straight.append(number)
+        return True
+
+
+def base_alignment(sheet: Sheet, with_road: bool) -> Alignment:
+    """What must be straight: the frames' edges, the main road, and long wires between their first and last bend."""
+    alignment = Alignment(sheet, places(sheet))
+    road, bends = [], []
+    for number, (upper, lower) in enumerate(sheet.segments):
+        if sheet.kind[upper] in _EDGES:
+            alignment.add(number)
+        elif sheet.on_road[upper] and sheet.on_road[lower]:
+            road.append(number)
+        elif sheet.kind[upper] in _BENDS and sheet.kind[lower] in _BENDS:
+            bends.append(number)
+    for number in (*(road if with_road else ()), *bends):
+        alignment.add(number)
+    return alignment
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """The vertices of a sheet in blocks.
+
+    block       for each vertex its block; blocks are numbered in the order of their first vertices
+    shift       for each vertex its axis, from its block's
+    keep        least distance between two blocks that are neighbours somewhere, left one first
+    """
+
+    count: int
+    block: list[int]
+    shift: list[int]
+    keep: dict[tuple[int, int], int]
+
+
+def build(sheet: Sheet, alignment: Alignment, upper_port: Sequence[int], lower_port: Sequence[int]) -> Blocks:
+    """The blocks that an alignment makes."""
+    follower = [-1] * len(sheet.kind)
+    leads = [True] * len(sheet.kind)
+    for number in alignment.straight:
+        upper, lower = sheet.segments[number]
+        follower[upper] = number
+        leads[lower] = False
+    block, shift = [-1] * len(sheet.kind), [0] * len(sheet.kind)
+    count = 0
+    for start in range(len(sheet.kind)):
+        if not leads[start]:
+            continue
+        vertex = start
+        block[vertex] = count
+        while follower[vertex] >= 0:
+            number = follower[vertex]
+            lower = sheet.segments[number][1]
+            on_road = sheet.on_road[vertex] and sheet.on_road[lower]
+            step = 0 if on_road else upper_port[number] - lower_port[number]
+            block[lower], shift[lower] = count, shift[vertex] + step
+            vertex = lower
+        count += 1
+    keep: dict[tuple[int, int], int] = {}
+    for row in sheet.rows:
+        for left, right in zip(row, row[1:], strict=False):
+            pair = (block[left], block[right])
+            least = separation(sheet, left, right) + shift[left] - shift[right]
+            keep[pair] = max(keep.get(pair, least), least)
+    return Blocks(count, block, shift, keep)

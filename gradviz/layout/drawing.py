@@ -1,0 +1,97 @@
+"""The drawing: what layout hands to a view, every box, wire and frame of a picture with its place in pixels.
+
+x grows to the right, y downwards, and (0, 0) is the drawing's upper left corner, whichever way the data flows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from gradviz.picture import Box, Frame, Picture, Wire
+
+Direction: TypeAlias = Literal["TB", "LR"]
+Point: TypeAlias = tuple[float, float]
+Piece: TypeAlias = tuple[Point, ...]
+"""One stretch of a path: one point ends a straight line; three are a cubic Bézier's two controls and its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rectangle:
+    """An upright rectangle in pixels."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    @property
+    def right(self) -> float:
+        """The x of its right edge."""
+        return self.x + self.width
+
+    @property
+    def bottom(self) -> float:
+        """The y of its lower edge."""
+        return self.y + self.height
+
+    def overlaps(self, other: Rectangle) -> bool:
+        """Whether the two share more than an edge."""
+        return (
+            self.x < other.right and other.x < self.right and self.y < other.bottom and other.y < self.bottom
+        )
+
+    def contains(self, other: Rectangle) -> bool:
+        """Whether `other` lies in it, edges included."""
+        return (
+            self.x <= other.x and other.right <= self.right and self.y <= other.y and other.bottom <= self.bottom
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedBox:
+    """A box, where it lies, and its one or two lines of text, clipped to what fits."""
+
+    box: Box
+    area: Rectangle
+    title: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class RoutedWire:
+    """A wire's path from its tail's edge to its head's; `label_area` is where its label is written, if it has one."""
+
+    wire: Wire
+    start: Point
+    pieces: tuple[Piece, ...]
+    label: str = ""
+    label_area: Rectangle | None = None
+
+    @property
+    def end(self) -> Point:
+        """The point at which it meets its head."""
+        return self.pieces[-1][-1]
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedFrame:
+    """A frame's border and the tab that sits on it; `title` is the tab's text, clipped to what fits."""
+
+    frame: Frame
+    area: Rectangle
+    tab: Rectangle
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A picture with places. Boxes, wires and frames are in the picture's order; frames that hold no box are left out."""
+
+    picture: Picture
+    direction: Direction
+    boxes: tuple[PlacedBox, ...]
+    wires: tuple[RoutedWire, ...]
+    frames: tuple[PlacedFrame, ...]
+    width: float
+    height: float

@@ -1,0 +1,164 @@
+"""How wide a text will be and how large its box, from font metrics of our own, so that no font need be installed.
+
+A viewer picks the font, and we cannot ask which. The widths are those of the widest of the usual ones (DejaVu), so a
+text set in another is narrower than its box, never wider. All sizes are in pixels.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from functools import lru_cache
+
+from gradviz.picture import Box, BoxKind
+
+TITLE_SIZE = 12
+DETAIL_SIZE = 11
+PADDING = 12
+LINE_HEIGHT = 15
+BADGE_AXIS = 15
+"""Distance from a cut badge's near end to the middle of its scissors, through which the road runs."""
+
+_BADGE_TEXT = 32
+_MAX_TITLE = 250
+_MAX_DETAIL = 250
+_MAX_TAB = 280
+_MAX_LABEL = 120
+
+# Advance widths of U+0020 to U+007E in hundredths of an em, rounded up.
+_SANS = (
+    32, 41, 46, 84, 64, 96, 78, 28, 40, 40, 50, 84, 32, 37, 32, 34, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 34, 34,
+    84, 84, 84, 54, 100, 69, 69, 70, 78, 64, 58, 78, 76, 30, 30, 66, 56, 87, 75, 79, 61, 79, 70, 64, 62, 74, 69, 99,
+    69, 62, 69, 40, 34, 40, 84, 50, 50, 62, 64, 55, 64, 62, 36, 64, 64, 28, 28, 58, 28, 98, 64, 62, 64, 64, 42, 53,
+    40, 64, 60, 82, 60, 60, 53, 64, 34, 64, 84,
+)  # fmt: skip
+_BOLD = (
+    35, 46, 53, 84, 70, 101, 88, 31, 46, 46, 53, 84, 38, 42, 38, 37, 70, 70, 70, 70, 70, 70, 70, 70, 70, 70, 40, 40,
+    84, 84, 84, 59, 100, 78, 77, 74, 84, 69, 69, 83, 84, 38, 38, 78, 64, 100, 84, 86, 74, 86, 78, 73, 69, 82, 78, 111,
+    78, 73, 73, 46, 37, 46, 84, 50, 50, 68, 72, 60, 72, 68, 44, 72, 72, 35, 35, 67, 35, 105, 72, 69, 72, 72, 50, 60,
+    48, 72, 66, 93, 65, 66, 59, 72, 37, 72, 84,
+)  # fmt: skip
+_MONO_ADVANCE = 61
+_WIDE_ADVANCE = 140
+_OTHER_ADVANCE = 100
+_LETTER_ADVANCE = {"sans": 80, "bold": 88, "mono": _MONO_ADVANCE}
+_TABLES = {"sans": _SANS, "bold": _BOLD, "mono": (_MONO_ADVANCE,) * len(_SANS)}
+
+
+@lru_cache(maxsize=8192)
+def text_width(text: str, font: str, size: float) -> float:
+    """Width of one line of `text`; `font` is "mono", "sans" or "bold"."""
+    table = _TABLES[font]
+    total = 0
+    for character in text:
+        code = ord(character) - 32
+        total += table[code] if 0 <= code < len(table) else _advance(character, font)
+    return total * size / 100
+
+
+def _advance(character: str, font: str) -> int:
+    """Width of a character outside ASCII in hundredths of an em, on the safe side."""
+    if unicodedata.category(character) in ("Mn", "Me"):
+        return 0
+    if character == "·":
+        return _LETTER_ADVANCE["mono"] if font == "mono" else 38
+    if unicodedata.east_asian_width(character) in ("W", "F") or ord(character) >= 0x1F000:
+        return _WIDE_ADVANCE
+    if ord(character) < 0x250 or 0x370 <= ord(character) < 0x530:
+        return _LETTER_ADVANCE[font] if character.islower() or font == "mono" else 100
+    return _OTHER_ADVANCE
+
+
+def is_plain(text: str) -> bool:
+    """Whether our metrics cover every character, so that no viewer's fallback font decides how wide it is."""
+    return all(" " <= character <= "~" or character in "·…×" for character in text)
+
+
+def clip(text: str, font: str, size: float, limit: float) -> str:
+    """The text, with its middle replaced by an ellipsis where it is wider than `limit` pixels."""
+    if len(text) <= 400 and text_width(text, font, size) <= limit:
+        return text
+    room = (limit - text_width("…", font, size)) * 100 / size
+    front = _fitting(text, font, room / 2)
+    back = _fitting(text[: len(front) - 1 if front else None : -1], font, room / 2)[::-1]
+    # An accent must not land on the ellipsis.
+    while back and unicodedata.combining(back[0]):
+        back = back[1:]
+    return front + "…" + back
+
+
+def _fitting(text: str, font: str, room: float) -> str:
+    """The longest start of `text` that is at most `room` hundredths of an em wide."""
+    table = _TABLES[font]
+    for index, character in enumerate(text[:400]):
+        code = ord(character) - 32
+        room -= table[code] if 0 <= code < len(table) else _advance(character, font)
+        if room < 0:
+            return text[:index]
+    return text[:400]
+
+
+# One visible mark for each character that XML forbids, that would break the line, or that would turn the text around.
+_MARKS = {code: 0x2400 + code for code in range(32)} | {0x7F: 0x2421, 0x85: 0xFFFD, 0x2028: 0xFFFD, 0x2029: 0xFFFD}
+_MARKS |= {code: 0xFFFD for code in (*range(0x80, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+_MARKS |= {code: 0xFFFD for code in (0x061C, 0x200E, 0x200F, 0xFDD0, 0xFFFE, 0xFFFF)}
+
+
+def one_line(text: str) -> str:
+    """The text as one line that any viewer can show: control characters and lone surrogates become visible marks."""
+    if text.isascii() and text.isprintable():
+        return text
+    text = text.translate(_MARKS)
+    return "".join("\ufffd" if 0xD800 <= ord(character) < 0xE000 else character for character in text)
+
+
+def box_texts(box: Box) -> tuple[str, str]:
+    """The box's title and detail as they will be shown: one line each, clipped."""
+    font = "bold" if box.kind in (BoxKind.CUT, BoxKind.ERROR) else "mono"
+    return (
+        clip(one_line(box.title), font, TITLE_SIZE, _MAX_TITLE),
+        clip(one_line(box.detail), "sans", DETAIL_SIZE, _MAX_DETAIL),
+    )
+
+
+def box_size(box: Box, title: str, detail: str) -> tuple[int, int]:
+    """Width and height of a box around the two lines of text."""
+    if box.kind is BoxKind.CUT:
+        text = max(text_width(title, "bold", TITLE_SIZE), text_width(detail, "sans", DETAIL_SIZE))
+        return _even(text + _BADGE_TEXT + PADDING), 42 if detail else 30
+    font = "bold" if box.kind is BoxKind.ERROR else "mono"
+    text = max(text_width(title, font, TITLE_SIZE), text_width(detail, "sans", DETAIL_SIZE))
+    if is_literal(box):
+        return _even(max(text + 2 * 9, 28)), 22
+    floor = 40 if box.kind in (BoxKind.CONST, BoxKind.SAVED) else 96
+    extra = 20 if box.kind in (BoxKind.ERROR, BoxKind.EXIT) else 0
+    return _even(max(text + 2 * PADDING + extra, floor)), 40 if detail else 28
+
+
+def is_literal(box: Box) -> bool:
+    """Whether a box is a plain Python argument (`2`, `0.1`): small, of one line."""
+    return box.kind is BoxKind.CONST and not box.detail
+
+
+def tab_text(title: str) -> str:
+    """A frame's title as its tab shows it."""
+    return clip(one_line(title), "bold", DETAIL_SIZE, _MAX_TAB)
+
+
+def tab_size(text: str) -> tuple[int, int]:
+    """Width and height of the tab around a frame's title."""
+    return _even(text_width(text, "bold", DETAIL_SIZE) + 2 * PADDING), 22
+
+
+def label_text(label: str) -> str:
+    """A wire's label as it is shown beside the wire."""
+    return clip(one_line(label), "sans", DETAIL_SIZE, _MAX_LABEL)
+
+
+def label_size(text: str) -> tuple[int, int]:
+    """Width and height of a wire's label."""
+    return _even(text_width(text, "sans", DETAIL_SIZE) + 4), 16
+
+
+def _even(width: float) -> int:
+    """Rounded up to an even number, so that half of it is whole too."""
+    return 2 * -(-int(width + 0.999) // 2)

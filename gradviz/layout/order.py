@@ -1,0 +1,235 @@
+"""Order: who stands beside whom in each row, so that few wires cross and every frame's vertices stay together.
+
+Rows are sorted by turns after their neighbours above and below (barycenters and medians), then neighbours change
+places where that saves a crossing. Frames that lie beside each other keep one order through all rows, and a frame's
+edges count as wires that are expensive to cross.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gradviz.layout.rows import Kind, Sheet
+
+_SMALL = 1500
+_EDGE_WEIGHT = 8
+_ROAD_WEIGHT = 2
+
+
+def order(sheet: Sheet) -> None:
+    """Put the sheet's rows in order."""
+    sorter = _Sorter(sheet)
+    small = len(sheet.kind) <= _SMALL
+    best: list[list[int]] = []
+    best_score = (-1, -1)
+    for start in ("given", "down", "up") if small else ("down",):
+        sorter.begin(start)
+        idle = 0
+        for sweep in range(24 if small else 6):
+            sorter.sweep(downwards=sweep % 2 == 0, median=sweep % 4 >= 2)
+            if small:
+                sorter.transpose()
+            score = (sorter.crossings(), sorter.stretch())
+            if not best or score < best_score:
+                best, best_score, idle = [list(row) for row in sheet.rows], score, 0
+            else:
+                idle += 1
+                if idle > 6:
+                    break
+    sheet.rows = best
+
+
+class _Sorter:
+    def __init__(self, sheet: Sheet) -> None:
+        self.sheet = sheet
+        self.given = [list(row) for row in sheet.rows]
+        self.place = [0] * len(sheet.kind)
+        self.above = [[sheet.segments[number][0] for number in numbers] for numbers in sheet.up]
+        self.below = [[sheet.segments[number][1] for number in numbers] for numbers in sheet.down]
+        self.weight = [self._weight(number) for number in range(len(sheet.segments))]
+        self.by_gap: list[list[int]] = [[] for _ in sheet.rows]
+        for number, (upper, _) in enumerate(sheet.segments):
+            self.by_gap[sheet.row[upper]].append(number)
+        depth: list[int] = []
+        for fence in sheet.fences:
+            depth.append(depth[fence.parent] + 1 if fence.parent >= 0 else 0)
+        inner_first = sorted(range(len(sheet.fences)), key=lambda fence: (-depth[fence], fence))
+        self.fences_in: list[list[int]] = [[] for _ in sheet.rows]
+        for fence in inner_first:
+            for row in range(sheet.first[fence], sheet.last[fence] + 1):
+                self.fences_in[row].append(fence)
+        self.standing = [float(fence) for fence in range(len(sheet.fences))]
+        self.tabs = {
+            sheet.item[vertex]: vertex for vertex in range(len(sheet.kind)) if sheet.kind[vertex] is Kind.TAB
+        }
+
+    def _weight(self, number: int) -> int:
+        upper, lower = self.sheet.segments[number]
+        if self.sheet.kind[upper] in (Kind.NEAR_EDGE, Kind.FAR_EDGE):
+            return _EDGE_WEIGHT
+        return _ROAD_WEIGHT if self.sheet.on_road[upper] and self.sheet.on_road[lower] else 1
+
+    def begin(self, start: str) -> None:
+        """A first order: as given, or as a depth-first walk from the first or the last row meets the vertices."""
+        sheet = self.sheet
+        keys = [float(vertex) for vertex in range(len(sheet.kind))]
+        if start != "given":
+            ahead = self.below if start == "down" else self.above
+            behind = self.above if start == "down" else self.below
+            met = [False] * len(keys)
+            clock = 0
+            for root in (vertex for vertex in range(len(keys)) if not behind[vertex]):
+                stack = [root]
+                while stack:
+                    vertex = stack.pop()
+                    if met[vertex]:
+                        continue
+                    met[vertex] = True
+                    keys[vertex] = float(clock)
+                    clock += 1
+                    stack.extend(reversed(ahead[vertex]))
+        self.standing = [float(fence) for fence in range(len(sheet.fences))]
+        for row, given in enumerate(self.given):
+            sheet.rows[row] = list(given)
+            self._sort(row, keys)
+
+    def sweep(self, downwards: bool, median: bool) -> None:
+        """Sort every row after the one before it, in one direction."""
+        sheet = self.sheet
+        self._update_standing()
+        neighbours = self.above if downwards else self.below
+        keys = [-1.0] * len(sheet.kind)
+        numbers = range(1, len(sheet.rows)) if downwards else range(len(sheet.rows) - 2, -1, -1)
+        for row in numbers:
+            last = -1.0
+            for vertex in sheet.rows[row]:
+                places = [self.place[other] for other in neighbours[vertex]]
+                if places:
+                    last = _middle(places) if median else sum(places) / len(places)
+                # Who has no neighbour there stays beside whom he stands beside.
+                keys[vertex] = last
+            self._sort(row, keys)
+
+    def _update_standing(self) -> None:
+        sheet = self.sheet
+        total = [0.0] * len(sheet.fences)
+        for fence, (near, far) in enumerate(sheet.edges):
+            for vertex in (*near, *far):
+                total[fence] += (self.place[vertex] + 0.5) / len(sheet.rows[sheet.row[vertex]])
+            total[fence] /= 2 * len(near)
+        self.standing = total
+
+    def _sort(self, row: int, keys: Sequence[float]) -> None:
+        """Sort a row by keys, each frame's vertices together, its near edge and its tab first, its far edge last."""
+        sheet = self.sheet
+        vertices = sheet.rows[row]
+        groups: dict[int, list[tuple[float, int, list[int]]]] = {fence: [] for fence in (*self.fences_in[row], -1)}
+        edge_key: dict[int, float] = {}
+        for index, vertex in enumerate(vertices):
+            kind = sheet.kind[vertex]
+            if kind in (Kind.NEAR_EDGE, Kind.FAR_EDGE):
+                fence = sheet.item[vertex]
+                edge_key[fence] = edge_key.get(fence, 0.0) + keys[vertex] / 2
+            elif kind is not Kind.TAB:
+                groups[sheet.fence[vertex]].append((keys[vertex], index, [vertex]))
+        for fence in self.fences_in[row]:
+            members = self._line_up(groups[fence])
+            flat = [vertex for _, _, block in members for vertex in block]
+            key = sum(item[0] for item in members) / len(members) if members else edge_key[fence]
+            number = row - sheet.first[fence]
+            near, far = sheet.edges[fence]
+            tab = [self.tabs[fence]] if number == 0 and fence in self.tabs else []
+            index = members[0][1] if members else self.place[near[number]]
+            block = [near[number], *tab, *flat, far[number]]
+            groups[sheet.fences[fence].parent].append((key, index, block))
+        sheet.rows[row] = [vertex for _, _, block in self._line_up(groups[-1]) for vertex in block]
+        for index, vertex in enumerate(sheet.rows[row]):
+            self.place[vertex] = index
+
+    def _line_up(self, items: list[tuple[float, int, list[int]]]) -> list[tuple[float, int, list[int]]]:
+        """Items by key; those that are frames change places among themselves until they stand in the frames' order."""
+        items.sort(key=lambda item: (item[0], item[1]))
+        slots = [index for index, (_, _, block) in enumerate(items) if len(block) > 1]
+        if len(slots) > 1:
+            frames = sorted((items[index] for index in slots), key=self._frame_key)
+            for index, item in zip(slots, frames, strict=True):
+                items[index] = item
+        return items
+
+    def _frame_key(self, item: tuple[float, int, list[int]]) -> tuple[float, int]:
+        fence = self.sheet.item[item[2][0]]
+        return self.standing[fence], fence
+
+    def transpose(self) -> None:
+        """Let neighbours of the same frame change places for as long as that saves crossings."""
+        sheet = self.sheet
+        for _ in range(4):
+            changed = False
+            for row in sheet.rows:
+                for index in range(len(row) - 1):
+                    left, right = row[index], row[index + 1]
+                    if sheet.fence[left] != sheet.fence[right] or not (_FREE[sheet.kind[left]] and _FREE[sheet.kind[right]]):
+                        continue
+                    if self._crossings_of(left, right) > self._crossings_of(right, left):
+                        row[index], row[index + 1] = right, left
+                        self.place[left], self.place[right] = index + 1, index
+                        changed = True
+            if not changed:
+                break
+
+    def _crossings_of(self, left: int, right: int) -> int:
+        """Weight of the crossings between two neighbours' wires if they stand in this order."""
+        total = 0
+        place, weight, segments = self.place, self.weight, self.sheet.segments
+        for numbers, end in ((self.sheet.up, 0), (self.sheet.down, 1)):
+            for mine in numbers[left]:
+                for yours in numbers[right]:
+                    if place[segments[mine][end]] > place[segments[yours][end]]:
+                        total += weight[mine] * weight[yours]
+        return total
+
+    def crossings(self) -> int:
+        """Weight of all crossings."""
+        return sum(self._crossings_in(row) for row in range(len(self.sheet.rows) - 1))
+
+    def _crossings_in(self, row: int) -> int:
+        place, segments = self.place, self.sheet.segments
+        numbers = sorted(
+            self.by_gap[row], key=lambda number: (place[segments[number][0]], place[segments[number][1]])
+        )
+        size = len(self.sheet.rows[row + 1])
+        sums = [0] * (size + 1)
+        total, passed = 0, 0
+        # A Fenwick tree over the lower row counts, for each segment, those before it that end further on.
+        for number in numbers:
+            weight = self.weight[number]
+            index = place[segments[number][1]] + 1
+            before, at = 0, index
+            while at > 0:
+                before += sums[at]
+                at -= at & -at
+            total += weight * (passed - before)
+            while index <= size:
+                sums[index] += weight
+                index += index & -index
+            passed += weight
+        return total
+
+    def stretch(self) -> int:
+        """How far wires run across, in hundredths of a row's breadth: decides between orders that cross equally."""
+        total = 0.0
+        sheet = self.sheet
+        for number, (upper, lower) in enumerate(sheet.segments):
+            here = (self.place[upper] + 0.5) / len(sheet.rows[sheet.row[upper]])
+            there = (self.place[lower] + 0.5) / len(sheet.rows[sheet.row[lower]])
+            total += abs(here - there) * self.weight[number]
+        return int(total * 100)
+
+
+_FREE = {kind: kind in (Kind.BOX, Kind.BEND, Kind.LABEL) for kind in Kind}
+
+
+def _middle(places: list[int]) -> float:
+    places.sort()
+    half = len(places) // 2
+    return float(places[half]) if len(places) % 2 else (places[half - 1] + places[half]) / 2

@@ -47,7 +47,7 @@ _TAGS: Mapping[type, str] = {
     End: "end",
 }
 _BLOCK_BYTES = 1 << 14
-"""How much is parsed at a time. More makes reading slower: what is parsed then lives long enough to burden the collector."""
+"""How much is parsed at a time. More is slower: what is parsed lives until the block ends, and burdens the collector."""
 
 
 class LogWriter:

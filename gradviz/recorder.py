@@ -21,18 +21,17 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
 from importlib import import_module
-from traceback import walk_tb
 from types import TracebackType
 from typing import Protocol, Self
 
 import gradviz
 from gradviz.errors import UsageError
-from gradviz.events import End, Error, Event, Header, Note, Op, Role, Status
+from gradviz.events import End, Error, Event, Header, Note, Op, Role, Site, Status
 from gradviz.graphs import Graph
 from gradviz.imports import ImportWatch
 from gradviz.log import LogWriter, read_log
 from gradviz.naming import name_values
-from gradviz.sites import is_user_file
+from gradviz.sites import decode, is_user_file
 
 
 class Emitter(Protocol):
@@ -58,6 +57,10 @@ class FrontEnd:
 
 
 FRONT_ENDS = (FrontEnd("core", "gradviz.core", "gradviz.core.emit"),)
+
+CALLS_LIMIT = 20
+"""Most calls that are told of on the way to where an exception was raised."""
+
 
 class _State(Enum):
     NEW = auto()
@@ -102,6 +105,7 @@ class Recorder(AbstractContextManager["Recorder"]):
         self._log: LogWriter | None = None
         self._state = _State.NEW
         self._began = False
+        self._sites = 0
         self._lost = 0
         self._forks = 0
         self._emitters: dict[str, Emitter] = {}
@@ -174,7 +178,7 @@ class Recorder(AbstractContextManager["Recorder"]):
         return status, exit_code
 
     def emit(self, event: Event) -> None:
-        """Take one event, from any thread. The first that cannot be kept is the last: a graph has no holes."""
+        """Take one event, from any thread."""
         with self._lock:
             if self._state is not _State.OPEN:
                 return
@@ -187,9 +191,15 @@ class Recorder(AbstractContextManager["Recorder"]):
                     self._began = True
                 self._keep(event)
                 self.ops += type(event) is Op
+                self._sites += type(event) is Site
             except Exception as failure:
-                self._lost = 1
                 self.failed("keeping an event", failure)
+
+    def failed(self, what: str, failure: Exception) -> None:
+        """Take note that something could not be emitted. Nothing is kept after that: a graph has no holes."""
+        with self._lock:
+            self._lost += 1
+            self._note_failure(what, failure)
 
     def _keep(self, event: Event) -> None:
         if self._log is None:
@@ -225,21 +235,44 @@ class Recorder(AbstractContextManager["Recorder"]):
             if place:
                 self.emit(Note("ended", f"it ended at {place}"))
         elif exception is not None:
-            self.emit(Error(type(exception).__qualname__, _text(exception)))
+            self.emit(Error(type(exception).__qualname__, _text(exception), self._emit_place(exception)))
         if self._forks:
             self.emit(Note("unrecorded", "what a forked child process did is not recorded", self._forks))
         if self.failures:
             text = f"the recording failed: {self.failures[0]}" + (f"; {lost:,} events are missing" if lost else "")
             self.emit(Note("failure", text, len(self.failures)))
 
+    def _emit_place(self, exception: BaseException) -> int | None:
+        """Emit where `exception` was raised as a site, and the calls that led there; None where no file is the user's.
+
+        The numbers follow those of the front ends, which emit no more.
+        """
+        caller: int | None = None
+        for entry in _user_entries(exception)[-CALLS_LIMIT:]:
+            place = decode(entry.tb_frame.f_code, entry.tb_lasti)
+            site = Site(
+                self._sites,
+                place.file,
+                place.line,
+                place.end_line,
+                place.column,
+                place.end_column,
+                place.function,
+                text=place.text,
+                caller=caller,
+            )
+            self.emit(site)
+            caller = site.id
+        return caller
+
     def _step(self, what: str, step: Callable[[], object]) -> None:
-        """Run a step of the recording's own; what it raises is counted, and the program goes on."""
+        """Run a step of the recording's own; what it raises is told, and both the program and the recording go on."""
         try:
             step()
         except Exception as failure:
-            self.failed(what, failure)
+            self._note_failure(what, failure)
 
-    def failed(self, what: str, failure: Exception) -> None:
+    def _note_failure(self, what: str, failure: Exception) -> None:
         self.failures.append(f"{what}: {type(failure).__name__}: {_text(failure)}".removesuffix(": "))
 
     def before_fork(self) -> None:
@@ -286,12 +319,22 @@ def _text(exception: BaseException) -> str:
 
 
 def _last_place(exception: BaseException) -> str:
-    """File and line that the exception came from, of the innermost frame in the user's own files."""
-    place = ""
-    for frame, line in walk_tb(exception.__traceback__):
-        if is_user_file(frame.f_code.co_filename):
-            place = f"line {line} of `{os.path.basename(frame.f_code.co_filename)}`"
-    return place
+    """File and line that `exception` came from, or empty where no file is the user's."""
+    entries = _user_entries(exception)
+    if not entries:
+        return ""
+    return f"line {entries[-1].tb_lineno} of `{os.path.basename(entries[-1].tb_frame.f_code.co_filename)}`"
+
+
+def _user_entries(exception: BaseException) -> list[TracebackType]:
+    """The entries of a traceback that lie in the user's own files, innermost last."""
+    entries = []
+    entry = exception.__traceback__
+    while entry is not None:
+        if is_user_file(entry.tb_frame.f_code.co_filename):
+            entries.append(entry)
+        entry = entry.tb_next
+    return entries
 
 
 def _running_script() -> str:

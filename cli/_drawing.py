@@ -1,0 +1,113 @@
+"""From a request to a drawing in its place: what `render` and `tree` have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from gradviz.errors import GradvizError, UsageError
+
+from ._messages import say, say_error
+from ._output import Destination, File, reserved_stdout, shared_stdout, terminal_of_stdout
+from ._recording import Recording, nothing_ran, obtain
+from ._session import Session
+from ._target import Source
+
+if TYPE_CHECKING:
+    from gradviz.graphs import Graph
+    from gradviz.views import Options
+
+STDOUT = "-"
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to draw, which part of it (`of` a name, everything, or the default), as which view, and to which file."""
+
+    source: Source
+    of: str | None
+    everything: bool
+    view: str
+    options: Options
+    output: str = STDOUT
+
+    def __post_init__(self) -> None:
+        if self.of is not None and self.everything:
+            raise UsageError("`--of` and `--all` were both given", help="leave out one of them")
+
+
+def choice_options(function: _Function) -> _Function:
+    """Decorator: the options that say what is shown; as `of`, `everything`, `show_saved`, `show_attrs`."""
+    for option in (
+        click.option("--show-attrs", is_flag=True, help="Show the static arguments of each operation."),
+        click.option("--show-saved", is_flag=True, help="Show the tensors that are kept for backward."),
+        click.option("--all", "everything", is_flag=True, help="Show all that was recorded."),
+        click.option("--of", metavar="NAME", help="Show what leads to this value."),
+    ):
+        function = option(function)
+    return function
+
+
+def fulfil(request: Request, session: Session) -> int:
+    """Run or read, draw, write. Returns the exit status: the script's own.
+
+    Where the script failed, what else goes wrong afterwards is told but does not hide that status; where it did not,
+    it is raised.
+    """
+    place: AbstractContextManager[Destination]
+    # What the script may change is looked at first: standard output, the terminal, the working directory.
+    if request.output == STDOUT:
+        if request.view == "tree":
+            width, color = terminal_of_stdout()
+            request = replace(request, options=replace(request.options, width=width, color=color))
+        place = shared_stdout() if request.source.kind == "log" else reserved_stdout(keep=session.own_process)
+    else:
+        file = File(request.output)
+        file.keep_off(request.source.name)
+        place = nullcontext(file)
+    with place as destination:
+        recording = obtain(request.source, session)
+        try:
+            _draw(request, recording, destination)
+        except GradvizError as error:
+            if not recording.exit_code:
+                raise
+            say_error(error)
+        for failure in recording.failures:
+            say(f"warning: the recording is not complete: {failure}")
+    return recording.exit_code
+
+
+def _draw(request: Request, recording: Recording, destination: Destination) -> None:
+    from gradviz.views import draw
+
+    graph = _select(request, recording)
+    text = draw(graph, request.view, request.options)
+    if isinstance(destination, File):
+        destination.keep_off(recording.file)  # a module's file is known only after the search for it
+    destination.write(text)
+    if isinstance(destination, File):
+        say(f"{request.output}: {_summary(graph, request.options)}")
+
+
+def _select(request: Request, recording: Recording) -> Graph:
+    """The part that was asked for. Raises `UsageError` where nothing was recorded, or nothing of that name."""
+    graph = recording.graph
+    if not graph.ops:
+        raise nothing_ran(request.source, recording.exit_code)
+    if request.everything:
+        return graph
+    from gradviz.query import default_selection, selection_of
+
+    return graph.subset(default_selection(graph) if request.of is None else selection_of(graph, request.of))
+
+
+def _summary(graph: Graph, options: Options) -> str:
+    from gradviz.composing import compose
+
+    return compose(graph, options).summary

@@ -1,0 +1,55 @@
+"""From a Source to its graph: read the log, or run the script and record it in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gradviz.errors import UsageError
+
+from ._session import Session
+from ._target import Source
+
+if TYPE_CHECKING:
+    from gradviz.graphs import Graph
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A graph, and what is to be known of the script that it came from.
+
+    exit_code   the script's, 0 for a log
+    file        what was run or read
+    failures    of the recording itself, one line each
+    remains     what the script left behind: while it is held, no finalizer of the user's runs into the drawing
+    """
+
+    graph: Graph
+    exit_code: int
+    file: str
+    failures: tuple[str, ...] = ()
+    remains: object = None
+
+
+def obtain(source: Source, session: Session) -> Recording:
+    """Read or run `source`. Raises `UsageError` where it cannot be run, `LogError` where it cannot be read."""
+    from gradviz.graphs import Graph
+
+    if source.kind == "log":
+        from gradviz.log import read_log
+
+        return Recording(Graph.build(read_log(source.name)), 0, source.name)
+    from gradviz.recorder import Recorder
+    from gradviz.run import load, run
+
+    program = load(source.target())
+    recorder = Recorder(target=str(program.target))
+    outcome = run(program, recorder, last=session.own_process)
+    return Recording(recorder.graph(), outcome.exit_code, program.file, tuple(recorder.failures), outcome)
+
+
+def nothing_ran(source: Source, exit_code: int) -> UsageError:
+    """The error for a script that used no tensor."""
+    when = " before it ended" if exit_code else ""
+    help = "" if exit_code else "make the tensors that it computes with by gradviz"
+    return UsageError(f"`{source.name}` ran no tensor operation{when}, so there is nothing to draw", help=help)

@@ -1,0 +1,108 @@
+"""The `gradviz` command: finds its commands, and turns what goes wrong into one line and an exit status."""
+
+from __future__ import annotations
+
+import os
+import pkgutil
+import re
+import sys
+import traceback
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+import gradviz
+from gradviz.errors import EXIT_INTERNAL, EXIT_USAGE, GradvizError
+
+from ._messages import say_error
+from ._session import Session
+
+EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141
+
+
+class Application(click.Group):
+    """A group whose commands are the modules beside this one: `render` is the `command` of `render.py`.
+
+    Modules whose name begins with an underscore hold what commands share.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        names = [module.name for module in pkgutil.iter_modules([os.path.dirname(__file__)])]
+        return sorted(name for name in names if name != "main" and not name.startswith("_"))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        command: click.Command = import_module(f".{cmd_name}", __package__).command
+        return command
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run a command. Its exit status is returned or, with `standalone_mode`, passed on to `sys.exit`."""
+        try:
+            result = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+            status = result if isinstance(result, int) else 0
+        except (click.Abort, KeyboardInterrupt):
+            status = EXIT_INTERRUPTED
+        except BrokenPipeError:
+            status = EXIT_BROKEN_PIPE
+            _discard_output()
+        except click.ClickException as error:
+            status = EXIT_USAGE
+            say_error(_in_our_words(error))
+        except GradvizError as error:
+            status = error.exit_code
+            say_error(error)
+        except Exception as error:
+            status = EXIT_INTERNAL
+            if os.environ.get("GRADVIZ_DEBUG"):
+                traceback.print_exc()
+            cause = f"{type(error).__name__}: {error}".removesuffix(": ")
+            help = "report it, with what GRADVIZ_DEBUG=1 makes it show"
+            say_error(GradvizError(f"this is a defect in gradviz: {cause}", help=help))
+        if standalone_mode:
+            sys.exit(status)
+        return status
+
+
+@click.group(
+    cls=Application,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(gradviz.__version__, "-V", "--version", message="%(prog)s %(version)s")
+@click.pass_context
+def application(ctx: click.Context) -> None:
+    """See the computation graph that autograd keeps, and the part it does not keep."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def main() -> NoReturn:
+    """The console script, and `python -m gradviz`."""
+    application.main(prog_name="gradviz", obj=Session(own_process=True))
+    raise AssertionError("unreachable: standalone mode ends the process")
+
+
+def _in_our_words(error: click.ClickException) -> GradvizError:
+    """A complaint of click's in the form of gradviz's: lower case, names in backticks, no final period, one help."""
+    text = re.sub(r"'([^']*)'", r"`\1`", " ".join(error.format_message().split()))
+    command = getattr(getattr(error, "ctx", None), "command_path", "gradviz")
+    message = (text[:1].lower() + text[1:]).removesuffix(".")
+    return GradvizError(message, help=f"`{command} --help` shows how it is used")
+
+
+def _discard_output() -> None:
+    """Nobody reads any more: let what is still buffered go nowhere, else Python would complain about it at exit."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,77 @@
+"""The names under which a program holds its values: `w`, `layers[0]`, `params['w']`, `model.w`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
+from types import BuiltinFunctionType, FunctionType, MemberDescriptorType, MethodType, ModuleType
+from typing import cast
+
+DEPTH_LIMIT = 3
+"""Most steps from a variable to a value: `model.layers[0]` takes two."""
+
+ITEM_LIMIT = 1000
+"""Most entries of one container that are looked at: names do not come from a data set."""
+
+PLAIN = frozenset({int, float, complex, bool, str, bytes, bytearray, type(None), slice, range})
+"""Types that are no value and hold none."""
+
+CLOSED = (type, ModuleType, FunctionType, BuiltinFunctionType, MethodType)
+"""Types that lead away from the program's data; what they hold has better names elsewhere."""
+
+
+def name_values(namespace: Mapping[str, object], take: Callable[[object, str], bool]) -> None:
+    """Offer `take` each object that `namespace` leads to, once, with the shortest way to write it.
+
+    `take` returns True for a value, which is not looked into. Variables come first, in the order of their definition
+    and `_` last; then what is one step away, and so on. Built-in containers are looked into, and, once on the way, an
+    object's own attributes; no code of the user's runs for that.
+    """
+    seen: set[int] = set()
+    variables = sorted(namespace.items(), key=lambda item: item[0] == "_")
+    level = [(text, value, True) for text, value in variables]
+    for _ in range(DEPTH_LIMIT + 1):
+        following: list[tuple[str, object, bool]] = []
+        for text, value, may_open in level:
+            # By `type`, never `isinstance`: that would ask a `__class__` of the object's own.
+            if type(value) in PLAIN or issubclass(type(value), CLOSED) or id(value) in seen:
+                continue
+            seen.add(id(value))
+            if take(value, text):
+                continue
+            following.extend((text + step, entry, may_open) for step, entry in _entries(value))
+            if may_open:
+                following.extend((f"{text}.{name}", entry, False) for name, entry in _attributes(value))
+        level = following
+
+
+def _entries(value: object) -> Iterator[tuple[str, object]]:
+    # Through the base's own iterator, also for a subclass: an override would be the user's code.
+    if issubclass(type(value), dict):
+        entries: Iterable[tuple[object, object]] = dict.items(cast(dict[object, object], value))
+    elif issubclass(type(value), list):
+        entries = enumerate(list.__iter__(cast(list[object], value)))
+    elif issubclass(type(value), tuple):
+        entries = enumerate(tuple.__iter__(cast(tuple[object, ...], value)))
+    else:
+        return
+    for key, entry in islice(entries, ITEM_LIMIT):
+        if type(key) in (str, int, bool):
+            yield f"[{key!r}]", entry
+
+
+def _attributes(value: object) -> Iterator[tuple[str, object]]:
+    try:
+        own = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        own = {}
+    if type(own) is dict:
+        yield from list(own.items())[:ITEM_LIMIT]
+    for kind in type(value).__mro__:
+        if "__slots__" in vars(kind):
+            for name, member in list(vars(kind).items()):
+                if type(member) is MemberDescriptorType:
+                    try:
+                        yield name, member.__get__(value)
+                    except AttributeError:  # a slot that was never filled
+                        continue

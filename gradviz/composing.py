@@ -59,7 +59,7 @@ class _Composer:
         self.needed = {item for op in tracked for item, need in zip(op.inputs, op.needs, strict=True) if need}
 
     def add_op(self, op: Op) -> None:
-        if op.is_source and not op.forgotten:
+        if op.is_source and not op.tracked and not op.forgotten:
             for output in op.outputs:
                 self._add_source(op, self.graph.values[output])
         elif op.cause in BADGES and op.outputs:

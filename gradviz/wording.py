@@ -43,12 +43,15 @@ STATUS = {
 
 
 class Wording:
-    """The words for one graph. A line is called `line 5`, or `train.py:5` where several files take part."""
+    """The words for one graph. A line is called `line 5`, or `train.py:5` where several files take part.
 
-    def __init__(self, graph: Graph) -> None:
+    name_file   call it `train.py:5` in any case
+    """
+
+    def __init__(self, graph: Graph, *, name_file: bool = False) -> None:
         self._graph = graph
         files = {graph.sites[id].file for id in _sites_used(graph)}
-        self._several = len(files) > 1
+        self._several = name_file or len(files) > 1
         self._short = _shorten(files)
         self._place_pairs: dict[int, Pairs] = {}
 

@@ -1,7 +1,7 @@
 """The picture: which boxes, wires and frames a drawing has and what they say, before anyone decides where they go.
 
-Every view draws the same Picture, so that a cut is a cut in SVG, in DOT and in the terminal. `composing.compose` turns a Graph
-into one; layout gives the boxes places; a view writes it down.
+Every view draws the same Picture, so that a cut is a cut in SVG, in DOT and in the terminal. `composing.compose` turns
+a Graph into one; layout gives the boxes places; a view writes it down.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from gradviz.core.grad_mode import FIRST_LINE, Region, current
 from gradviz.core.listeners import listeners
 from gradviz.core.tensor import Tensor
 from gradviz.core.trace import ALIAS, INNER, INPLACE, LEAF_GRAD, Node, Trace, next_id, origin_of
-from gradviz.sites import Place, Spot, call_path, decode
+from gradviz.sites import Place, Spot, call_path, decode, spot_at
 
 Key = tuple[Any, ...]
 SAVED_NAMES = {"x": "self", "y": "other", "out": "result"}
@@ -138,7 +138,7 @@ class Emitter:
     def _region(self, region: Region, frame: FrameType) -> None:
         spots = call_path(frame)
         if region.lasti == FIRST_LINE and region.code is not None:
-            spots = (Spot((region.code, FIRST_LINE)), *spots)
+            spots = (spot_at(region.code, FIRST_LINE), *spots)
         self._region_id(region, self._site(spots, True), self._thread())
 
     def _region_id(self, region: Region, site: int | None = None, thread: int | None = None) -> int:
@@ -147,7 +147,7 @@ class Emitter:
             return known
         parent = None if region.parent is None else self._region_id(region.parent)
         if site is None and region.code is not None:
-            site = self._site((Spot((region.code, region.lasti)),), True)
+            site = self._site((spot_at(region.code, region.lasti),), True)
         self._region_count += 1
         known = self._regions[region.id] = self._region_count
         here = self._thread() if thread is None else thread
@@ -203,7 +203,7 @@ class Emitter:
                     queue.append(origin)
         queue.sort(key=lambda step: step.id)
         for step in queue:
-            site = self._site((Spot((step.code, step.lasti)),), bool(step.flags & INNER))
+            site = self._site((spot_at(step.code, step.lasti),), bool(step.flags & INNER))
             region = None if step.region is None else self._region_id(step.region)
             self._emit_op(step, site, self._context(0, region))
             self._older.update(step.id + 1 + number for number in range(len(step.more)))
@@ -222,7 +222,7 @@ class Emitter:
             innermost = depth == 0
             place = _place(spot)
             target = place.target or (target if place.returns else "")
-            key: Key = (*spot_key(spot), site, target, innermost and unnamed)
+            key: Key = (spot, site, target, innermost and unnamed)
             found = self._sites.get(key)
             if found is None:
                 found = len(self._targets)
@@ -342,11 +342,6 @@ def value_id(tensor: Tensor) -> int:
 
 def _value_id(tensor: Tensor) -> int:
     return tensor._origin.id + tensor._number
-
-
-def spot_key(spot: Spot) -> tuple[int, int]:
-    """A cheap key for a spot; `sites` keeps its code object alive."""
-    return id(spot[0]), spot[1]
 
 
 def _place(spot: Spot) -> Place:

@@ -104,7 +104,7 @@ def _select(request: Request, recording: Recording) -> Graph:
         return graph
     from gradviz.query import default_selection, selection_of
 
-    return graph.subset(default_selection(graph) if request.of is None else selection_of(graph, request.of))
+    return default_selection(graph) if request.of is None else selection_of(graph, request.of)
 
 
 def _summary(graph: Graph, options: Options) -> str:

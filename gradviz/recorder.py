@@ -113,6 +113,9 @@ class Recorder(AbstractContextManager["Recorder"]):
         # Reentrant: a finalizer may run an op, and so emit, in the middle of an emission.
         self._lock = threading.RLock()
 
+    def __repr__(self) -> str:
+        return f"<Recorder of `{self.path or 'memory'}`, {self._state.name.lower()}, {self.ops:,} ops>"
+
     @property
     def events(self) -> tuple[Event, ...]:
         """What was recorded so far, in order; read back from the file where there is one."""
@@ -219,8 +222,13 @@ class Recorder(AbstractContextManager["Recorder"]):
     def _install(self, front_end: FrontEnd) -> None:
         def install() -> None:
             emitter = import_module(front_end.emitter).Emitter(self)
+            # Known before it listens, because the header names it and may be written by the first op of any thread.
             self._emitters[front_end.producer] = emitter
-            emitter.install()
+            try:
+                emitter.install()
+            except BaseException:
+                del self._emitters[front_end.producer]
+                raise
 
         self._step(f"listening to {front_end.framework}", install)
 

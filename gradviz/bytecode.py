@@ -207,7 +207,8 @@ class _Walk:
         step = self.program.steps[index]
         top = self.height - 1
         if step.opname in _NAME_STORES and top in self.held:
-            return str(step.argval)
+            text = self.segment(self.program.span(index))
+            return text if text.startswith("__") and step.argval.endswith(text) else str(step.argval)  # `_Class__name`
         if step.opname == "STORE_FAST_LOAD_FAST" and top in self.held:
             return str(step.argval[0])
         if step.opname == "STORE_FAST_STORE_FAST":

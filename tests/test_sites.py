@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 import asyncio
+import dis
+import inspect
 import linecache
 import os
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import CodeType, FrameType
+from types import CodeType, FrameType, ModuleType
 from typing import Any
 
 import pytest
@@ -218,6 +222,7 @@ TARGETS = [
     ("@g()\ndef h(): pass", "call: call:h"),
     ("class K:\n    y = x * 2", "mul:y"),
     ("class K:\n    def h(self):\n        self.__y = x * 2\nK().h()", "mul:self.__y"),
+    ("class K:\n    __y = x * 2", "mul:__y"),
     ("async def h():\n    return x * 2\nasync def k():\n    y = await h()\nasyncio.run(k())", "mul:>"),
     ("async def k():\n    y = await x\nasyncio.run(k())", "await:y"),
     ("try:\n    y = x * 2\nfinally:\n    z = x + 1", "mul:y add:z"),
@@ -244,8 +249,9 @@ def test_target_without_source(source: str, expected: str) -> None:
     """Without the text a name may be missing, never another one; plain variables are still found."""
     for (name, place), wanted in zip(run(source, "<string>"), expected.split(" ") if expected else [], strict=False):
         assert (place.file, place.text) == ("<string>", "")
-        if wanted.removeprefix(f"{name}:").isidentifier() and name not in ("setitem", "setattr"):
-            assert f"{name}:{place.target}" == wanted
+        target = wanted.removeprefix(f"{name}:")
+        if target.isidentifier() and name not in ("setitem", "setattr"):
+            assert place.target == (f"_K{target}" if target.startswith("__") else target)
     for plain, wanted in [("box.h = x + 1", "add:box.h"), ("cache[0] = x + 1", "add:cache[0]")]:
         assert shown(run(plain, "<string>")) == wanted
 
@@ -305,6 +311,63 @@ def test_positions_against_ast(tmp_path: Path) -> None:
     expected = {item for item in expected if item[0] != "sum"}
     assert found == expected
     assert chained[2:3] + chained[4:] == (4, 7)  # where it begins differs between versions of Python
+
+
+def fate(source: str, node: ast.expr, parents: dict[ast.AST, ast.AST]) -> str | None:
+    """What becomes of an expression by the syntax tree: a target, ">" for returned, "", or None where it cannot say."""
+
+    def spelled(target: ast.AST) -> str:
+        if isinstance(target, ast.Tuple | ast.List):
+            return ", ".join(spelled(item) for item in target.elts)
+        return " ".join((ast.get_source_segment(source, target) or "").split())
+
+    parent = parents[node]
+    match parent:
+        case ast.Assign():
+            return spelled(parent.targets[0])
+        case ast.AnnAssign() | ast.NamedExpr():
+            return spelled(parent.target) if node is parent.value else ""
+        case ast.Return():
+            return ">"
+        case ast.Lambda():
+            return ">" if node is parent.body else None
+        case ast.IfExp():
+            return fate(source, parent, parents) if node is not parent.test else ""
+        case ast.BoolOp():
+            return fate(source, parent, parents)
+        case ast.withitem() | ast.Await() | ast.Starred() | ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+            return None
+        case ast.Tuple() if isinstance(parents[parent], ast.Assign | ast.IfExp):
+            return None
+    return ""
+
+
+@pytest.mark.parametrize("module", [argparse, asyncio.base_events, tarfile])
+def test_targets_against_ast_in_real_code(module: ModuleType) -> None:
+    """In thousands of lines not written for this test no result gets a wrong name, and hardly any gets none."""
+    source = inspect.getsource(module)
+    tree = ast.parse(source)
+    parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
+    wanted = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call | ast.BinOp):
+            place = (node.lineno, node.end_lineno, node.col_offset, node.end_col_offset)
+            wanted[isinstance(node, ast.Call), *place] = fate(source, node, parents)
+    codes = [compile(source, module.__file__ or "", "exec")]
+    found, unnamed = 0, 0
+    for code in codes:
+        codes.extend(constant for constant in code.co_consts if isinstance(constant, CodeType))
+        for step in dis.get_instructions(code):
+            if step.opname in ("CALL", "CALL_KW", "CALL_FUNCTION_EX", "BINARY_OP") and step.positions is not None:
+                target = wanted.get((step.opname != "BINARY_OP", *step.positions))
+                if target is not None:
+                    place = sites.decode(code, step.offset)
+                    got = ">" if place.returns else place.target
+                    assert got in (target, ""), f"line {place.line}: {place.text}"
+                    found += 1
+                    unnamed += got != target
+    assert found > 0.8 * sum(target is not None for target in wanted.values())
+    assert unnamed <= 0.001 * found
 
 
 def test_columns_unknown(tmp_path: Path) -> None:

@@ -44,9 +44,11 @@ MAY_IMPORT = {
 # Which packages from outside each layer may use, and the modules that have one more.
 FOREIGN: dict[str, set[str]] = {"producer": {"numpy"}, "commands": {"click", "rich"}}
 FOREIGN_MORE = {
-    "gradviz.views.tree": {"rich"},
-    "gradviz.views.dot": {"graphviz"},
     "gradviz.snapshot": {"graphviz"},
+    "gradviz.views.display": {"graphviz"},
+    "gradviz.views.dot": {"graphviz"},
+    "gradviz.views.torchviz": {"graphviz"},
+    "gradviz.views.tree": {"rich"},
     "gradviz.frontends.torch": {"torch"},
 }
 

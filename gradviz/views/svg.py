@@ -1,0 +1,140 @@
+"""The SVG view: a drawing as one file that any viewer shows, light or dark, with no script and nothing to fetch."""
+
+from __future__ import annotations
+
+from zlib import crc32
+from typing import TYPE_CHECKING, Literal
+
+from gradviz.layout.drawing import Drawing, PlacedBox, PlacedFrame
+from gradviz.layout.measure import BADGE_AXIS, clip, one_line, text_width
+from gradviz.picture import BoxKind
+from gradviz.views.svg_legend import ROW_HEIGHT, draw_legend, legend_items, shelf_width, shelve
+from gradviz.views.svg_marks import (
+    BOX_CLASS,
+    box_text,
+    cross,
+    escape,
+    is_module,
+    markers,
+    number,
+    outline,
+    path,
+    rectangle,
+    scissors,
+    text,
+)
+from gradviz.views.svg_style import style_sheet
+
+if TYPE_CHECKING:
+    from gradviz.graphs import Graph
+    from gradviz.views import Options
+
+_MARGIN = 24
+_TOP = 80
+_LEAST_WIDTH = 360
+_MOST_TEXT = 900
+_LINE = 16
+_TOOLTIP_LIMIT = 2000
+
+
+def draw(graph: Graph, options: Options) -> str:
+    """The graph as SVG text."""
+    from gradviz.composing import compose
+    from gradviz.layout import arrange
+
+    direction: Literal["TB", "LR"] = "LR" if options.direction == "LR" else "TB"
+    return write(arrange(compose(graph, options), direction))
+
+
+def write(drawing: Drawing) -> str:
+    """A drawing as SVG text that ends with a newline."""
+    picture = drawing.picture
+    title, summary = one_line(picture.title), one_line(picture.summary)
+    legend = legend_items(drawing)
+    width = max(
+        drawing.width,
+        _LEAST_WIDTH,
+        min(_MOST_TEXT, text_width(title, "bold", 15)),
+        min(_MOST_TEXT, text_width(summary, "sans", 11)),
+        *(item.width for item in legend),
+    )
+    shelves = shelve(legend, max(width, 560))
+    width = max([width, *map(shelf_width, shelves)])
+    notes = [line for note in picture.notes for line in _wrap(one_line(note), width)]
+    bottom = _TOP + drawing.height + (10 if drawing.boxes else -24)
+    legend_at = bottom + _LINE * len(notes) + (12 if notes else 0) + 26
+    height = legend_at + ROW_HEIGHT * len(shelves) - (8 if shelves else 22)
+    name = f"{crc32(picture.title.encode('utf-8', 'replace')):08x}"
+    size = f"{number(width + 2 * _MARGIN)} {number(height)}"
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="gv" viewBox="0 0 {size}" width="{size.split()[0]}" '
+        f'height="{size.split()[1]}" role="img" aria-labelledby="t{name} d{name}">',
+        f'<title id="t{name}">{escape("gradviz: " + title)}</title>',
+        f'<desc id="d{name}">{escape(one_line(picture.description))}</desc>',
+        f"<style>\n{style_sheet()}\n</style>",
+        markers(drawing),
+        '<rect class="paper" width="100%" height="100%"/>',
+        text(_MARGIN, 34, clip(title, "bold", 15, width), "h"),
+        text(_MARGIN, 54, clip(summary, "sans", 11, width), "s"),
+        f'<g transform="translate({number(_MARGIN + (width - drawing.width) // 2)} {_TOP})">',
+        *(_frame(placed) for placed in sorted(drawing.frames, key=lambda placed: -placed.area.width)),
+        *(path(wire) for wire in drawing.wires),
+        *(_box(placed) for placed in drawing.boxes),
+        *(_tab(placed) for placed in drawing.frames),
+        *(cross(wire) for wire in drawing.wires if wire.wire.lost),
+        "</g>",
+        *(text(_MARGIN, bottom + 18 + _LINE * index, line, "s") for index, line in enumerate(notes)),
+        *draw_legend(shelves, _MARGIN, legend_at),
+        "</svg>",
+    ]
+    return "\n".join(part for part in parts if part) + "\n"
+
+
+def _wrap(note: str, width: float) -> list[str]:
+    """A note as lines that are at most `width` wide; no more than four, the last one clipped."""
+    lines: list[str] = []
+    rest = note
+    while rest and len(lines) < 3 and text_width(rest, "sans", 11) > width:
+        fitting = 0
+        used = 0.0
+        for index, character in enumerate(rest):
+            used += text_width(character, "sans", 11)
+            if used > width:
+                break
+            if character == " ":
+                fitting = index
+        if not fitting:
+            break
+        lines.append(rest[:fitting])
+        rest = rest[fitting + 1 :]
+    return [*lines, clip(rest, "sans", 11, width)]
+
+
+def _frame(placed: PlacedFrame) -> str:
+    return rectangle(placed.area, 10, "fm" if is_module(placed) else "f")
+
+
+def _tab(placed: PlacedFrame) -> str:
+    tab = placed.tab
+    shape = rectangle(tab, tab.height / 2, "fmt" if is_module(placed) else "ft")
+    words = text(tab.x + tab.width / 2, tab.y + tab.height / 2 + 4, placed.title, "t", True)
+    return f"<g>{_tooltip(placed.frame.title, placed.title, placed.frame.tooltip)}{shape}{words}</g>"
+
+
+def _box(placed: PlacedBox) -> str:
+    kind, area = placed.box.kind, placed.area
+    mark = scissors(area.x + BADGE_AXIS, area.y + area.height / 2, BADGE_AXIS) if kind is BoxKind.CUT else ""
+    tooltip = _tooltip(placed.box.title, placed.title, placed.box.tooltip)
+    return f'<g class="{BOX_CLASS[kind]}">{tooltip}{outline(kind, area)}{mark}{box_text(placed)}</g>'
+
+
+def _tooltip(title: str, shown: str, pairs: tuple[tuple[str, str], ...]) -> str:
+    """Lines of label and text; the whole title comes first where the drawing shows only part of it."""
+    lines = [_cut_off(title)] if title != shown else []
+    lines += [f"{one_line(label)}: {_cut_off(words)}" for label, words in pairs]
+    return f"<title>{escape(chr(10).join(lines))}</title>" if lines else ""
+
+
+def _cut_off(words: str) -> str:
+    """A tooltip's text on one line, without the end that no screen has room for."""
+    return one_line(words if len(words) <= _TOOLTIP_LIMIT else words[:_TOOLTIP_LIMIT] + "…")

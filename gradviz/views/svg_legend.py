@@ -1,0 +1,104 @@
+"""The legend of an SVG: a sample and a word or two for each thing that occurs in the drawing, and for nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gradviz.layout.drawing import Drawing, Rectangle
+from gradviz.layout.measure import text_width
+from gradviz.picture import BoxKind, WireKind
+from gradviz.views.svg_marks import BOX_CLASS, WIRE_CLASS, cross_at, is_module, outline, rectangle, scissors, text
+
+ROW_HEIGHT = 22
+_SAMPLE_GAP = 7
+_GAP = 20
+
+_WIRES = {
+    WireKind.GRADIENT: "gradient",
+    WireKind.SHADOW: "data only",
+    WireKind.ALIAS: "same storage",
+    WireKind.SAVED: "kept for backward",
+    WireKind.ERROR: "error",
+}
+_BOXES = {
+    BoxKind.LEAF: "requires grad",
+    BoxKind.CONST: "no grad needed",
+    BoxKind.OP: "tracked op",
+    BoxKind.OFF: "not tracked",
+    BoxKind.OUTPUT: "output",
+    BoxKind.OFF_OUTPUT: "output without grad_fn",
+    BoxKind.SAVED: "saved tensor",
+    BoxKind.EXIT: "left for Python",
+    BoxKind.ERROR: "raised here",
+    BoxKind.MORE: "not drawn",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One sample, drawn from (0, -4) on, and its words; `width` includes the gap after it."""
+
+    sample: str
+    sample_width: int
+    words: str
+
+    @property
+    def width(self) -> float:
+        """Room it takes in its row."""
+        return self.sample_width + _SAMPLE_GAP + text_width(self.words, "sans", 11) + _GAP
+
+
+def legend_items(drawing: Drawing) -> list[Item]:
+    """What occurs: wires first, then what ends a gradient, then boxes and frames."""
+    boxes = {placed.box.kind for placed in drawing.boxes}
+    wires = {wire.wire.kind for wire in drawing.wires}
+    items = [Item(_line(kind), 28, words) for kind, words in _WIRES.items() if kind in wires]
+    if BoxKind.CUT in boxes or WireKind.CUT in wires:
+        items.append(Item('<path class="c" d="M0-4H14"/>' + scissors(21, -4, 9), 30, "gradient stops"))
+    if any(wire.wire.lost for wire in drawing.wires):
+        items.append(Item('<path class="d" d="M0-4H26"/>' + cross_at(12, -4), 28, "gradient lost here"))
+    for kind, words in _BOXES.items():
+        if kind in boxes:
+            sample = f'<g class="{BOX_CLASS[kind]}">{outline(kind, Rectangle(0, -11, 22, 14))}</g>'
+            items.append(Item(sample, 22, words))
+    modules = {is_module(placed) for placed in drawing.frames}
+    if False in modules:
+        items.append(Item(rectangle(Rectangle(0, -11, 22, 14), 4, "f"), 22, "grad-mode region"))
+    if True in modules:
+        items.append(Item(rectangle(Rectangle(0, -11, 22, 14), 4, "fm"), 22, "module"))
+    return items
+
+
+def _line(kind: WireKind) -> str:
+    return f'<path class="{WIRE_CLASS[kind]}" d="M0-4H26"/>'
+
+
+def shelve(items: Sequence[Item], width: float) -> list[list[Item]]:
+    """The items in rows at most `width` wide."""
+    shelves: list[list[Item]] = []
+    used = 0.0
+    for item in items:
+        if not shelves or used + item.width - _GAP > width:
+            shelves.append([])
+            used = 0.0
+        shelves[-1].append(item)
+        used += item.width
+    return shelves
+
+
+def shelf_width(shelf: Sequence[Item]) -> float:
+    """How wide a row is, without the gap after its last item."""
+    return sum(item.width for item in shelf) - _GAP
+
+
+def draw_legend(shelves: Sequence[Sequence[Item]], x: float, y: float) -> list[str]:
+    """The rows, the first one's base line at `y`."""
+    lines = []
+    for row, shelf in enumerate(shelves):
+        at = x
+        for item in shelf:
+            place = f'<g transform="translate({at:.0f} {y + row * ROW_HEIGHT:.0f})">'
+            lines.append(f"{place}{item.sample}{text(item.sample_width + _SAMPLE_GAP, 0, item.words, 'k')}</g>")
+            at += item.width
+    return lines

@@ -1,0 +1,113 @@
+"""The look of an SVG: its colours, light and dark, as literal values in classes, and which marks the classes carry.
+
+No custom properties: resvg, Inkscape and mail clients ignore those. Red means a cut, a lost gradient or an error, and
+nothing else; and whatever a colour says, a shape, a dash or a word says too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+PAINTS: Mapping[str, tuple[str, str]] = {
+    "paper": ("#ffffff", "#0d1117"),
+    "ink": ("#1f2937", "#e6e9ee"),
+    "muted": ("#5b6472", "#9aa4b2"),
+    "line": ("#374151", "#aab4c0"),
+    "faint line": ("#6b7280", "#8b95a3"),
+    "op": ("#f3f4f6", "#1f2733"),
+    "op edge": ("#c3c9d2", "#4a5565"),
+    "leaf": ("#dbeafe", "#14264d"),
+    "leaf edge": ("#2563eb", "#6aa5fb"),
+    "output": ("#dcfce7", "#0a2e1a"),
+    "output edge": ("#15803d", "#4ade80"),
+    "cut": ("#d11f1f", "#ff6b6b"),
+    "cut ground": ("#fff1f1", "#34100f"),
+    "cut mark": ("#ffffff", "#1c0606"),
+    "saved": ("#fff4e0", "#33230a"),
+    "saved edge": ("#b45309", "#e0a458"),
+    "region": ("#f7f8fa", "#131a24"),
+    "module": ("#fbfbfd", "#10161f"),
+    "module edge": ("#c3c9d2", "#3c4656"),
+}
+"""Each paint on a light and on a dark page."""
+
+TEXT_ON: tuple[tuple[str, str], ...] = (
+    ("ink", "paper"),
+    ("muted", "paper"),
+    ("ink", "op"),
+    ("muted", "op"),
+    ("ink", "leaf"),
+    ("muted", "leaf"),
+    ("ink", "output"),
+    ("muted", "output"),
+    ("ink", "saved"),
+    ("muted", "saved"),
+    ("muted", "region"),
+    ("ink", "region"),
+    ("muted", "module"),
+    ("cut", "paper"),
+    ("cut", "cut ground"),
+    ("muted", "cut ground"),
+    ("cut mark", "cut"),
+)
+"""Which paint text is written in, and which paint lies under it."""
+
+# Selector, declarations without colour, and the paints of fill and stroke.
+_RULES: tuple[tuple[str, str, str, str], ...] = (
+    ("text", 'font:12px ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace', "ink", ""),
+    (".m", "text-anchor:middle", "", ""),
+    (".h", "font:600 15px system-ui,sans-serif", "", ""),
+    (".k,.s", "font:11px system-ui,sans-serif", "muted", ""),
+    (".t", "font:600 11px system-ui,sans-serif", "muted", ""),
+    ("rect,.e", "stroke-width:1", "paper", "op edge"),
+    (".paper", "stroke:none", "paper", ""),
+    (".op rect", "", "op", "op edge"),
+    (".leaf rect", "stroke-width:1.6", "leaf", "leaf edge"),
+    (".const rect", "", "paper", "op edge"),
+    (".off rect,.offo rect", "stroke-dasharray:4 3", "paper", "faint line"),
+    (".off text,.offo text", "", "muted", ""),
+    (".out rect", "stroke-width:1.4", "output", "output edge"),
+    (".out .in,.offo .in", "fill:none;stroke-width:1", "", ""),
+    (".exit .e", "", "paper", "faint line"),
+    (".more rect", "stroke-dasharray:1 3;stroke-linecap:round", "paper", "faint line"),
+    (".saved .e", "", "saved", "saved edge"),
+    (".f", "stroke-dasharray:6 4", "region", "faint line"),
+    (".fm", "", "module", "module edge"),
+    (".ft", "", "paper", "faint line"),
+    (".fmt", "", "paper", "module edge"),
+    (".cut rect", "stroke-width:1.4", "cut ground", "cut"),
+    (".ct", "font:600 12px system-ui,sans-serif", "cut", ""),
+    (".err .e", "stroke-width:1.8", "cut ground", "cut"),
+    (".dot", "stroke:none", "cut", ""),
+    (".sn", "stroke-width:1.5;stroke-linecap:round;fill:none", "", "cut mark"),
+    (".g,.d,.a,.v,.c,.x", "fill:none", "", ""),
+    (".g", "stroke-width:1.7;marker-end:url(#gv-g)", "", "line"),
+    (".d", "stroke-width:1.3;stroke-dasharray:4 3;marker-end:url(#gv-d)", "", "faint line"),
+    (".a", "stroke-width:1.7;stroke-dasharray:.1 4;stroke-linecap:round;marker-end:url(#gv-g)", "", "line"),
+    (".v", "stroke-width:1.3;stroke-dasharray:8 3 2 3", "", "saved edge"),
+    (".c", "stroke-width:2.4", "", "cut"),
+    (".c.err", "stroke-width:1.8;marker-end:url(#gv-c)", "", ""),
+    (".x", "stroke-width:2.2;stroke-linecap:round", "", "cut"),
+    (".gh", "", "line", ""),
+    (".dh", "", "faint line", ""),
+    (".ch", "", "cut", ""),
+)
+
+
+def style_sheet() -> str:
+    """The text of the `<style>` element: every rule in light colours, then the colours again for a dark page.
+
+    Every selector is held to our own root, since a page may hold this SVG inline among others.
+    """
+    light, dark = [], []
+    for selectors, plain, fill, stroke in _RULES:
+        selector = ",".join(f".gv {part}" for part in selectors.split(","))
+        light.append(f"{selector}{{{';'.join(filter(None, (plain, *_paint(fill, stroke, 0))))}}}")
+        if fill or stroke:
+            dark.append(f"{selector}{{{';'.join(_paint(fill, stroke, 1))}}}")
+    return "\n".join((*light, "@media (prefers-color-scheme:dark){", *dark, "}"))
+
+
+def _paint(fill: str, stroke: str, mode: int) -> list[str]:
+    named = (("fill", fill), ("stroke", stroke))
+    return [f"{property}:{PAINTS[paint][mode]}" for property, paint in named if paint]

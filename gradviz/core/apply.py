@@ -16,10 +16,11 @@ from typing import Any, TypeVar
 import numpy as np
 
 from gradviz.core import dtypes
+from gradviz.core.aliasing import View
 from gradviz.core.grad_mode import Region, current
 from gradviz.core.listeners import listeners
 from gradviz.core.ops.table import TABLE, Row
-from gradviz.core.tensor import Tensor, View
+from gradviz.core.tensor import Tensor
 from gradviz.core.trace import (
     ALIAS,
     INNER,

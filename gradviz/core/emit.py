@@ -18,18 +18,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from gradviz import events
-from gradviz.core.dtypes import FROM_NUMPY
 from gradviz.core.grad_mode import FIRST_LINE, Region, current
 from gradviz.core.listeners import listeners
+from gradviz.core.signatures import input_of, input_type, literal, outputs_of, saved_by
 from gradviz.core.tensor import Tensor
 from gradviz.core.trace import ALIAS, INNER, INPLACE, LEAF_GRAD, Node, Trace, next_id, origin_of
 from gradviz.sites import Place, Spot, call_path, decode, spot_at
 
 Key = tuple[Any, ...]
-SAVED_NAMES = {"x": "self", "y": "other", "out": "result"}
-"""PyTorch's names for what a node saves, by the names in the op table."""
-
-
 class Sink(Protocol):
     """Where events go."""
 
@@ -122,7 +118,7 @@ class Emitter:
         self._emit_op(step, site, self._context(self._thread(), region))
 
     def _emit_op(self, step: Trace, site: int | None, context: int) -> None:
-        inputs = tuple(_input(link) for link in step.links)
+        inputs = tuple(input_of(link) for link in step.links)
         self._sink.emit(events.Op(step.id, self._signature(step), site, context, inputs, step.forgotten))
 
     def _named(self, tensor: Tensor, frame: FrameType) -> None:
@@ -258,8 +254,8 @@ class Emitter:
             step.shape,
             step.array_type,
             step.more,
-            tuple(map(_static_text, step.static)),
-            tuple(_input_shape(link) for link in step.links) if row.saved_names and step.tracked else (),
+            tuple(map(literal, step.static)),
+            tuple(input_type(link) for link in step.links) if row.saved_names and step.tracked else (),
         )
         known = self._signatures.get(key)
         if known is None:
@@ -273,10 +269,10 @@ class Emitter:
                     tracked=step.tracked,
                     cause=step.cause,
                     needs=step.needs,
-                    outputs=_outputs(step),
+                    outputs=outputs_of(step),
                     alias=0 if step.flags & ALIAS and step.links else None,
                     inplace=bool(step.flags & INPLACE and step.links),
-                    saved=_saved(step) if isinstance(step, Node) else (),
+                    saved=saved_by(step) if isinstance(step, Node) else (),
                     attrs=tuple(pair for pair in attrs if pair[1]),
                 )
             )
@@ -359,88 +355,7 @@ def _first_line(code: CodeType) -> Place:
     return replace(place, line=line, end_line=line, column=-1, end_column=-1, target="", text=text, returns=False)
 
 
-def _input(link: Any) -> events.Input:
-    origin, number = origin_of(link)
-    if origin is None:
-        return _static_text(link)
-    return origin.id + number
-
-
-def _input_shape(link: Any) -> Any:
-    origin, number = origin_of(link)
-    if origin is None:
-        return None
-    return (origin.shape, origin.array_type) if number == 0 else origin.more[number - 1]
-
-
-def _outputs(step: Trace) -> tuple[events.Output, ...]:
-    if step.array_type is None:
-        return ()
-    result = []
-    for number, (shape, array_type) in enumerate(((step.shape, step.array_type), *step.more)):
-        requires_grad = bool(step.flags & LEAF_GRAD)
-        if step.tracked:
-            requires_grad = number not in step.row.nondifferentiable_outputs
-        leaf = not step.tracked or not requires_grad
-        result.append(events.Output(*_type_of(shape, array_type), requires_grad, leaf))
-    return tuple(result)
-
-
-def _type_of(shape: tuple[int, ...], array_type: Any) -> tuple[tuple[int, ...], str, int]:
-    """Shape, dtype and bytes, as events have them."""
-    return shape, FROM_NUMPY[array_type].name, math.prod(shape) * array_type.itemsize
-
-
-def _saved(step: Node) -> tuple[events.Saved, ...]:
-    """What a node keeps, from its row and its inputs alone, so that it can be told after the arrays were freed."""
-    row = step.row
-    wanted: set[str] = set()
-    for need, names in zip(step.needs, row.reads_of(len(step.needs)), strict=True):
-        if need:
-            wanted |= names
-    result = []
-    for name in row.saved_names:
-        if name not in wanted:
-            continue
-        shown = SAVED_NAMES.get(name, name)
-        if name == "out":
-            result.append(events.Saved(shown, *_type_of(step.shape, step.array_type), -1))
-            continue
-        position = row.inputs.index(name)
-        several = row.variadic and position == len(row.inputs) - 1
-        for place in range(position, len(step.links)) if several else (position,):
-            kept = _input_shape(step.links[place])
-            if kept is not None:
-                label = f"{shown}[{place - position}]" if several else shown
-                result.append(events.Saved(label, *_type_of(*kept), place))
-    return tuple(result)
-
-
 def _gradient(value: int, grad: Tensor) -> events.Gradient:
     flat = np.asarray(grad._data, dtype=np.float64).ravel()
     norm = math.sqrt(float(np.dot(flat, flat)))
     return events.Gradient(value, norm, zero=norm == 0.0, nan=math.isnan(norm))
-
-
-def _static_text(item: Any) -> str:
-    """The text of a plain argument as a user would write it; empty for what has none worth showing."""
-    kind = type(item)
-    if kind in (int, float, bool, str, type(None)):
-        return repr(item)
-    if kind in (tuple, list):
-        inner = ", ".join(_static_text(part) for part in item)
-        if kind is list:
-            return f"[{inner}]"
-        return f"({inner},)" if len(item) == 1 else f"({inner})"
-    if kind is slice:
-        parts = (item.start, item.stop) if item.step is None else (item.start, item.stop, item.step)
-        return ":".join("" if part is None else _static_text(part) for part in parts)
-    if item is Ellipsis:
-        return "..."
-    if isinstance(item, np.ndarray):
-        return f"array{list(item.shape)}"
-    if isinstance(item, np.dtype) and item in FROM_NUMPY:
-        return FROM_NUMPY[item].name
-    if isinstance(item, np.generic):
-        return repr(item.item())
-    return ""

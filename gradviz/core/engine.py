@@ -16,24 +16,12 @@ import numpy as np
 
 from gradviz.core.apply import leaf as new_leaf
 from gradviz.core.apply import user_frame
+from gradviz.core.complaints import NO_GRAD_FN, NOT_SCALAR, NOT_USED, SECOND_TIME, check_versions, noted
 from gradviz.core.grad_mode import no_grad
 from gradviz.core.listeners import listeners
 from gradviz.core.tensor import Tensor
 from gradviz.core.trace import FREED, Node, Trace, origin_of
 from gradviz.errors import NotWrittenError
-
-NO_GRAD_FN = "element {} of tensors does not require grad and does not have a grad_fn"
-NOT_SCALAR = "grad can be implicitly created only for scalar outputs"
-SECOND_TIME = (
-    "Trying to backward through the graph a second time (or directly access saved tensors after they have already been "
-    "freed). Saved intermediate values of the graph are freed when you call .backward() or autograd.grad(). Specify "
-    "retain_graph=True if you need to backward through the graph a second time or if you need to access saved tensors "
-    "after calling backward."
-)
-NOT_USED = (
-    "The differentiated Tensor at index {} appears to not have been used in the graph. Set allow_unused=True if this "
-    "is the desired behavior."
-)
 
 
 class Sweep:
@@ -243,8 +231,8 @@ def _run_node(
     """Pull the cotangents of a node's outputs back to its inputs."""
     row = node.row
     if node.saved is FREED:
-        raise _noted(RuntimeError(SECOND_TIME), node)
-    _check_versions(node)
+        raise noted(RuntimeError(SECOND_TIME), node)
+    check_versions(node)
     g = slots[0] if not node.more else tuple(slots)
     known = dict(zip(row.saved_names, node.saved, strict=True))
     known.update(zip(row.static, node.static, strict=True))
@@ -319,50 +307,6 @@ def sum_to(cotangent: Any, shape: tuple[int, ...]) -> Any:
     if math.prod(cotangent.shape) == math.prod(shape):
         return cotangent.reshape(shape)
     return np.broadcast_to(cotangent, shape)
-
-
-def _check_versions(node: Node) -> None:
-    """Raise PyTorch's error where a saved tensor was written in place since."""
-    for name, mark in zip(node.row.saved_names, node.marks, strict=True):
-        if mark is None:
-            continue
-        for pair in mark if not mark or type(mark[0]) is tuple or mark[0] is None else (mark,):
-            if pair is not None and pair[0].version != pair[1]:
-                raise _noted(RuntimeError(_modified(node, name, pair)), node)
-
-
-def _modified(node: Node, name: str, mark: Any) -> str:
-    storage, version = mark
-    if name == "out":
-        what = _tensor_type(node.array_type, node.shape) + f", which is output 0 of {node.name()},"
-    else:
-        position = node.row.inputs.index(name)
-        origin, number = origin_of(node.links[position])
-        assert origin is not None
-        shape, array_type = (origin.shape, origin.array_type) if number == 0 else origin.more[number - 1]
-        what = _tensor_type(array_type, shape)
-        if isinstance(origin, Node):
-            what += f", which is output {number} of {origin.name()},"
-    return (
-        f"one of the variables needed for gradient computation has been modified by an inplace operation: {what} is at "
-        f"version {storage.version}; expected version {version} instead. Hint: enable anomaly detection to find the "
-        "operation that failed to compute its gradient, with torch.autograd.set_detect_anomaly(True)."
-    )
-
-
-def _tensor_type(array_type: Any, shape: tuple[int, ...]) -> str:
-    from gradviz.core.dtypes import FROM_NUMPY
-
-    return f"[torch.{FROM_NUMPY[array_type].type_name} {list(shape)}]"
-
-
-def _noted(error: RuntimeError, node: Node) -> RuntimeError:
-    """The error with a line of gradviz's own under it: which op of the user's, at which line, it is about."""
-    from gradviz.sites import decode
-
-    place = decode(node.code, node.lasti)
-    error.add_note(f"gradviz: `{node.row.name}` at {place.file}:{place.line}: {place.text.strip()}")
-    return error
 
 
 def _run_node_hooks(node: Node, slots: list[Any]) -> None:

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from gradviz.core import dtypes
+from gradviz.core.aliasing import Replay, View, cut
 from gradviz.core.apply import cause_of, connect, describe, node, promoted, tell, user_frame
 from gradviz.core.grad_mode import current
 from gradviz.core.listeners import listeners
 from gradviz.core.ops.table import Row, op
-from gradviz.core.tensor import Replay, Tensor, View, cut
+from gradviz.core.tensor import Tensor
 from gradviz.core.trace import ALIAS, INPLACE, LEAF_GRAD, Node, Trace
 
 
@@ -131,9 +132,9 @@ def check(target: Tensor) -> None:
     if not target._origin.tracked:
         raise RuntimeError(
             "A view was created in no_grad mode and is being modified inplace with grad mode enabled. Given that "
-            "this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by moving both the "
-            "view and the inplace either both inside the no_grad block (if you don't want the inplace to be tracked) or "
-            "both outside (if you want the inplace to be tracked)."
+            "this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by moving both "
+            "the view and the inplace either both inside the no_grad block (if you don't want the inplace to be "
+            "tracked) or both outside (if you want the inplace to be tracked)."
         )
 
 

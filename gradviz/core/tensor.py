@@ -10,23 +10,23 @@ import sys
 import warnings
 import weakref
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gradviz.core import dtypes
+from gradviz.core.aliasing import View
+from gradviz.core.hooks import Extras, RemovableHandle, hooks_of
 from gradviz.core.listeners import listeners
-from gradviz.core.trace import AccumulateGrad, Node, NodeHooks, Storage, Trace
+from gradviz.core.size import Size
+from gradviz.core.trace import Node, Storage, Trace
 
 if TYPE_CHECKING:
     from typing import Self
 
 _LEAF_FLAG = (
-    "you can only change requires_grad flags of leaf variables."
-)
-_DETACH_HINT = (
-    " If you want to use a computed variable in a subgraph that doesn't require differentiation use "
-    "var_no_grad = var.detach()."
+    "you can only change requires_grad flags of leaf variables. If you want to use a computed variable in a subgraph "
+    "that doesn't require differentiation use var_no_grad = var.detach()."
 )
 _NON_LEAF_GRAD = (
     "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't be "
@@ -34,39 +34,6 @@ _NON_LEAF_GRAD = (
     "use .retain_grad() on the non-leaf Tensor. If you access the non-leaf Tensor by mistake, make sure you access the "
     "leaf Tensor instead. See github.com/pytorch/pytorch/pull/30531 for more informations."
 )
-
-
-Replay: TypeAlias = tuple[tuple[Callable[..., Any], tuple[Any, ...]], ...]
-"""The forwards, with their static arguments, that lead from a base's array to a view's."""
-
-
-class View:
-    """How a view's memory is cut out of its base's: `replay` maps an array like the base's to the same cut of it."""
-
-    __slots__ = ("base", "replay", "version")
-
-    def __init__(self, base: Tensor, replay: Replay, version: int | None) -> None:
-        self.base = base
-        self.replay = replay
-        self.version = version
-
-
-def cut(replay: Replay, array: Any) -> Any:
-    """The part of `array` that a replay leads to, sharing its memory."""
-    for forward, static in replay:
-        array = forward(array, *static)
-    return array
-
-
-class Extras:
-    """What few leaves have: hooks, and the AccumulateGrad that someone holds."""
-
-    __slots__ = ("accumulator", "accumulator_hooks", "hooks")
-
-    def __init__(self) -> None:
-        self.hooks: dict[int, Callable[[Any], Any]] = {}
-        self.accumulator_hooks: dict[int, Callable[[Any], Any]] = {}
-        self.accumulator: weakref.ref[AccumulateGrad] | None = None
 
 
 class Tensor:
@@ -187,7 +154,7 @@ class Tensor:
         if self.grad_fn is not None:
             if value:
                 return
-            raise RuntimeError(_LEAF_FLAG + _DETACH_HINT)
+            raise RuntimeError(_LEAF_FLAG)
         if value and self._storage.version is None and not _in_inference_mode():
             raise RuntimeError(
                 "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed."
@@ -237,9 +204,7 @@ class Tensor:
                     "may break downstream systems that assume they match."
                 )
             if value._data.shape != self._data.shape:
-                raise RuntimeError(
-                    "assigned grad has data of a different size"
-                )
+                raise RuntimeError("assigned grad has data of a different size")
         self._grad = value
 
     @grad.deleter
@@ -269,7 +234,7 @@ class Tensor:
             raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
         node = self.grad_fn
         if node is not None:
-            _hooks_of(node).retained[self._number] = weakref.ref(self)
+            hooks_of(node).retained[self._number] = weakref.ref(self)
 
     @property
     def retains_grad(self) -> bool:
@@ -290,7 +255,7 @@ class Tensor:
         node = self.grad_fn
         if node is None:
             return RemovableHandle(self._extras_or_new().hooks, hook)
-        return RemovableHandle(_hooks_of(node).tensor_hooks.setdefault(self._number, {}), hook)
+        return RemovableHandle(hooks_of(node).tensor_hooks.setdefault(self._number, {}), hook)
 
     def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> RemovableHandle:
         """Call `hook(self)` each time a backward pass has added to this leaf's `.grad`."""
@@ -418,50 +383,6 @@ class Tensor:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _revive, (type(self), self._data, self._requires_grad)
-
-
-class Size(tuple[int, ...]):
-    """A shape. A tuple that prints as PyTorch's does."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return f"gradviz.Size({list(self)})"
-
-    def numel(self) -> int:
-        """The number of elements in a tensor of this shape."""
-        count = 1
-        for length in self:
-            count *= length
-        return count
-
-
-class RemovableHandle:
-    """What registering a hook returns: `remove()` takes the hook away again."""
-
-    _next = 0
-
-    def __init__(self, hooks: dict[int, Callable[..., Any]], hook: Callable[..., Any]) -> None:
-        self._hooks = hooks
-        self.id = RemovableHandle._next
-        RemovableHandle._next += 1
-        hooks[self.id] = hook
-
-    def remove(self) -> None:
-        """Take the hook away; calling it again does nothing."""
-        self._hooks.pop(self.id, None)
-
-    def __enter__(self) -> RemovableHandle:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.remove()
-
-
-def _hooks_of(node: Node) -> NodeHooks:
-    if node.hooks is None:
-        node.hooks = NodeHooks()
-    return node.hooks
 
 
 def _in_inference_mode() -> bool:

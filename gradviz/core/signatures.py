@@ -1,0 +1,102 @@
+"""What an event says of one op: its inputs, its outputs, what its node keeps, and its plain arguments as text.
+
+All of it is told from the record and its row, never from an array, so it can be told after a backward freed them.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from gradviz import events
+from gradviz.core.dtypes import FROM_NUMPY
+from gradviz.core.trace import LEAF_GRAD, Node, Trace, origin_of
+
+SAVED_NAMES = {"x": "self", "y": "other", "out": "result"}
+"""PyTorch's names for what a node saves, by the names in the op table."""
+
+
+def input_of(link: Any) -> events.Input:
+    """The id of the value that a link stands for, or the text of a plain argument."""
+    origin, number = origin_of(link)
+    if origin is None:
+        return literal(link)
+    return origin.id + number
+
+
+def input_type(link: Any) -> Any:
+    """Shape and numpy type of what a link stands for; None for a plain argument."""
+    origin, number = origin_of(link)
+    if origin is None:
+        return None
+    return (origin.shape, origin.array_type) if number == 0 else origin.more[number - 1]
+
+
+def outputs_of(step: Trace) -> tuple[events.Output, ...]:
+    """An op's results as they were born."""
+    if step.array_type is None:
+        return ()
+    result = []
+    for number, (shape, array_type) in enumerate(((step.shape, step.array_type), *step.more)):
+        requires_grad = bool(step.flags & LEAF_GRAD)
+        if step.tracked:
+            requires_grad = number not in step.row.nondifferentiable_outputs
+        leaf = not step.tracked or not requires_grad
+        result.append(events.Output(*_type_of(shape, array_type), requires_grad, leaf))
+    return tuple(result)
+
+
+def _type_of(shape: tuple[int, ...], array_type: Any) -> tuple[tuple[int, ...], str, int]:
+    """Shape, dtype and bytes, as events have them."""
+    return shape, FROM_NUMPY[array_type].name, math.prod(shape) * array_type.itemsize
+
+
+def saved_by(step: Node) -> tuple[events.Saved, ...]:
+    """What a node keeps, from its row and its inputs alone, so that it can be told after the arrays were freed."""
+    row = step.row
+    wanted: set[str] = set()
+    for need, names in zip(step.needs, row.reads_of(len(step.needs)), strict=True):
+        if need:
+            wanted |= names
+    result = []
+    for name in row.saved_names:
+        if name not in wanted:
+            continue
+        shown = SAVED_NAMES.get(name, name)
+        if name == "out":
+            result.append(events.Saved(shown, *_type_of(step.shape, step.array_type), -1))
+            continue
+        position = row.inputs.index(name)
+        several = row.variadic and position == len(row.inputs) - 1
+        for place in range(position, len(step.links)) if several else (position,):
+            kept = input_type(step.links[place])
+            if kept is not None:
+                label = f"{shown}[{place - position}]" if several else shown
+                result.append(events.Saved(label, *_type_of(*kept), place))
+    return tuple(result)
+
+
+def literal(item: Any) -> str:
+    """The text of a plain argument as a user would write it; empty for what has none worth showing."""
+    kind = type(item)
+    if kind in (int, float, bool, str, type(None)):
+        return repr(item)
+    if kind in (tuple, list):
+        inner = ", ".join(literal(part) for part in item)
+        if kind is list:
+            return f"[{inner}]"
+        return f"({inner},)" if len(item) == 1 else f"({inner})"
+    if kind is slice:
+        parts = (item.start, item.stop) if item.step is None else (item.start, item.stop, item.step)
+        return ":".join("" if part is None else literal(part) for part in parts)
+    if item is Ellipsis:
+        return "..."
+    if isinstance(item, np.ndarray):
+        return f"array{list(item.shape)}"
+    if isinstance(item, np.dtype) and item in FROM_NUMPY:
+        return FROM_NUMPY[item].name
+    if isinstance(item, np.generic):
+        return repr(item.item())
+    return ""

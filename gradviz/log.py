@@ -47,7 +47,7 @@ _TAGS: Mapping[type, str] = {
     End: "end",
 }
 _BLOCK_BYTES = 1 << 14
-"""How much is parsed at a time. More is slower: what is parsed lives until the block ends, and burdens the collector."""
+"""How much is parsed at a time. More is slower: what is parsed lives until its block ends and burdens the collector."""
 
 
 class LogWriter:
@@ -220,11 +220,13 @@ class _Reader:
                 for index, line in enumerate(lines)
             ]
         for at, item in enumerate(parsed, number):
-            if item is None:
+            if item is _NOTHING:
                 continue
             try:
                 ((tag, body),) = item.items()
                 event = _op(body) if tag == "op" else self.decoder.event(tag, body)
+                if type(event) is Header:
+                    raise _Mismatch("a second recording begins")
             except (AttributeError, TypeError, ValueError) as mismatch:
                 what = str(mismatch) if isinstance(mismatch, _Mismatch) else "it does not have the form of a record"
                 raise self._damage(at, what) from None
@@ -233,21 +235,22 @@ class _Reader:
                 yield event
 
     def _parsed(self, line: bytes, number: int, *, last: bool) -> object:
-        """One line as JSON; None where it is blank, or the last one and cut off."""
+        """One line as JSON; `_NOTHING` where it is blank, or the last one and cut off."""
         if not line.strip():
-            return None
+            return _NOTHING
         try:
             return json.loads(line)
         except (ValueError, RecursionError):
             if not last:
                 raise self._damage(number, "it is not JSON") from None
             self.torn = True
-            return None
+            return _NOTHING
 
     def _damage(self, number: int, what: str) -> LogError:
         return LogError(f"`{self.path}` is damaged at line {number}: {what}", help="record it again")
 
 
+_NOTHING = object()
 _HELP = "make one with `gradviz record SCRIPT -o LOG`"
 
 
@@ -321,12 +324,12 @@ class _Decoder:
                     try:
                         result = self.read(hints[name], item)
                     except _Mismatch as mismatch:
-                        raise _Mismatch(f"`{name}` of a `{record.__name__}`: {mismatch}") from None
+                        raise _Mismatch(f"`{name}` of `{record.__name__}`: {mismatch}") from None
                     if result is not _UNKNOWN:
                         held[name] = result
             missing = required - held.keys()
             if missing:
-                raise _Mismatch(f"a `{record.__name__}` has no `{min(missing)}`")
+                raise _Mismatch(f"`{record.__name__}` has no `{min(missing)}`")
             return record(**held)
 
         return read

@@ -1,4 +1,4 @@
-"""Questions to a graph: where a value comes from and goes to, which roads a gradient takes, what stays alive, what to draw.
+"""Questions to a graph: where a value comes from, which roads a gradient takes, what stays alive, what to draw.
 
 All of them are pure functions over a whole or partial Graph, none recurses, and all that is ordered is ordered by id.
 "Upstream" and "ancestors" follow data unless `gradient` is given; then they follow what autograd would walk.
@@ -136,7 +136,7 @@ class Kept:
 
 
 def kept_alive(graph: Graph, value: int) -> tuple[Kept, ...]:
-    """What `value` keeps alive at the end of the recording: all that the nodes behind it saved and no sweep has freed."""
+    """What `value` keeps alive at the end of the recording: what the nodes behind it saved and no sweep has freed."""
     held = ancestors(graph, [value], gradient=True) - _freed(graph)
     return tuple(
         Kept(id, saved, _saved_value(graph.ops[id], saved)) for id in sorted(held) for saved in graph.ops[id].saved
@@ -180,7 +180,7 @@ def _freed(graph: Graph) -> frozenset[int]:
 
 def find(graph: Graph, name: str) -> tuple[Value, ...]:
     """The values called `name`, the last one first. Raises `UsageError` with near names where there is none."""
-    found = tuple(value for value in reversed(graph.values.values()) if value.name == name)
+    found = tuple(value for value in reversed([*graph.values.values()]) if value.name == name)
     if not found:
         raise UsageError(f"there is no value called `{_one_line(name)}`", help=_near(graph, name))
     return found

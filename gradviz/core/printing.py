@@ -96,6 +96,7 @@ def tensor_text(tensor: Tensor) -> str:
 
 def _suffixes(tensor: Tensor, array: Any) -> list[str]:
     """What is said of a tensor besides its elements, each part as `name=value`."""
+    implied: tuple[dtypes.dtype, ...]
     if array.size:
         implied = (dtypes.get_default_dtype(), dtypes.int64, dtypes.bool_)
         shows_size = not options.edgeitems
@@ -151,7 +152,8 @@ def _brackets(array: Any, indent: int, summarized: bool, notation: Callable[[Any
         return "[" + (",\n" + " " * (indent + 1)).join(lines) + "]"
     rows = array if not gap else [*array[:edge], None, *array[len(array) - edge :]]
     parts = ["..." if row is None else _brackets(row, indent + 1, summarized, notation, width) for row in rows]
-    return "[" + ("," + "\n" * (array.ndim - 1) + " " * (indent + 1)).join(parts) + "]"
+    separator: str = "," + "\n" * (array.ndim - 1) + " " * (indent + 1)
+    return "[" + separator.join(parts) + "]"
 
 
 def _edges(array: Any) -> Any:
@@ -166,8 +168,8 @@ def _edges(array: Any) -> Any:
 def _notation(array: Any) -> tuple[Callable[[Any], str], int]:
     """How to write one element of `array`, and the width in characters that all are padded to."""
     if array.dtype.kind != "f":
-        width = max((len(str(value)) for value in array.ravel().tolist()), default=1)
-        return lambda value: str(value).rjust(width), width
+        longest = max((len(str(value)) for value in array.ravel().tolist()), default=1)
+        return lambda value: str(value).rjust(longest), longest
     values = array.astype(np.float64).ravel()
     values = values[np.isfinite(values) & (values != 0)]
     form, point = ".0f", "."
@@ -180,4 +182,8 @@ def _notation(array: Any) -> tuple[Callable[[Any], str], int]:
         if scientific or not whole:
             form, point = f".{options.precision}{'e' if scientific else 'f'}", ""
     width = max((len(format(value, form) + point) for value in values.tolist()), default=1)
-    return lambda value: (format(value, form) + (point if math.isfinite(value) else "")).rjust(width), width
+
+    def notation(value: float) -> str:
+        return (format(value, form) + (point if math.isfinite(value) else "")).rjust(width)
+
+    return notation, width

@@ -233,7 +233,8 @@ def _draft(record: type) -> Any:
 
 def _single_target(target: str) -> str:
     """The name that an assignment to `target` gives a lone result: none for an unpacked tuple, none for `_`."""
-    return "" if target == "_" or len(_split(target)) > 1 else target
+    parts = _split(target)
+    return "" if len(parts) > 1 or target == "_" else parts[0]
 
 
 def _unpacked(target: str, index: int, count: int) -> str:

@@ -20,7 +20,6 @@ def broken_invariants(graph: Graph) -> Iterator[str]:
         for before, after in pairwise(records):
             if before >= after:
                 yield f"{kind} {after} comes after {kind} {before}"
-    yield from _broken_surroundings(graph)
     for op in graph.ops.values():
         yield from _broken_op(graph, op)
     for value in graph.values.values():
@@ -33,6 +32,7 @@ def broken_invariants(graph: Graph) -> Iterator[str]:
         cutter = graph.ops.get(cut.op)
         if cutter is None or cutter.cause != cut.cause or (cut.position, cut.value) not in enumerate(cutter.inputs):
             yield f"the cut of value {cut.value} is not at argument {cut.position} of op {cut.op}"
+    yield from _broken_surroundings(graph)
 
 
 def _broken_op(graph: Graph, op: Op) -> Iterator[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from gradviz.graphs import Graph, Op, Region
 from gradviz.picture import Frame
-from gradviz.wording import Wording, dots
+from gradviz.wording import Wording, clean, dots
 
 
 @dataclass(slots=True)
@@ -100,4 +100,4 @@ def _finish(draft: _Draft, words: Wording) -> Frame:
     pairs = (("grad mode", mode), ("ops", f"{draft.ops:,}"), *words.place_pairs(region.site))
     if region.thread:
         pairs = (*pairs, ("thread", str(region.thread)))
-    return Frame(draft.id, "region", dots(region.kind, words.line(region.site), times), pairs, draft.parent)
+    return Frame(draft.id, "region", dots(clean(region.kind), words.line(region.site), times), pairs, draft.parent)

@@ -108,7 +108,8 @@ def describe(graph: Graph, words: Wording, roads: Roads, tally: Tally) -> str:
     if roads.goals:
         sources = [v.id for v in graph.values.values() if v.requires_grad and v.leaf and v.id in roads.data]
         origin = f" from {words.values(sources)}" if sources else ""
-        sentences.append(f"{words.values(roads.goals)} is computed{origin} by {plural(tally.ops, 'op')}.")
+        verb = "is" if len({words.value(goal) for goal in roads.goals}) == 1 else "are"
+        sentences.append(f"{words.values(roads.goals)} {verb} computed{origin} by {plural(tally.ops, 'op')}.")
     sentences += _tell_cuts(words, tally)
     sentences += _tell_lost(graph, words, tally)
     if not tally.cuts and not tally.lost and tally.skipped:

@@ -51,7 +51,7 @@ SYMBOLS = {
 WIRES = {
     WireKind.GRADIENT: ("─", "│", ""),
     WireKind.SHADOW: ("╌", "┊", "dim"),
-    WireKind.ALIAS: ("┄", "┆", "dim"),
+    WireKind.ALIAS: ("≈", "≈", "dim"),
     WireKind.CUT: ("─", "│", "bold red"),
     WireKind.SAVED: ("╌", "┊", "yellow"),
     WireKind.ERROR: ("─", "│", "bold red"),
@@ -125,7 +125,9 @@ class _Tree:
         self.roots = deque(_roots(picture, uses))
         self.heights: dict[str, int] = {}
         for box in picture.boxes:
-            self.heights[box.id] = max((self.heights[feed.tail] + 1 for feed in self.feeds.get(box.id, ())), default=0)
+            # What a node saved comes after it among the boxes, and has nothing behind it.
+            tails = [self.heights.get(feed.tail, 0) for feed in self.feeds.get(box.id, ())]
+            self.heights[box.id] = max(tails, default=-1) + 1
         self.deepest = WIDEST_INDENT if width is None else max(6, width - LEAST_ROOM)
         self.numbers: dict[str, int] = {}
         self.written: set[str] = set()
@@ -249,10 +251,10 @@ def _gather(picture: Picture) -> tuple[dict[str, list[_Feed]], dict[str, int]]:
 
 
 def _roots(picture: Picture, uses: dict[str, int]) -> list[str]:
-    """The boxes that feed nothing: results and errors first."""
-    results = (BoxKind.OUTPUT, BoxKind.OFF_OUTPUT, BoxKind.ERROR)
+    """The boxes that feed nothing: what gradient starts from and errors first, then other results, then the rest."""
+    first = {BoxKind.OUTPUT: 0, BoxKind.ERROR: 0, BoxKind.OFF_OUTPUT: 1}
     ends = [box for box in picture.boxes if box.id not in uses]
-    return [box.id for box in sorted(ends, key=lambda box: box.kind not in results)]
+    return [box.id for box in sorted(ends, key=lambda box: first.get(box.kind, 2))]
 
 
 def _head(picture: Picture) -> list[_Line]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from gradviz.layout import measure, order, place, rank, route, rows, spine
+from gradviz.layout import drawing, measure, order, place, rank, route, rows, spine
 from gradviz.layout.drawing import (
     Direction,
     Drawing,
@@ -26,7 +26,7 @@ _LITERAL_WIDTH = 120
 _PORT_MARGIN = 10
 _ASPECT = 1.5
 
-_FLOW = {WireKind.GRADIENT: 2, WireKind.CUT: 2}
+_ACCENTED = (WireKind.GRADIENT, WireKind.CUT)
 _ROAD = {WireKind.GRADIENT: 1000}
 
 
@@ -38,7 +38,7 @@ def arrange(picture: Picture, direction: Direction = "TB") -> Drawing:
     """
     if direction not in ("TB", "LR"):
         raise ValueError(f"unknown direction `{direction}`")
-    return _Arrangement(picture, direction).drawing()
+    return _Arrangement(picture, direction).run()
 
 
 @dataclass(slots=True)
@@ -170,12 +170,12 @@ class _Arrangement:
         furthest = (self._along(tail) + _LITERAL_STACK_GAP) / 2
         return len(literals) == 1 and furthest <= self._along(head) / 2 - 5
 
-    def drawing(self) -> Drawing:
+    def run(self) -> Drawing:
         """The picture with places."""
         parts = self._parts()
         for part in parts:
             self._lay_out(part)
-        return _Placer(self, parts).drawing()
+        return _Placer(self, parts).run()
 
     def _parts(self) -> list[_Part]:
         """What wires and frames hold together, in the order of the first boxes."""
@@ -218,24 +218,28 @@ class _Arrangement:
         local = {box: number for number, box in enumerate(part.boxes)}
         fence_at = {frame: number for number, frame in enumerate(part.frames)}
         wires = [self.picture.wires[number] for number in part.wires]
+        reached = {self.ends[number][1] for number in part.wires}
         links = [
-            rank.Link(local[self.ends[number][0]], local[self.ends[number][1]], _FLOW.get(wire.kind, 1))
-            for number, wire in zip(part.wires, wires, strict=True)
+            rank.Link(local[tail], local[head], _weight(wire.kind, tail in reached))
+            for (tail, head), wire in zip((self.ends[number] for number in part.wires), wires, strict=True)
         ]
         forward = rank.acyclic(len(local), links)
         part.turned = [link is not turned for link, turned in zip(links, forward, strict=True)]
         fences = [self._fence(frame, fence_at) for frame in part.frames]
         cells = [self._cell(box, fence_at) for box in part.boxes]
         sinks = self._sinks(part, forward)
-        ranks = rank.ranks(len(cells), forward, _members(cells, fences), sinks)
+        ranks = rank.ranks(len(cells), forward, self._groups(part, cells, fences), sinks)
         road = spine.main_road(
             len(cells),
             [(link.tail, link.head, _ROAD.get(wire.kind, 1)) for link, wire in zip(forward, wires, strict=True)],
         )
         sheet = rows.cut(cells, self._strands(wires, forward), fences, ranks, road, self.direction == "TB")
-        order.order(sheet)
-        axes, upper_port, lower_port = place.place(sheet)
-        part.plan = route.route(sheet, axes, upper_port, lower_port, [wire.lost for wire in wires])
+        candidates = []
+        for ordered in order.orders(sheet):
+            sheet.rows = ordered
+            candidates.append((place.place(sheet), ordered))
+        placement, sheet.rows = min(candidates, key=lambda candidate: candidate[0].bent)
+        part.plan = route.route(sheet, placement, [wire.lost for wire in wires])
 
     def _fence(self, frame: int, fence_at: dict[int, int]) -> rows.Fence:
         parent = self.frames[frame].parent
@@ -260,6 +264,13 @@ class _Arrangement:
         frame = self.frame_of[box]
         return rows.Cell(reach[0], reach[1], along, room, fence_at[frame] if frame >= 0 else -1)
 
+    def _groups(
+        self, part: _Part, cells: Sequence[rows.Cell], fences: Sequence[rows.Fence]
+    ) -> list[rank.Group]:
+        modules = [self.frames[frame].kind in drawing.MODULE_KINDS for frame in part.frames]
+        members = _members(cells, fences)
+        return [rank.Group(boxes, module) for boxes, module in zip(members, modules, strict=True)]
+
     def _sinks(self, part: _Part, links: Sequence[rank.Link]) -> list[int]:
         tails = {link.tail for link in links}
         outputs = (BoxKind.OUTPUT, BoxKind.OFF_OUTPUT)
@@ -270,16 +281,27 @@ class _Arrangement:
         ]
 
     def _strands(self, wires: Sequence[Wire], links: Sequence[rank.Link]) -> list[rows.Strand]:
-        ducts: dict[tuple[int, WireKind, bool], int] = {}
+        ducts: dict[tuple[int, WireKind, bool, int], int] = {}
+        twins: dict[tuple[int, int, WireKind, bool], int] = {}
         strands = []
         for wire, link in zip(wires, links, strict=True):
-            duct = ducts.setdefault((link.tail, wire.kind, wire.lost), len(ducts))
+            # Wires between the same two boxes run side by side, so that one can see how many they are.
+            pair = (link.tail, link.head, wire.kind, wire.lost)
+            twin = twins[pair] = twins.get(pair, -1) + 1
+            duct = ducts.setdefault((link.tail, wire.kind, wire.lost, twin), len(ducts))
             size = None
             if wire.label:
                 width, height = measure.label_size(measure.label_text(wire.label))
                 size = (width, height) if self.direction == "TB" else (height, width)
             strands.append(rows.Strand(link.tail, link.head, duct, link.weight, size))
         return strands
+
+
+def _weight(kind: WireKind, from_op: bool) -> int:
+    """How short and straight a wire should be. A leaf may stand further off: it is often shared, and leads nowhere up."""
+    if from_op:
+        return 4 if kind in _ACCENTED else 3
+    return 2 if kind in _ACCENTED else 1
 
 
 def _members(cells: Sequence[rows.Cell], fences: Sequence[rows.Fence]) -> list[list[int]]:
@@ -304,7 +326,7 @@ class _Placer:
         self.labels: dict[int, Rectangle] = {}
         self.frames: dict[int, tuple[Rectangle, Rectangle]] = {}
 
-    def drawing(self) -> Drawing:
+    def run(self) -> Drawing:
         """Everything in its place, in the picture's order."""
         width, height = self._pack()
         picture = self.all.picture

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from gradviz.layout.rows import Kind, Sheet
 
 PORT_SPACING = 18
+_PORT_LEAST = 10
 _EDGES = (Kind.NEAR_EDGE, Kind.FAR_EDGE)
 _BENDS = (Kind.BEND, Kind.LABEL)
 
@@ -30,10 +31,10 @@ def _gap(left: Kind, right: Kind) -> int:
     return 24 if left is Kind.BOX and right is Kind.BOX else 16
 
 
-def ports(sheet: Sheet) -> tuple[list[int], list[int]]:
+def ports(sheet: Sheet, with_road: bool) -> tuple[list[int], list[int]]:
     """Where each segment meets its upper and its lower vertex, from that vertex's axis.
 
-    Ports are spread in the order in which the other ends stand; the main road's keep the middle.
+    Ports are spread in the order in which the other ends stand; the main road's keep the middle, if it is to be straight.
     """
     upper_port, lower_port = [0] * len(sheet.segments), [0] * len(sheet.segments)
     place = places(sheet)
@@ -48,13 +49,42 @@ def ports(sheet: Sheet) -> tuple[list[int], list[int]]:
             main = [
                 index
                 for index, number in enumerate(ranked)
-                if sheet.on_road[vertex] and sheet.on_road[sheet.segments[number][end]]
+                if with_road and sheet.on_road[vertex] and sheet.on_road[sheet.segments[number][end]]
             ]
             middle = (main[0] + main[-1]) / 2 if main else (len(ranked) - 1) / 2
             step = min(PORT_SPACING, room / max(middle, len(ranked) - 1 - middle))
             for index, number in enumerate(ranked):
                 found[number] = round((index - middle) * step)
     return upper_port, lower_port
+
+
+def straighten_ports(
+    sheet: Sheet, axes: Sequence[int], upper_port: list[int], lower_port: list[int]
+) -> None:
+    """Move ports a little where that takes a small kink out of a wire."""
+    for number, (upper, lower) in enumerate(sheet.segments):
+        kink = axes[upper] + upper_port[number] - axes[lower] - lower_port[number]
+        if 0 < abs(kink) <= PORT_SPACING:
+            if _may_move(sheet, upper, sheet.down[upper], upper_port, number, -kink):
+                upper_port[number] -= kink
+            elif _may_move(sheet, lower, sheet.up[lower], lower_port, number, kink):
+                lower_port[number] += kink
+
+
+def _may_move(
+    sheet: Sheet, vertex: int, numbers: Sequence[int], port: Sequence[int], number: int, shift: int
+) -> bool:
+    """Whether a port can move without leaving its box's edge, passing another port, or coming too close to one."""
+    if sheet.kind[vertex] is not Kind.BOX:
+        return False
+    target = port[number] + shift
+    if abs(target) > sheet.cells[sheet.item[vertex]].room:
+        return False
+    for other in numbers:
+        before, after = port[number] - port[other], target - port[other]
+        if other != number and (before * after <= 0 or abs(after) < min(_PORT_LEAST, abs(before))):
+            return False
+    return True
 
 
 def places(sheet: Sheet) -> list[int]:

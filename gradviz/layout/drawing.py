@@ -16,6 +16,10 @@ Piece: TypeAlias = tuple[Point, ...]
 """One stretch of a path: one point ends a straight line; three are a cubic Bézier's two controls and its end."""
 
 
+MODULE_KINDS = ("module", "scope")
+"""Kinds of frames that stand for a module's scope, not for a grad-mode region."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rectangle:
     """An upright rectangle in pixels."""

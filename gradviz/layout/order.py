@@ -16,13 +16,14 @@ _EDGE_WEIGHT = 8
 _ROAD_WEIGHT = 2
 
 
-def order(sheet: Sheet) -> None:
-    """Put the sheet's rows in order."""
+def orders(sheet: Sheet) -> list[list[list[int]]]:
+    """The rows in their best order; more than one where several starts led to orders that cross equally little."""
     sorter = _Sorter(sheet)
     small = len(sheet.kind) <= _SMALL
-    best: list[list[int]] = []
-    best_score = (-1, -1)
-    for start in ("given", "down", "up") if small else ("down",):
+    found: list[tuple[int, list[list[int]]]] = []
+    for start in ("down", "up", "given") if small else ("down",):
+        best: list[list[int]] = []
+        best_score = (-1, -1)
         sorter.begin(start)
         idle = 0
         for sweep in range(24 if small else 6):
@@ -36,7 +37,9 @@ def order(sheet: Sheet) -> None:
                 idle += 1
                 if idle > 6:
                     break
-    sheet.rows = best
+        found.append((best_score[0], best))
+    least = min(crossings for crossings, _ in found)
+    return [rows for crossings, rows in found if crossings == least]
 
 
 class _Sorter:
@@ -50,12 +53,9 @@ class _Sorter:
         self.by_gap: list[list[int]] = [[] for _ in sheet.rows]
         for number, (upper, _) in enumerate(sheet.segments):
             self.by_gap[sheet.row[upper]].append(number)
-        depth: list[int] = []
-        for fence in sheet.fences:
-            depth.append(depth[fence.parent] + 1 if fence.parent >= 0 else 0)
-        inner_first = sorted(range(len(sheet.fences)), key=lambda fence: (-depth[fence], fence))
         self.fences_in: list[list[int]] = [[] for _ in sheet.rows]
-        for fence in inner_first:
+        # A frame's number is higher than that of any frame around it, so inner ones come first.
+        for fence in range(len(sheet.fences) - 1, -1, -1):
             for row in range(sheet.first[fence], sheet.last[fence] + 1):
                 self.fences_in[row].append(fence)
         self.standing = [float(fence) for fence in range(len(sheet.fences))]
@@ -168,7 +168,9 @@ class _Sorter:
             for row in sheet.rows:
                 for index in range(len(row) - 1):
                     left, right = row[index], row[index + 1]
-                    if sheet.fence[left] != sheet.fence[right] or not (_FREE[sheet.kind[left]] and _FREE[sheet.kind[right]]):
+                    if sheet.fence[left] != sheet.fence[right]:
+                        continue
+                    if sheet.kind[left] in _FIXED or sheet.kind[right] in _FIXED:
                         continue
                     if self._crossings_of(left, right) > self._crossings_of(right, left):
                         row[index], row[index + 1] = right, left
@@ -226,7 +228,7 @@ class _Sorter:
         return int(total * 100)
 
 
-_FREE = {kind: kind in (Kind.BOX, Kind.BEND, Kind.LABEL) for kind in Kind}
+_FIXED = frozenset((Kind.NEAR_EDGE, Kind.FAR_EDGE, Kind.TAB))
 
 
 def _middle(places: list[int]) -> float:

@@ -2,38 +2,62 @@
 
 Small sheets are solved exactly: the weighted sum of all kinks is as small as it can be, and of the two outermost such
 solutions the mean is taken, which is one too and stands in the middle. Larger ones go the way of Brandes and Köpf. With
-the main road held straight or not: the road wins unless it makes the drawing much wider.
+the main road held straight or not: the road wins unless it makes the drawing much wider or the other wires much longer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from gradviz.layout.blocks import Alignment, Blocks, base_alignment, build, places, ports, separation
+from gradviz.layout.blocks import Alignment, Blocks, base_alignment, build, places, ports, separation, straighten_ports
 from gradviz.layout.rows import Kind, Sheet
 from gradviz.layout.simplex import Edge, solve
 
 _EXACT_LIMIT = 900
 _TOO_WIDE = 1.3
+_TOO_BENT = 1.4
+_BENDS_ALLOWED = 200
 _FRAME_WEIGHT = 4
-_WIRE_SHARE = 2
 
 
-def place(sheet: Sheet) -> tuple[list[int], list[int], list[int]]:
-    """The axis of each vertex, and where each segment meets its upper and its lower vertex, from that vertex's axis."""
-    upper_port, lower_port = ports(sheet)
-    found: list[list[int]] = []
-    for with_road in (True, False):
-        alignment = base_alignment(sheet, with_road)
-        blocks = build(sheet, alignment, upper_port, lower_port)
-        if blocks.count + len(sheet.segments) - len(alignment.straight) <= _EXACT_LIMIT:
-            axes = _exact(sheet, blocks, upper_port, lower_port)
-        else:
-            axes = _brandes_koepf(sheet, alignment, upper_port, lower_port)
-        _tighten(sheet, axes)
-        found.append(axes)
-    straight, free = found
-    return (free if _width(sheet, straight) > _TOO_WIDE * _width(sheet, free) else straight), upper_port, lower_port
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """The axis of each vertex, and where each segment meets its upper and its lower vertex, from that vertex's axis.
+
+    `width` is the whole sheet's, `bent` the sum of what wires run across, each by its weight.
+    """
+
+    axes: list[int]
+    upper_port: list[int]
+    lower_port: list[int]
+    width: int
+    bent: int
+
+
+def place(sheet: Sheet) -> Placement:
+    """Where everything on an ordered sheet stands across."""
+    straight, free = _place(sheet, True), _place(sheet, False)
+    if straight.width > _TOO_WIDE * free.width or straight.bent > _TOO_BENT * free.bent + _BENDS_ALLOWED:
+        return free
+    return straight
+
+
+def _place(sheet: Sheet, with_road: bool) -> Placement:
+    upper_port, lower_port = ports(sheet, with_road)
+    alignment = base_alignment(sheet, with_road)
+    blocks = build(sheet, alignment, upper_port, lower_port)
+    if blocks.count + len(sheet.segments) - len(alignment.straight) <= _EXACT_LIMIT:
+        axes = _exact(sheet, blocks, upper_port, lower_port)
+    else:
+        axes = _brandes_koepf(sheet, alignment, upper_port, lower_port)
+    _tighten(sheet, axes)
+    straighten_ports(sheet, axes, upper_port, lower_port)
+    bent = sum(
+        weight * abs(axes[upper] + upper_port[number] - axes[lower] - lower_port[number])
+        for number, ((upper, lower), weight) in enumerate(zip(sheet.segments, sheet.weight, strict=True))
+    )
+    return Placement(axes, upper_port, lower_port, _width(sheet, axes), bent)
 
 
 def _width(sheet: Sheet, axes: Sequence[int]) -> int:
@@ -85,10 +109,13 @@ def _solve(
 
 
 def _stiffness(sheet: Sheet, upper: int, lower: int) -> int:
+    """How much worse a kink is here than in a wire from a leaf: long wires and chains of ops are to be straight."""
     bends = (sheet.kind[upper] is not Kind.BOX) + (sheet.kind[lower] is not Kind.BOX)
-    if sheet.tab_row[sheet.row[upper]]:
-        return 8
-    return (1, 2, 8)[bends] * _WIRE_SHARE
+    if bends:
+        return 16 if sheet.tab_row[sheet.row[upper]] else 8 if bends == 2 else 4
+    if len(sheet.down[upper]) == 1 and len(sheet.up[lower]) == 1:
+        return 6
+    return 3 if sheet.up[upper] else 2
 
 
 def _tighten(sheet: Sheet, axes: list[int]) -> None:

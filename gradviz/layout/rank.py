@@ -6,6 +6,7 @@ pulled down to its first use.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ _TOP = 1          # weight of the wish to start at the top
 _FRAME = 4        # weight of the wish that a frame spans few rows
 _WIRE = 16        # times a wire's own weight
 _OUTPUT_SLACK = 4
+_GROUPS_WITH_DOORS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,14 @@ class Link:
     tail: int
     head: int
     weight: int
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A frame as ranks see it: its boxes, and whether it is a module, which everything enters from above."""
+
+    boxes: Sequence[int]
+    is_module: bool
 
 
 def acyclic(count: int, links: Sequence[Link]) -> list[Link]:
@@ -59,11 +69,11 @@ def acyclic(count: int, links: Sequence[Link]) -> list[Link]:
     ]
 
 
-def ranks(count: int, links: Sequence[Link], frames: Sequence[Sequence[int]], sinks: Sequence[int]) -> list[int]:
-    """Rank of each box, from 0. `links` are acyclic; `frames` lists each frame's boxes; `sinks` want the last rank."""
+def ranks(count: int, links: Sequence[Link], groups: Sequence[Group], sinks: Sequence[int]) -> list[int]:
+    """Rank of each box, from 0. `links` are acyclic; `groups` are the frames; `sinks` want the last rank."""
     if not count:
         return []
-    found = _exact(count, links, frames) if count <= SMALL else _quick(count, links)
+    found = _exact(count, links, groups) if count <= SMALL else _quick(count, links)
     last = max(found)
     for box in sinks:
         if last - found[box] <= _OUTPUT_SLACK:
@@ -71,59 +81,76 @@ def ranks(count: int, links: Sequence[Link], frames: Sequence[Sequence[int]], si
     return found
 
 
-def _exact(count: int, links: Sequence[Link], frames: Sequence[Sequence[int]]) -> list[int]:
+def _exact(count: int, links: Sequence[Link], groups: Sequence[Group]) -> list[int]:
+    """Ranks by network simplex. Beside the boxes the problem has a top, and each frame's first and last row."""
     edges: list[Edge] = [(link.tail, link.head, 1, _WIRE * link.weight) for link in links]
-    has_input = {link.head for link in links}
-    root = count
-    edges += [(root, box, 0, _TOP) for box in range(count) if box not in has_input]
+    fed = {link.head for link in links}
+    top = count
+    edges += [(top, box, 0, _TOP) for box in range(count) if box not in fed]
     nodes = count + 1
-    for boxes in frames:
+    for group in groups:
         first, last = nodes, nodes + 1
         nodes += 2
-        edges += [(first, box, 0, 0) for box in boxes]
-        edges += [(box, last, 0, 0) for box in boxes]
+        edges += [(first, box, 0, 0) for box in group.boxes]
+        edges += [(box, last, 0, 0) for box in group.boxes]
         edges.append((first, last, 0, _FRAME))
-    levels = solve(nodes, edges)[:count]
-    lowest = min(levels)
-    found = [level - lowest for level in levels]
-    _even_out(found, links, frames)
-    return found
+        doors = _doors(links, group, first, last, fed)
+        if doors and len(groups) <= _GROUPS_WITH_DOORS and _is_acyclic(nodes, edges + doors):
+            edges += doors
+    levels = solve(nodes, edges)
+    _even_out(levels, count, edges)
+    lowest = min(levels[:count])
+    return [level - lowest for level in levels[:count]]
 
 
-def _even_out(found: list[int], links: Sequence[Link], frames: Sequence[Sequence[int]]) -> None:
-    """Boxes that are as well off in several rows move to the emptiest of them, or to the middle one."""
-    count = len(found)
-    above: list[list[int]] = [[] for _ in range(count)]
-    below: list[list[int]] = [[] for _ in range(count)]
+def _doors(links: Sequence[Link], group: Group, first: int, last: int, fed: set[int]) -> list[Edge]:
+    """Edges that make wires enter a frame through its first row and leave through its last, not through its sides.
+
+    A leaf may stand beside a region: an update under `no_grad` would else drag all parameters to the top.
+    """
+    inside = set(group.boxes)
+    enter = {link.tail for link in links if link.head in inside and link.tail not in inside}
+    leave = {link.head for link in links if link.tail in inside and link.head not in inside}
+    if not group.is_module:
+        enter &= fed
+    return [(box, first, 1, 0) for box in sorted(enter)] + [(last, box, 1, 0) for box in sorted(leave)]
+
+
+def _is_acyclic(count: int, edges: Sequence[Edge]) -> bool:
+    try:
+        longest_path(count, edges)
+    except ValueError:
+        return False
+    return True
+
+
+def _even_out(levels: list[int], count: int, edges: Sequence[Edge]) -> None:
+    """Boxes that are as well off on several levels move to the emptiest of them, or to the middle one."""
+    incoming: list[list[tuple[int, int]]] = [[] for _ in range(count)]
+    outgoing: list[list[tuple[int, int]]] = [[] for _ in range(count)]
     pull = [0] * count
-    for link in links:
-        above[link.head].append(link.tail)
-        below[link.tail].append(link.head)
-        pull[link.head] -= link.weight
-        pull[link.tail] += link.weight
-    spans = [(-1, count)] * count
-    for boxes in frames:
-        first, last = min(found[box] for box in boxes), max(found[box] for box in boxes)
-        for box in boxes:
-            spans[box] = max(spans[box][0], first), min(spans[box][1], last)
-    crowd = [0] * (max(found) + 1)
-    for rank in found:
-        crowd[rank] += 1
+    for tail, head, length, weight in edges:
+        if tail < count:
+            outgoing[tail].append((head, length))
+            pull[tail] += weight
+        if head < count:
+            incoming[head].append((tail, length))
+            pull[head] -= weight
+    crowd = Counter(levels[:count])
     for box in range(count):
-        if pull[box] or not above[box] or not below[box]:
+        if pull[box] or not incoming[box] or not outgoing[box]:
             continue
-        low = max(max(found[other] for other in above[box]) + 1, spans[box][0])
-        high = min(min(found[other] for other in below[box]) - 1, spans[box][1])
-        crowd[found[box]] -= 1
+        low = max(levels[tail] + length for tail, length in incoming[box])
+        high = min(levels[head] - length for head, length in outgoing[box])
+        crowd[levels[box]] -= 1
         middle = (low + high) / 2
-        found[box] = min(range(low, high + 1), key=lambda rank: (crowd[rank], abs(rank - middle), rank))
-        crowd[found[box]] += 1
+        levels[box] = min(range(low, high + 1), key=lambda level: (crowd[level], abs(level - middle), level))
+        crowd[levels[box]] += 1
 
 
 def _quick(count: int, links: Sequence[Link]) -> list[int]:
     found = longest_path(count, [(link.tail, link.head, 1, 1) for link in links])
     pull = [0] * count
-    lowest_use = [-1] * count
     below: list[list[int]] = [[] for _ in range(count)]
     for link in links:
         pull[link.tail] += link.weight
@@ -131,6 +158,5 @@ def _quick(count: int, links: Sequence[Link]) -> list[int]:
         below[link.tail].append(link.head)
     for box in sorted(range(count), key=lambda box: -found[box]):
         if below[box] and pull[box] > 0:
-            lowest_use[box] = min(found[other] for other in below[box]) - 1
-            found[box] = lowest_use[box]
+            found[box] = min(found[other] for other in below[box]) - 1
     return found

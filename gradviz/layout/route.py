@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gradviz.layout.drawing import Piece, Point, Rectangle
+from gradviz.layout.place import Placement
 from gradviz.layout.rows import Kind, Sheet
 
 FRAME_PADDING = 12
@@ -41,10 +42,11 @@ class Plan:
 
 
 def route(
-    sheet: Sheet, axes: Sequence[int], upper_port: Sequence[int], lower_port: Sequence[int], marked: Sequence[bool]
+    sheet: Sheet, placement: Placement, marked: Sequence[bool]
 ) -> Plan:
     """The plan of a placed sheet. `marked` says for each strand whether a mark must fit before its head."""
-    rows = _Rows(sheet, axes, upper_port, lower_port, marked)
+    rows = _Rows(sheet, placement, marked)
+    axes = placement.axes
     labels: list[Rectangle | None] = [None] * len(sheet.strands)
     for vertex, kind in enumerate(sheet.kind):
         if kind is Kind.LABEL:
@@ -66,15 +68,13 @@ class _Rows:
     def __init__(
         self,
         sheet: Sheet,
-        axes: Sequence[int],
-        upper_port: Sequence[int],
-        lower_port: Sequence[int],
+        placement: Placement,
         marked: Sequence[bool],
     ) -> None:
         self.sheet = sheet
-        self.axes = axes
-        self.upper_port = upper_port
-        self.lower_port = lower_port
+        axes = self.axes = placement.axes
+        upper_port = self.upper_port = placement.upper_port
+        lower_port = self.lower_port = placement.lower_port
         count = len(sheet.rows)
         sizes = [max((sheet.along[vertex] for vertex in row), default=0) for row in sheet.rows]
         approach = [0 if tabs else 6 for tabs in sheet.tab_row]

@@ -171,9 +171,9 @@ def _number_rows(
             last[fence] = max(last[fence], ranks[number])
     level = [0] * len(fences)
     tab_rows = [0] * count
-    for number, fence in enumerate(fences):
-        if fence.parent >= 0 and first[fence.parent] == first[number]:
-            level[number] = level[fence.parent] + 1
+    for number, frame in enumerate(fences):
+        if frame.parent >= 0 and first[frame.parent] == first[number]:
+            level[number] = level[frame.parent] + 1
         if tabs_in_rows:
             tab_rows[first[number]] = max(tab_rows[first[number]], level[number] + 1)
     labelled = {ranks[strand.tail] for strand in sheet.strands if strand.label is not None}

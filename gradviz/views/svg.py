@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from zlib import crc32
+from math import ceil
 from typing import TYPE_CHECKING, Literal
 
 from gradviz.layout.drawing import Drawing, PlacedBox, PlacedFrame
@@ -59,11 +60,11 @@ def write(drawing: Drawing) -> str:
         *(item.width for item in legend),
     )
     shelves = shelve(legend, max(width, 560))
-    width = max([width, *map(shelf_width, shelves)])
+    width = ceil(max([width, *map(shelf_width, shelves)]))
     notes = [line for note in picture.notes for line in _wrap(one_line(note), width)]
     bottom = _TOP + drawing.height + (10 if drawing.boxes else -24)
     legend_at = bottom + _LINE * len(notes) + (12 if notes else 0) + 26
-    height = legend_at + ROW_HEIGHT * len(shelves) - (8 if shelves else 22)
+    height = ceil(legend_at) + ROW_HEIGHT * len(shelves) - (8 if shelves else 22)
     name = f"{crc32(picture.title.encode('utf-8', 'replace')):08x}"
     size = f"{number(width + 2 * _MARGIN)} {number(height)}"
     parts = [

@@ -23,7 +23,7 @@ _WIRES = {
 }
 _BOXES = {
     BoxKind.LEAF: "requires grad",
-    BoxKind.CONST: "no grad needed",
+    BoxKind.CONST: "requires no grad",
     BoxKind.OP: "tracked op",
     BoxKind.OFF: "not tracked",
     BoxKind.OUTPUT: "output",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gradviz.layout.drawing import Drawing, PlacedBox, PlacedFrame, Rectangle, RoutedWire
+from gradviz.layout.drawing import MODULE_KINDS, Drawing, PlacedBox, PlacedFrame, Rectangle, RoutedWire
 from gradviz.layout.measure import BADGE_AXIS, DETAIL_SIZE, TITLE_SIZE, is_plain, text_width
 from gradviz.picture import BoxKind, WireKind
 
@@ -166,7 +166,7 @@ def markers(drawing: Drawing) -> str:
 
 def is_module(placed: PlacedFrame) -> bool:
     """Whether a frame stands for a module's scope, not for a grad-mode region."""
-    return placed.frame.kind in ("module", "scope")
+    return placed.frame.kind in MODULE_KINDS
 
 
 def box_text(placed: PlacedBox) -> str:

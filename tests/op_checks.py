@@ -31,6 +31,11 @@ TOLERANCE = {"float64": (1e-11, 1e-12), "float32": (2e-5, 1e-6), "float16": (4e-
 TYPES = ("float64", "float32", "float16", "int64", "uint8", "bool")
 """What the floating arrays of a sample are cast to, one after the other."""
 
+MIXED = (("float64", "float32"), ("float32", "float64"), ("float32", "int64"), ("float16", "int32"))
+"""What all floating arrays of a sample but one, and that one, are cast to."""
+NO_KERNEL = ("not implemented for '", "derivative for 'inplace version of", "Autograd not support dtype")
+"""What PyTorch says where it has not got round to a case that makes sense."""
+
 
 @dataclass(frozen=True)
 class Library:
@@ -224,9 +229,7 @@ def check_gradient(row: Row, sample: Sample) -> None:
                 total += float(np.sum(result._data * cotangent_of(GRADVIZ, output)._data))
         return total
 
-    for position, (array, tensor, gradient) in enumerate(
-        zip(arrays, outcome.tensors, outcome.gradients, strict=True)
-    ):
+    for position, (array, tensor, gradient) in enumerate(zip(arrays, outcome.tensors, outcome.gradients, strict=True)):
         if not tensor.requires_grad:
             continue
         got = np.zeros(array.shape) if gradient is None else GRADVIZ.array(gradient)
@@ -254,7 +257,7 @@ def check_reached(row: Row, outcome: Outcome) -> None:
 def check_against_torch(call: str, sample: Sample, *, inplace: bool = False) -> Outcome | None:
     """gradviz gives what PyTorch gives for this call, or raises what it raises; None where PyTorch has no kernel."""
     theirs = run(TORCH, call, sample, inplace=inplace)
-    if theirs.error is not None and "not implemented for" in str(theirs.error):
+    if theirs.error is not None and any(text in str(theirs.error) for text in NO_KERNEL):
         return None
     ours = run(GRADVIZ, call, sample, inplace=inplace)
     what = f"{call}{describe(sample)}"
@@ -266,26 +269,27 @@ def check_against_torch(call: str, sample: Sample, *, inplace: bool = False) -> 
         return ours
     if ours.error is not None:
         raise AssertionError(f"{what} raised {ours.error!r}, PyTorch did not") from ours.error
+    tolerance = max((TOLERANCE.get(tensor.dtype.name, (0.0, 0.0)) for tensor in ours.tensors), default=(0.0, 0.0))
     mine, yours = flat(ours.result), flat(theirs.result)
     assert len(mine) == len(yours), f"{what} gave {len(mine)} results, not {len(yours)}"
     for number, (output, oracle) in enumerate(zip(mine, yours, strict=True)):
-        check_output(f"output {number} of {what}", output, oracle)
+        check_output(f"output {number} of {what}", output, oracle, tolerance)
     for position, (gradient, oracle) in enumerate(zip(ours.gradients, theirs.gradients, strict=True)):
         name = f"the gradient of tensor {position} of {what}"
         assert (gradient is None) == (oracle is None), f"{name} is {gradient}, not {oracle}"
         if oracle is not None:
-            check_values(name, gradient, oracle)
+            check_values(name, gradient, oracle, tolerance)
     return ours
 
 
-def check_output(what: str, output: Any, oracle: Any) -> None:
+def check_output(what: str, output: Any, oracle: Any, tolerance: tuple[float, float]) -> None:
     """One output has PyTorch's values and PyTorch's place in the graph."""
     if not isinstance(oracle, torch.Tensor):
         assert type(output) is type(oracle), f"{what} is a {type(output).__name__}, not a {type(oracle).__name__}"
         assert output == oracle, f"{what} is {output}, not {oracle}"
         return
     assert isinstance(output, Tensor), f"{what} is {output!r}, not a tensor"
-    check_values(what, output, oracle)
+    check_values(what, output, oracle, tolerance)
     assert output.requires_grad == oracle.requires_grad, f"requires_grad of {what} is {output.requires_grad}"
     assert output.is_leaf == oracle.is_leaf, f"is_leaf of {what} is {output.is_leaf}"
     if not output.is_leaf:
@@ -296,19 +300,19 @@ def check_output(what: str, output: Any, oracle: Any) -> None:
         assert follow == oracles, f"next_functions of {what} are {follow}, not {oracles}"
 
 
-def check_values(what: str, tensor: Any, oracle: Any) -> None:
-    """Shape, dtype and values."""
+def check_values(what: str, tensor: Any, oracle: Any, tolerance: tuple[float, float]) -> None:
+    """Shape, dtype and values; the tolerance is that of the least exact operand."""
     ours, theirs = GRADVIZ.array(tensor), TORCH.array(oracle)
     assert ours.shape == theirs.shape, f"the shape of {what} is {ours.shape}, not {theirs.shape}"
     assert ours.dtype == theirs.dtype, f"the dtype of {what} is {ours.dtype}, not {theirs.dtype}"
-    assert close(ours, theirs), f"{what} is\n{ours}\nnot\n{theirs}"
+    assert close(ours, theirs, tolerance), f"{what} is\n{ours}\nnot\n{theirs}"
 
 
-def close(ours: Any, theirs: Any) -> bool:
+def close(ours: Any, theirs: Any, tolerance: tuple[float, float]) -> bool:
     """Equal but for rounding; NaN equals NaN."""
     if ours.dtype.kind != "f":
         return bool((ours == theirs).all())
-    relative, absolute = TOLERANCE[ours.dtype.name]
+    relative, absolute = max(tolerance, TOLERANCE[ours.dtype.name])
     return np.allclose(ours.astype(np.float64), theirs.astype(np.float64), relative, absolute, equal_nan=True)
 
 
@@ -339,7 +343,22 @@ class _Shown(str):
 
 def cast(sample: Sample, name: str) -> Sample:
     """The sample with its floating arrays in another dtype."""
-    return change_arrays(sample, lambda _, array: array.astype(name) if array.dtype.kind == "f" else array)
+    with np.errstate(all="ignore"):
+        return change_arrays(sample, lambda _, array: array.astype(name) if array.dtype.kind == "f" else array)
+
+
+def mixtures(sample: Sample) -> Iterator[Sample]:
+    """The sample with one of its floating arrays in another dtype than the others, and once 0-d besides."""
+    arrays = arrays_of(sample)
+    if sum(array.dtype.kind == "f" for array in arrays) < 2:
+        return
+    for chosen, array in enumerate(arrays):
+        if array.dtype.kind == "f":
+            for others, name in MIXED:
+                usual, mixed = cast(sample, others), cast(sample, name)
+                odd = arrays_of(mixed)[chosen]
+                for new in (odd, odd.reshape(-1)[0]):
+                    yield change_arrays(usual, lambda at, old, new=new, to=chosen: new if at == to else old)
 
 
 def edges(sample: Sample) -> Iterator[Sample]:

@@ -7,7 +7,19 @@ from __future__ import annotations
 
 import warnings
 
-from gradviz.core.ops import arithmetic, exits, sources
+from gradviz.core import printing, random
+from gradviz.core.ops import (
+    arithmetic,
+    comparison,
+    draws,
+    elementwise,
+    exits,
+    fills,
+    logic,
+    pairs,
+    selection,
+    sources,
+)
 from gradviz.core.public import FUNCTIONS, METHODS
 from gradviz.core.tensor import Tensor
 

@@ -97,10 +97,18 @@ def promote(operands: list[Any]) -> Any:
     for group in _by_priority(operands):
         found: Any = None
         for candidate in group:
-            found = candidate if found is None else np.promote_types(found, candidate)
+            found = candidate if found is None else _wider(found, candidate)
         if found is not None and _CATEGORY[found] > category:
             best, category = found, _CATEGORY[found]
     return best
+
+
+def _wider(one: Any, other: Any) -> Any:
+    """The common type of two types that count alike. int64 and float32 give float32, where numpy gives float64."""
+    difference = _CATEGORY[one] - _CATEGORY[other]
+    if not difference:
+        return np.promote_types(one, other)
+    return one if difference > 0 else other
 
 
 def _by_priority(operands: list[Any]) -> tuple[list[Any], list[Any], list[Any]]:

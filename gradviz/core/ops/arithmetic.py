@@ -114,8 +114,9 @@ POW_NUMBER = op(
 )
 
 
-def _log_where_positive(x: Any) -> Any:
-    return np.where(x > 0, np.log(np.where(x > 0, x, 1)), 0)
+def _slope_in_exponent(x: Any, y: Any, out: Any) -> Any:
+    """d x**y / d y; zero where x is, though its logarithm is not finite."""
+    return np.where((x == 0) & (y >= 0), 0, out * np.log(x))
 
 
 POW_TENSOR = op(
@@ -125,7 +126,7 @@ POW_TENSOR = op(
     node="PowBackward1",
     promotes=True,
     x=lambda g, x, y: g * np.where(y == 0, 0, y * x ** np.where(y == 0, 1, y - 1)),
-    y=lambda g, x, out: g * out * _log_where_positive(x),
+    y=lambda g, x, y, out: g * _slope_in_exponent(x, y, out),
     samples=lambda: [sample(positive(2, 3), grid(2, 3)), sample(positive(2, 3), grid(3))],
 )
 POW_OF_NUMBER = op(
@@ -134,7 +135,7 @@ POW_OF_NUMBER = op(
     key="pow.of_number",
     node="PowBackward2",
     promotes=True,
-    y=lambda g, x, out: g * out * (np.log(x) if x > 0 else 0),
+    y=lambda g, x, y, out: g * _slope_in_exponent(x, y, out),
     samples=lambda: [sample(2.0, grid(2, 3)), sample(3, grid(2))],
 )
 

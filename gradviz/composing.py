@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from gradviz.events import Cause
 from gradviz.framing import frame_ops
 from gradviz.graphs import Graph, Op, Value
@@ -14,10 +16,21 @@ from gradviz.wording import REASONS, TOOLTIP_LIMIT, Pairs, Wording, clean, clip,
 BADGES = frozenset({Cause.DETACH, Cause.DETACH_, Cause.DATA, Cause.RETENSOR, Cause.INTEGER, Cause.ITEM, Cause.NUMPY})
 """Causes that the user wrote as an op of its own: drawn as the badge of a cut. The others show on a skipped op."""
 
-ERROR_LIMIT = 60
+ERROR_LIMIT = 46
 """Longest line of an error's message in its box, in characters; its tooltip has room for all that is kept."""
 
 LITERAL_LIMIT = 24
+
+EXITS = {"numpy": "numpy array", "__array__": "numpy array", "tolist": "Python list"}
+"""What data leaves as, by the op's name; otherwise as a Python number."""
+
+
+class _Tail(NamedTuple):
+    """Where an input of an op comes from: its box, its value (None for a literal), and whether it required grad."""
+
+    box: str
+    value: int | None = None
+    needs: bool = False
 
 
 def compose(graph: Graph, options: Options) -> Picture:
@@ -97,8 +110,8 @@ class _Composer:
         tails = self._inputs(op)
         box = self._box(kind, self.words.op(op), detail, pairs, op, first)
         self.tally.count(op, skipped=status.startswith("skipped"), region=self._region_kind(op))
-        for position, item, tail in tails:
-            self._wire_input(op, position, item, tail, box)
+        for tail in tails:
+            self._wire_input(op, tail, box)
         self._wire_write_through(op, box)
         for output in op.outputs:
             self._stand_for(self.graph.values[output], box)
@@ -117,6 +130,7 @@ class _Composer:
         leaf = self._box(BoxKind.LEAF, self.words.value(value.id), detail, pairs, None, value)
         self.wires.append(Wire(box, leaf, WireKind.SHADOW))
         self._stand_for(value, leaf, alone=True)
+        self.tally.leaves += not op.inplace
 
     def _add_cut_value(self, op: Op) -> None:
         """The badge of the cut, then the box of the value that comes out of it."""
@@ -126,36 +140,36 @@ class _Composer:
         kind = BoxKind.LEAF if value.requires_grad else BoxKind.OFF
         pairs = (*self.words.place_pairs(op.site), *self.words.op_pairs(op), *self.words.value_pairs(value))
         box = self._box(kind, self.words.cut_title(op), self.words.cut_detail(op), pairs, op, value)
-        for position, _, tail in tails:
-            self.wires.append(
-                Wire(tail, badge, WireKind.CUT) if op.needs[position] else Wire(tail, box, WireKind.SHADOW)
-            )
-        self.wires.append(Wire(badge, box, WireKind.SHADOW))
+        self._wire_cut(tails, badge, box)
         self.tally.count(op, skipped=False)
+        self.tally.leaves += kind is BoxKind.LEAF
         for output in op.outputs:
             self._stand_for(self.graph.values[output], box, alone=True)
 
     def _add_exit(self, op: Op) -> None:
         """Data left for Python or numpy, by way of a badge where it could have had a gradient."""
         tails = self._inputs(op)
-        needing = [tail for position, _, tail in tails if op.needs[position]]
-        badge = self._badge(op, tails) if needing and op.cause is not None else None
-        kind = "numpy array" if op.cause is Cause.NUMPY or "numpy" in op.name or "array" in op.name else "Python number"
-        if op.name == "tolist":
-            kind = "Python list"
+        badge = self._badge(op, tails) if any(tail.needs for tail in tails) else None
+        kind = "numpy array" if op.cause is Cause.NUMPY else EXITS.get(op.name, "Python number")
         pairs = (*self.words.place_pairs(op.site), *self.words.op_pairs(op))
         box = self._box(BoxKind.EXIT, f"left as {kind}", self.words.line(op.site), pairs, op)
-        for position, _, tail in tails:
-            cut = badge is not None and op.needs[position]
-            self.wires.append(Wire(tail, badge, WireKind.CUT) if badge and cut else Wire(tail, box, WireKind.SHADOW))
-        if badge is not None:
-            self.wires.append(Wire(badge, box, WireKind.SHADOW))
+        self._wire_cut(tails, badge, box)
         self.tally.count(op, skipped=False)
 
-    def _badge(self, op: Op, tails: list[tuple[int, int | None, str]]) -> str:
+    def _wire_cut(self, tails: list[_Tail], badge: str | None, box: str) -> None:
+        """What required grad goes to the badge, the rest past it."""
+        for tail in tails:
+            if badge is not None and tail.needs:
+                self.wires.append(Wire(tail.box, badge, WireKind.CUT))
+            else:
+                self.wires.append(Wire(tail.box, box, WireKind.SHADOW))
+        if badge is not None:
+            self.wires.append(Wire(badge, box, WireKind.SHADOW))
+
+    def _badge(self, op: Op, tails: list[_Tail]) -> str:
         cause = op.cause or Cause.ITEM
-        concerned = [item for position, item, _ in tails if item is not None and op.needs[position]]
-        self.tally.cuts.append((op, tuple(concerned)))
+        concerned = tuple(tail.value for tail in tails if tail.value is not None and tail.needs)
+        self.tally.cuts.append((op, concerned))
         pairs = (("gradient stops here", REASONS[cause]), *self.words.place_pairs(op.site))
         name = op.name if cause in (Cause.ITEM, Cause.NUMPY) else cause.value
         return self._box(BoxKind.CUT, dots(clean(name), self.words.line(op.site)), "", pairs, op)
@@ -166,39 +180,38 @@ class _Composer:
 
     # what an op is joined to
 
-    def _inputs(self, op: Op) -> list[tuple[int, int | None, str]]:
-        """Position, value (None for a literal) and box of each input; adds the boxes that only this op uses."""
-        tails: list[tuple[int, int | None, str]] = []
-        for position, item in enumerate(op.inputs):
+    def _inputs(self, op: Op) -> list[_Tail]:
+        """The inputs by position; adds the boxes that only this op uses: literals, and what was let go before it."""
+        tails: list[_Tail] = []
+        for item, needs in zip(op.inputs, op.needs, strict=True):
             if isinstance(item, str):
-                tails.append((position, None, self._box(BoxKind.CONST, clean(item, LITERAL_LIMIT), "", (), op)))
+                tails.append(_Tail(self._box(BoxKind.CONST, clean(item, LITERAL_LIMIT), "", (), op)))
             else:
                 if item not in self.data:
                     self.data[item] = self._box(BoxKind.MORE, "earlier, not drawn", "", (), None)
-                tails.append((position, item, self.data[item]))
+                tails.append(_Tail(self.data[item], item, needs))
         if op.forgotten:
-            more = self._box(BoxKind.MORE, f"{plural(op.forgotten, 'earlier op')} let go", "", (), None)
             self.tally.forgotten += op.forgotten
-            tails.append((-1, None, more))
+            tails.append(_Tail(self._box(BoxKind.MORE, f"{plural(op.forgotten, 'earlier op')} let go", "", (), None)))
         return tails
 
-    def _wire_input(self, op: Op, position: int, item: int | None, tail: str, box: str) -> None:
-        needs = item is not None and op.needs[position]
-        if op.tracked and needs and item is not None:
-            history = self.history.get(item, tail)
+    def _wire_input(self, op: Op, tail: _Tail, box: str) -> None:
+        if op.tracked and tail.needs and tail.value is not None:
+            history = self.history.get(tail.value, tail.box)
             self.wires.append(Wire(history, box, WireKind.GRADIENT))
-            if history != tail:
-                self.wires.append(Wire(tail, box, WireKind.SHADOW))
+            if history != tail.box:
+                self.wires.append(Wire(tail.box, box, WireKind.SHADOW))
             return
-        lost = (
-            needs
-            and op.cause is not Cause.NONDIFFERENTIABLE
-            and not keeps_history(self.graph, op)
-            and any(self.roads.data.get(output) and not restarts(self.graph, op, output) for output in op.outputs)
-        )
-        if lost and item is not None:
-            self.tally.lost.append((op, item))
-        self.wires.append(Wire(tail, box, WireKind.SHADOW, lost=lost))
+        lost = tail.needs and self._loses(op)
+        if lost and tail.value is not None:
+            self.tally.lost.append((op, tail.value))
+        self.wires.append(Wire(tail.box, box, WireKind.SHADOW, lost=lost))
+
+    def _loses(self, op: Op) -> bool:
+        """A gradient that came from a goal down to this untracked op would be missed further back."""
+        if op.cause is Cause.NONDIFFERENTIABLE or keeps_history(self.graph, op):
+            return False
+        return any(output in self.roads.data and not restarts(self.graph, op, output) for output in op.outputs)
 
     def _wire_write_through(self, op: Op, box: str) -> None:
         """A write in place through a view or a detached alias also changes its base: no other wire says so."""

@@ -73,7 +73,7 @@ def keeps_history(graph: Graph, op: Op) -> bool:
 def _goals(graph: Graph) -> tuple[int, ...]:
     roots = {root for sweep in graph.sweeps for root in sweep.roots if root in graph.values}
     if not roots:
-        consumed = {item for op in graph.ops.values() for item in op.inputs}
+        consumed = {item for op in graph.ops.values() if op.outputs for item in op.inputs}
         roots = {
             value.id
             for value in graph.values.values()

@@ -129,7 +129,7 @@ def test_a_write_with_grad_off_keeps_the_history_of_what_is_no_leaf():
 def test_a_backward_that_raised_is_marked_at_its_root_and_told_once():
     picture = draw(untrained())
     mark = box(picture, "backward() raised · line 7", BoxKind.ERROR)
-    assert mark.detail == "element 0 of tensors does not require grad and does not…"
+    assert mark.detail == "element 0 of tensors does not require grad…"
     assert ("message", NO_GRAD_FN) in mark.tooltip
     assert ("loss", "error", mark.title) in wires(picture)
     assert picture.notes == (f"the script raised RuntimeError at train.py:7: {NO_GRAD_FN}",)
@@ -152,6 +152,51 @@ def test_what_was_let_go_is_a_box_of_its_own():
     assert ("312 earlier ops let go", "shadow", "old = mul") in wires(picture)
     assert any(note.startswith("312 earlier ops let go") for note in picture.notes)
     assert "a compiled region was not seen (2 times)" in picture.notes
+
+
+def test_a_history_that_was_let_go_is_no_input_that_needed_grad():
+    b = Builder()
+    x = b.leaf("x", requires_grad=True)
+    b.op("detach", x, name="d", cause=Cause.DETACH, forgotten=1)
+    assert ("1 earlier op let go", "shadow", "d = x.detach()") in wires(draw(b.graph()))
+
+
+def test_a_leaf_made_from_a_tracked_tensor_stands_behind_its_cut():
+    b = Builder()
+    h = b.op("exp", b.leaf("x", requires_grad=True), name="h")
+    w = b.op("tensor", h, name="w", cause=Cause.RETENSOR, requires_grad=True, line=3)
+    b.sweep(b.op("sin", w, name="y"))
+    picture = draw(b.graph())
+    assert box(picture, "w = tensor(h)").kind is BoxKind.LEAF
+    assert ("w = tensor(h)", "gradient", "y = sin") in wires(picture)
+    assert "2 leaves that require grad" in picture.summary
+
+
+def test_a_leaf_that_was_frozen_after_its_use_still_shows_its_gradient():
+    b = Builder()
+    x = b.leaf("x", requires_grad=True, line=1)
+    b.op("exp", x, name="y", line=2)
+    b.set_requires_grad(x, False, line=3)
+    picture = draw(b.graph())
+    assert (box(picture, "x").kind, box(picture, "x").detail) == (BoxKind.LEAF, "() float32 · line 1 · frozen later")
+    assert ("x", "gradient", "y = exp") in wires(picture)
+
+
+@pytest.mark.parametrize(
+    ("op", "cause", "words"),
+    [
+        ("item", Cause.ITEM, "left as Python number"),
+        ("tolist", Cause.ITEM, "left as Python list"),
+        ("numpy", Cause.NUMPY, "left as numpy array"),
+    ],
+)
+def test_data_leaves_by_a_badge_where_it_could_have_had_a_gradient(op, cause, words):
+    b = Builder()
+    x, c = b.leaf("x", requires_grad=True), b.leaf("c")
+    b.op(op, x, cause=cause, outputs=0, line=2)
+    b.op(op, c, outputs=0, line=3)
+    found = wires(draw(b.graph()))
+    assert found == [("x", "cut", f"{op} · line 2"), (f"{op} · line 2", "shadow", words), ("c", "shadow", words)]
 
 
 def test_a_comparison_is_muted_and_no_badge():

@@ -179,15 +179,29 @@ class _Folding:
                 yield Cut(op.id, position, item, op.cause, op.site, region)
 
     def _share_names(self) -> None:
-        """The versions of a value that is written in place are one variable: one without a name has its neighbour's."""
-        pairs = [(id, self.ops[id].inputs[self.ops[id].alias or 0]) for id in self.rewritten]
-        steps = [*((before, after) for after, before in pairs), *reversed(pairs)]
-        for known, bare in steps:
-            source, other = self.values[known], self.values[bare]  # type: ignore[index]
-            if (source.name and not other.name) or (source.role and not other.role):
-                self.values[other.id] = replace(
-                    other, name=other.name or source.name, role=other.role or source.role
-                )
+        """Give the versions of a value that is written in place one name: they are one variable.
+
+        First come the names that the program was asked for, then the one that the first version was assigned to.
+        """
+        told = set(self.names)
+        writes = [self.ops[id] for id in self.rewritten]
+        pairs = [(item, op.id) for op in writes if isinstance(item := op.inputs[op.alias or 0], int)]
+        for before, after in pairs:
+            self._pass_on(before, after, after not in told)
+            if before in told:
+                told.add(after)
+        for before, after in reversed(pairs):
+            self._pass_on(after, before, after in told and before not in told)
+            if after in told:
+                told.add(before)
+
+    def _pass_on(self, source: int, to: int, over: bool) -> None:
+        """Give value `to` the name of `source`, if it has none or, with `over`, in place of its own; and its role."""
+        giver, taker = self.values[source], self.values[to]
+        name = (giver.name or taker.name) if over else (taker.name or giver.name)
+        role = taker.role or giver.role
+        if (name, role) != (taker.name, taker.role):
+            self.values[to] = replace(taker, name=name, role=role)
 
     def _resolve(
         self, who: str, *, values: Iterable[int] = (), site: int | None = None, region: int | None = None

@@ -179,11 +179,22 @@ def _freed(graph: Graph) -> frozenset[int]:
 
 
 def find(graph: Graph, name: str) -> tuple[Value, ...]:
-    """The values called `name`, the last one first. Raises `UsageError` with near names where there is none."""
-    found = tuple(value for value in reversed([*graph.values.values()]) if value.name == name)
-    if not found:
+    """The values called `name`, the last one first; where there is none, those that were assigned to it.
+
+    Raises `UsageError` with near names where there is none of either.
+    """
+    values = [*graph.values.values()][::-1]
+    found = tuple(value for value in values if value.name == name)
+    found = found or tuple(value for value in values if _target(graph, value) == name)
+    if not found or not name:
         raise UsageError(f"there is no value called `{_one_line(name)}`", help=_near(graph, name))
     return found
+
+
+def _target(graph: Graph, value: Value) -> str:
+    """What the result of the op that made `value` was assigned to."""
+    site = graph.ops[value.op].site
+    return "" if site is None else graph.sites[site].target
 
 
 def _near(graph: Graph, name: str) -> str:

@@ -265,17 +265,20 @@ def test_a_name_goes_before_an_assignment_and_the_last_name_before_others() -> N
 
 def test_versions_of_one_variable_share_a_name() -> None:
     b = Builder()
-    w, s = b.leaf(), b.leaf("s", line=1)
+    w, s, p = b.leaf(), b.leaf("s", line=1), b.leaf("p", line=1)
     w1 = b.inplace("add_", w, "1")
     w2 = b.inplace("add_", w1, "1")
     w3 = b.inplace("add_", w2, "1")
-    s1 = b.inplace("add_", s, "1", name="renamed", line=3)
-    s2 = b.inplace("add_", s1, "1")
+    s1 = b.inplace("add_", s, "1", name="alias", line=3)
+    s2 = b.inplace("add_", s1, "1", name="p", line=4)
+    p1 = b.inplace("add_", p, "1", name="p", line=4)
     b.name(w2, "w", Role.BUFFER)
+    b.name(p1, "params[0]")
     graph = b.graph()
     assert [graph.values[id].name for id in (w, w1, w2, w3)] == ["w"] * 4
     assert [graph.values[id].role for id in (w, w1, w2, w3)] == [Role.BUFFER] * 4
-    assert [graph.values[id].name for id in (s, s1, s2)] == ["s", "renamed", "renamed"]
+    assert [graph.values[id].name for id in (s, s1, s2)] == ["s"] * 3
+    assert [graph.values[id].name for id in (p, p1)] == ["params[0]"] * 2
 
 
 # what refers to nothing

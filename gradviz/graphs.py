@@ -141,7 +141,7 @@ class Graph:
         What an op of the part uses but the part does not make comes along: the value, and its op as it stands at the
         edge, without inputs and outside every region and scope, as if the value had been there from the start. An op
         that makes leaves from nothing stays what it is. Regions and sites stay where something refers to them; a sweep
-        stays where all of its roots do. Raises `KeyError` for an id that is no op's.
+        stays where `ops` made all of its roots. Raises `KeyError` for an id that is no op's.
         """
         chosen = {id: self.ops[id] for id in sorted(set(ops))}
         kept = dict(chosen)
@@ -153,7 +153,11 @@ class Graph:
         kept = dict(sorted(kept.items()))
         values = {value: self.values[value] for op in kept.values() for value in op.outputs}
         regions = _regions_of(kept, self.regions)
-        sweeps = tuple(_within(sweep, values) for sweep in self.sweeps if all(root in values for root in sweep.roots))
+        sweeps = tuple(
+            _within(sweep, values)
+            for sweep in self.sweeps
+            if all(self.values[root].op in chosen for root in sweep.roots)
+        )
         errors = tuple(replace(e, values=tuple(v for v in e.values if v in values)) for e in self.errors)
         users: list[Op | Region | Sweep | Error] = [*kept.values(), *regions.values(), *sweeps, *errors]
         return replace(

@@ -375,6 +375,7 @@ def test_a_state_that_is_carried_over_detached_stands_at_the_edge() -> None:
     part = default_selection(b.graph())
     assert drawn(part) == ["w", "h", "past = detach", "h = mul"]
     assert [cut.cause for cut in part.cuts] == ["detach"]
+    assert len(part.sweeps) == 1
 
 
 def test_two_losses_from_two_lines_draw_the_last() -> None:

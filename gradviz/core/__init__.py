@@ -3,6 +3,8 @@
 Importing this package puts the ops' methods on Tensor. What users reach as `gradviz.<name>` is in `FUNCTIONS`.
 """
 
+# ruff: noqa: F401 - modules are imported for the rows and the public functions that they add
+
 from __future__ import annotations
 
 import warnings

@@ -71,14 +71,17 @@ class Generator:
         words = self.words(2 * count)
         return words[0::2] << np.uint64(32) | words[1::2]
 
-    def uniform(self, count: int, array_type: Any) -> Any:
-        """Numbers in [0, 1). (count,), of a floating type."""
+    def uniform(self, count: int, array_type: Any, low: float = 0.0, high: float = 1.0) -> Any:
+        """Numbers in [low, high). (count,), of a floating type."""
         with self._lock:
             if array_type == np.float64:
-                return (self.long_words(count) & np.uint64(2**53 - 1)) * 2.0**-53
-            values = ((self.words(count) & np.uint64(2**24 - 1)) * 2.0**-24).astype(array_type)
-        # float16 rounds what lies close below 1 up to it; PyTorch then takes the lower end.
-        values[values == 1] = 0
+                values = (self.long_words(count) & np.uint64(2**53 - 1)) * 2.0**-53
+            else:
+                values = ((self.words(count) & np.uint64(2**24 - 1)) * 2.0**-24).astype(np.float32)
+        kind = values.dtype.type
+        values = _scaled(values, low, kind(high) - kind(low)).astype(array_type)
+        # Rounding takes some of what lies just below `high` up to it, all the more in float16.
+        values[values == high] = low
         return values
 
     def normal(self, count: int, array_type: Any, mean: float = 0.0, deviation: float = 1.0) -> Any:

@@ -12,6 +12,7 @@ from typing import Protocol, cast
 
 from gradviz.errors import UsageError
 from gradviz.graphs import Graph
+from gradviz.wording import clean
 
 VIEWS: Mapping[str, str] = MappingProxyType(
     {
@@ -37,7 +38,7 @@ class Options:
     show_saved      also draw the tensors that nodes keep for their backward
     show_attrs      also say the static arguments of each op
     max_attr_chars  longest text of one such argument, in characters
-    width           columns of a text view, or None for as many as its destination has
+    width           columns of a text view, at which it folds its lines; None for no limit
     color           a text view may use terminal colours
     title           heading of the drawing; empty for the name of what was recorded
     """
@@ -69,7 +70,7 @@ def load(name: str) -> View:
     try:
         module = VIEWS[name]
     except KeyError:
-        raise UsageError(f"there is no view called `{name}`", help=_suggest(name, list(VIEWS))) from None
+        raise UsageError(f"there is no view called `{clean(name)}`", help=_suggest(name, list(VIEWS))) from None
     return cast(View, import_module(module))
 
 
@@ -79,7 +80,8 @@ def name_for(path: str) -> str:
     try:
         return EXTENSIONS[extension]
     except KeyError:
-        found = f"`{path}` has the extension `{extension}`" if extension else f"`{path}` has no extension"
+        file = clean(PurePath(path).name)
+        found = f"`{file}` has the extension `{clean(extension)}`" if extension else f"`{file}` has no extension"
         help = _suggest(extension, list(EXTENSIONS))
         raise UsageError(f"{found}, which names no view", help=help) from None
 

@@ -32,7 +32,7 @@ LEAF, OUTPUT, BASE, SAVED, CONST = "lightblue", "darkolivegreen1", "darkolivegre
 CUT = {"style": "filled,bold", "fillcolor": "#fef2f2", "color": RED, "fontcolor": RED}
 SKIPPED = {"style": "dashed", "color": GREY, "fontcolor": "#4b5563"}
 SHADOW = {"style": "dashed", "color": GREY}
-LOST = {"style": "dashed", "color": RED, "penwidth": "1.8"}
+LOST = {"style": "dashed", "color": RED, "penwidth": "1.8", "label": "✂", "fontcolor": RED}
 STOPPED = {"color": RED, "penwidth": "1.8", "arrowhead": "tee"}
 
 INCHES_PER_ROW = 0.15
@@ -218,7 +218,10 @@ class _Drawer:
             cluster = self.inside.pop(frame.id, None)
             if cluster is None:
                 continue
-            cluster.attr(label=quote(frame.title), style="dashed", color=GREY, fontcolor="#4b5563", fontsize="10")
+            cluster.attr(
+                label=quote(frame.title), style="dashed", color=GREY, fontcolor="#4b5563", fontsize="10",
+                fontname="monospace",
+            )  # fmt: skip
             if frame.parent is not None and frame.parent not in self.inside:
                 self.inside[frame.parent] = graphviz.Digraph(f"cluster_{frame.parent}")
             self.inside[frame.parent].subgraph(cluster)

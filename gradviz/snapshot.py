@@ -50,9 +50,9 @@ def make_dot(
         known,
         [value_id(tensor) for tensor in tensors],
         {value_id(tensor): name for name, tensor in named.items() if value_id(tensor) in known.values},
-        show_attrs,
-        show_saved,
-        max_attr_chars,
+        show_attrs=show_attrs,
+        show_saved=show_saved,
+        max_attr_chars=max_attr_chars,
     )
 
 

@@ -111,7 +111,7 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """A tensor that a node keeps for its backward: attribute name as PyTorch has it without `_saved_`, shape, dtype, bytes.
+    """A tensor that a node keeps for its backward: PyTorch's attribute name without `_saved_`, shape, dtype, bytes.
 
     `source` is the position of the input that was kept, or -1 - k for the op's k-th output, or None for neither.
     """
@@ -176,7 +176,7 @@ class RegionEnd:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Where an op ran: thread (0 is the main one, others count up as they are first seen), module scope, innermost region."""
+    """Where an op ran: thread (0 is the main one, others count up as first seen), module scope, innermost region."""
 
     id: int
     thread: int = 0

@@ -38,7 +38,7 @@ class Sketch:
         for tail, mark, head in zip(tokens[::2], tokens[1::2], tokens[2::2], strict=False):
             self._wires.append(Wire(self._ids[tail], self._ids[head], _WIRES[mark], label, mark == "~x"))
 
-    def frame(self, id: str, title: str, kind: str = "no_grad", parent: str | None = None) -> None:
+    def frame(self, id: str, title: str, kind: str = "region", parent: str | None = None) -> None:
         self._frames.append(Frame(id, kind, title, (("opened", title),), parent))
 
     def note(self, text: str) -> None:
@@ -89,7 +89,7 @@ def no_grad() -> Picture:
     sketch.box("z", "off", "z = add", "line 9 · skipped", "f0")
     sketch.box("yo", "output", "y", "requires_grad")
     sketch.box("zo", "off-output", "z", "no grad_fn")
-    for text in ("w -> m", "x ~> m", "m -> y", "b -> y", "w ~x m2", "x ~> m2", "m2 ~> z", "b ~x z", "y -> yo", "z ~> zo"):
+    for text in ("w -> m -> y -> yo", "x ~> m", "b -> y", "w ~x m2 ~> z ~> zo", "x ~> m2", "b ~x z"):
         sketch.wire(text)
     return sketch.picture()
 
@@ -177,8 +177,8 @@ def nested() -> Picture:
     """Three regions, one within another, and a value that leaves through all of them."""
     sketch = Sketch("nested.py", "6 ops · 2 tracked, 4 skipped · 1 leaf that requires grad")
     sketch.frame("f0", "no_grad · line 5")
-    sketch.frame("f1", "enable_grad · line 7", "enable_grad", "f0")
-    sketch.frame("f2", "inference_mode · line 9", "inference_mode", "f1")
+    sketch.frame("f1", "enable_grad · line 7", "region", "f0")
+    sketch.frame("f2", "inference_mode · line 9", "region", "f1")
     sketch.box("w", "leaf", "w", "(3,) float32 · line 4")
     sketch.box("a", "off", "a = mul", "line 6 · skipped", "f0")
     sketch.box("two", "const", "2", frame="f0")
@@ -251,8 +251,9 @@ def hostile() -> Picture:
     """Names that break views which do not escape, or that trust a name to be short."""
     sketch = Sketch("<script>alert(1)</script> & \"quotes\" 'and' \ud800 \x00", "]]> summary \u202e turned \x1b[31m")
     names = [
-        "</text><script>", "a&b", '"quoted"', "a\nb\tc\r", "\x00\x01\x7f", "\ud83d", "🎉👩‍👩‍👧‍👦🇩🇪", "变量名称" * 4, "e\u0301" * 60,
-        "x" * 10_000, "🎉" * 3_000, "\u202eabc", "a:b|{c}[d]", "\\N\\n", "]]>", "﷽﷽", "\ufffe\uffff", "שלום עולם", "",
+        "</text><script>", "a&b", '"quoted"', "a\nb\tc\r", "\x00\x01\x7f", "\ud83d", "🎉👩‍👩‍👧‍👦🇩🇪",
+        "变量名称" * 4, "e\u0301" * 60, "x" * 10_000, "🎉" * 3_000, "\u202eabc", "a:b|{c}[d]", "\\N\\n",
+        "]]>", "﷽﷽", "\ufffe\uffff", "שלום עולם", "",
     ]  # fmt: skip
     sketch.frame("f0", "\x00<&>" + "no_grad " * 2000)
     for number, name in enumerate(names):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from gradviz.layout import drawing, measure, order, place, rank, route, rows, spine
@@ -24,6 +25,9 @@ _LITERAL_GAP = 22
 _LITERAL_STACK_GAP = 6
 _LITERAL_WIDTH = 120
 _PORT_MARGIN = 10
+_PORT_ROOM = 8
+_MOST_PORT_ROOM = 240
+_LOOP = 24
 _ASPECT = 1.5
 
 _ACCENTED = (WireKind.GRADIENT, WireKind.CUT)
@@ -74,7 +78,12 @@ class _Arrangement:
         ]
         self.box_at = {box.id: number for number, box in enumerate(picture.boxes)}
         self.ends = [(self._box(wire.tail), self._box(wire.head)) for wire in picture.wires]
+        self._make_room()
         self.frames, self.frame_of = self._used_frames()
+        self.loops: dict[int, list[int]] = {}
+        for number, (tail, head) in enumerate(self.ends):
+            if tail == head:
+                self.loops.setdefault(tail, []).append(number)
         self.literals: dict[int, list[_Literal]] = {}
         self.literal_boxes: set[int] = set()
         self.literal_wires: set[int] = set()
@@ -85,6 +94,16 @@ class _Arrangement:
             return self.box_at[id]
         except KeyError:
             raise ValueError(f"a wire refers to box `{id}`, which the picture does not hold") from None
+
+    def _make_room(self) -> None:
+        """Widen the boxes at whose edge many wires meet, so that their arrowheads can be told apart."""
+        leaving, coming = Counter(tail for tail, _ in self.ends), Counter(head for _, head in self.ends)
+        axis = 0 if self.direction == "TB" else 1
+        for box, size in enumerate(self.sizes):
+            if self.picture.boxes[box].kind is not BoxKind.CUT:
+                most = max(leaving[box], coming[box])
+                needed = min((most - 1) * _PORT_ROOM + 2 * _PORT_MARGIN, _MOST_PORT_ROOM)
+                self.sizes[box] = (max(size[0], needed), size[1]) if axis == 0 else (size[0], max(size[1], needed))
 
     def _used_frames(self) -> tuple[list[Frame], list[int]]:
         """The frames that hold a box, outer ones before inner ones, and each box's frame in that list, or -1."""
@@ -261,6 +280,8 @@ class _Arrangement:
             edge = before if literal.near else after
             reach[side] = max(reach[side], edge + _LITERAL_GAP + self._across(literal.box))
             along = max(along, math.ceil(2 * abs(literal.offset)) + self._along(literal.box))
+        if box in self.loops:
+            reach[1] = max(reach[1], after + _LOOP)
         frame = self.frame_of[box]
         return rows.Cell(reach[0], reach[1], along, room, fence_at[frame] if frame >= 0 else -1)
 
@@ -298,7 +319,7 @@ class _Arrangement:
 
 
 def _weight(kind: WireKind, from_op: bool) -> int:
-    """How short and straight a wire should be. A leaf may stand further off: it is often shared, and leads nowhere up."""
+    """How short and straight a wire should be. A leaf may stand further off: it is often shared."""
     if from_op:
         return 4 if kind in _ACCENTED else 3
     return 2 if kind in _ACCENTED else 1
@@ -372,12 +393,16 @@ class _Placer:
         areas += [area for frame in part.frames for area in self.frames[frame]]
         areas += [self.labels[wire] for wire in part.wires if wire in self.labels]
         points = [self.wires[wire][0] for wire in part.wires]
+        points += [(self.boxes[box].right + _LOOP, self.boxes[box].bottom + _LOOP) for box in self._looping(part)]
         points += [point for wire in part.wires for piece in self.wires[wire][1] for point in piece]
         left = min([area.x for area in areas] + [x for x, _ in points])
         top = min([area.y for area in areas] + [y for _, y in points])
         right = max([area.right for area in areas] + [x for x, _ in points])
         bottom = max([area.bottom for area in areas] + [y for _, y in points])
         return Rectangle(left, top, right - left, bottom - top)
+
+    def _looping(self, part: _Part) -> list[int]:
+        return [box for box in part.boxes if box in self.all.loops]
 
     def _put(self, part: _Part, x: float, y: float) -> None:
         """Record a part's places, moved by (x, y)."""
@@ -398,6 +423,8 @@ class _Placer:
             badge = down and self.all.picture.boxes[box].kind is BoxKind.CUT
             start = across - (measure.BADGE_AXIS if badge else size_across / 2)
             self.boxes[box] = area(Rectangle(start, along - size_along / 2, size_across, size_along))
+            if box in self.all.loops:
+                self._put_loop(box, start + size_across, along, point)
             for literal in self.all.literals.get(box, ()):
                 self._put_literal(literal, start, start + size_across, along, area, point)
         for number, turned, (start_at, pieces), label in zip(
@@ -410,7 +437,23 @@ class _Placer:
         for frame, border, tab in zip(part.frames, plan.frames, plan.tabs, strict=True):
             self.frames[frame] = area(border), area(tab)
 
-    def _put_literal(self, literal, near_edge, far_edge, along, area, point) -> None:  # type: ignore[no-untyped-def]
+    def _put_loop(self, box: int, edge: float, along: float, point: Callable[[Point], Point]) -> None:
+        """Draw every wire from a box to itself beside it."""
+        half = min(8.0, self.all._along(box) / 4)
+        ends = [(edge, along - half), (edge + _LOOP, along - half), (edge + _LOOP, along + half), (edge, along + half)]
+        start, *piece = (point(at) for at in ends)
+        for number in self.all.loops[box]:
+            self.wires[number] = start, (tuple(piece),)
+
+    def _put_literal(
+        self,
+        literal: _Literal,
+        near_edge: float,
+        far_edge: float,
+        along: float,
+        area: Callable[[Rectangle], Rectangle],
+        point: Callable[[Point], Point],
+    ) -> None:
         across_size, along_size = self.all._across(literal.box), self.all._along(literal.box)
         middle = along + literal.offset
         start = near_edge - _LITERAL_GAP - across_size if literal.near else far_edge + _LITERAL_GAP

@@ -9,11 +9,12 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from gradviz.layout.rows import Kind, Sheet
 
 PORT_SPACING = 18
-_PORT_LEAST = 10
+_PORT_LEAST = 7
 _EDGES = (Kind.NEAR_EDGE, Kind.FAR_EDGE)
 _BENDS = (Kind.BEND, Kind.LABEL)
 
@@ -34,7 +35,8 @@ def _gap(left: Kind, right: Kind) -> int:
 def ports(sheet: Sheet, with_road: bool) -> tuple[list[int], list[int]]:
     """Where each segment meets its upper and its lower vertex, from that vertex's axis.
 
-    Ports are spread in the order in which the other ends stand; the main road's keep the middle, if it is to be straight.
+    Ports are spread in the order in which the other ends stand; the main road's keep the middle, if it has to be
+    straight.
     """
     upper_port, lower_port = [0] * len(sheet.segments), [0] * len(sheet.segments)
     place = places(sheet)
@@ -46,11 +48,8 @@ def ports(sheet: Sheet, with_road: bool) -> tuple[list[int], list[int]]:
             if len(numbers) < 2:
                 continue
             ranked = sorted(numbers, key=lambda number: (place[sheet.segments[number][end]], number))
-            main = [
-                index
-                for index, number in enumerate(ranked)
-                if with_road and sheet.on_road[vertex] and sheet.on_road[sheet.segments[number][end]]
-            ]
+            road = with_road and sheet.on_road[vertex]
+            main = [at for at, number in enumerate(ranked) if road and sheet.on_road[sheet.segments[number][end]]]
             middle = (main[0] + main[-1]) / 2 if main else (len(ranked) - 1) / 2
             step = min(PORT_SPACING, room / max(middle, len(ranked) - 1 - middle))
             for index, number in enumerate(ranked):
@@ -58,9 +57,7 @@ def ports(sheet: Sheet, with_road: bool) -> tuple[list[int], list[int]]:
     return upper_port, lower_port
 
 
-def straighten_ports(
-    sheet: Sheet, axes: Sequence[int], upper_port: list[int], lower_port: list[int]
-) -> None:
+def straighten_ports(sheet: Sheet, axes: Sequence[int], upper_port: list[int], lower_port: list[int]) -> None:
     """Move ports a little where that takes a small kink out of a wire."""
     for number, (upper, lower) in enumerate(sheet.segments):
         kink = axes[upper] + upper_port[number] - axes[lower] - lower_port[number]
@@ -183,7 +180,7 @@ def build(sheet: Sheet, alignment: Alignment, upper_port: Sequence[int], lower_p
         count += 1
     keep: dict[tuple[int, int], int] = {}
     for row in sheet.rows:
-        for left, right in zip(row, row[1:], strict=False):
+        for left, right in pairwise(row):
             pair = (block[left], block[right])
             least = separation(sheet, left, right) + shift[left] - shift[right]
             keep[pair] = max(keep.get(pair, least), least)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from gradviz.layout import measure
 from gradviz.layout.drawing import Drawing, PlacedFrame, Point, Rectangle, RoutedWire
@@ -20,14 +21,7 @@ def check(drawing: Drawing) -> tuple[str, ...]:
     another; a frame contains its boxes and frames and no other; sibling frames lie apart; texts fit; all is within the
     drawing.
     """
-    return tuple(
-        [
-            *_overlaps(drawing),
-            *_frames(drawing),
-            *_wires(drawing),
-            *_texts(drawing),
-        ]
-    )
+    return (*_overlaps(drawing), *_frames(drawing), *_wires(drawing), *_texts(drawing))
 
 
 class _Field:
@@ -100,7 +94,8 @@ def _frames(drawing: Drawing) -> Iterator[str]:
             elif placed.frame.id in _around(other.frame.id, by_id):
                 inner, around = other, placed
             else:
-                if placed.area.overlaps(other.area) or placed.area.overlaps(other.tab) or placed.tab.overlaps(other.area):
+                areas, others = (placed.area, placed.tab), (other.area, other.tab)
+                if any(one.overlaps(two) for one in areas for two in others):
                     yield f"frames {placed.frame.id} and {other.frame.id} overlap"
                 continue
             if not around.area.contains(inner.area):
@@ -124,7 +119,7 @@ def _wires(drawing: Drawing) -> Iterator[str]:
         own = {f"box {wire.wire.tail}", f"box {wire.wire.head}", f"label of wire {number}"}
         points = polyline(wire)
         hit: set[str] = set()
-        for begin, end in zip(points, points[1:], strict=False):
+        for begin, end in pairwise(points):
             stretch = Rectangle(
                 min(begin[0], end[0]), min(begin[1], end[1]), abs(begin[0] - end[0]), abs(begin[1] - end[1])
             )

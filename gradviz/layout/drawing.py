@@ -41,15 +41,11 @@ class Rectangle:
 
     def overlaps(self, other: Rectangle) -> bool:
         """Whether the two share more than an edge."""
-        return (
-            self.x < other.right and other.x < self.right and self.y < other.bottom and other.y < self.bottom
-        )
+        return self.x < other.right and other.x < self.right and self.y < other.bottom and other.y < self.bottom
 
     def contains(self, other: Rectangle) -> bool:
         """Whether `other` lies in it, edges included."""
-        return (
-            self.x <= other.x and other.right <= self.right and self.y <= other.y and other.bottom <= self.bottom
-        )
+        return self.x <= other.x and other.right <= self.right and self.y <= other.y and other.bottom <= self.bottom
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +86,7 @@ class PlacedFrame:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """A picture with places. Boxes, wires and frames are in the picture's order; frames that hold no box are left out."""
+    """A picture with places. Boxes, wires and frames are in its order; frames that hold no box are left out."""
 
     picture: Picture
     direction: Direction

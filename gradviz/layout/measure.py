@@ -98,17 +98,17 @@ def _fitting(text: str, font: str, room: float) -> str:
 
 
 # One visible mark for each character that XML forbids, that would break the line, or that would turn the text around.
-_MARKS = {code: 0x2400 + code for code in range(32)} | {0x7F: 0x2421, 0x85: 0xFFFD, 0x2028: 0xFFFD, 0x2029: 0xFFFD}
-_MARKS |= {code: 0xFFFD for code in (*range(0x80, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))}
-_MARKS |= {code: 0xFFFD for code in (0x061C, 0x200E, 0x200F, 0xFDD0, 0xFFFE, 0xFFFF)}
+_UNKNOWN = 0xFFFD
+_MARKS = {code: 0x2400 + code for code in range(32)} | {0x7F: 0x2421}
+_MARKS |= dict.fromkeys((*range(0x80, 0xA0), *range(0x2028, 0x202F), *range(0x2066, 0x206A)), _UNKNOWN)
+_MARKS |= dict.fromkeys((*range(0xD800, 0xE000), 0x061C, 0x200E, 0x200F, 0xFFFE, 0xFFFF), _UNKNOWN)
 
 
 def one_line(text: str) -> str:
     """The text as one line that any viewer can show: control characters and lone surrogates become visible marks."""
     if text.isascii() and text.isprintable():
         return text
-    text = text.translate(_MARKS)
-    return "".join("\ufffd" if 0xD800 <= ord(character) < 0xE000 else character for character in text)
+    return text.translate(_MARKS)
 
 
 def box_texts(box: Box) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from gradviz.layout.rows import Kind, Sheet
 
 _SMALL = 1500
+_TINY = 400
 _EDGE_WEIGHT = 8
 _ROAD_WEIGHT = 2
 
@@ -39,7 +40,8 @@ def orders(sheet: Sheet) -> list[list[list[int]]]:
                     break
         found.append((best_score[0], best))
     least = min(crossings for crossings, _ in found)
-    return [rows for crossings, rows in found if crossings == least]
+    candidates = [rows for crossings, rows in found if crossings == least]
+    return candidates if len(sheet.kind) <= _TINY else candidates[:1]
 
 
 class _Sorter:

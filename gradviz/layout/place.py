@@ -14,7 +14,7 @@ from gradviz.layout.blocks import Alignment, Blocks, base_alignment, build, plac
 from gradviz.layout.rows import Kind, Sheet
 from gradviz.layout.simplex import Edge, solve
 
-_EXACT_LIMIT = 900
+_EXACT_LIMIT = 2000
 _TOO_WIDE = 1.3
 _TOO_BENT = 1.4
 _BENDS_ALLOWED = 200

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from gradviz.layout.simplex import Edge, longest_path, solve
 
-SMALL = 300
+SMALL = 600
 """Up to so many boxes the exact way is taken."""
 
 _TOP = 1          # weight of the wish to start at the top

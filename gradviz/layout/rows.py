@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from itertools import pairwise
 
 
 class Kind(IntEnum):
@@ -207,7 +208,7 @@ def _draw_fences(sheet: Sheet, tabs_in_rows: bool) -> None:
             far.append(sheet.add(Kind.FAR_EDGE, row, number, number))
         sheet.edges.append((near, far))
         for side in (near, far):
-            for upper, lower in zip(side, side[1:], strict=False):
+            for upper, lower in pairwise(side):
                 sheet.join(upper, lower, 1)
 
 
@@ -261,7 +262,7 @@ def _fence_at(sheet: Sheet, row: int, common: int, tail: tuple[int, ...], head: 
 
 
 def _mark_road(sheet: Sheet, road: Sequence[int]) -> None:
-    steps = set(zip(road, road[1:], strict=False))
+    steps = set(pairwise(road))
     for number in road:
         sheet.on_road[number] = True
     done: set[tuple[int, int]] = set()

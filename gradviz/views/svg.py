@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from zlib import crc32
 from math import ceil
 from typing import TYPE_CHECKING, Literal
+from zlib import crc32
 
 from gradviz.layout.drawing import Drawing, PlacedBox, PlacedFrame
 from gradviz.layout.measure import BADGE_AXIS, clip, one_line, text_width

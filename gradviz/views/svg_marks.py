@@ -27,7 +27,7 @@ WIRE_CLASS = {
     WireKind.CUT: "c",
     WireKind.ERROR: "c err",
 }
-_CORNER = {BoxKind.LEAF: 12, BoxKind.CONST: 3, BoxKind.OUTPUT: 7, BoxKind.OFF_OUTPUT: 7, BoxKind.MORE: 3, BoxKind.CUT: 15}
+_CORNER = {BoxKind.LEAF: 12, BoxKind.CUT: 15, BoxKind.OUTPUT: 7, BoxKind.OFF_OUTPUT: 7, BoxKind.CONST: 3}
 _HEAD = {WireKind.GRADIENT: "g", WireKind.ALIAS: "g", WireKind.SHADOW: "d", WireKind.ERROR: "c"}
 _TIP = 2
 _FONTS = {"h": ("bold", 15), "t": ("bold", DETAIL_SIZE), "k": ("sans", DETAIL_SIZE), "s": ("sans", DETAIL_SIZE)}

@@ -1,3 +1,104 @@
-"""gradviz: see the computation graph that autograd keeps, and the part it does not keep."""
+"""gradviz: see the computation graph that autograd keeps, and the part it does not keep.
+
+Names are loaded when they are first used: `import gradviz` by itself imports neither numpy nor anything that draws.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from gradviz import autograd as autograd
+    from gradviz import nn as nn
+    from gradviz.core.dtypes import dtype as dtype
+    from gradviz.core.grad_mode import enable_grad as enable_grad
+    from gradviz.core.grad_mode import inference_mode as inference_mode
+    from gradviz.core.grad_mode import is_grad_enabled as is_grad_enabled
+    from gradviz.core.grad_mode import is_inference_mode_enabled as is_inference_mode_enabled
+    from gradviz.core.grad_mode import no_grad as no_grad
+    from gradviz.core.grad_mode import set_grad_enabled as set_grad_enabled
+    from gradviz.core.size import Size as Size
+    from gradviz.core.tensor import Tensor as Tensor
+    from gradviz.recorder import record as record
+    from gradviz.snapshot import graph as graph
+    from gradviz.snapshot import make_dot as make_dot
+
+_HOMES = {
+    "record": "gradviz.recorder",
+    "make_dot": "gradviz.snapshot",
+    "graph": "gradviz.snapshot",
+    "Tensor": "gradviz.core.tensor",
+    "Size": "gradviz.core.size",
+    "dtype": "gradviz.core.dtypes",
+    "no_grad": "gradviz.core.grad_mode",
+    "enable_grad": "gradviz.core.grad_mode",
+    "set_grad_enabled": "gradviz.core.grad_mode",
+    "inference_mode": "gradviz.core.grad_mode",
+    "is_grad_enabled": "gradviz.core.grad_mode",
+    "is_inference_mode_enabled": "gradviz.core.grad_mode",
+    "manual_seed": "gradviz.core.random",
+    "initial_seed": "gradviz.core.random",
+    "Generator": "gradviz.core.random",
+    "set_printoptions": "gradviz.core.printing",
+    "set_default_dtype": "gradviz.core.dtypes",
+    "get_default_dtype": "gradviz.core.dtypes",
+}
+"""Where a public name lives, for those that are not ops."""
+
+_PACKAGES = ("autograd", "nn")
+
+_DTYPES = {
+    "bool": "bool_",
+    "uint8": "uint8",
+    "int8": "int8",
+    "int16": "int16",
+    "short": "int16",
+    "int32": "int32",
+    "int": "int32",
+    "int64": "int64",
+    "long": "int64",
+    "float16": "float16",
+    "half": "float16",
+    "float32": "float32",
+    "float": "float32",
+    "float64": "float64",
+    "double": "float64",
+}
+
+_NUMBERS = ("pi", "e", "inf", "nan")
+
+
+def __getattr__(name: str) -> Any:
+    value = _find(name)
+    globals()[name] = value
+    return value
+
+
+def _find(name: str) -> Any:
+    if name in _PACKAGES:
+        return importlib.import_module(f"gradviz.{name}")
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in _DTYPES:
+        return getattr(importlib.import_module("gradviz.core.dtypes"), _DTYPES[name])
+    if name in _NUMBERS:
+        return getattr(importlib.import_module("math"), name)
+    if name.startswith("_"):
+        raise AttributeError(f"module 'gradviz' has no attribute '{name}'")
+    functions = importlib.import_module("gradviz.core.public").FUNCTIONS
+    importlib.import_module("gradviz.core")
+    if name in functions:
+        return functions[name]
+    close = difflib.get_close_matches(name, __dir__(), n=1)
+    hint = f"; did you mean `gradviz.{close[0]}`?" if close else ""
+    raise AttributeError(f"module 'gradviz' has no attribute '{name}'{hint}", name=name, obj=None)
+
+
+def __dir__() -> list[str]:
+    importlib.import_module("gradviz.core")
+    functions = importlib.import_module("gradviz.core.public").FUNCTIONS
+    return sorted({*_HOMES, *_PACKAGES, *_DTYPES, *_NUMBERS, *functions, "__version__"})

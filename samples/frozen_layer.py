@@ -1,22 +1,23 @@
-# Two ways to leave the first of two layers as it is: freeze its weight, or run it under no_grad.
-# See: with the frozen weight, gradient still flows through the layer to x; under no_grad it stops there, so x gets none.
+# Two ways to leave a first layer as it is: freeze its weight (requires_grad=False), or run it under no_grad.
+# See: gradient flows through the layer with the frozen weight, back to a; where the layer ran under no_grad the road to
+# b ends at the dashed box, so b gets none.
 import gradviz
 
-x = gradviz.tensor([[1.0, 2.0]], requires_grad=True)
+a = gradviz.tensor([[1.0, 2.0]], requires_grad=True)
+b = gradviz.tensor([[1.0, 2.0]], requires_grad=True)
 first = gradviz.tensor([[1.0, 0.5], [-1.0, 2.0]], requires_grad=True)
 second = gradviz.tensor([[1.0], [1.0]], requires_grad=True)
 
 first.requires_grad_(False)
-hidden = gradviz.tanh(x @ first)
-frozen = (hidden @ second).sum()
-frozen.backward()
-print("frozen: ", x.grad, first.grad, second.grad)
+hidden = gradviz.tanh(a @ first)
 first.requires_grad_(True)
-
-x.grad = None
-second.grad = None
 with gradviz.no_grad():
-    features = gradviz.tanh(x @ first)
-skipped = (features @ second).sum()
-skipped.backward()
-print("no_grad:", x.grad, first.grad, second.grad)
+    features = gradviz.tanh(b @ first)
+
+loss = (hidden @ second + features @ second).sum()
+loss.backward()
+
+print("a:     ", a.grad)
+print("b:     ", b.grad)
+print("first: ", first.grad)
+print("second:", second.grad)

@@ -179,12 +179,14 @@ def node(
         if name in wanted:
             if name == "out":
                 kept = out
+            elif name == "out1":
+                kept = out[1]
             else:
                 position = row.inputs.index(name)
                 if row.variadic and position == len(row.inputs) - 1:
                     kept = tuple(arrays[position:])
                     mark = tuple(map(mark_of, inputs[position:]))
-                else:
+                elif position < len(inputs):
                     kept = arrays[position]
                     mark = mark_of(inputs[position])
         saved.append(kept)

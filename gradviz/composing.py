@@ -147,24 +147,25 @@ class _Composer:
             self._stand_for(self.graph.values[output], box, alone=True)
 
     def _add_exit(self, op: Op) -> None:
-        """Data left for Python or numpy, by way of a badge where it could have had a gradient."""
+        """Data left for Python or numpy. No badge: what leads nowhere in the graph cuts no road of the graph.
+
+        Logging a loss with `item()` is what most programs do; red is for a road that is cut.
+        """
         tails = self._inputs(op)
-        badge = self._badge(op, tails) if any(tail.needs for tail in tails) else None
         kind = "numpy array" if op.cause is Cause.NUMPY else EXITS.get(op.name, "Python number")
         pairs = (*self.words.place_pairs(op.site), *self.words.op_pairs(op))
-        box = self._box(BoxKind.EXIT, f"left as {kind}", self.words.line(op.site), pairs, op)
-        self._wire_cut(tails, badge, box)
-        self.tally.count(op, skipped=False)
+        box = self._box(BoxKind.EXIT, f"left as {kind}", dots(clean(op.name), self.words.line(op.site)), pairs, op)
+        self.wires += [Wire(tail.box, box, WireKind.SHADOW) for tail in tails]
+        self.tally.exits += 1
 
-    def _wire_cut(self, tails: list[_Tail], badge: str | None, box: str) -> None:
+    def _wire_cut(self, tails: list[_Tail], badge: str, box: str) -> None:
         """What required grad goes to the badge, the rest past it."""
         for tail in tails:
-            if badge is not None and tail.needs:
+            if tail.needs:
                 self.wires.append(Wire(tail.box, badge, WireKind.CUT))
             else:
                 self.wires.append(Wire(tail.box, box, WireKind.SHADOW))
-        if badge is not None:
-            self.wires.append(Wire(badge, box, WireKind.SHADOW))
+        self.wires.append(Wire(badge, box, WireKind.SHADOW))
 
     def _badge(self, op: Op, tails: list[_Tail]) -> str:
         cause = op.cause or Cause.ITEM

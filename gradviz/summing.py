@@ -29,6 +29,7 @@ class Tally:
     skipped: int = 0
     untracked: int = 0
     leaves: int = 0
+    exits: int = 0
     forgotten: int = 0
     cuts: list[tuple[Op, tuple[int, ...]]] = field(default_factory=list)
     lost: list[tuple[Op, int]] = field(default_factory=list)
@@ -65,6 +66,7 @@ def summarize(graph: Graph, words: Wording, roads: Roads, tally: Tally) -> str:
         _shares(tally),
         plural(tally.leaves, "leaf that requires grad", "leaves that require grad"),
         plural(cuts, "cut") if cuts else "",
+        f"{plural(tally.exits, 'value')} left for Python" if tally.exits else "",
         _failure(graph) or _reach(graph, words, roads),
     )
 

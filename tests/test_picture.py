@@ -108,7 +108,7 @@ def test_an_update_under_no_grad_loses_nothing():
     assert not any(wire.lost for wire in picture.wires)
     leaves = [box.detail for box in picture.boxes if box.kind is BoxKind.LEAF]
     assert leaves == ["() float32 · line 2", "() float32 · version 1", "() float32 · version 2"]
-    assert picture.summary.endswith("2 cuts"), "the two `item()`"
+    assert picture.summary.endswith("2 values left for Python"), "the two `item()`, which cut no road"
 
 
 def test_a_write_with_grad_off_keeps_the_history_of_what_is_no_leaf():
@@ -190,13 +190,15 @@ def test_a_leaf_that_was_frozen_after_its_use_still_shows_its_gradient():
         ("numpy", Cause.NUMPY, "left as numpy array"),
     ],
 )
-def test_data_leaves_by_a_badge_where_it_could_have_had_a_gradient(op, cause, words):
+def test_data_that_leaves_is_shown_and_cuts_no_road(op, cause, words):
     b = Builder()
     x, c = b.leaf("x", requires_grad=True), b.leaf("c")
     b.op(op, x, cause=cause, outputs=0, line=2)
     b.op(op, c, outputs=0, line=3)
-    found = wires(draw(b.graph()))
-    assert found == [("x", "cut", f"{op} · line 2"), (f"{op} · line 2", "shadow", words), ("c", "shadow", words)]
+    picture = draw(b.graph())
+    assert wires(picture) == [("x", "shadow", words), ("c", "shadow", words)]
+    assert [box.detail for box in picture.boxes if box.kind is BoxKind.EXIT] == [f"{op} · line 2", f"{op} · line 3"]
+    assert picture.summary == "no ops · 1 leaf that requires grad · 2 values left for Python"
 
 
 def test_a_comparison_is_muted_and_no_badge():

@@ -22,6 +22,10 @@ class Destination(Protocol):
         """Write all of `text`. Raises `UsageError` where that cannot be done."""
 
 
+class ClosedPipe(Exception):
+    """Whoever read standard output has stopped. Not an `OSError`: click would end the process over one."""
+
+
 class File:
     """A file that is written whole or not at all: whoever looks sees the old one or the new one.
 
@@ -95,8 +99,24 @@ class Stdout:
     encoding: str = "utf-8"
 
     def write(self, text: str) -> None:
-        self.stream.write(text.encode(self.encoding, "replace"))
-        self.stream.flush()
+        rest = memoryview(text.encode(self.encoding, "replace"))
+        try:
+            while rest:  # with `python -u` a write takes as much as the pipe has room for
+                rest = rest[self.stream.write(rest) :]
+            self.stream.flush()
+        except OSError as failure:
+            self._discard()
+            if isinstance(failure, BrokenPipeError):
+                raise ClosedPipe from None
+            reason = (failure.strerror or str(failure)).lower()
+            raise UsageError(f"cannot write to standard output: {reason}", help="write to a file with `-o`") from None
+
+    def _discard(self) -> None:
+        """Let what is still buffered go nowhere, else Python would try again at exit, and complain."""
+        with suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.stream.fileno())
+            os.close(nowhere)
 
 
 @contextmanager
@@ -107,10 +127,11 @@ def reserved_stdout(*, keep: bool) -> Iterator[Stdout]:
     what the script's exit handlers print.
     """
     real = _divert_stdout()
+    stream = open(real, "wb", closefd=False)  # noqa: SIM115
     try:
-        with open(real, "wb", closefd=False) as stream:
-            yield Stdout(stream, _encoding())
+        yield Stdout(stream, _encoding())
     finally:
+        stream.close()
         with suppress(OSError, ValueError):
             sys.stdout.flush()
         if not keep:

@@ -8,7 +8,6 @@ import re
 import sys
 import traceback
 from collections.abc import Sequence
-from contextlib import suppress
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -18,10 +17,11 @@ import gradviz
 from gradviz.errors import EXIT_INTERNAL, EXIT_USAGE, GradvizError
 
 from ._messages import say_error
+from ._output import ClosedPipe
 from ._session import Session
 
 EXIT_INTERRUPTED = 130
-EXIT_BROKEN_PIPE = 141
+EXIT_CLOSED_PIPE = 141
 
 
 class Application(click.Group):
@@ -54,9 +54,8 @@ class Application(click.Group):
             status = result if isinstance(result, int) else 0
         except (click.Abort, KeyboardInterrupt):
             status = EXIT_INTERRUPTED
-        except BrokenPipeError:
-            status = EXIT_BROKEN_PIPE
-            _discard_output()
+        except ClosedPipe:
+            status = EXIT_CLOSED_PIPE
         except click.ClickException as error:
             status = EXIT_USAGE
             say_error(_in_our_words(error))
@@ -100,9 +99,3 @@ def _in_our_words(error: click.ClickException) -> GradvizError:
     command = getattr(getattr(error, "ctx", None), "command_path", "gradviz")
     message = (text[:1].lower() + text[1:]).removesuffix(".")
     return GradvizError(message, help=f"`{command} --help` shows how it is used")
-
-
-def _discard_output() -> None:
-    """Nobody reads any more: let what is still buffered go nowhere, else Python would complain about it at exit."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -11,16 +11,28 @@ import warnings
 
 from gradviz.core import printing, random
 from gradviz.core.ops import (
+    activations,
     arithmetic,
+    casting,
     comparison,
+    cumulative,
     draws,
     elementwise,
     exits,
+    extremes,
     fills,
+    gathering,
+    indexing,
+    joining,
+    linear,
     logic,
     pairs,
+    reductions,
     selection,
+    shaping,
     sources,
+    triangles,
+    writing,
 )
 from gradviz.core.public import FUNCTIONS, METHODS
 from gradviz.core.tensor import Tensor

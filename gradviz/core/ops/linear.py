@@ -1,0 +1,382 @@
+"""Products of vectors and matrices: `matmul` and what PyTorch makes of it, `dot`, `mv`, `mm`, `bmm`, `addmm`, `outer`.
+
+`matmul` is no op of its own: by the ranks of its operands it is one of the others, with views around it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from gradviz.core.apply import apply
+from gradviz.core.ops.arithmetic import MUL
+from gradviz.core.ops.samples import grid
+from gradviz.core.ops.shapes import broadcast, expanded
+from gradviz.core.ops.shaping import (
+    UNSAFE_VIEW,
+    contiguous,
+    expand,
+    permute,
+    reshape,
+    squeeze,
+    t,
+    transpose,
+    unsqueeze,
+    view,
+)
+from gradviz.core.ops.table import op, sample
+from gradviz.core.public import METHODS, both, first_tensor, operand
+from gradviz.core.tensor import Tensor
+
+# ---- rows
+
+
+def _flipped(x: Any) -> Any:
+    return np.swapaxes(x, -1, -2)
+
+
+def _product(x: Any, y: Any) -> Any:
+    return np.matmul(x, y)
+
+
+def _scaled(g: Any, factor: Any) -> Any:
+    return g if factor == 1 else g * factor
+
+
+def _added(total: Any, product: Any, beta: Any, alpha: Any) -> Any:
+    """beta * total + alpha * product in the product's dtype; NaN in `total` does not count where beta is 0."""
+    product = _scaled(product, alpha)
+    return product if beta == 0 else (product + _scaled(total, beta)).astype(product.dtype, copy=False)
+
+
+DOT = op(
+    "dot(x, y)",
+    _product,
+    x=lambda g, y: g * y,
+    y=lambda g, x: g * x,
+    samples=lambda: [sample(grid(3), grid(3)), sample(grid(0), grid(0))],
+)
+MV = op(
+    "mv(x, y)",
+    _product,
+    x=lambda g, y: g[:, None] * y,
+    y=lambda g, x: _flipped(x) @ g,
+    samples=lambda: [sample(grid(2, 3), grid(3)), sample(grid(2, 0), grid(0))],
+)
+MM = op(
+    "mm(x, y)",
+    _product,
+    x=lambda g, y: g @ _flipped(y),
+    y=lambda g, x: _flipped(x) @ g,
+    samples=lambda: [sample(grid(2, 3), grid(3, 4)), sample(grid(2, 0), grid(0, 3))],
+)
+BMM = op(
+    "bmm(x, y)",
+    lambda x, y: _product(x, y).astype(y.dtype, copy=False),
+    x=lambda g, y: g @ _flipped(y),
+    y=lambda g, x: _flipped(x) @ g,
+    samples=lambda: [sample(grid(2, 2, 3), grid(2, 3, 4)), sample(grid(0, 2, 3), grid(0, 3, 2))],
+)
+ADDMM = op(
+    "addmm(input, mat1, mat2, *, beta=1, alpha=1)",
+    lambda input, mat1, mat2, beta, alpha: _added(input, mat1 @ mat2, beta, alpha),
+    input=lambda g, beta: _scaled(g, beta),
+    mat1=lambda g, mat2, alpha: _scaled(g @ _flipped(mat2), alpha),
+    mat2=lambda g, mat1, alpha: _scaled(_flipped(mat1) @ g, alpha),
+    samples=lambda: [
+        sample(grid(2, 4), grid(2, 3), grid(3, 4)),
+        sample(grid(4), grid(2, 3), grid(3, 4), beta=2, alpha=3),
+    ],
+)
+ADDMV = op(
+    "addmv(input, mat, vec, *, beta=1, alpha=1)",
+    lambda input, mat, vec, beta, alpha: _added(input, mat @ vec, beta, alpha),
+    input=lambda g, beta: _scaled(g, beta),
+    mat=lambda g, vec, alpha: _scaled(g[:, None] * vec, alpha),
+    vec=lambda g, mat, alpha: _scaled(_flipped(mat) @ g, alpha),
+    samples=lambda: [sample(grid(2), grid(2, 3), grid(3)), sample(grid(2), grid(2, 3), grid(3), beta=2, alpha=3)],
+)
+BADDBMM = op(
+    "baddbmm(input, batch1, batch2, *, beta=1, alpha=1)",
+    lambda input, batch1, batch2, beta, alpha: _added(input, batch1 @ batch2, beta, alpha),
+    input=lambda g, beta: _scaled(g, beta),
+    batch1=lambda g, batch2, alpha: _scaled(g @ _flipped(batch2), alpha),
+    batch2=lambda g, batch1, alpha: _scaled(_flipped(batch1) @ g, alpha),
+    samples=lambda: [
+        sample(grid(2, 2, 4), grid(2, 2, 3), grid(2, 3, 4)),
+        sample(grid(2, 2, 4), grid(2, 2, 3), grid(2, 3, 4), beta=2, alpha=3),
+    ],
+)
+TRACE = op(
+    "trace(x)",
+    lambda x: np.trace(x, dtype=x.dtype if x.dtype.kind == "f" else np.int64),
+    x=lambda g, shape: g * np.eye(*shape, dtype=g.dtype),
+    samples=lambda: [sample(grid(3, 3)), sample(grid(2, 3))],
+)
+SQUEEZE_ = op(
+    "squeeze_(x, *, dim)",
+    lambda x, dim: x.squeeze(dim),
+    node="SqueezeBackward4",
+    call="matmul",
+    x=lambda g, shape: g.reshape(shape),
+    samples=lambda: [sample(grid(2), grid(2, 3))],
+)
+
+_C_NAMES = {"float64": "double", "float32": "float", "float16": "c10::Half", "int64": "long long", "int32": "int"}
+
+# ---- one op each
+
+
+@both
+def dot(input: Tensor, tensor: Tensor) -> Tensor:
+    """The sum of the products of two vectors of one length."""
+    if input.ndim != 1 or tensor.ndim != 1:
+        raise RuntimeError(f"1D tensors expected, but got {input.ndim}D and {tensor.ndim}D tensors")
+    if input.dtype is not tensor.dtype:
+        raise RuntimeError(
+            "dot : expected both vectors to have same dtype, but found "
+            f"{_scalar_type(input)} and {_scalar_type(tensor)}"
+        )
+    if input.shape != tensor.shape:
+        raise RuntimeError(
+            f"inconsistent tensor size, expected tensor {list(input.shape)} and src {list(tensor.shape)} to have the "
+            f"same number of elements, but got {input.numel()} and {tensor.numel()} elements respectively"
+        )
+    return apply(DOT, (input, tensor))
+
+
+@both
+def mv(input: Tensor, vec: Tensor) -> Tensor:
+    """Matrix times vector."""
+    if input.ndim != 2 or vec.ndim != 1:
+        raise RuntimeError(f"vector + matrix @ vector expected, got 1, {input.ndim}, {vec.ndim}")
+    if input.shape[1] != vec.shape[0]:
+        raise RuntimeError(
+            f"size mismatch, got input ({input.shape[0]}), mat ({input.shape[0]}x{input.shape[1]}), vec ({vec.shape[0]})"
+        )
+    _same_dtype(vec, input, "addmv input tensors must have the same dtype, but got {0}, {1}, and {0}")
+    return apply(MV, (input, vec))
+
+
+@both
+def mm(input: Tensor, mat2: Tensor) -> Tensor:
+    """Matrix times matrix."""
+    if input.ndim != 2:
+        raise RuntimeError("self must be a matrix")
+    if mat2.ndim != 2:
+        raise RuntimeError("mat2 must be a matrix")
+    _fit(input, mat2)
+    if input.dtype is not mat2.dtype:
+        names = [_C_NAMES.get(matrix.dtype.name, matrix.dtype.name) for matrix in (input, mat2)]
+        raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: {names[0]} != {names[1]}")
+    return apply(MM, (input, mat2))
+
+
+@both
+def bmm(input: Tensor, mat2: Tensor) -> Tensor:
+    """Matrix times matrix, for each of a batch of both."""
+    _batches(input, mat2)
+    return apply(BMM, (input, mat2))
+
+
+@both
+def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    """beta * input + alpha * (mat1 @ mat2)."""
+    if mat1.ndim != 2:
+        raise RuntimeError(f"mat1 must be a matrix, got {mat1.ndim}-D tensor")
+    if mat2.ndim != 2:
+        raise RuntimeError(f"mat2 must be a matrix, got {mat2.ndim}-D tensor")
+    _fit(mat1, mat2)
+    _same_dtype(input, mat2, "self and mat2 must have the same dtype, but got {} and {}")
+    _same_dtype(mat1, mat2, "mat1 and mat2 must have the same dtype, but got {} and {}")
+    expanded((mat1.shape[0], mat2.shape[1]), input.shape)
+    return apply(ADDMM, (input, mat1, mat2), (beta, alpha))
+
+
+@both
+def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    """beta * input + alpha * (mat @ vec)."""
+    if mat.ndim != 2 or vec.ndim != 1 or input.ndim > 1:
+        raise RuntimeError(f"vector + matrix @ vector expected, got {input.ndim}, {mat.ndim}, {vec.ndim}")
+    if mat.shape[1] != vec.shape[0] or (input.ndim and input.shape[0] not in (1, mat.shape[0])):
+        raise RuntimeError(
+            f"size mismatch, got input ({input.numel()}), mat ({mat.shape[0]}x{mat.shape[1]}), vec ({vec.shape[0]})"
+        )
+    for vector in (vec, input):
+        _same_dtype(mat, vector, "addmv input tensors must have the same dtype, but got {0} and {1}")
+    return apply(ADDMV, (input, mat, vec), (beta, alpha))
+
+
+@both
+def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    """beta * input + alpha * (batch1 @ batch2), for each of a batch."""
+    _batches(batch1, batch2)
+    _same_dtype(batch1, input, "Input dtypes must be the same, got: input {1}, batch1: {0}")
+    expanded((*batch1.shape[:2], batch2.shape[2]), input.shape)
+    return apply(BADDBMM, (input, batch1, batch2), (beta, alpha))
+
+
+@both
+def trace(input: Tensor) -> Tensor:
+    """The sum of a matrix's diagonal."""
+    if first_tensor("trace", input).ndim != 2:
+        raise RuntimeError(f"trace: expected a matrix, but got tensor with dim {input.ndim}")
+    return apply(TRACE, (input,))
+
+
+def _fit(left: Tensor, right: Tensor) -> None:
+    if left.shape[1] != right.shape[0]:
+        raise RuntimeError(
+            f"mat1 and mat2 shapes cannot be multiplied ({left.shape[0]}x{left.shape[1]} and "
+            f"{right.shape[0]}x{right.shape[1]})"
+        )
+
+
+def _batches(left: Tensor, right: Tensor) -> None:
+    for name, batch in (("batch1", left), ("batch2", right)):
+        if batch.ndim != 3:
+            raise RuntimeError(f"{name} must be a 3D tensor")
+    if left.shape[0] != right.shape[0] or left.shape[2] != right.shape[1]:
+        raise RuntimeError(
+            f"Expected size for first two dimensions of batch2 tensor to be: [{left.shape[0]}, {left.shape[2]}] but "
+            f"got: [{right.shape[0]}, {right.shape[1]}]."
+        )
+    if left.numel() and right.numel():
+        _same_dtype(left, right, "expected scalar type {} but found {}")
+
+
+def _same_dtype(left: Tensor, right: Tensor, text: str) -> None:
+    """Raise RuntimeError with `text`, in which `{}` stands for the types of both, where they differ."""
+    if left.dtype is not right.dtype:
+        raise RuntimeError(text.format(_scalar_type(left), _scalar_type(right)))
+
+
+def _scalar_type(tensor: Tensor) -> str:
+    return tensor.dtype.type_name.removesuffix("Tensor")
+
+
+# ---- composed
+
+
+@both
+def matmul(input: Tensor, other: Tensor) -> Tensor:
+    """The product of vectors, matrices or broadcast batches of matrices, whichever the ranks of the two say."""
+    left, right = first_tensor("matmul", input), operand(other)
+    if not isinstance(right, Tensor):
+        raise TypeError(f"matmul(): argument 'other' (position 2) must be Tensor, not {type(other).__name__}")
+    ranks = (left.ndim, right.ndim)
+    if 0 in ranks:
+        raise RuntimeError(
+            f"both arguments to matmul need to be at least 1D, but they are {ranks[0]}D and {ranks[1]}D"
+        )
+    if ranks == (2, 2):
+        return mm(left, right)
+    if ranks == (1, 1):
+        return dot(left, right)
+    if ranks == (2, 1):
+        return mv(left, right)
+    if ranks == (1, 2):
+        return apply(SQUEEZE_, (mm(unsqueeze(left, 0), right),), (0,))
+    return _folded(left, right) if _folds(left, right) else _batched(left, right)
+
+
+def _folds(left: Tensor, right: Tensor) -> bool:
+    """Whether a batch times one matrix or vector is to be computed as one product of two matrices.
+
+    It is where that takes no copy, or where the smaller operand requires grad: its cotangent would be expanded to the
+    whole batch before being summed.
+    """
+    larger, smaller = (left, right) if left.ndim >= right.ndim else (right, left)
+    if larger.ndim < 3 or smaller.ndim > 2:
+        return False
+    if smaller.requires_grad:
+        return True
+    if left.ndim == 2:
+        return False
+    shape, strides = list(larger.shape), list(larger.stride())
+    if larger is right:
+        shape[-2:], strides[-2:] = shape[:-3:-1], strides[:-3:-1]
+    return not larger.numel() or all(
+        strides[dim] == strides[dim + 1] * shape[dim + 1] for dim in range(larger.ndim - 2)
+    )
+
+
+def _folded(left: Tensor, right: Tensor) -> Tensor:
+    """Times one matrix or vector, with the batch as more rows of the matrix."""
+    swapped = right.ndim > left.ndim
+    batch = transpose(right, -2, -1) if swapped else left
+    single = right if not swapped else t(left) if left.ndim == 2 else left
+    shape = batch.shape[:-1]
+    rows = reshape(batch, (math.prod(shape), batch.shape[-1]))
+    if single.ndim == 1:
+        return apply(UNSAFE_VIEW, (mv(rows, single),), (shape,))
+    out = apply(UNSAFE_VIEW, (mm(rows, single),), ((*shape, single.shape[1]),))
+    return contiguous(transpose(out, -2, -1)) if swapped else out
+
+
+def _batched(left: Tensor, right: Tensor) -> Tensor:
+    """Both as batches of matrices, broadcast to one batch."""
+    if left.ndim == right.ndim == 3 and left.shape[0] != right.shape[0]:
+        if left.shape[0] == 1 and left.requires_grad:
+            return matmul(squeeze(left, 0), right)
+        if right.shape[0] == 1 and right.requires_grad:
+            return matmul(left, squeeze(right, 0))
+    rows = left.shape[-2] if left.ndim > 1 else 1
+    vector = right.ndim == 1
+    inner, columns = (right.shape[0], 1) if vector else right.shape[-2:]
+    batch = broadcast(left.shape[:-2], right.shape[:-2])
+    count = math.prod(batch)
+    lefts = reshape(expand(left, (*batch, rows, left.shape[-1])), (count, rows, left.shape[-1]))
+    if vector:
+        rights = unsqueeze(reshape(expand(right, (*batch, inner)), (count, inner)), 2)
+        out = squeeze(bmm(lefts, rights), -1)
+    else:
+        rights = reshape(expand(right, (*batch, inner, columns)), (count, inner, columns))
+        out = bmm(lefts, rights)
+    shape = (*batch, *((rows,) if left.ndim > 1 else ()), *(() if vector else (columns,)))
+    return apply(UNSAFE_VIEW, (out,), (shape,))
+
+
+def _left_operand(self: Tensor, other: Any) -> Any:
+    return matmul(self, other) if isinstance(operand(other), Tensor) else NotImplemented
+
+
+def _right_operand(self: Tensor, other: Any) -> Any:
+    return matmul(operand(other), self) if isinstance(operand(other), Tensor) else NotImplemented
+
+
+METHODS["__matmul__"] = _left_operand
+METHODS["__rmatmul__"] = _right_operand
+
+
+@both
+def outer(input: Tensor, vec2: Tensor) -> Tensor:
+    """The products of every element of one vector with every element of another: (n), (m) to (n, m)."""
+    for name, vector in (("self", input), ("vec2", vec2)):
+        if vector.ndim != 1:
+            raise RuntimeError(
+                f"outer: Expected 1-D argument {name}, but got {vector.ndim}-D"
+            )
+    return apply(MUL, (reshape(input, (input.numel(), 1)), vec2))
+
+
+@both
+def inner(input: Tensor, other: Tensor) -> Tensor:
+    """The dot products of the last dimensions of two tensors: (..., k), (... , k) to the two rests joined."""
+    if not input.ndim or not other.ndim:
+        return apply(MUL, (input, other))
+    if input.shape[-1] != other.shape[-1]:
+        raise RuntimeError(
+            "inner() the last dimension must match on both input tensors but got shapes "
+            f"{list(input.shape)} and {list(other.shape)}"
+        )
+    rest, size = (*input.shape[:-1], *other.shape[:-1]), input.shape[-1]
+    if input.ndim == other.ndim == 1:
+        product = dot(permute(input, 0), permute(other, 0))
+    else:
+        left = reshape(permute(input, tuple(range(input.ndim))), (math.prod(input.shape[:-1]), size))
+        order = (other.ndim - 1, *range(other.ndim - 1))
+        product = mm(left, reshape(permute(other, order), (size, math.prod(other.shape[:-1]))))
+    return view(product, rest)

@@ -1,0 +1,440 @@
+"""The same elements in another shape or order: `view`, `reshape`, `permute`, `squeeze`, `expand`, `repeat`, `flip`, ...
+
+A view's forward is pure: it is run again on other arrays to find the view's part of its base after an in-place write.
+Its result is writable wherever its input is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from gradviz.core.apply import apply
+from gradviz.core.ops.samples import grid
+from gradviz.core.ops.shapes import expanded, filled_in, spread, wrap, wrap_all
+from gradviz.core.ops.table import op, sample
+from gradviz.core.public import FUNCTIONS, METHODS, both, first_tensor, method
+from gradviz.core.tensor import Tensor
+
+# ---- rows
+
+
+def _inverse(dims: Sequence[int]) -> tuple[int, ...]:
+    return tuple(sorted(range(len(dims)), key=dims.__getitem__))
+
+
+def _swapped(x: Any, dim0: int, dim1: int) -> Any:
+    return x.swapaxes(dim0, dim1) if x.ndim else x[...]
+
+
+def _squeezed(x: Any, dims: tuple[int, ...]) -> Any:
+    return x.squeeze(tuple(dim for dim in dims if x.shape[dim] == 1)) if x.ndim else x[...]
+
+
+def _expanded(x: Any, size: tuple[int, ...]) -> Any:
+    """numpy's own `broadcast_to` gives a read-only array; a part of this one may be written."""
+    x = np.asarray(x)
+    extra = len(size) - x.ndim
+    kept = (0 if have == 1 != want else step for have, want, step in zip(x.shape, size[extra:], x.strides, strict=True))
+    return as_strided(x, size, (*(0,) * extra, *kept))
+
+
+def _sum_of_copies(g: Any, shape: tuple[int, ...], repeats: tuple[int, ...]) -> Any:
+    """Cotangent of `x` for `repeat(x, repeats)`: each copy gets its own dimension, and they are summed."""
+    lengths = (1,) * (len(repeats) - len(shape)) + tuple(shape)
+    pairs = [size for pair in zip(repeats, lengths, strict=True) for size in pair]
+    return np.add.reduce(g.reshape(pairs), axis=tuple(range(0, len(pairs), 2)))
+
+
+def _fortran(*shape: int) -> Any:
+    return np.array(grid(*shape), order="F")
+
+
+VIEW = op(
+    "view(x, *, size)",
+    lambda x, size: x.reshape(size),
+    view=True,
+    call="Tensor.view",
+    x=lambda g, shape: g.reshape(shape),
+    samples=lambda: [
+        sample(grid(2, 3), 6),
+        sample(grid(2, 3), (3, -1)),
+        sample(grid(2, 3), 1, 2, 3, 1),
+        sample(grid(1), ()),
+        sample(grid(), 1, 1),
+        sample(grid(0, 2), 2, 0),
+    ],
+)
+RESHAPE_ALIAS = op(
+    "_reshape_alias(x, *, size)",
+    lambda x, size: x.reshape(size),
+    view=True,
+    call="reshape",
+    x=lambda g, shape: g.reshape(shape),
+    samples=lambda: [sample(_fortran(2, 4), (2, 2, 2))],
+)
+UNSAFE_VIEW = op(
+    "_unsafe_view(x, *, size)",
+    lambda x, size: x.reshape(size),
+    call="reshape",
+    x=lambda g, shape: g.reshape(shape),
+    samples=lambda: [sample(_fortran(2, 3), (6,)), sample(_fortran(2, 3), (-1, 2))],
+)
+PERMUTE = op(
+    "permute(x, *, dims)",
+    lambda x, dims: x.transpose(dims),
+    view=True,
+    x=lambda g, dims: np.transpose(g, _inverse(dims)),
+    samples=lambda: [sample(grid(2, 3), (1, 0)), sample(grid(2, 3, 4), (2, 0, -2)), sample(grid(), ())],
+)
+TRANSPOSE = op(
+    "transpose(x, *, dim0, dim1)",
+    _swapped,
+    view=True,
+    x=_swapped,
+    samples=lambda: [sample(grid(2, 3), 0, 1), sample(grid(2, 3, 4), -1, 0), sample(grid(), 0, -1)],
+)
+T = op(
+    "t(x)",
+    lambda x: x.transpose(),
+    view=True,
+    x=lambda g: np.transpose(g),
+    samples=lambda: [sample(grid(2, 3)), sample(grid(3)), sample(grid())],
+)
+SQUEEZE = op(
+    "squeeze(x)",
+    lambda x: x.squeeze(),
+    view=True,
+    x=lambda g, shape: g.reshape(shape),
+    samples=lambda: [sample(grid(1, 3, 1)), sample(grid(2, 3)), sample(grid(1))],
+)
+SQUEEZE_DIM = op(
+    "squeeze(x, *, dim)",
+    lambda x, dim: _squeezed(x, (dim,)),
+    key="squeeze.dim",
+    node="SqueezeBackward1",
+    view=True,
+    x=lambda g, shape: g.reshape(shape),
+    samples=lambda: [sample(grid(1, 3, 1), 0), sample(grid(1, 3, 1), -2), sample(grid(), 0)],
+)
+SQUEEZE_DIMS = op(
+    "squeeze(x, *, dim)",
+    _squeezed,
+    key="squeeze.dims",
+    node="SqueezeBackward2",
+    view=True,
+    x=lambda g, shape: g.reshape(shape),
+    samples=lambda: [sample(grid(1, 3, 1), (0, 2)), sample(grid(1, 3, 1), (1, -1)), sample(grid(1, 2), ())],
+)
+UNSQUEEZE = op(
+    "unsqueeze(x, *, dim)",
+    lambda x, dim: x[(*(slice(None),) * dim, None, ...)],
+    view=True,
+    x=lambda g, shape: g.reshape(shape),
+    samples=lambda: [sample(grid(2, 3), 0), sample(grid(2, 3), -1), sample(grid(), 0)],
+)
+EXPAND = op(
+    "expand(x, *, size)",
+    _expanded,
+    view=True,
+    call="Tensor.expand",
+    x=lambda g: g,
+    samples=lambda: [
+        sample(grid(3), 2, 3),
+        sample(grid(2, 1), (2, 4)),
+        sample(grid(2, 1), 5, -1, 2),
+        sample(grid(), 2),
+        sample(grid(1, 2), 0, 2),
+    ],
+)
+REPEAT = op(
+    "repeat(x, *, repeats)",
+    lambda x, repeats: np.tile(x, repeats),
+    call="Tensor.repeat",
+    x=_sum_of_copies,
+    samples=lambda: [sample(grid(2, 3), 2, 1), sample(grid(3), (2, 2)), sample(grid(), 3), sample(grid(2), 0)],
+)
+FLIP = op(
+    "flip(x, *, dims)",
+    lambda x, dims: np.array(np.flip(x, dims if np.ndim(x) else ())),
+    x=lambda g, dims: np.flip(g, dims if np.ndim(g) else ()),
+    samples=lambda: [sample(grid(2, 3), (0,)), sample(grid(2, 3), (1, -2)), sample(grid(2, 3), ())],
+)
+ROLL = op(
+    "roll(x, *, shifts, dims)",
+    lambda x, shifts, dims: np.roll(x, shifts, dims or None),
+    x=lambda g, shifts, dims: np.roll(g, tuple(-shift for shift in shifts), dims or None),
+    samples=lambda: [sample(grid(2, 3), 1), sample(grid(2, 3), -1, 1), sample(grid(2, 3), (1, 2), (0, 1))],
+)
+CLONE = op("clone(x)", lambda x: np.array(x), x=lambda g: g, samples=lambda: [sample(grid(2, 3)), sample(grid())])
+CONTIGUOUS = op(
+    "clone(x)",
+    lambda x: np.array(x, order="C"),
+    key="clone.contiguous",
+    call="Tensor.contiguous",
+    x=lambda g: g,
+    samples=lambda: [sample(_fortran(2, 3))],
+)
+
+# ---- other shapes of the same elements
+
+
+@method
+def view(self: Tensor, *size: Any) -> Tensor:
+    """A tensor of another shape on the same memory; one length may be -1. Raises RuntimeError where that takes a copy."""
+    lengths = filled_in(spread(size), self.numel())
+    if not _viewable(self._array(), lengths):
+        raise RuntimeError(
+            "view size is not compatible with input tensor's size and stride (at least one dimension spans across two "
+            "contiguous subspaces). Use .reshape(...) instead."
+        )
+    return apply(VIEW, (self,), (lengths,))
+
+
+@both
+def reshape(input: Tensor, *shape: Any) -> Tensor:
+    """The elements in another shape; one length may be -1. A view where the memory allows it, else a copy."""
+    lengths = filled_in(spread(shape), first_tensor("reshape", input).numel())
+    array = input._array()
+    if array.flags.c_contiguous:
+        return apply(VIEW, (input,), (lengths,))
+    if _viewable(array, lengths):
+        return apply(RESHAPE_ALIAS, (input,), (lengths,))
+    return apply(UNSAFE_VIEW, (apply(CONTIGUOUS, (input,)),), (lengths,))
+
+
+def _viewable(array: Any, size: tuple[int, ...]) -> bool:
+    return bool(array.flags.c_contiguous or not array.size or np.may_share_memory(array.reshape(size), array))
+
+
+@method
+def view_as(self: Tensor, other: Tensor) -> Tensor:
+    """`view` in the shape of `other`."""
+    return view(self, other.shape)
+
+
+@method
+def reshape_as(self: Tensor, other: Tensor) -> Tensor:
+    """`reshape` to the shape of `other`."""
+    return reshape(self, other.shape)
+
+
+@both
+def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
+    """The dimensions from `start_dim` to `end_dim`, both included, as one."""
+    shape = first_tensor("flatten", input).shape
+    start, end = wrap(start_dim, len(shape)), wrap(end_dim, len(shape))
+    if start > end:
+        raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
+    if not shape:
+        return reshape(input, 1)
+    if start == end:
+        return input
+    return reshape(input, (*shape[:start], _product(shape[start : end + 1]), *shape[end + 1 :]))
+
+
+def _product(lengths: Sequence[int]) -> int:
+    total = 1
+    for length in lengths:
+        total *= length
+    return total
+
+
+@both
+def ravel(input: Tensor) -> Tensor:
+    """All elements in one dimension; a view where they lie in order."""
+    return view(contiguous(input), -1 if input.numel() else 0)
+
+
+@both
+def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
+    """One dimension spread over several, whose lengths multiply to its own; one of them may be -1."""
+    shape = input.shape
+    dim = wrap(dim, len(shape))
+    if not sizes:
+        raise RuntimeError("unflatten: sizes must be non-empty")
+    try:
+        parts = filled_in(spread((tuple(sizes),)), shape[dim])
+    except RuntimeError:
+        raise RuntimeError(
+            f"unflatten: Provided sizes {list(sizes)} don't multiply up to the size of dim {dim} ({shape[dim]}) in the "
+            "input tensor"
+        ) from None
+    return view(input, (*shape[:dim], *parts, *shape[dim + 1 :]))
+
+
+@both
+def squeeze(input: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
+    """Without the dimensions of length 1: all of them, or `dim` if it is one."""
+    if dim is None:
+        return apply(SQUEEZE, (first_tensor("squeeze", input),))
+    if isinstance(dim, (tuple, list)):
+        return apply(SQUEEZE_DIMS, (input,), (wrap_all(dim, input.ndim),))
+    return apply(SQUEEZE_DIM, (input,), (wrap(dim, input.ndim),))  # type: ignore[arg-type]
+
+
+@both
+def unsqueeze(input: Tensor, dim: int) -> Tensor:
+    """With a dimension of length 1 inserted at `dim`."""
+    return apply(UNSQUEEZE, (input,), (wrap(dim, first_tensor("unsqueeze", input).ndim + 1),))
+
+
+# ---- other orders of the dimensions
+
+
+@both
+def permute(input: Tensor, *dims: Any) -> Tensor:
+    """The dimensions in another order."""
+    order = spread(dims)
+    if len(order) != first_tensor("permute", input).ndim:
+        raise RuntimeError(
+            "permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired "
+            f"ordering of dimensions i.e. input.dim() = {input.ndim} is not equal to len(dims) = {len(order)}"
+        )
+    order = tuple(wrap(dim, input.ndim) for dim in order)
+    if len(set(order)) != len(order):
+        raise RuntimeError("permute(): duplicate dims are not allowed.")
+    return apply(PERMUTE, (input,), (order,))
+
+
+@both
+def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
+    """Two dimensions swapped."""
+    ndim = first_tensor("transpose", input).ndim
+    return apply(TRANSPOSE, (input,), (wrap(dim0, ndim), wrap(dim1, ndim)))
+
+
+for _names in (FUNCTIONS, METHODS):
+    _names["swapaxes"] = _names["swapdims"] = transpose
+
+
+@both
+def t(input: Tensor) -> Tensor:
+    """A matrix transposed; 0-d and 1-D tensors as they are. Raises RuntimeError for more dimensions."""
+    if first_tensor("t", input).ndim > 2:
+        raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {input.ndim}D")
+    return apply(T, (input,))
+
+
+def _reversed(self: Tensor) -> Tensor:
+    """All dimensions in reverse order."""
+    return apply(PERMUTE, (self,), (tuple(reversed(range(self.ndim))),))
+
+
+def _matrices_transposed(self: Tensor) -> Tensor:
+    """The last two dimensions swapped. Raises RuntimeError for fewer than two."""
+    if self.ndim < 2:
+        raise RuntimeError(
+            f"tensor.mT is only supported on matrices or batches of matrices. Got {self.ndim}-D tensor."
+        )
+    return transpose(self, -2, -1)
+
+
+METHODS["T"] = property(_reversed)
+METHODS["mT"] = property(_matrices_transposed)
+
+
+@both
+def movedim(input: Tensor, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
+    """The dimensions `source` moved to the places `destination`; the others keep their order."""
+    froms, tos = (
+        tuple(wrap(dim, input.ndim) for dim in ((dims,) if isinstance(dims, int) else dims))
+        for dims in (source, destination)
+    )
+    for name, dims in (("source", froms), ("destination", tos)):
+        if len(set(dims)) != len(dims):
+            raise RuntimeError(f"movedim: repeated dim in `{name}` ({list(dims)})")
+    if len(froms) != len(tos):
+        raise RuntimeError(
+            f"movedim: Invalid source or destination dims: source ({list(froms)} dims) should contain the same number "
+            f"of dims as destination ({list(tos)} dims)"
+        )
+    if not input.ndim:
+        return apply(PERMUTE, (input,), ((),))
+    rest = iter(dim for dim in range(input.ndim) if dim not in froms)
+    placed = dict(zip(tos, froms, strict=True))
+    return permute(input, [placed[dim] if dim in placed else next(rest) for dim in range(input.ndim)])
+
+
+FUNCTIONS["moveaxis"] = METHODS["moveaxis"] = movedim
+
+# ---- repetition
+
+
+@method
+def expand(self: Tensor, *size: Any) -> Tensor:
+    """Dimensions of length 1 repeated without a copy, and new ones in front; -1 leaves a dimension as it is."""
+    lengths = expanded(spread(size), self.shape, self.dtype.type_name)
+    return apply(EXPAND, (self,), (lengths,))
+
+
+@method
+def expand_as(self: Tensor, other: Tensor) -> Tensor:
+    """`expand` to the shape of `other`."""
+    return expand(self, other.shape)
+
+
+@both
+def broadcast_to(input: Tensor, size: Sequence[int]) -> Tensor:
+    """`expand` as a function."""
+    return expand(input, size)
+
+
+@method
+def repeat(self: Tensor, *repeats: Any) -> Tensor:
+    """Copied `repeats` times along each dimension; more repeats than dimensions add dimensions in front."""
+    counts = spread(repeats)
+    if len(counts) < self.ndim:
+        raise RuntimeError(
+            "Number of dimensions of repeat dims can not be smaller than number of dimensions of tensor"
+        )
+    size = [count * have for count, have in zip(counts, (1,) * (len(counts) - self.ndim) + self.shape, strict=True)]
+    for length in size:
+        if length < 0:
+            raise RuntimeError(f"Trying to create tensor with negative dimension {length}: {size}")
+    return apply(REPEAT, (self,), (counts,))
+
+
+@both
+def tile(input: Tensor, *dims: Any) -> Tensor:
+    """`repeat`, where fewer counts than dimensions count for the last ones."""
+    counts = spread(dims)
+    return repeat(input, (1,) * (input.ndim - len(counts)) + counts)
+
+
+# ---- the same shape
+
+
+@both
+def flip(input: Tensor, *dims: Any) -> Tensor:
+    """A copy with the order of the elements reversed along `dims`."""
+    return apply(FLIP, (first_tensor("flip", input),), (wrap_all(spread(dims), input.ndim),))
+
+
+@both
+def roll(input: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] = ()) -> Tensor:
+    """A copy with the elements moved on by `shifts`, the last coming in at the front; without `dims`, as if flattened."""
+    steps = (shifts,) if isinstance(shifts, int) else tuple(shifts)
+    along = (dims,) if isinstance(dims, int) else tuple(dims)
+    if not steps:
+        raise RuntimeError("`shifts` required")
+    if len(steps) != len(along) and (along or len(steps) > 1):
+        raise RuntimeError(f"shifts and dimensions must align. shifts: {len(steps)}, dims:{len(along)}")
+    if along and not input.ndim:
+        raise IndexError(f"Dimension specified as {along[0]} but tensor has no dimensions")
+    return apply(ROLL, (input,), (steps, tuple(wrap(dim, input.ndim) for dim in along)))
+
+
+@both
+def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
+    """A copy, through which gradient flows."""
+    return apply(CLONE, (input,))
+
+
+@method
+def contiguous(self: Tensor) -> Tensor:
+    """The tensor itself where its elements lie in order, else a copy in order."""
+    return self if self.is_contiguous() else apply(CONTIGUOUS, (self,))

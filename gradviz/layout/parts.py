@@ -1,0 +1,220 @@
+"""Parts: what a picture consists of before anything has a place, by position in the picture.
+
+Its texts and sizes, the frames that are in use, the literals that sit beside the box that uses them, and the groups of
+boxes that wires or frames hold together. Sizes are "along" the flow of data or "across" it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gradviz.layout import measure
+from gradviz.layout.drawing import Direction
+from gradviz.picture import BoxKind, Frame, Picture
+
+LITERAL_GAP = 22
+"""Between a literal and its user: the length of the wire."""
+
+LOOP = 24
+"""How far a wire from a box to itself reaches out."""
+
+PORT_MARGIN = 10
+"""Between the end of a box's edge and the first wire that meets it."""
+
+_LITERAL_STACK_GAP = 6
+_LITERAL_WIDTH = 120
+_PORT_ROOM = 8
+_MOST_PORT_ROOM = 240
+
+
+@dataclass(slots=True)
+class Literal:
+    """A literal that sits beside the box that uses it: on which side, and its middle along, from that box's."""
+
+    box: int
+    wire: int
+    near: bool
+    offset: float
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Boxes that wires or frames hold together, literals and loops left out."""
+
+    boxes: list[int]
+    wires: list[int]
+    frames: list[int]
+
+
+class Survey:
+    """A picture's parts.
+
+    texts, sizes    of each box: its two lines as shown, its width and height
+    ends            of each wire: tail and head
+    frames          those that hold a box, outer ones before inner ones
+    frame_of        of each box: its frame's position in `frames`, or -1
+    parent_of       of each frame: that of the frame around it, or -1
+    loops           box -> its wires to itself
+    literals        box -> the literals that sit beside it
+    """
+
+    def __init__(self, picture: Picture, direction: Direction) -> None:
+        self.picture = picture
+        self.direction = direction
+        self.texts = [measure.box_texts(box) for box in picture.boxes]
+        self.sizes = [measure.box_size(box, *texts) for box, texts in zip(picture.boxes, self.texts, strict=True)]
+        self._box_at = {box.id: number for number, box in enumerate(picture.boxes)}
+        self.ends = [(self._box(wire.tail), self._box(wire.head)) for wire in picture.wires]
+        self._make_room()
+        self.frames, self.frame_of, self.parent_of = self._used_frames()
+        self.loops: dict[int, list[int]] = {}
+        for number, (tail, head) in enumerate(self.ends):
+            if tail == head:
+                self.loops.setdefault(tail, []).append(number)
+        self.literals = self._find_literals()
+
+    def across(self, box: int) -> int:
+        """A box's size across the flow."""
+        return self.sizes[box][0 if self.direction == "TB" else 1]
+
+    def along(self, box: int) -> int:
+        """A box's size along the flow."""
+        return self.sizes[box][1 if self.direction == "TB" else 0]
+
+    def _box(self, id: str) -> int:
+        try:
+            return self._box_at[id]
+        except KeyError:
+            raise ValueError(f"a wire refers to box `{id}`, which the picture does not hold") from None
+
+    def _make_room(self) -> None:
+        """Widen the boxes at whose edge many wires meet, so that their arrowheads can be told apart."""
+        leaving, coming = Counter(tail for tail, _ in self.ends), Counter(head for _, head in self.ends)
+        axis = 0 if self.direction == "TB" else 1
+        for box, size in enumerate(self.sizes):
+            if self.picture.boxes[box].kind is not BoxKind.CUT:
+                most = max(leaving[box], coming[box])
+                needed = min((most - 1) * _PORT_ROOM + 2 * PORT_MARGIN, _MOST_PORT_ROOM)
+                self.sizes[box] = (max(size[0], needed), size[1]) if axis == 0 else (size[0], max(size[1], needed))
+
+    def _used_frames(self) -> tuple[list[Frame], list[int], list[int]]:
+        """`frames`, `frame_of` and `parent_of`."""
+        by_id = {frame.id: frame for frame in self.picture.frames}
+        used: dict[str, bool] = {}
+        for box in self.picture.boxes:
+            id = box.frame
+            while id is not None and id not in used:
+                if id not in by_id:
+                    raise ValueError(f"frame `{id}` is not in the picture")
+                used[id] = True
+                id = by_id[id].parent
+        placed: dict[str, int] = {}
+        frames: list[Frame] = []
+        for frame in self.picture.frames:
+            chain: list[Frame] = []
+            at: Frame | None = frame if frame.id in used else None
+            while at is not None and at.id not in placed:
+                if len(chain) > len(by_id):
+                    raise ValueError(f"frame `{at.id}` lies within itself")
+                chain.append(at)
+                at = by_id[at.parent] if at.parent is not None else None
+            for item in reversed(chain):
+                placed[item.id] = len(frames)
+                frames.append(item)
+        frame_of = [placed[box.frame] if box.frame is not None else -1 for box in self.picture.boxes]
+        return frames, frame_of, [placed[frame.parent] if frame.parent is not None else -1 for frame in frames]
+
+    def _find_literals(self) -> dict[int, list[Literal]]:
+        """The literals that sit beside their one use, before or after it by argument position."""
+        incoming: list[list[int]] = [[] for _ in self.picture.boxes]
+        uses = Counter(tail for tail, _ in self.ends)
+        for number, (_, head) in enumerate(self.ends):
+            incoming[head].append(number)
+        found: dict[int, list[Literal]] = {}
+        for user, numbers in enumerate(incoming):
+            box = self.picture.boxes[user]
+            if box.kind is BoxKind.CUT or measure.is_literal(box):
+                continue
+            near: list[Literal] = []
+            far: list[Literal] = []
+            seen_value = False
+            for number in numbers:
+                tail = self.ends[number][0]
+                if self.picture.wires[number].label or not self._is_beside(tail, user, incoming, uses):
+                    seen_value = True
+                    continue
+                side, other = (far, near) if seen_value else (near, far)
+                if not self._fits(side, tail, user):
+                    side = other
+                if self._fits(side, tail, user):
+                    side.append(Literal(tail, number, side is near, 0.0))
+            self._stack(near)
+            self._stack(far)
+            if near or far:
+                found[user] = near + far
+        return found
+
+    def _stack(self, literals: Sequence[Literal]) -> None:
+        """Put the literals of one side one after the other along, their whole in the middle."""
+        total = sum(self.along(item.box) for item in literals) + _LITERAL_STACK_GAP * (len(literals) - 1)
+        at = -total / 2
+        for item in literals:
+            item.offset = at + self.along(item.box) / 2
+            at += self.along(item.box) + _LITERAL_STACK_GAP
+
+    def _is_beside(self, tail: int, head: int, incoming: Sequence[Sequence[int]], uses: Counter[int]) -> bool:
+        box = self.picture.boxes[tail]
+        return (
+            measure.is_literal(box)
+            and tail != head
+            and uses[tail] == 1
+            and not incoming[tail]
+            and self.sizes[tail][0] <= _LITERAL_WIDTH
+            and self.frame_of[tail] == self.frame_of[head]
+        )
+
+    def _fits(self, literals: Sequence[Literal], tail: int, head: int) -> bool:
+        """Whether one more literal on a side can still meet its user's side with a straight wire."""
+        if not literals:
+            return True
+        furthest = (self.along(tail) + _LITERAL_STACK_GAP) / 2
+        return len(literals) == 1 and furthest <= self.along(head) / 2 - 5
+
+    def parts(self) -> list[Part]:
+        """What wires and frames hold together, in the order of the first boxes."""
+        count = len(self.picture.boxes)
+        leader = list(range(count + len(self.frames)))
+
+        def find(item: int) -> int:
+            while leader[item] != item:
+                leader[item] = leader[leader[item]]
+                item = leader[item]
+            return item
+
+        def unite(one: int, other: int) -> None:
+            one, other = find(one), find(other)
+            leader[max(one, other)] = min(one, other)
+
+        for number, parent in enumerate(self.parent_of):
+            if parent >= 0:
+                unite(count + number, count + parent)
+        for box in range(count):
+            if self.frame_of[box] >= 0:
+                unite(box, count + self.frame_of[box])
+        for tail, head in self.ends:
+            unite(tail, head)
+        beside = [literal for literals in self.literals.values() for literal in literals]
+        no_boxes, no_wires = {literal.box for literal in beside}, {literal.wire for literal in beside}
+        parts: dict[int, Part] = {}
+        for box in range(count):
+            part = parts.setdefault(find(box), Part([], [], []))
+            if box not in no_boxes:
+                part.boxes.append(box)
+        for number in range(len(self.frames)):
+            parts[find(count + number)].frames.append(number)
+        for number, (tail, head) in enumerate(self.ends):
+            if number not in no_wires and tail != head:
+                parts[find(tail)].wires.append(number)
+        return list(parts.values())

@@ -14,7 +14,7 @@ from gradviz import events
 from gradviz.core.dtypes import FROM_NUMPY
 from gradviz.core.trace import LEAF_GRAD, Node, Trace, origin_of
 
-SAVED_NAMES = {"x": "self", "y": "other", "out": "result"}
+SAVED_NAMES = {"x": "self", "y": "other", "out": "result", "out1": "indices"}
 """PyTorch's names for what a node saves, by the names in the op table."""
 
 
@@ -67,6 +67,9 @@ def saved_by(step: Node) -> tuple[events.Saved, ...]:
         shown = SAVED_NAMES.get(name, name)
         if name == "out":
             result.append(events.Saved(shown, *_type_of(step.shape, step.array_type), -1))
+            continue
+        if name == "out1":
+            result.append(events.Saved(shown, *_type_of(*step.more[0]), -2))
             continue
         position = row.inputs.index(name)
         several = row.variadic and position == len(row.inputs) - 1

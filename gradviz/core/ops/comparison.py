@@ -19,7 +19,7 @@ from gradviz.events import Cause
 
 
 def _comparing(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """A forward that promotes tensors only: a number beyond the range of an integer tensor is still compared as it is."""
+    """A forward that promotes tensors only: a number beyond an integer type is compared as it is."""
 
     def forward(x: Any, y: Any) -> Any:
         if type(y) not in (float, int, bool):

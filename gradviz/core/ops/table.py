@@ -1,8 +1,8 @@
 """The op table: one `Row` an op, with its forward, its derivatives and its own samples.
 
 A row's derivative for an input is a function whose argument names say what it reads, and so what a node must keep:
-the cotangent `g`, inputs and static arguments by their names in the row's signature, `out` for the result, `shape` for
-the shape of the input that is being differentiated. Multiplying, for example, keeps each factor for the other:
+the cotangent `g`, inputs and static arguments by their names in the row's signature, `out` for the result (`out1` for
+the second of several), `shape` for the shape of the input that is being differentiated. Multiplying, for example, keeps each factor for the other:
 
     mul = op("mul(x, y)", np.multiply, x=lambda g, y: g * y, y=lambda g, x: g * x)
 
@@ -113,7 +113,7 @@ class Row:
     def saved_names(self) -> tuple[str, ...]:
         """What a node of this row may keep, inputs in order, then the result."""
         read = {name for formula in self.formulas if formula is not None for name in formula[1]}
-        return tuple(name for name in (*self.inputs, "out") if name in read)
+        return tuple(name for name in (*self.inputs, "out", "out1") if name in read)
 
     @functools.cached_property
     def reads(self) -> tuple[frozenset[str], ...]:
@@ -188,8 +188,8 @@ def parse(signature: str) -> tuple[str, tuple[str, ...], bool, tuple[str, ...], 
 
 
 def _stretched(items: tuple[T, ...], count: int) -> tuple[T, ...]:
-    if len(items) == count:
-        return items
+    if len(items) >= count:
+        return items[:count]
     return items[:-1] + items[-1:] * (count - len(items) + 1)
 
 

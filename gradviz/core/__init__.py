@@ -26,6 +26,7 @@ from gradviz.core.ops import (
     joining,
     linear,
     logic,
+    losses,
     pairs,
     reductions,
     selection,

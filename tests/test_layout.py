@@ -1,4 +1,4 @@
-"""Layout: proof by `check` that nothing lies on anything else, exact answers for small problems, and the shape we want."""
+"""Layout: proof that nothing lies on anything else, exact answers for small problems, and the shape we want."""
 
 from __future__ import annotations
 
@@ -119,15 +119,15 @@ def wide(count: int) -> Picture:
     return sketch.picture()
 
 
+INSIDE = Box("b0", BoxKind.OP, "x", frame="f0")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"wires": (Wire("b0", "nowhere", WireKind.SHADOW),)}, "nowhere"),
         ({"boxes": (Box("b0", BoxKind.OP, "x", frame="f9"),), "wires": ()}, "f9"),
-        (
-            {"boxes": (Box("b0", BoxKind.OP, "x", frame="f0"),), "wires": (), "frames": (Frame("f0", "", "", (), "f0"),)},
-            "within itself",
-        ),
+        ({"boxes": (INSIDE,), "wires": (), "frames": (Frame("f0", "region", "", (), "f0"),)}, "within itself"),
     ],
 )
 def test_a_picture_that_refers_to_nothing_is_refused(change, message):

@@ -245,5 +245,5 @@ def test_a_lost_gradient_has_a_cross_at_its_head():
     text = write(drawing)
     for wire in lost:
         x, y = wire.end
-        assert f'<path class="x" d="M{x - 4:g} {y - 18:g}l8 8m-8 0l8-8"/>' in text
-    assert text.count('class="x"') == len(lost) + 1
+        assert f'<g class="lost" transform="translate({x:g} {y - 18:g})">' in text
+    assert text.count('class="lost"') == len(lost) + 1

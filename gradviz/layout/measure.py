@@ -19,8 +19,8 @@ BADGE_AXIS = 15
 """Distance from a cut badge's near end to the middle of its scissors, through which the road runs."""
 
 _BADGE_TEXT = 32
-_MAX_TITLE = 250
-_MAX_DETAIL = 250
+_MAX_TEXT = 250
+_MAX_ERROR = 420
 _MAX_TAB = 280
 _MAX_LABEL = 120
 
@@ -114,10 +114,8 @@ def one_line(text: str) -> str:
 def box_texts(box: Box) -> tuple[str, str]:
     """The box's title and detail as they will be shown: one line each, clipped."""
     font = "bold" if box.kind in (BoxKind.CUT, BoxKind.ERROR) else "mono"
-    return (
-        clip(one_line(box.title), font, TITLE_SIZE, _MAX_TITLE),
-        clip(one_line(box.detail), "sans", DETAIL_SIZE, _MAX_DETAIL),
-    )
+    limit = _MAX_ERROR if box.kind is BoxKind.ERROR else _MAX_TEXT
+    return clip(one_line(box.title), font, TITLE_SIZE, limit), clip(one_line(box.detail), "sans", DETAIL_SIZE, limit)
 
 
 def box_size(box: Box, title: str, detail: str) -> tuple[int, int]:

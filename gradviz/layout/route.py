@@ -15,7 +15,7 @@ from gradviz.layout.rows import Kind, Sheet
 
 FRAME_PADDING = 12
 _APPROACH = 12
-_MARKED_APPROACH = 20
+_MARKED_APPROACH = 28
 _ZONE = 18
 _TAB_ZONE = 8
 _ZONE_GROWTH = 0.17

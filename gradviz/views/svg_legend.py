@@ -57,7 +57,7 @@ def legend_items(drawing: Drawing) -> list[Item]:
     if BoxKind.CUT in boxes or WireKind.CUT in wires:
         items.append(Item('<path class="c" d="M0-4H14"/>' + scissors(21, -4, 9), 30, "gradient stops"))
     if any(wire.wire.lost for wire in drawing.wires):
-        items.append(Item('<path class="d" d="M0-4H26"/>' + cross_at(12, -4), 28, "gradient lost here"))
+        items.append(Item('<path class="d" d="M0-4H28"/>' + cross_at(11, -4), 30, "gradient lost here"))
     for kind, words in _BOXES.items():
         if kind in boxes:
             sample = f'<g class="{BOX_CLASS[kind]}">{outline(kind, Rectangle(0, -11, 22, 14))}</g>'

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gradviz.layout.drawing import MODULE_KINDS, Drawing, PlacedBox, PlacedFrame, Rectangle, RoutedWire
+from gradviz.layout.drawing import MODULE_KINDS, Drawing, PlacedBox, PlacedFrame, Point, Rectangle, RoutedWire
 from gradviz.layout.measure import BADGE_AXIS, DETAIL_SIZE, TITLE_SIZE, is_plain, text_width
 from gradviz.picture import BoxKind, WireKind
 
@@ -30,6 +30,7 @@ WIRE_CLASS = {
 _CORNER = {BoxKind.LEAF: 12, BoxKind.CUT: 15, BoxKind.OUTPUT: 7, BoxKind.OFF_OUTPUT: 7, BoxKind.CONST: 3}
 _HEAD = {WireKind.GRADIENT: "g", WireKind.ALIAS: "g", WireKind.SHADOW: "d", WireKind.ERROR: "c"}
 _TIP = 2
+_CROSS_DISTANCE = 18
 _FONTS = {"h": ("bold", 15), "t": ("bold", DETAIL_SIZE), "k": ("sans", DETAIL_SIZE), "s": ("sans", DETAIL_SIZE)}
 _FONTS |= {"ct": ("bold", TITLE_SIZE), "": ("mono", TITLE_SIZE)}
 
@@ -97,12 +98,7 @@ def _polygon(points: tuple[float, ...]) -> str:
 
 def path(wire: RoutedWire) -> str:
     """A wire's line, ended short of its head by the tip of its arrow, if it has one."""
-    points = [wire.start] + [piece[-1] for piece in wire.pieces]
-    x, y = wire.end
-    if wire.wire.kind in _HEAD:
-        before = wire.pieces[-1][-2] if len(wire.pieces[-1]) > 1 else points[-2]
-        x -= _TIP * _sign(x - before[0])
-        y -= _TIP * _sign(y - before[1])
+    x, y = _before_end(wire, _TIP if wire.wire.kind in _HEAD else 0)
     steps = [f"M{number(wire.start[0])} {number(wire.start[1])}"]
     at = wire.start
     for index, piece in enumerate(wire.pieces):
@@ -128,17 +124,24 @@ def _sign(value: float) -> int:
 
 
 def cross(wire: RoutedWire) -> str:
-    """The red cross before the head of a wire that loses its gradient."""
-    x, y = wire.end
-    before = wire.pieces[-1][-2] if len(wire.pieces[-1]) > 1 else [wire.start, *(p[-1] for p in wire.pieces)][-2]
-    x -= 14 * _sign(x - before[0])
-    y -= 14 * _sign(y - before[1])
-    return cross_at(x, y)
+    """The red mark before the head of a wire that loses its gradient."""
+    return cross_at(*_before_end(wire, _CROSS_DISTANCE))
 
 
 def cross_at(x: float, y: float) -> str:
-    """A cross around a point."""
-    return f'<path class="x" d="M{number(x - 4)} {number(y - 4)}l8 8m-8 0l8-8"/>'
+    """A cross on a disc around a point."""
+    at = f"{number(x)} {number(y)}"
+    return f'<g class="lost" transform="translate({at})"><circle class="dot" r="7"/><path d="M-3-3 3 3M-3 3 3-3"/></g>'
+
+
+def _before_end(wire: RoutedWire, distance: float) -> Point:
+    """The point so far before a wire's end; a wire's last stretch is level or upright."""
+    x, y = wire.end
+    if len(wire.pieces[-1]) > 1:
+        before = wire.pieces[-1][-2]
+    else:
+        before = wire.pieces[-2][-1] if len(wire.pieces) > 1 else wire.start
+    return x - distance * _sign(x - before[0]), y - distance * _sign(y - before[1])
 
 
 def scissors(x: float, y: float, radius: float) -> str:

@@ -91,7 +91,10 @@ def run(program: Program, recorder: Recorder, *, last: bool = False) -> Outcome:
                 _report(exception, program)
             if os.getpid() != process:
                 _leave_child(ending(exception)[1])
-            _wait_for_threads(bystanders, last)
+            try:
+                _wait_for_threads(bystanders, last)
+            except KeyboardInterrupt as interrupt:
+                exception = exception or interrupt
             status, exit_code = recorder.stop(exception, namespace=module.__dict__)
     finally:
         recorder.stop()
@@ -242,7 +245,7 @@ def _report(exception: BaseException, program: Program) -> None:
     """Print what Python prints when `exception` ends the program."""
     if not isinstance(exception, SystemExit):
         show_uncaught(exception, program.file)
-    elif exception.code is not None and not isinstance(exception.code, int):
+    elif exception.code is not None and not isinstance(exception.code, int) and sys.stderr is not None:
         print(exception.code, file=sys.stderr)
 
 

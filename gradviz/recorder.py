@@ -25,13 +25,13 @@ from types import TracebackType
 from typing import Protocol, Self
 
 import gradviz
+from gradviz.endings import ending, tell_ending, text_of
 from gradviz.errors import UsageError
-from gradviz.events import End, Error, Event, Header, Note, Op, Role, Site, Status
+from gradviz.events import End, Event, Header, Note, Op, Role, Site, Status
 from gradviz.graphs import Graph
 from gradviz.imports import ImportWatch
 from gradviz.log import LogWriter, read_log
 from gradviz.naming import name_values
-from gradviz.sites import decode, is_user_file
 
 
 class Emitter(Protocol):
@@ -57,10 +57,6 @@ class FrontEnd:
 
 
 FRONT_ENDS = (FrontEnd("core", "gradviz.core", "gradviz.core.emit"),)
-
-CALLS_LIMIT = 20
-"""Most calls that are told of on the way to where an exception was raised."""
-
 
 class _State(Enum):
     NEW = auto()
@@ -238,40 +234,13 @@ class Recorder(AbstractContextManager["Recorder"]):
     def _note_end(self, exception: BaseException | None) -> None:
         """Say where the program ended, if not at its end, and what the recording lacks."""
         lost, self._lost = self._lost, 0
-        if isinstance(exception, SystemExit | KeyboardInterrupt):
-            place = _last_place(exception)
-            if place:
-                self.emit(Note("ended", f"it ended at {place}"))
-        elif exception is not None:
-            self.emit(Error(type(exception).__qualname__, _text(exception), self._emit_place(exception)))
+        for event in tell_ending(exception, self._sites):
+            self.emit(event)
         if self._forks:
             self.emit(Note("unrecorded", "what a forked child process did is not recorded", self._forks))
         if self.failures:
             text = f"the recording failed: {self.failures[0]}" + (f"; {lost:,} events are missing" if lost else "")
             self.emit(Note("failure", text, len(self.failures)))
-
-    def _emit_place(self, exception: BaseException) -> int | None:
-        """Emit where `exception` was raised as a site, and the calls that led there; None where no file is the user's.
-
-        The numbers follow those of the front ends, which emit no more.
-        """
-        caller: int | None = None
-        for entry in _user_entries(exception)[-CALLS_LIMIT:]:
-            place = decode(entry.tb_frame.f_code, entry.tb_lasti)
-            site = Site(
-                self._sites,
-                place.file,
-                place.line,
-                place.end_line,
-                place.column,
-                place.end_column,
-                place.function,
-                text=place.text,
-                caller=caller,
-            )
-            self.emit(site)
-            caller = site.id
-        return caller
 
     def _step(self, what: str, step: Callable[[], object]) -> None:
         """Run a step of the recording's own; what it raises is told, and both the program and the recording go on."""
@@ -281,7 +250,7 @@ class Recorder(AbstractContextManager["Recorder"]):
             self._note_failure(what, failure)
 
     def _note_failure(self, what: str, failure: Exception) -> None:
-        self.failures.append(f"{what}: {type(failure).__name__}: {_text(failure)}".removesuffix(": "))
+        self.failures.append(f"{what}: {type(failure).__name__}: {text_of(failure)}".removesuffix(": "))
 
     def before_fork(self) -> None:
         """Leave nothing to the child that it could write a second time, and no lock that another thread holds."""
@@ -301,48 +270,6 @@ class Recorder(AbstractContextManager["Recorder"]):
         else:
             self._forks += 1
         self._lock.release()
-
-
-def ending(exception: BaseException | None) -> tuple[Status, int]:
-    """How a program ended that let `exception` out, and the exit code that Python gives it."""
-    match exception:
-        case None:
-            return Status.FINISHED, 0
-        case SystemExit(code=None):
-            return Status.EXITED, 0
-        case SystemExit(code=int(code)):
-            return Status.EXITED, int(code)
-        case SystemExit():
-            return Status.EXITED, 1
-        case KeyboardInterrupt():
-            return Status.INTERRUPTED, 130
-    return Status.RAISED, 1
-
-
-def _text(exception: BaseException) -> str:
-    try:
-        return str(exception)
-    except Exception:  # a `__str__` of the user's own
-        return ""
-
-
-def _last_place(exception: BaseException) -> str:
-    """File and line that `exception` came from, or empty where no file is the user's."""
-    entries = _user_entries(exception)
-    if not entries:
-        return ""
-    return f"line {entries[-1].tb_lineno} of `{os.path.basename(entries[-1].tb_frame.f_code.co_filename)}`"
-
-
-def _user_entries(exception: BaseException) -> list[TracebackType]:
-    """The entries of a traceback that lie in the user's own files, innermost last."""
-    entries = []
-    entry = exception.__traceback__
-    while entry is not None:
-        if is_user_file(entry.tb_frame.f_code.co_filename):
-            entries.append(entry)
-        entry = entry.tb_next
-    return entries
 
 
 def _running_script() -> str:

@@ -16,9 +16,10 @@ from importlib.machinery import ModuleSpec, SourceFileLoader
 from types import CodeType, ModuleType
 from typing import NoReturn
 
+from gradviz.endings import ending
 from gradviz.errors import UsageError
 from gradviz.events import Status
-from gradviz.recorder import Recorder, ending
+from gradviz.recorder import Recorder
 from gradviz.tracebacks import show_uncaught
 
 

@@ -512,7 +512,7 @@ def test_log_is_whole_up_to_the_kill(folder: Path) -> None:
 
 
 def test_ctrl_c_still_draws(folder: Path) -> None:
-    write("script.py", SCRIPT + "import time\nprint('ready', flush=True)\ntime.sleep(60)\n")
+    write("script.py", SCRIPT + "import time\nprint('ready', flush=True); time.sleep(60)\n")
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-u", "-m", "gradviz", "render", "script.py", "-o", "out.txt"]
     with subprocess.Popen(
@@ -526,4 +526,4 @@ def test_ctrl_c_still_draws(folder: Path) -> None:
     assert "out.txt: " in stderr
     text = Path("out.txt").read_text(encoding="utf-8")
     assert "interrupted" in text
-    assert "ended at line 10 of `script.py`" in " ".join(text.split())
+    assert "ended at line 9 of `script.py`" in " ".join(text.split())

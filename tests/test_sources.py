@@ -274,7 +274,9 @@ def test_set_default_dtype_refuses_what_is_not_floating(wrong: str | None) -> No
     assert texts[0] == texts[1]
 
 
-@pytest.mark.parametrize("call", ["arange(1, 2, 3, 4)", "arange()", "randint(3)", "randint(0, 2.5, (2,))", "normal(0, 1)"])
+@pytest.mark.parametrize(
+    "call", ["arange(1, 2, 3, 4)", "arange()", "randint(3)", "randint(0, 2.5, (2,))", "normal(0, 1)"]
+)
 def test_a_wrong_combination_of_arguments(call: str) -> None:
     for package in (gv, torch):
         with pytest.raises(TypeError, match=rf"^{call.partition('(')[0]}\(\) received an invalid combination"):

@@ -36,12 +36,14 @@ outputs after the first, or a plain Python argument."""
 class Storage:
     """A piece of memory that tensors share: how often it was written in place, None where that is not tracked.
 
-    It is not tracked for tensors made in inference mode.
+    It is not tracked for tensors made in inference mode. `writer` is the id of the last tracked in-place write and the
+    name of its node, unset where there was none.
     """
 
-    __slots__ = ("version",)
+    __slots__ = ("version", "writer")
 
     version: int | None
+    writer: tuple[int, str]
 
     def __init__(self) -> None:
         self.version = 0
@@ -147,6 +149,9 @@ class Node(Trace):
                 result.append((origin, number))
             else:
                 result.append((None, 0))
+        if not self.row.variadic:
+            # Inputs that were left out have a place all the same.
+            result += [(None, 0) for formula in self.row.formulas[len(self.links) :] if formula is not None]
         return tuple(result)
 
     @property

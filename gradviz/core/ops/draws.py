@@ -57,7 +57,7 @@ def _floating(what: str, kind: Any) -> Any:
     """`kind`, if it has fractions to draw; NotImplementedError in PyTorch's words if not."""
     if kind.kind != "f":
         name = dtypes.FROM_NUMPY[kind].type_name.removesuffix("Tensor")
-        raise NotImplementedError(f'"{what}" not implemented for \'{name}\'')
+        raise NotImplementedError(f"\"{what}\" not implemented for '{name}'")
     return kind
 
 
@@ -65,9 +65,7 @@ def _uniform(shape: tuple[int, ...], kind: Any, generator: Generator | None) -> 
     return stream(generator).uniform(_count(shape), _floating("check_uniform_bounds", kind)).reshape(shape)
 
 
-def _normal(
-    shape: tuple[int, ...], kind: Any, generator: Generator | None, mean: float = 0.0, std: float = 1.0
-) -> Any:
+def _normal(shape: tuple[int, ...], kind: Any, generator: Generator | None, mean: float = 0.0, std: float = 1.0) -> Any:
     _floating("normal_kernel_cpu", kind)
     if std < 0:
         raise RuntimeError(f"normal expects std >= 0.0, but found std {std:g}")

@@ -59,7 +59,8 @@ def _lay_out(survey: Survey, part: Part) -> LaidOut:
     for ordered in order.orders(sheet):
         sheet.rows = ordered
         candidates.append((place.place(sheet), ordered))
-    placement, sheet.rows = min(candidates, key=lambda candidate: candidate[0].bent)
+    placement, sheet.rows = min(candidates, key=lambda candidate: candidate[0].cost)
+    placement = place.settle_tabs(sheet, placement)
     plan = route.route(sheet, placement, [wire.lost for wire in wires])
     turned = [link is not kept for link, kept in zip(links, forward, strict=True)]
     return LaidOut(part, plan, turned)

@@ -61,9 +61,6 @@ class _Sorter:
             for row in range(sheet.first[fence], sheet.last[fence] + 1):
                 self.fences_in[row].append(fence)
         self.standing = [float(fence) for fence in range(len(sheet.fences))]
-        self.tabs = {
-            sheet.item[vertex]: vertex for vertex in range(len(sheet.kind)) if sheet.kind[vertex] is Kind.TAB
-        }
 
     def _weight(self, number: int) -> int:
         upper, lower = self.sheet.segments[number]
@@ -140,7 +137,7 @@ class _Sorter:
             key = sum(item[0] for item in members) / len(members) if members else edge_key[fence]
             number = row - sheet.first[fence]
             near, far = sheet.edges[fence]
-            tab = [self.tabs[fence]] if number == 0 and fence in self.tabs else []
+            tab = [sheet.tabs[fence]] if number == 0 and fence in sheet.tabs else []
             index = members[0][1] if members else self.place[near[number]]
             block = [near[number], *tab, *flat, far[number]]
             groups[sheet.fences[fence].parent].append((key, index, block))

@@ -15,32 +15,54 @@ from gradviz.layout.rows import Kind, Sheet
 from gradviz.layout.simplex import Edge, solve
 
 _EXACT_LIMIT = 2000
-_TOO_WIDE = 1.3
-_TOO_BENT = 1.4
-_BENDS_ALLOWED = 200
+_CROOKED = 1.4
+_CROOKED_AT_LEAST = 150
 _FRAME_WEIGHT = 4
+_SMALL = 400
+_WORTH_MOVING = 60
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
     """The axis of each vertex, and where each segment meets its upper and its lower vertex, from that vertex's axis.
 
-    `width` is the whole sheet's, `bent` the sum of what wires run across, each by its weight.
+    `cost` counts the sheet's width and how far its wires run across, each by its weight; it is higher where the main
+    road was not held straight.
     """
 
     axes: list[int]
     upper_port: list[int]
     lower_port: list[int]
-    width: int
-    bent: int
+    cost: float
 
 
 def place(sheet: Sheet) -> Placement:
     """Where everything on an ordered sheet stands across."""
-    straight, free = _place(sheet, True), _place(sheet, False)
-    if straight.width > _TOO_WIDE * free.width or straight.bent > _TOO_BENT * free.bent + _BENDS_ALLOWED:
-        return free
-    return straight
+    return min(_place(sheet, True), _place(sheet, False), key=lambda placement: placement.cost)
+
+
+def settle_tabs(sheet: Sheet, placement: Placement) -> Placement:
+    """Move a frame's tab to its far side where wires that come in then need fewer detours; for small sheets."""
+    if len(sheet.kind) > _SMALL:
+        return placement
+    for fence, tab in sheet.tabs.items():
+        number = sheet.row[tab]
+        row = sheet.rows[number]
+        start, end = row.index(tab), row.index(sheet.edges[fence][1][0])
+        if end == start + 1:
+            continue
+        sheet.rows[number] = [*row[:start], *row[start + 1 : end], tab, *row[end:]]
+        other = place(sheet)
+        if _cost_with_frames(sheet, other) < _cost_with_frames(sheet, placement) - _WORTH_MOVING:
+            placement = other
+        else:
+            sheet.rows[number] = row
+    return placement
+
+
+def _cost_with_frames(sheet: Sheet, placement: Placement) -> float:
+    axes = placement.axes
+    return placement.cost + sum(axes[far[0]] - axes[near[0]] for near, far in sheet.edges)
 
 
 def _place(sheet: Sheet, with_road: bool) -> Placement:
@@ -57,7 +79,8 @@ def _place(sheet: Sheet, with_road: bool) -> Placement:
         weight * abs(axes[upper] + upper_port[number] - axes[lower] - lower_port[number])
         for number, ((upper, lower), weight) in enumerate(zip(sheet.segments, sheet.weight, strict=True))
     )
-    return Placement(axes, upper_port, lower_port, _width(sheet, axes), bent)
+    cost = bent + 2.0 * _width(sheet, axes)
+    return Placement(axes, upper_port, lower_port, cost if with_road else cost * _CROOKED + _CROOKED_AT_LEAST)
 
 
 def _width(sheet: Sheet, axes: Sequence[int]) -> int:
@@ -119,29 +142,29 @@ def _stiffness(sheet: Sheet, upper: int, lower: int) -> int:
 
 
 def _tighten(sheet: Sheet, axes: list[int]) -> None:
-    """Draw each frame's edges up to what it holds, inner frames first, and its tab up to its near edge."""
+    """Draw each frame's edges up to what it holds, inner frames first, and its tab up to the edge beside it."""
     place = places(sheet)
     for number in range(len(sheet.fences) - 1, -1, -1):
         near, far = sheet.edges[number]
+        tab = sheet.tabs.get(number, -1)
+        at_far = tab >= 0 and place[tab] != place[near[0]] + 1
         near_limits, far_limits = [], []
-        tab = -1
         for vertex, other in zip(near, far, strict=True):
             row = sheet.rows[sheet.row[vertex]]
             first, last = row[place[vertex] + 1], row[place[other] - 1]
-            if sheet.kind[first] is Kind.TAB and sheet.item[first] == number:
-                tab = first
-            if first != other:
+            if first != other and not (first == tab and at_far):
                 near_limits.append(axes[first] - separation(sheet, vertex, first))
-                if last != tab:
-                    far_limits.append(axes[last] + separation(sheet, last, other))
-        near_axis = min(near_limits)
-        if tab >= 0:
+            if last != vertex and not (last == tab and not at_far):
+                far_limits.append(axes[last] + separation(sheet, last, other))
+        near_axis, far_axis = min(near_limits), max(far_limits)
+        if at_far:
+            axes[tab] = far_axis - separation(sheet, tab, far[0])
+            near_axis = min(near_axis, axes[tab] - separation(sheet, near[0], tab))
+        elif tab >= 0:
             axes[tab] = near_axis + separation(sheet, near[0], tab)
-            far_limits.append(axes[tab] + separation(sheet, tab, far[0]))
-        else:
-            far_limits.append(near_axis + sheet.fences[number].tab[0])
+            far_axis = max(far_axis, axes[tab] + separation(sheet, tab, far[0]))
         for vertex, other in zip(near, far, strict=True):
-            axes[vertex], axes[other] = near_axis, max(far_limits)
+            axes[vertex], axes[other] = near_axis, far_axis
 
 
 def _brandes_koepf(

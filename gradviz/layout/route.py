@@ -155,7 +155,7 @@ class _Rows:
             bottom = self.end[last] + FRAME_PADDING * self.inside_last[number]
             frames.append(Rectangle(near, top, far - near, bottom - top))
             if in_row:
-                tabs.append(Rectangle(near + 14, top - along / 2, across, along))
+                tabs.append(Rectangle(self.axes[sheet.tabs[number]], top - along / 2, across, along))
             else:
                 tabs.append(Rectangle(near - across / 2, top + 10, across, along))
         return frames, tabs

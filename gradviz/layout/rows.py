@@ -70,6 +70,7 @@ class Sheet:
     chains          for each strand its segments, from tail to head
     first, last     for each fence the rows that it spans
     edges           for each fence its near and its far edge's vertices, row by row
+    tabs            fence -> its tab's vertex, where tabs have rows of their own
     weight          how much a kink in each segment would hurt
     on_road         whether the vertex lies on the main road
     tab_row         for each row, whether it holds tabs only
@@ -94,6 +95,7 @@ class Sheet:
     first: list[int] = field(default_factory=list)
     last: list[int] = field(default_factory=list)
     edges: list[tuple[list[int], list[int]]] = field(default_factory=list)
+    tabs: dict[int, int] = field(default_factory=dict)
     rows: list[list[int]] = field(default_factory=list)
     tab_row: list[bool] = field(default_factory=list)
 
@@ -204,7 +206,7 @@ def _draw_fences(sheet: Sheet, tabs_in_rows: bool) -> None:
             half = across // 2 if on_edge else 0
             near.append(sheet.add(Kind.NEAR_EDGE, row, number, number, half, half, along if on_edge else 0))
             if row == sheet.first[number] and tabs_in_rows:
-                sheet.add(Kind.TAB, row, number, number, 0, across, along)
+                sheet.tabs[number] = sheet.add(Kind.TAB, row, number, number, 0, across, along)
             far.append(sheet.add(Kind.FAR_EDGE, row, number, number))
         sheet.edges.append((near, far))
         for side in (near, far):

@@ -49,10 +49,13 @@ def both(call: F) -> F:
     return method(function(call))
 
 
-def publish(row: Row, *, inplace: bool = False, functions: bool = True, methods: bool = True) -> Callable[..., Any]:
+def publish(
+    row: Row, *, inplace: bool = False, functions: bool = True, methods: bool = True, numbers: bool = True
+) -> Callable[..., Any]:
     """Make the public function of a row that takes its inputs and static arguments just as they are.
 
     inplace: also publish the method `<name>_`.
+    numbers: operands after the first may be Python numbers.
     """
     count = len(row.inputs)
 
@@ -69,7 +72,15 @@ def publish(row: Row, *, inplace: bool = False, functions: bool = True, methods:
             else:
                 raise TypeError(f"{row.name}() missing 1 required positional argument: '{_ALIASES.get(name, name)}'")
         static = _static(row, row.name, args[count:], kwargs)
-        return apply(row, [first_tensor(row.name, operands[0]), *map(operand, operands[1:])], static)
+        accepted = (Tensor, float, int) if numbers else Tensor
+        for position, value in enumerate(operands[1:], 1):
+            operands[position] = value = operand(value)
+            if not isinstance(value, accepted):
+                name = _ALIASES.get(row.inputs[position], row.inputs[position])
+                raise TypeError(
+                    f"{row.name}(): argument '{name}' (position {position + 1}) must be Tensor, not {type(value).__name__}"
+                )
+        return apply(row, [first_tensor(row.name, operands[0]), *operands[1:]], static)
 
     if count == 1 and not row.static:
 

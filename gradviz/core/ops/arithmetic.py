@@ -52,6 +52,22 @@ def _is_bool(operand: Any) -> bool:
     return type(operand) is bool or (isinstance(operand, (np.ndarray, np.generic)) and operand.dtype.char == "?")
 
 
+def _negate(x: Any) -> Any:
+    if x.dtype.kind == "b":
+        raise RuntimeError(
+            "Negation, the `-` operator, on a bool tensor is not supported. If you are trying to invert a mask, use the "
+            "`~` or `logical_not()` operator instead."
+        )
+    return operator.neg(x)
+
+
+def _power_number(x: Any, y: Any) -> Any:
+    if type(y) is not float and y < 0 and x.dtype.kind != "f":
+        raise RuntimeError("Integers to negative integer powers are not allowed.")
+    x, y = promoted([x, y])
+    return x**y
+
+
 def _power(x: Any, y: Any) -> Any:
     """x ** y, where the power of an integer to a negative one is rounded towards zero."""
     if np.result_type(x, y).kind == "i" and np.any(y < 0):
@@ -102,13 +118,12 @@ DIV = op(
     y=lambda g, x, y: -g * x / (y * y),
     samples=lambda: [sample(grid(2, 3), positive(2, 3)), sample(grid(2, 3), positive(3)), sample(grid(3), 4)],
 )
-NEG = op("neg(x)", operator.neg, x=lambda g: -g, samples=lambda: [sample(grid(2, 3))])
+NEG = op("neg(x)", _negate, x=lambda g: -g, samples=lambda: [sample(grid(2, 3))])
 POW_NUMBER = op(
     "pow(x, y)",
-    lambda x, y: x**y,
+    _power_number,
     key="pow.number",
     node="PowBackward0",
-    promotes=True,
     x=lambda g, x, y: g * (y * x ** (y - 1)) if y else g * 0,
     samples=lambda: [sample(grid(2, 3), 3), sample(positive(3), 0.5), sample(grid(3), 0), sample(positive(2), -1)],
 )
@@ -154,6 +169,7 @@ def pow_(self: Tensor, exponent: Any) -> Tensor:
     """In-place `pow`."""
     exponent = operand(exponent)
     return apply_inplace(POW_TENSOR if isinstance(exponent, Tensor) else POW_NUMBER, self, (exponent,))
+
 
 add = publish(ADD, inplace=True)
 sub = publish(SUB, inplace=True)
@@ -209,6 +225,10 @@ def _subtracted_from(self: Tensor, other: Any) -> Any:
     return apply(RSUB, (self, operand(other)))
 
 
+def _itself(self: Tensor) -> Tensor:
+    return self
+
+
 METHODS.update(
     __add__=_operator(ADD, (1,)),
     __radd__=_operator(ADD, (1,)),
@@ -221,6 +241,7 @@ METHODS.update(
     __pow__=_raised,
     __rpow__=_exponent_of,
     __neg__=neg,
+    __pos__=_itself,
     __iadd__=_inplace_operator(ADD, (1,)),
     __isub__=_inplace_operator(SUB, (1,)),
     __imul__=_inplace_operator(MUL, ()),

@@ -9,37 +9,33 @@ from typing import Any
 import numpy as np
 
 from gradviz.core import dtypes
-from gradviz.core.apply import apply, apply_several, promoted
+from gradviz.core.apply import apply, apply_several
 from gradviz.core.listeners import listeners
 from gradviz.core.ops.samples import grid, integers
+from gradviz.core.ops.shapes import broadcast
 from gradviz.core.ops.table import Row, Sample, op, sample
 from gradviz.core.public import METHODS, both, first_tensor, operand, publish
 from gradviz.core.tensor import Tensor
 from gradviz.events import Cause
 
 
-def _comparing(compare: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """A forward that promotes tensors only: a number beyond an integer type is compared as it is."""
-
-    def forward(x: Any, y: Any) -> Any:
-        if type(y) not in (float, int, bool):
-            x, y = promoted([x, y])
-        return compare(x, y)
-
-    return forward
-
-
 def _samples() -> list[Sample]:
     ties = np.array([[1.0, 2.0, np.nan]])
-    return [sample(grid(2, 3), grid(3)), sample(grid(2, 3), 0.5), sample(ties, ties), sample(integers(4), 2)]
+    return [
+        sample(grid(2, 3), grid(3)),
+        sample(grid(2, 3), 0.5),
+        sample(ties, ties),
+        sample(integers(4), 2),
+        sample(integers(4).astype(np.uint8), -1),
+    ]
 
 
-EQ = op("eq(x, y)", _comparing(operator.eq), samples=_samples)
-NE = op("ne(x, y)", _comparing(operator.ne), samples=_samples)
-LT = op("lt(x, y)", _comparing(operator.lt), samples=_samples)
-LE = op("le(x, y)", _comparing(operator.le), samples=_samples)
-GT = op("gt(x, y)", _comparing(operator.gt), samples=_samples)
-GE = op("ge(x, y)", _comparing(operator.ge), samples=_samples)
+EQ = op("eq(x, y)", operator.eq, promotes=True, samples=_samples)
+NE = op("ne(x, y)", operator.ne, promotes=True, samples=_samples)
+LT = op("lt(x, y)", operator.lt, promotes=True, samples=_samples)
+LE = op("le(x, y)", operator.le, promotes=True, samples=_samples)
+GT = op("gt(x, y)", operator.gt, promotes=True, samples=_samples)
+GE = op("ge(x, y)", operator.ge, promotes=True, samples=_samples)
 
 for _row in (EQ, NE, LT, LE, GT, GE):
     publish(_row)
@@ -75,7 +71,7 @@ def _near_samples() -> list[Sample]:
 
 
 ISCLOSE = op("isclose(x, y, *, rtol=1e-05, atol=1e-08, equal_nan=False)", _near, samples=_near_samples)
-publish(ISCLOSE)
+publish(ISCLOSE, numbers=False)
 
 # These give Python's bools: data that leaves, as with `item`.
 ALLCLOSE = op("allclose(x, y)", lambda x, y: (), cause=Cause.ITEM, samples=_near_samples)
@@ -92,6 +88,7 @@ def allclose(input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e
     """True where all elements differ by at most `atol + rtol * abs(other)`; a Python bool."""
     if listeners:
         apply_several(ALLCLOSE, (first_tensor("allclose", input), other))
+    broadcast(input._data.shape, other._data.shape)
     return bool(np.all(_near(input._data, other._data, rtol, atol, equal_nan)))
 
 

@@ -14,7 +14,7 @@ from gradviz.core.inplace import apply_inplace
 from gradviz.core.ops.arithmetic import POW_NUMBER
 from gradviz.core.ops.samples import grid, positive, unit
 from gradviz.core.ops.table import op, sample
-from gradviz.core.public import both, first_tensor, method, publish
+from gradviz.core.public import METHODS, both, first_tensor, method, publish
 from gradviz.core.tensor import Tensor
 
 LN_2 = math.log(2)
@@ -158,6 +158,8 @@ for _row in (SINH, COSH, TANH, ASINH, ACOSH, ATANH, ABS, SIGN, FLOOR, CEIL, TRUN
     publish(_row, inplace=True)
 for _row in (ISNAN, ISINF, ISFINITE):
     publish(_row)
+
+METHODS["__abs__"] = METHODS["abs"]
 
 
 @both

@@ -30,7 +30,7 @@ LOGICAL_NOT = op(
 )
 
 for _row in (LOGICAL_AND, LOGICAL_OR, LOGICAL_XOR, LOGICAL_NOT):
-    publish(_row)
+    publish(_row, numbers=False)
 
 
 def _on_bits(name: str, compute: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:

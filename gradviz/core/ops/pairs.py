@@ -41,7 +41,7 @@ ATAN2 = op(
         sample(np.zeros(1), np.zeros(1), smooth=False),
     ],
 )
-atan2 = publish(ATAN2, inplace=True)
+atan2 = publish(ATAN2, inplace=True, numbers=False)
 
 
 def _between(x: Any, end: Any, weight: Any) -> Any:

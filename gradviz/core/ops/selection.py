@@ -182,8 +182,8 @@ MINIMUM = op(
     y=lambda g, x, y: np.where(y > x, 0, np.where(x == y, g / 2, g)),
     samples=lambda: [sample(grid(2, 3), grid(2, 1)), sample(_TIES, _TIES, smooth=False)],
 )
-maximum = publish(MAXIMUM)
-minimum = publish(MINIMUM)
+maximum = publish(MAXIMUM, numbers=False)
+minimum = publish(MINIMUM, numbers=False)
 
 # ---- by a mask
 

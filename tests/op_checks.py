@@ -288,9 +288,9 @@ def check_against_torch(call: str, sample: Sample, *, inplace: bool = False) -> 
 
 
 def same_kind(error: Exception, oracle: Exception) -> bool:
-    """True for the oracle's type of error. For bad shapes PyTorch raises now RuntimeError, now IndexError: either will do.
+    """True for the oracle's type of error, and never for one of numpy's.
 
-    numpy's own errors will not.
+    For bad shapes PyTorch raises now RuntimeError, now IndexError: either will do.
     """
     if type(error).__module__.startswith("numpy"):
         return False

@@ -15,13 +15,14 @@ from gradviz.core.ops.table import TABLE, Row
 
 EXIT = "has no derivative; what it cuts is tested with the graph"
 INTERNAL = "no user calls it; runs behind the in-place writes to views"
-RANDOM = "gives random numbers; compared with PyTorch's from the same seed where they are tested"
 FILL = "is only ever written over what was there; tested with the other ways to fill a tensor"
+RANDOM = "draws from a stream, which is compared with PyTorch's in test_sources"
 CHECKED_ELSEWHERE = {
     **dict.fromkeys(("detach", "data", "detach_", "set_data", "item", "tolist", "numpy", "retensor"), EXIT),
     **dict.fromkeys(("copy_slices", "as_strided"), INTERNAL),
-    **dict.fromkeys(("bernoulli", "normal.mean", "normal.std", "normal.both"), RANDOM),
-    **dict.fromkeys(("bernoulli_", "normal_", "uniform_", "random_"), RANDOM),
+    **dict.fromkeys(("bernoulli", "bernoulli_", "normal.mean", "normal.std", "normal.both", "normal_"), RANDOM),
+    **dict.fromkeys(("uniform_", "random_"), RANDOM),
+    "mul.number": "only runs inside cross_entropy with label smoothing, which test_functional compares with PyTorch",
     **dict.fromkeys(("copy", "fill.number", "fill.tensor", "zero"), FILL),
 }
 """The rows that may be without samples, each with its reason; besides these only sources, which have no input."""

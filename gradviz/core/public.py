@@ -77,9 +77,8 @@ def publish(
             operands[position] = value = operand(value)
             if not isinstance(value, accepted):
                 name = _ALIASES.get(row.inputs[position], row.inputs[position])
-                raise TypeError(
-                    f"{row.name}(): argument '{name}' (position {position + 1}) must be Tensor, not {type(value).__name__}"
-                )
+                where = f"{row.name}(): argument '{name}' (position {position + 1})"
+                raise TypeError(f"{where} must be Tensor, not {type(value).__name__}")
         return apply(row, [first_tensor(row.name, operands[0]), *operands[1:]], static)
 
     if count == 1 and not row.static:

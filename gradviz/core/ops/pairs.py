@@ -45,6 +45,9 @@ atan2 = publish(ATAN2, inplace=True, numbers=False)
 
 
 def _between(x: Any, end: Any, weight: Any) -> Any:
+    if x.dtype.kind != "f":
+        kind = dtypes.of(x).type_name.removesuffix("Tensor")
+        raise NotImplementedError(f"\"lerp_kernel_scalar\" not implemented for '{kind}'")
     for name, other in (("end", end), ("weight", weight)):
         if hasattr(other, "dtype") and other.dtype != x.dtype and (name == "end" or other.ndim):
             wanted, found = _scalar_name(x), _scalar_name(other)

@@ -2,7 +2,8 @@
 
 A row's derivative for an input is a function whose argument names say what it reads, and so what a node must keep:
 the cotangent `g`, inputs and static arguments by their names in the row's signature, `out` for the result (`out1` for
-the second of several), `shape` for the shape of the input that is being differentiated. Multiplying, for example, keeps each factor for the other:
+the second of several), `shape` for the shape of the input that is being differentiated. Multiplying, for example,
+keeps each factor for the other:
 
     mul = op("mul(x, y)", np.multiply, x=lambda g, y: g * y, y=lambda g, x: g * x)
 

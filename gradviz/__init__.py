@@ -5,7 +5,6 @@ Names are loaded when they are first used: `import gradviz` by itself imports ne
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from typing import TYPE_CHECKING, Any
 
@@ -93,9 +92,7 @@ def _find(name: str) -> Any:
     importlib.import_module("gradviz.core")
     if name in functions:
         return functions[name]
-    close = difflib.get_close_matches(name, __dir__(), n=1)
-    hint = f"; did you mean `gradviz.{close[0]}`?" if close else ""
-    raise AttributeError(f"module 'gradviz' has no attribute '{name}'{hint}", name=name, obj=None)
+    raise importlib.import_module("gradviz.errors").missing_name("gradviz", name, __dir__())
 
 
 def __dir__() -> list[str]:

@@ -12,6 +12,8 @@ Messages are lowercase, carry the user's own names in backticks and have no fina
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 EXIT_SCRIPT = 1
 EXIT_USAGE = 2
 EXIT_LOG = 3
@@ -59,3 +61,15 @@ class NotWrittenError(NotImplementedError, GradvizError):
 
     def __init__(self, message: str, *, help: str = "") -> None:
         GradvizError.__init__(self, message, help=help)
+
+
+def missing_name(module: str, name: str, known: Iterable[str]) -> AttributeError:
+    """The error for a public name that `module` lacks; says the nearest of those it has, or that PyTorch has more."""
+    import difflib  # only a mistake needs it
+
+    close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.75)
+    if close:
+        hint = f"did you mean `{module}.{close[0]}`?"
+    else:
+        hint = f"gradviz's own tensors have a part of what PyTorch has, listed by `dir({module})`"
+    return AttributeError(f"module '{module}' has no attribute '{name}'; {hint}", name=name)

@@ -1,0 +1,9 @@
+"""Gradients on demand: `grad`, `backward`, and the grad modes."""
+
+from __future__ import annotations
+
+import gradviz.core  # noqa: F401 - fills the op table
+from gradviz.core.engine import backward, grad
+from gradviz.core.grad_mode import enable_grad, inference_mode, no_grad, set_grad_enabled
+
+__all__ = ["backward", "enable_grad", "grad", "inference_mode", "no_grad", "set_grad_enabled"]

@@ -45,7 +45,7 @@ def _ramp(x: Any) -> Any:
 def _between(x: Any, low: float, high: float) -> Any:
     if x.dtype.kind == "b":
         raise RuntimeError("Bool inputs not supported for hardtanh")
-    if x.dtype.kind == "u" and low < 0:
+    if x.dtype.kind == "u" and int(low) < 0:
         raise RuntimeError("cannot do hardtanh on an unsigned type with negative limits")
     return np.minimum(np.maximum(x, x.dtype.type(low)), x.dtype.type(high))
 

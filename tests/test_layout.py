@@ -339,8 +339,34 @@ def test_wide_characters_count_as_wide():
 
 
 def test_one_line_makes_every_forbidden_character_visible():
-    assert measure.one_line("a\nb\x00\ud800\u202e") == "a␊b␀\ufffd\ufffd"
+    assert measure.one_line("a\nb\x00\ud800\u202e\ufffe") == r"a\nb\x00\ud800\u202e\ufffe"
+    assert measure.one_line("é 变 👩\u200d👧") == "é 变 👩\u200d👧"
 
 
 def test_no_box_grows_beyond_measure():
     assert max(placed.area.width for placed in arrange(hostile()).boxes) <= 300
+
+
+def test_marks_of_lost_gradients_lie_apart():
+    for direction in DIRECTIONS:
+        sketch = Sketch("lost", "")
+        sketch.box("op", "off", "addmm", "line 9 · skipped")
+        for number in range(5):
+            sketch.box(f"w{number}", "leaf", f"w{number}", "line 1")
+            sketch.wire(f"w{number} ~x op")
+        ends = sorted(wire.end for wire in arrange(sketch.picture(), direction).wires)
+        assert all(abs(x0 - x1) + abs(y0 - y1) >= 14 for (x0, y0), (x1, y1) in itertools.pairwise(ends))
+
+
+def test_check_finds_a_wire_over_a_tab():
+    drawing = arrange(no_grad())
+    frame = drawing.frames[0]
+    entering = next(wire for wire in drawing.wires if frame.area.y in range_of(wire))
+    tab = replace(frame.tab, x=polyline(entering)[-1][0] - 5)
+    spoiled = replace(drawing, frames=(replace(frame, tab=tab),))
+    assert any("runs over tab of f0" in problem for problem in check(spoiled))
+
+
+def range_of(wire) -> range:
+    ys = [int(y) for _, y in polyline(wire)]
+    return range(min(ys), max(ys))

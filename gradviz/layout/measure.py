@@ -23,6 +23,7 @@ _MAX_TEXT = 250
 _MAX_ERROR = 420
 _MAX_TAB = 280
 _MAX_LABEL = 120
+_JOINER = "\u200d"
 
 # Advance widths of U+0020 to U+007E in hundredths of an em, rounded up.
 _SANS = (
@@ -57,7 +58,7 @@ def text_width(text: str, font: str, size: float) -> float:
 
 def _advance(character: str, font: str) -> int:
     """Width of a character outside ASCII in hundredths of an em, on the safe side."""
-    if unicodedata.category(character) in ("Mn", "Me"):
+    if unicodedata.category(character) in ("Mn", "Me") or character == _JOINER:
         return 0
     if character == "·":
         return _LETTER_ADVANCE["mono"] if font == "mono" else 38
@@ -97,18 +98,18 @@ def _fitting(text: str, font: str, room: float) -> str:
     return text[:400]
 
 
-# One visible mark for each character that XML forbids, that would break the line, or that would turn the text around.
-_UNKNOWN = 0xFFFD
-_MARKS = {code: 0x2400 + code for code in range(32)} | {0x7F: 0x2421}
-_MARKS |= dict.fromkeys((*range(0x80, 0xA0), *range(0x2028, 0x202F), *range(0x2066, 0x206A)), _UNKNOWN)
-_MARKS |= dict.fromkeys((*range(0xD800, 0xE000), 0x061C, 0x200E, 0x200F, 0xFFFE, 0xFFFF), _UNKNOWN)
-
-
 def one_line(text: str) -> str:
-    """The text as one line that any viewer can show: control characters and lone surrogates become visible marks."""
-    if text.isascii() and text.isprintable():
+    """The text as one line that any viewer can show, with what cannot be printed written as Python would escape it.
+
+    That covers newlines, what XML forbids, lone surrogates, and marks that turn the direction of writing. The joiner
+    inside an emoji stays.
+    """
+    if text.isprintable():
         return text
-    return text.translate(_MARKS)
+    return "".join(
+        character if character.isprintable() or character == _JOINER else character.encode("unicode_escape").decode()
+        for character in text
+    )
 
 
 def box_texts(box: Box) -> tuple[str, str]:

@@ -26,6 +26,7 @@ PORT_MARGIN = 10
 _LITERAL_STACK_GAP = 6
 _LITERAL_WIDTH = 120
 _PORT_ROOM = 8
+_MARK_ROOM = 28
 _MOST_PORT_ROOM = 240
 
 
@@ -90,14 +91,16 @@ class Survey:
             raise ValueError(f"a wire refers to box `{id}`, which the picture does not hold") from None
 
     def _make_room(self) -> None:
-        """Widen the boxes at whose edge many wires meet, so that their arrowheads can be told apart."""
+        """Widen the boxes at whose edge many wires meet, so that their arrowheads and marks can be told apart."""
         leaving, coming = Counter(tail for tail, _ in self.ends), Counter(head for _, head in self.ends)
-        axis = 0 if self.direction == "TB" else 1
-        for box, size in enumerate(self.sizes):
-            if self.picture.boxes[box].kind is not BoxKind.CUT:
-                most = max(leaving[box], coming[box])
-                needed = min((most - 1) * _PORT_ROOM + 2 * PORT_MARGIN, _MOST_PORT_ROOM)
-                self.sizes[box] = (max(size[0], needed), size[1]) if axis == 0 else (size[0], max(size[1], needed))
+        marked = {head for (_, head), wire in zip(self.ends, self.picture.wires, strict=True) if wire.lost}
+        for box, (width, height) in enumerate(self.sizes):
+            if self.picture.boxes[box].kind is BoxKind.CUT:
+                continue
+            step = _MARK_ROOM if box in marked else _PORT_ROOM
+            room = max((leaving[box] - 1) * _PORT_ROOM, (coming[box] - 1) * step)
+            needed = min(room + 2 * PORT_MARGIN, _MOST_PORT_ROOM)
+            self.sizes[box] = (max(width, needed), height) if self.direction == "TB" else (width, max(height, needed))
 
     def _used_frames(self) -> tuple[list[Frame], list[int], list[int]]:
         """`frames`, `frame_of` and `parent_of`."""

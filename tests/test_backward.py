@@ -93,7 +93,7 @@ def test_the_error_of_a_second_backward_names_the_line_of_the_op():
     loss.backward()
     with pytest.raises(RuntimeError) as raised:
         loss.backward()
-    assert raised.value.__notes__ == ["gradviz: `mul` at tests/test_backward.py:86: loss = (w * w).sum()"]
+    assert raised.value.__notes__ == ["gradviz: `mul` at tests/test_backward.py:92: loss = (w * w).sum()"]
 
 
 def test_a_saved_tensor_that_was_written_is_named():

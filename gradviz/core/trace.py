@@ -128,10 +128,11 @@ class Node(Trace):
     hooks: NodeHooks | None
 
     tracked = True
+    full_name = ""
 
     def name(self) -> str:
-        """The node's name as PyTorch prints it: `MulBackward0`."""
-        return type(self).__name__
+        """The node's name as PyTorch prints it: `MulBackward0`, `torch::autograd::CopySlices`."""
+        return type(self).full_name or type(self).__name__
 
     @property
     def next_functions(self) -> tuple[tuple[Node | AccumulateGrad | None, int], ...]:
@@ -247,7 +248,7 @@ def bound(trace: Trace) -> None:
     oldest = trace.id
     for link in trace.links:
         origin = link[0] if type(link) is tuple else link
-        if isinstance(origin, Trace) and not origin.tracked and origin.links:
+        if _has_past(origin):
             behind += origin.behind + 1
             if origin.oldest < oldest:
                 oldest = origin.oldest
@@ -265,20 +266,20 @@ def _let_go(trace: Trace) -> None:
     for step in queue:
         for link in step.links:
             origin = link[0] if type(link) is tuple else link
-            if isinstance(origin, Trace) and not origin.tracked and origin.links and id(origin) not in found:
+            if _has_past(origin) and id(origin) not in found:
                 found[id(origin)] = origin
                 queue.append(origin)
     if len(queue) - 1 > HISTORY_LIMIT:
         queue.sort(key=lambda step: -step.id)
-        keep = {id(step) for step in queue[: HISTORY_LIMIT // 2 + 1]}
-        let_go = len(queue) - len(keep)
-        edge = [step for step in queue if id(step) in keep and _reaches_out(step, keep)]
-        let_go += sum(step.forgotten for step in queue if id(step) not in keep)
-        for step in edge:
-            _drop_links(step, keep)
-        if edge:
-            edge[-1].forgotten += let_go
-        queue = queue[: HISTORY_LIMIT // 2 + 1]
+        kept, rest = queue[: HISTORY_LIMIT // 2 + 1], queue[HISTORY_LIMIT // 2 + 1 :]
+        keep = {id(step) for step in kept}
+        ends: dict[int, Trace] = {}
+        for step in kept:
+            _end_history(step, keep, ends)
+        hidden = len(rest) + sum(step.forgotten for step in rest) - len(ends)
+        last = min(ends.values(), key=lambda end: end.id)
+        last.forgotten += max(0, hidden - sum(end.forgotten for end in ends.values()))
+        queue = kept
     if len(trace.links) > HISTORY_LIMIT:
         trace.forgotten += len(trace.links) - HISTORY_LIMIT
         trace.links = trace.links[:HISTORY_LIMIT]
@@ -287,22 +288,21 @@ def _let_go(trace: Trace) -> None:
     trace.oldest = min(step.id for step in queue)
 
 
-def _reaches_out(step: Trace, keep: set[int]) -> bool:
-    return any(
-        isinstance(origin, Trace) and not origin.tracked and origin.links and id(origin) not in keep
-        for origin in (link[0] if type(link) is tuple else link for link in step.links)
-    )
+def _has_past(origin: Any) -> bool:
+    """True for an untracked op with inputs, or one that had some."""
+    return isinstance(origin, Trace) and not origin.tracked and bool(origin.links or origin.forgotten)
 
 
-def _drop_links(step: Trace, keep: set[int]) -> None:
-    """Replace links to what is let go by a stand-in that has the origin's shape and name but no history."""
-    links = []
-    for link in step.links:
+def _end_history(step: Trace, keep: set[int], ends: dict[int, Trace]) -> None:
+    """Replace the links of `step` to what is let go by stand-ins, which have its name and shape but no history."""
+    links = list(step.links)
+    for position, link in enumerate(links):
         origin = link[0] if type(link) is tuple else link
-        if isinstance(origin, Trace) and not origin.tracked and origin.links and id(origin) not in keep:
-            origin = without_history(origin)
-            link = (origin, link[1]) if type(link) is tuple else origin
-        links.append(link)
+        if _has_past(origin) and id(origin) not in keep:
+            if origin.id not in ends:
+                ends[origin.id] = without_history(origin)
+            end = ends[origin.id]
+            links[position] = (end, link[1]) if type(link) is tuple else end
     step.links = tuple(links)
 
 
@@ -310,7 +310,7 @@ _DESCRIPTION = ("array_type", "code", "flags", "forgotten", "id", "lasti", "more
 
 
 def without_history(origin: Trace) -> Trace:
-    """A copy of the record, array-free and without inputs."""
+    """A copy of the record, array-free and without inputs; it says that at least one op behind it was let go."""
     copy = Trace()
     for name in _DESCRIPTION:
         setattr(copy, name, getattr(origin, name))
@@ -319,5 +319,5 @@ def without_history(origin: Trace) -> Trace:
     copy.behind = 0
     copy.oldest = copy.id
     copy.cause = None
-    copy.forgotten += 1
+    copy.forgotten += bool(origin.links)
     return copy

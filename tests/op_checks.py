@@ -22,6 +22,7 @@ from gradviz.core.grad_mode import no_grad
 from gradviz.core.ops.samples import grid
 from gradviz.core.ops.table import Row, Sample
 from gradviz.core.public import FUNCTIONAL, FUNCTIONS, METHODS
+from gradviz.core.signatures import saved_by
 from gradviz.core.tensor import Tensor
 
 STEP = 1e-6
@@ -114,10 +115,12 @@ TORCH = Library(
 # ---- calling
 
 
-def run(library: Library, call: str, sample: Sample, *, inplace: bool = False) -> Outcome:
+def run(library: Library, call: str, sample: Sample, *, inplace: bool = False, backward: bool = True) -> Outcome:
     """Call one public function on a sample's arrays as tensors, and pull fixed cotangents back from what it gave.
 
-    Every floating tensor requires grad. inplace: the call writes into its first tensor, which then must not be a leaf.
+    Every floating tensor requires grad.
+    inplace: the call writes into its first tensor, which then must not be a leaf.
+    backward: without it no cotangent is pulled back, and the nodes still hold what they saved.
     """
     tensors: list[Any] = []
 
@@ -135,7 +138,7 @@ def run(library: Library, call: str, sample: Sample, *, inplace: bool = False) -
             if inplace:
                 args = (args[0] * 1 if args[0].requires_grad else args[0], *args[1:])
             result = library.find(call)(*args, **kwargs)
-            gradients = pull(library, result, tensors)
+            gradients = pull(library, result, tensors) if backward else ()
         except Exception as error:
             return Outcome(error)
     return Outcome(None, result, tuple(tensors), gradients)
@@ -352,6 +355,16 @@ class _Shown(str):
 
     def __repr__(self) -> str:
         return str(self)
+
+
+def kept_bytes(row: Row, sample: Sample) -> tuple[int, int]:
+    """How many bytes the call's node keeps for its backward, in gradviz and in PyTorch."""
+    call, sample = row.call, cast(sample, "float64")
+    node = next(output.grad_fn for output in flat(run(GRADVIZ, call, sample, backward=False).result))
+    theirs = next(output.grad_fn for output in flat(run(TORCH, call, sample, backward=False).result))
+    saved = [getattr(theirs, name) for name in dir(theirs) if name.startswith("_saved_")]
+    tensors = [part for part in flat(tuple(saved)) if isinstance(part, torch.Tensor)]
+    return sum(kept.nbytes for kept in saved_by(node)), sum(tensor.nbytes for tensor in tensors)
 
 
 # ---- variants that the samples do not spell out

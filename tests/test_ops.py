@@ -9,7 +9,6 @@ import op_checks
 import pytest
 
 import gradviz.core  # noqa: F401 - fills the table
-from gradviz.core.grad_mode import no_grad
 from gradviz.core.ops.pairs import NOT_IMPLEMENTED
 from gradviz.core.ops.table import TABLE, Row
 
@@ -54,8 +53,7 @@ def test_every_sample_reaches_the_row(key: str) -> None:
     row = TABLE[key]
     assert samples_of(row)
     for sample in samples_of(row):
-        with no_grad():
-            outcome = op_checks.run(op_checks.GRADVIZ, row.call, sample)
+        outcome = op_checks.run(op_checks.GRADVIZ, row.call, sample, backward=False)
         assert outcome.error is None, repr(outcome.error)
         op_checks.check_reached(row, outcome)
 
@@ -94,6 +92,16 @@ def test_torch_agrees_in_place(key: str) -> None:
                 op_checks.check_against_torch(call, op_checks.cast(sample, name), inplace=True)
             for edge in op_checks.edges(sample):
                 op_checks.check_against_torch(call, edge, inplace=True)
+
+
+@pytest.mark.parametrize("key", DIFFERENTIABLE)
+def test_a_node_keeps_no_more_than_torchs(key: str) -> None:
+    row = TABLE[key]
+    for sample in samples_of(row):
+        outcome = op_checks.run(op_checks.GRADVIZ, row.call, op_checks.cast(sample, "float64"), backward=False)
+        if any(getattr(output, "grad_fn", None) is not None for output in op_checks.flat(outcome.result)):
+            ours, theirs = op_checks.kept_bytes(row, sample)
+            assert ours <= theirs, f"{row.call}{op_checks.describe(sample)} keeps {ours} bytes, PyTorch {theirs}"
 
 
 # ---- the checks themselves

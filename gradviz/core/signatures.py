@@ -73,7 +73,7 @@ def saved_by(step: Node) -> tuple[events.Saved, ...]:
             continue
         position = row.inputs.index(name)
         several = row.variadic and position == len(row.inputs) - 1
-        for place in range(position, len(step.links)) if several else (position,):
+        for place in range(position, len(step.links) if several else min(position + 1, len(step.links))):
             kept = input_type(step.links[place])
             if kept is not None:
                 label = f"{shown}[{place - position}]" if several else shown

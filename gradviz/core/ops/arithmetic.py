@@ -120,37 +120,42 @@ DIV = op(
 )
 NEG = op("neg(x)", _negate, x=lambda g: -g, samples=lambda: [sample(grid(2, 3))])
 POW_NUMBER = op(
-    "pow(x, y)",
+    "pow(x, exponent)",
     _power_number,
     key="pow.number",
     node="PowBackward0",
-    x=lambda g, x, y: g * (y * x ** (y - 1)) if y else g * 0,
+    x=lambda g, x, exponent: g * (exponent * x ** (exponent - 1)) if exponent else g * 0,
     samples=lambda: [sample(grid(2, 3), 3), sample(positive(3), 0.5), sample(grid(3), 0), sample(positive(2), -1)],
 )
 
 
-def _slope_in_exponent(x: Any, y: Any, out: Any) -> Any:
-    """d x**y / d y; zero where x is, though its logarithm is not finite."""
-    return np.where((x == 0) & (y >= 0), 0, out * np.log(x))
+def _slope_in_base(x: Any, exponent: Any) -> Any:
+    """The derivative of a power for its base; zero for the exponent 0, where the formula may give 0 * inf."""
+    return np.where(exponent == 0, 0, exponent * x ** np.where(exponent == 0, 1, exponent - 1))
+
+
+def _slope_in_exponent(x: Any, exponent: Any, out: Any) -> Any:
+    """The derivative of a power for its exponent; zero for the base 0, though its logarithm is not finite."""
+    return np.where((x == 0) & (exponent >= 0), 0, out * np.log(x))
 
 
 POW_TENSOR = op(
-    "pow(x, y)",
+    "pow(x, exponent)",
     _power,
     key="pow.tensor",
     node="PowBackward1",
     promotes=True,
-    x=lambda g, x, y: g * np.where(y == 0, 0, y * x ** np.where(y == 0, 1, y - 1)),
-    y=lambda g, x, y, out: g * _slope_in_exponent(x, y, out),
+    x=lambda g, x, exponent: g * _slope_in_base(x, exponent),
+    exponent=lambda g, x, exponent, out: g * _slope_in_exponent(x, exponent, out),
     samples=lambda: [sample(positive(2, 3), grid(2, 3)), sample(positive(2, 3), grid(3))],
 )
 POW_OF_NUMBER = op(
-    "pow(x, y)",
+    "pow(x, exponent)",
     _power,
     key="pow.of_number",
     node="PowBackward2",
     promotes=True,
-    y=lambda g, x, y, out: g * _slope_in_exponent(x, y, out),
+    exponent=lambda g, x, exponent, out: g * _slope_in_exponent(x, exponent, out),
     samples=lambda: [sample(2.0, grid(2, 3)), sample(3, grid(2))],
 )
 

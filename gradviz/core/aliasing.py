@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from gradviz.core.tensor import Tensor
 
-Replay: TypeAlias = tuple[tuple[Callable[..., Any], tuple[Any, ...]], ...]
-"""The forwards, with their static arguments, that lead from a base's array to a view's."""
+ReplayStep: TypeAlias = tuple[Callable[..., Any], tuple[Any, ...]]
+"""A forward and its static arguments."""
+Replay: TypeAlias = tuple[ReplayStep, ...]
+"""The forwards that lead from a base's array to a view's."""
+
+
+class Made(enum.Enum):
+    """How a view came to be, which says whether a tracked in-place write to it or beside it can be followed."""
+
+    TRACKED = enum.auto()
+    NO_GRAD = enum.auto()
+    INFERENCE = enum.auto()
+    SEVERAL = enum.auto()
+    """By an op that gives several views at once, like `split`."""
 
 
 class View:
-    """How a view's memory is cut out of its base's: `replay` maps an array like the base's to the same cut of it."""
+    """How a view's memory is cut out of its base's: `replay` maps an array like the base's to the same cut of it.
 
-    __slots__ = ("base", "replay", "version")
+    version     of the memory when the view's origin was last right
+    """
 
-    def __init__(self, base: Tensor, replay: Replay, version: int | None) -> None:
+    __slots__ = ("base", "made", "replay", "version")
+
+    def __init__(self, base: Tensor, replay: Replay, version: int | None, made: Made) -> None:
         self.base = base
         self.replay = replay
         self.version = version
+        self.made = made
 
 
 def cut(replay: Replay, array: Any) -> Any:
@@ -28,3 +45,8 @@ def cut(replay: Replay, array: Any) -> Any:
     for forward, static in replay:
         array = forward(array, *static)
     return array
+
+
+def nth(array: Any, forward: Callable[..., tuple[Any, ...]], static: tuple[Any, ...], number: int) -> Any:
+    """One of the views that a forward gives; a step of a replay."""
+    return forward(array, *static)[number]

@@ -16,9 +16,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from gradviz.core import dtypes
-from gradviz.core.aliasing import View
+from gradviz.core.aliasing import Made, ReplayStep, View, nth
 from gradviz.core.grad_mode import Region, current
 from gradviz.core.listeners import listeners
+from gradviz.core.ops.shapes import broadcast
 from gradviz.core.ops.table import TABLE, Row
 from gradviz.core.tensor import Tensor
 from gradviz.core.trace import (
@@ -89,20 +90,33 @@ def _run(row: Row, inputs: Sequence[Any], static: tuple[Any, ...]) -> Any:
         arrays = promoted(arrays)
     if row.view:
         arrays[0] = inputs[0]._array()
-    out = row.forward(*arrays, *static)
+    try:
+        out = row.forward(*arrays, *static)
+    except ValueError as error:
+        refuse_shapes(error, arrays)
+        raise
     return remember(row, inputs, arrays, static, out)
+
+
+def refuse_shapes(error: ValueError, arrays: Sequence[Any]) -> None:
+    """Raise PyTorch's RuntimeError where numpy could not broadcast the operands of an op."""
+    if "broadcast" in str(error):
+        common: tuple[int, ...] = ()
+        for operand in arrays:
+            common = broadcast(common, getattr(operand, "shape", ()))
 
 
 def remember(row: Row, inputs: Sequence[Any], arrays: Sequence[Any], static: tuple[Any, ...], out: Any) -> Any:
     """Wrap what `row.forward` gave, and record the op behind it."""
-    links, needs, leaves = connect(inputs)
     region = current()
+    tracks = region is None or region.tracks
+    links, needs, leaves = connect(inputs, tracks and row.differentiable)
     several = type(out) is tuple
     first = (out[0] if out else None) if several else out
     tracked = (
         True in needs
         and row.differentiable
-        and (region is None or region.tracks)
+        and tracks
         and (first is None or first.dtype.kind == "f")
         and any(need and formula is not None for need, formula in zip(needs, row.formulas_of(len(needs)), strict=True))
     )
@@ -119,32 +133,45 @@ def remember(row: Row, inputs: Sequence[Any], arrays: Sequence[Any], static: tup
             wrap(array, step, number, tracked and number not in row.nondifferentiable_outputs)
             for number, array in enumerate(out)
         )
+        if row.view:
+            for number, view in enumerate(result):
+                share(view, inputs[0], row, (nth, (row.forward, static, number)), region)
     else:
         result = wrap(out, step, 0, tracked)
         if isinstance(step, Node):
             mark_result(step, row, result._storage)
         if row.view:
-            share(result, inputs[0], row, static)
+            share(result, inputs[0], row, (row.forward, static), region)
     if listeners:
         tell(step, frame)
     return result
 
 
-def connect(inputs: Sequence[Any]) -> tuple[tuple[Link, ...], tuple[bool, ...], tuple[Tensor | None, ...] | None]:
-    """For each input where it came from, whether it requires grad, and the leaf that it is."""
+def connect(
+    inputs: Sequence[Any], strict: bool = True
+) -> tuple[tuple[Link, ...], tuple[bool, ...], tuple[Tensor | None, ...] | None]:
+    """For each input where it came from, whether it requires grad, and the leaf that it is.
+
+    strict: raise RuntimeError, in PyTorch's words, for a view whose origin is not known any more: one made under
+    `no_grad` or by `split` and its like, whose memory was written since.
+    """
     links: list[Link] = []
     needs: list[bool] = []
     leaves: list[Tensor | None] = []
     for operand in inputs:
         leaf = None
         if isinstance(operand, Tensor):
-            if operand._view is not None:
-                operand._refresh()
+            view = operand._view
+            if view is not None and view.version != operand._storage.version:
+                operand._refresh(strict)
             origin = operand._origin
             links.append((origin, operand._number) if operand._number else origin)
-            needs.append(operand._requires_grad)
-            if operand._requires_grad and not origin.tracked and operand._view is None:
-                leaf = operand
+            if operand._requires_grad:
+                needs.append(True)
+                if not origin.tracked:
+                    leaf = operand
+            else:
+                needs.append(view is not None and view.base._requires_grad)
         else:
             links.append(operand)
             needs.append(False)
@@ -285,25 +312,25 @@ def wrap(data: Any, origin: Trace, number: int, requires_grad: bool) -> Tensor:
     return tensor
 
 
-def share(view: Tensor, source: Tensor, row: Row, static: tuple[Any, ...]) -> None:
-    """Make `view` a view of `source`: one storage, and the way back to the base; or not, where numpy had to copy."""
-    data = view._data
-    if data is not source._data and not (data.size and np.may_share_memory(data, source._data)) and data.size:
-        view._origin.flags &= ~ALIAS
-        return
+def share(view: Tensor, source: Tensor, row: Row, step: ReplayStep, region: Region | None) -> None:
+    """Make `view` a view of `source`: one storage, and the way back to the base."""
     if row.cause is not Cause.DATA:
         view._storage = source._storage
     if row.cause is not None:
         return
     outer = source._view
-    step = (row.forward, static)
+    if region is not None and not region.tracks:
+        made = Made.INFERENCE if region.inference else Made.NO_GRAD
+    elif row.several:
+        made = Made.SEVERAL
+    else:
+        made = Made.TRACKED if outer is None else outer.made
     version = source._storage.version
     if outer is None:
-        view._view = View(source, (step,), version)
+        view._view = View(source, (step,), version, made)
     else:
-        view._view = View(outer.base, (*outer.replay, step), version)
-    if source._requires_grad and not view._requires_grad:
-        view._requires_grad = True
+        view._view = View(outer.base, (*outer.replay, step), version, made)
+    if not view._requires_grad and view._view.base._requires_grad:
         view._origin.flags |= LEAF_GRAD
 
 
@@ -343,13 +370,21 @@ def promoted(arrays: list[Any]) -> list[Any]:
     common = dtypes.promote(arrays)
     scalar = common.type
     return [
-        scalar(operand)
+        _in_type(scalar, operand)
         if type(operand) in (float, int, bool)
         else operand
         if operand.dtype == common
         else operand.astype(common)
         for operand in arrays
     ]
+
+
+def _in_type(scalar: Any, number: Any) -> Any:
+    """A Python number as a numpy scalar; one beyond the range of an integer type wraps around."""
+    try:
+        return scalar(number)
+    except OverflowError:
+        return np.array(number).astype(scalar)[()]
 
 
 def user_frame(frame: FrameType) -> FrameType:

@@ -6,10 +6,12 @@ the traceback.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+from gradviz.core.aliasing import Made
 from gradviz.core.dtypes import FROM_NUMPY
-from gradviz.core.trace import Node, origin_of
+from gradviz.core.trace import Node, Storage, Trace, origin_of
 from gradviz.sites import decode
 
 NO_GRAD_FN = "element {} of tensors does not require grad and does not have a grad_fn"
@@ -28,31 +30,92 @@ NOT_USED = (
 
 def check_versions(node: Node) -> None:
     """Raise PyTorch's error where a saved tensor was written in place since."""
-    for name, mark in zip(node.row.saved_names, node.marks, strict=True):
+    row = node.row
+    marks = dict(zip(row.saved_names, node.marks, strict=False))
+    for name in row.reading_order:
+        mark = marks.get(name)
         if mark is None:
             continue
-        for pair in mark if not mark or type(mark[0]) is tuple or mark[0] is None else (mark,):
+        position = -1 if name.startswith("out") else row.inputs.index(name)
+        several = row.variadic and position == len(row.inputs) - 1
+        for offset, pair in enumerate(mark if several else (mark,)):
             if pair is not None and pair[0].version != pair[1]:
-                raise noted(RuntimeError(_modified(node, name, pair)), node)
+                raise noted(RuntimeError(_modified(node, position + offset, *pair)), node)
 
 
-def _modified(node: Node, name: str, mark: Any) -> str:
-    storage, version = mark
-    if name == "out":
-        what = _tensor_type(node.array_type, node.shape) + f", which is output 0 of {node.name()},"
+def _modified(node: Node, position: int, storage: Storage, version: int) -> str:
+    """What is wrong with the input that a node saved, or with its own result where `position` is -1."""
+    if position < 0:
+        what = _tensor_type(node.array_type, node.shape) + f", which is output 0 of {short_name(node.name())},"
     else:
-        position = node.row.inputs.index(name)
         origin, number = origin_of(node.links[position])
         assert origin is not None
         shape, array_type = (origin.shape, origin.array_type) if number == 0 else origin.more[number - 1]
-        what = _tensor_type(array_type, shape)
-        if isinstance(origin, Node):
-            what += f", which is output {number} of {origin.name()},"
+        what = _tensor_type(array_type, shape) + _maker(storage, origin, number)
     return (
-        f"one of the variables needed for gradient computation has been modified by an inplace operation: {what} is at "
-        f"version {storage.version}; expected version {version} instead. Hint: enable anomaly detection to find the "
-        "operation that failed to compute its gradient, with torch.autograd.set_detect_anomaly(True)."
+        "one of the variables needed for gradient computation has been modified by an inplace operation: "
+        f"{what} is at version {storage.version}; expected version {version} instead. Hint: enable anomaly detection "
+        "to find the operation that failed to compute its gradient, with torch.autograd.set_detect_anomaly(True, "
+        "check_nan=False)."
     )
+
+
+def _maker(storage: Storage, origin: Trace, number: int) -> str:
+    """Which node a saved tensor comes from: by the time of the complaint often the one that wrote it in place."""
+    writer, name = getattr(storage, "writer", (0, ""))
+    if origin.row.view and origin.row.cause is None:
+        made = _made(origin)
+        if made is not Made.TRACKED:
+            known = origin if isinstance(origin, Node) else None
+            raise RuntimeError(untraceable(made, known, number, "its base or another view of its base has been"))
+        return ", which is output 0 of AsStrided," if origin.tracked or writer > origin.id else ""
+    if writer > origin.id and origin.row.cause is None:
+        return f", which is output 0 of {short_name(name)},"
+    return f", which is output {number} of {short_name(origin.name())}," if isinstance(origin, Node) else ""
+
+
+def _made(origin: Trace) -> Made:
+    """How the view that an op gave, or the one that it is a view of, came to be."""
+    step: Trace | None = origin
+    while step is not None and step.row.view and step.row.cause is None:
+        region = step.region
+        if region is not None and not region.tracks:
+            return Made.INFERENCE if region.inference else Made.NO_GRAD
+        if step.row.several:
+            return Made.SEVERAL
+        step, _ = origin_of(step.links[0])
+    return Made.TRACKED
+
+
+def untraceable(made: Made, origin: Node | None, number: int, what: str) -> str:
+    """Why an in-place write to a view, or to the memory behind it, cannot be followed.
+
+    origin, number: the node that the view is an output of, if it has one. what: the subject and verb of "modified".
+    """
+    output = "" if origin is None else f"Output {number} of {short_name(origin.name())} is a view"
+    if origin is not None and made is Made.SEVERAL:
+        text = f"{output} and {what} modified inplace."
+    else:
+        mode = "inference" if made is Made.INFERENCE else "no_grad"
+        how = "in normal mode" if made is Made.INFERENCE else "with grad mode enabled"
+        source = "A view was created in" if origin is None else f"{output} of a view which was created in"
+        text = f"{source} {mode} mode and {what} modified inplace {how}."
+    if made is Made.SEVERAL:
+        return (
+            f"{text} This view is the output of a function that returns multiple views. Such functions do not allow "
+            "the output views to be modified inplace. You should replace the inplace operation by an out-of-place one."
+        )
+    block = "inference_mode" if made is Made.INFERENCE else "no_grad"
+    return (
+        f"{text} Given that this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by "
+        f"moving both the view and the inplace either both inside the {block} block (if you don't want the inplace to "
+        "be tracked) or both outside (if you want the inplace to be tracked)."
+    )
+
+
+def short_name(name: str) -> str:
+    """A node's name as PyTorch's errors have it: `Mul` for MulBackward0."""
+    return re.sub(r"Backward\d+$", "", name)
 
 
 def _tensor_type(array_type: Any, shape: tuple[int, ...]) -> str:

@@ -332,7 +332,7 @@ def snapshot(tensors: Sequence[Tensor], names: Mapping[str, Tensor] | None = Non
 
 def value_id(tensor: Tensor) -> int:
     """The id of the value that a tensor is at present."""
-    tensor._refresh()
+    tensor._refresh(strict=False)
     return _value_id(tensor)
 
 

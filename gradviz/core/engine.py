@@ -124,7 +124,7 @@ def _run(
 def _seeds(roots: tuple[Tensor, ...], given: tuple[Any, ...]) -> list[Any]:
     seeds = []
     for position, (root, cotangent) in enumerate(zip(roots, given, strict=True)):
-        if not root.requires_grad:
+        if root.grad_fn is None and not root._requires_grad:
             raise RuntimeError(NO_GRAD_FN.format(position))
         if cotangent is not None:
             if cotangent._data.shape != root._data.shape:
@@ -295,11 +295,11 @@ def _input_shapes(node: Node) -> list[Any]:
 def sum_to(cotangent: Any, shape: tuple[int, ...]) -> Any:
     """Undo broadcasting: sum over the dimensions that `shape` lacks or has as 1; spread where it is the smaller one."""
     extra = cotangent.ndim - len(shape)
+    if extra < 0:
+        return np.broadcast_to(cotangent, shape)
     axes = tuple(range(extra)) + tuple(
         axis + extra for axis, length in enumerate(shape) if length == 1 and cotangent.shape[axis + extra] != 1
     )
-    if extra < 0:
-        return np.broadcast_to(cotangent, shape)
     if axes:
         cotangent = np.add.reduce(cotangent, axis=axes)
     if cotangent.shape == shape:

@@ -9,46 +9,92 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from types import FrameType
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from gradviz.core import dtypes
-from gradviz.core.aliasing import Replay, View, cut
-from gradviz.core.apply import cause_of, connect, describe, node, promoted, tell, user_frame
+from gradviz.core.aliasing import Made, Replay, View, cut
+from gradviz.core.apply import (
+    cause_of,
+    connect,
+    describe,
+    mark_result,
+    node,
+    promoted,
+    refuse_shapes,
+    tell,
+    user_frame,
+)
+from gradviz.core.complaints import untraceable
 from gradviz.core.grad_mode import current
+from gradviz.core.hooks import hooks_of
 from gradviz.core.listeners import listeners
 from gradviz.core.ops.table import Row, op
 from gradviz.core.tensor import Tensor
-from gradviz.core.trace import ALIAS, INPLACE, LEAF_GRAD, Node, Trace
+from gradviz.core.trace import ALIAS, INPLACE, LEAF_GRAD, AccumulateGrad, Node, Trace
+
+Strides: TypeAlias = tuple[int, ...]
+"""A base's strides where its memory is not in row order, else empty: a replay that reshapes needs the same order."""
 
 
-def _part_zeroed(g: Any, replay: Replay) -> Any:
-    rest = np.array(g)
+def _arranged(array: Any, strides: Strides) -> Any:
+    """A copy with its dimensions in memory in the order of `strides`."""
+    if not strides:
+        return np.array(array, order="C")
+    order = sorted(range(len(strides)), key=lambda dim: -strides[dim])
+    return np.array(array.transpose(order), order="C").transpose(sorted(order, key=order.__getitem__))
+
+
+def _part_zeroed(g: Any, replay: Replay, strides: Strides) -> Any:
+    rest = _arranged(g, strides)
     cut(replay, rest)[...] = 0
     return rest
 
 
-def _scattered(g: Any, shape: tuple[int, ...], replay: Replay) -> Any:
-    whole = np.zeros(shape, g.dtype)
+def _scattered(g: Any, shape: tuple[int, ...], replay: Replay, strides: Strides) -> Any:
+    whole = _arranged(np.zeros(shape, g.dtype), strides)
     part = cut(replay, whole)
+    if _meets_itself(part):
+        places = cut(replay, _arranged(np.arange(whole.size).reshape(shape), strides))
+        total = np.zeros(whole.size, g.dtype)
+        np.add.at(total, places, g)
+        return total.reshape(shape)
     part += g
     return whole
 
 
 COPY_SLICES = op(
-    "copy_slices(base, part, *, replay)",
-    lambda base, part, replay: None,
-    node="CopySlices",
+    "copy_slices(base, part, *, replay, strides)",
+    lambda base, part, replay, strides: None,
+    node="torch::autograd::CopySlices",
     base=_part_zeroed,
-    part=lambda g, replay: cut(replay, g),
+    part=lambda g, replay, strides: cut(replay, _arranged(g, strides)),
 )
 AS_STRIDED = op(
-    "as_strided(base, *, replay)",
-    lambda base, replay: cut(replay, base),
+    "as_strided(base, *, replay, strides)",
+    lambda base, replay, strides: cut(replay, base),
     node="AsStridedBackward0",
     base=_scattered,
 )
+
+
+class CopySlices(Node):
+    """The node of a base that was written through a view. PyTorch has it in one with the node of what was written."""
+
+    __slots__ = ()
+    full_name = "torch::autograd::CopySlices"
+
+    @property
+    def next_functions(self) -> tuple[tuple[Node | AccumulateGrad | None, int], ...]:
+        """Where the base's gradient goes on to, then those of the op that wrote, the view itself left out."""
+        (base, (part, _)) = super().next_functions
+        return (base, *(part.next_functions[1:] if isinstance(part, Node) else ()))
+
+
+CopySlices.__module__ = Node.__module__
+COPY_SLICES.node_class = CopySlices
 
 
 def apply_inplace(
@@ -57,29 +103,42 @@ def apply_inplace(
     others: Sequence[Any] = (),
     static: tuple[Any, ...] = (),
     write: Callable[..., None] | None = None,
+    overlaps: bool = False,
 ) -> Tensor:
     """Run `row` with `target` as its first input, put the result into target's memory and return target.
 
     write: for a row whose result is cheaper to write than to compute anew; called with target's array, the other
         inputs' arrays and the static arguments.
+    overlaps: the write makes sense where elements of the target share memory with each other or with an input.
     Raises RuntimeError, with PyTorch's texts, for a leaf that requires grad and for its views while grad mode is on.
     """
-    target._refresh()
     region = current()
     tracks = region is None or region.tracks
-    if tracks:
-        check(target)
     inputs = (target, *others)
+    if tracks and any(isinstance(operand, Tensor) and operand.requires_grad for operand in inputs):
+        check(target)
+    storage = target._storage
+    if storage.version is None and (region is None or not region.inference):
+        raise RuntimeError(
+            "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a "
+            "normal tensor before doing inplace update.See https://github.com/pytorch/rfcs/pull/17 for more details."
+        )
     memory = target._array()
     arrays = [operand._data if isinstance(operand, Tensor) else operand for operand in inputs]
+    if not overlaps:
+        check_overlap(memory, arrays)
     result = None
     ready = arrays
     if write is None:
         ready = promoted(arrays) if row.promotes else arrays
-        result = row.forward(*ready, *static)
+        try:
+            result = row.forward(*ready, *static)
+        except ValueError as error:
+            refuse_shapes(error, arrays)
+            raise
         check_fits(result, memory)
-    links, needs, leaves = connect(inputs)
-    tracked = tracks and row.differentiable and True in needs
+    links, needs, leaves = connect(inputs, tracks)
+    tracked = tracks and row.differentiable and True in needs and memory.dtype.kind == "f"
     frame = user_frame(sys._getframe(1))
     step: Trace = _node(row, inputs, ready, needs, leaves, memory) if tracked else Trace()
     describe(step, row, links, needs, static, memory, region, frame)
@@ -87,25 +146,16 @@ def apply_inplace(
         memory[...] = result
     else:
         write(memory, *arrays[1:], *static)
-    storage = target._storage
     if storage.version is not None:
         storage.version += 1
+    step.flags |= ALIAS | INPLACE
     if isinstance(step, Node):
-        step.flags |= ALIAS | INPLACE
-        if row.saved_names and row.saved_names[-1] == "out" and step.saved[-1] is not None:
-            step.marks = (*step.marks[:-1], (storage, storage.version))
-        if listeners:
-            tell(step, frame)
-        _adopt(target, step, frame)
+        mark_result(step, row, storage)
     else:
         cause_of(step, row, memory, region)
-        step.flags |= ALIAS | INPLACE | (LEAF_GRAD if target._requires_grad else 0)
-        if not target._origin.tracked:
-            target._origin, target._number = step, 0
-        if target._view is not None:
-            target._view.version = storage.version
-        if listeners:
-            tell(step, frame)
+    if listeners:
+        tell(step, frame)
+    _adopt(target, step, frame)
     return target
 
 
@@ -119,23 +169,58 @@ def _node(row: Row, inputs: Any, arrays: Any, needs: Any, leaves: Any, memory: A
 
 
 def check(target: Tensor) -> None:
-    """Raise PyTorch's error where an in-place write would lose a leaf's gradient."""
-    if not target._requires_grad:
-        return
-    if not target._origin.tracked and target._view is None:
-        raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
+    """Raise PyTorch's error where a tracked in-place write would lose a gradient."""
     view = target._view
-    if view is None:
-        return
-    if view.base._requires_grad and not view.base._origin.tracked:
-        raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
-    if not target._origin.tracked:
+    if view is not None:
+        if view.made is not Made.TRACKED:
+            raise RuntimeError(_untraceable(target, view, "is being"))
+        if target.requires_grad and view.base.is_leaf:
+            raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
+    if target.requires_grad and not target._origin.tracked:
+        raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
+
+
+def _untraceable(target: Tensor, view: View, what: str) -> str:
+    origin = target._origin
+    known = origin if isinstance(origin, Node) and target._requires_grad else None
+    return untraceable(view.made, known, target._number, what)
+
+
+def check_overlap(memory: Any, arrays: Sequence[Any]) -> None:
+    """Raise PyTorch's error where an elementwise write would meet one memory location twice."""
+    if not memory.flags.c_contiguous and _meets_itself(memory):
         raise RuntimeError(
-            "A view was created in no_grad mode and is being modified inplace with grad mode enabled. Given that "
-            "this use case is ambiguous and error-prone, it is forbidden. You can clarify your code by moving both "
-            "the view and the inplace either both inside the no_grad block (if you don't want the inplace to be "
-            "tracked) or both outside (if you want the inplace to be tracked)."
+            "unsupported operation: more than one element of the written-to tensor refers to a single memory location. "
+            "Please clone() the tensor before performing the operation."
         )
+    for other in arrays[1:]:
+        if isinstance(other, np.ndarray) and np.may_share_memory(memory, other) and _overlap_in_part(memory, other):
+            raise RuntimeError(
+                "unsupported operation: some elements of the input tensor and the written-to tensor refer to a single "
+                "memory location. Please clone() the tensor before performing the operation."
+            )
+
+
+def _meets_itself(array: Any) -> bool:
+    return any(step == 0 and length > 1 for step, length in zip(array.strides, array.shape, strict=True))
+
+
+def _overlap_in_part(memory: Any, other: Any) -> bool:
+    """Whether two arrays share memory, but not element for element. Arrays with gaps pass, as in PyTorch."""
+    if not (_is_dense(memory) and _is_dense(other)):
+        return False
+    same = memory.ctypes.data == other.ctypes.data and memory.nbytes == other.nbytes
+    return not same or memory.strides != other.strides
+
+
+def _is_dense(array: Any) -> bool:
+    expected = array.itemsize
+    for step, length in sorted(zip(array.strides, array.shape, strict=True)):
+        if length != 1:
+            if step != expected:
+                return False
+            expected *= length
+    return True
 
 
 def check_fits(result: Any, memory: Any) -> None:
@@ -152,37 +237,95 @@ def check_fits(result: Any, memory: Any) -> None:
         )
 
 
-def _adopt(target: Tensor, step: Node, frame: Any) -> None:
-    """Give target its new origin; where it is a view, give one to its base, from which the view will be cut anew."""
+def _adopt(target: Tensor, step: Trace, frame: FrameType) -> None:
+    """Give target its new origin; where it is a view, give one to its base, from which the view will be cut anew.
+
+    A tracked tensor keeps its node where the write was not tracked.
+    """
     view = target._view
     if view is None:
-        target._origin, target._number, target._requires_grad = step, 0, True
+        _replace(target, step)
         return
     base = view.base
+    if base._origin.tracked and not step.tracked:
+        return
     links, needs, leaves = connect((base,))
-    merged = COPY_SLICES.node_class()
-    merged.leaves = None if leaves is None else (leaves[0], None)
-    merged.hooks = None
-    merged.saved = merged.marks = ()
-    describe(merged, COPY_SLICES, (*links, step), (*needs, True), (view.replay,), base._data, step.region, frame)
-    merged.flags = ALIAS | INPLACE
-    base._origin, base._number, base._requires_grad = merged, 0, True
+    merged: Trace = Trace()
+    if isinstance(step, Node):
+        merged = CopySlices()
+        merged.leaves = None if leaves is None else (leaves[0], None)
+        merged.hooks = None
+        merged.saved = merged.marks = ()
+    describe(
+        merged,
+        COPY_SLICES,
+        (*links, step),
+        (*needs, step.tracked),
+        (view.replay, _strides_of(base)),
+        base._data,
+        step.region,
+        frame,
+    )
+    if not merged.tracked:
+        cause_of(merged, COPY_SLICES, base._data, step.region)
+    merged.flags |= ALIAS | INPLACE
     if listeners:
         tell(merged, frame)
+    _replace(base, merged)
 
 
-def regenerate(target: Tensor, view: View) -> None:
-    """Make a view whose base was written a cut of what the base is now."""
-    view.version = target._storage.version
-    base = view.base
-    if not base._requires_grad or target._origin.flags & LEAF_GRAD:
+def _replace(target: Tensor, step: Trace) -> None:
+    before = target._origin
+    if isinstance(step, Node):
+        _move_retained(target, step)
+        target._requires_grad = True
+        target._storage.writer = (step.id, step.name())
+    elif before.tracked:
         return
+    elif target._requires_grad:
+        step.flags |= LEAF_GRAD
+    target._origin, target._number = step, 0
+
+
+def _move_retained(target: Tensor, step: Node) -> None:
+    """Let `retain_grad` mean the tensor as it is from here on."""
+    before = target._origin
+    if isinstance(before, Node) and before.hooks is not None and target._number in before.hooks.retained:
+        hooks_of(step).retained[0] = before.hooks.retained.pop(target._number)
+
+
+def _strides_of(base: Tensor) -> Strides:
+    array = base._array()
+    return () if array.flags.c_contiguous else tuple(array.strides)
+
+
+def regenerate(target: Tensor, view: View, strict: bool) -> None:
+    """Make a view whose memory was written a cut of what its base is now.
+
+    Raises RuntimeError, if strict, for a view that was made where autograd could not see it.
+    """
+    base = view.base
+    tracked = base._requires_grad or (target._requires_grad and target._origin.tracked)
+    if not tracked and (target._requires_grad or not base._origin.flags & INPLACE):
+        return
+    if tracked and view.made is not Made.TRACKED:
+        if strict:
+            raise RuntimeError(_untraceable(target, view, "its base or another view of its base has been"))
+        return
+    view.version = target._storage.version
     links, needs, leaves = connect((base,))
     frame = user_frame(sys._getframe(1))
-    step = AS_STRIDED.node_class()
-    step.leaves, step.hooks, step.saved, step.marks = leaves, None, (), ()
-    describe(step, AS_STRIDED, links, needs, (view.replay,), target._data, current(), frame)
-    step.flags = ALIAS
-    target._origin, target._number, target._requires_grad = step, 0, True
+    step: Trace = Trace()
+    if tracked:
+        step = AS_STRIDED.node_class()
+        step.leaves, step.hooks, step.saved, step.marks = leaves, None, (), ()
+    describe(step, AS_STRIDED, links, needs, (view.replay, _strides_of(base)), target._data, current(), frame)
+    step.flags |= ALIAS
+    if isinstance(step, Node):
+        _move_retained(target, step)
+        target._requires_grad = True
+    else:
+        cause_of(step, AS_STRIDED, target._data, current())
+    target._origin, target._number = step, 0
     if listeners:
         tell(step, frame)

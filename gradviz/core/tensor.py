@@ -32,7 +32,7 @@ _NON_LEAF_GRAD = (
     "The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't be "
     "populated during autograd.backward(). If you indeed want the .grad field to be populated for a non-leaf Tensor, "
     "use .retain_grad() on the non-leaf Tensor. If you access the non-leaf Tensor by mistake, make sure you access the "
-    "leaf Tensor instead. See github.com/pytorch/pytorch/pull/30531 for more informations."
+    "leaf Tensor instead. See github.com/pytorch/pytorch/pull/30531 for more information."
 )
 
 
@@ -133,9 +133,8 @@ class Tensor:
 
     @property
     def requires_grad(self) -> bool:
-        """True where gradient is to be computed for this tensor, or flows through it."""
-        self._refresh()
-        return self._requires_grad
+        """True where gradient is to be computed for this tensor, or flows through it; for every view of such a one."""
+        return self._requires_grad or (self._view is not None and self._view.base._requires_grad)
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
@@ -204,7 +203,11 @@ class Tensor:
                     "may break downstream systems that assume they match."
                 )
             if value._data.shape != self._data.shape:
-                raise RuntimeError("assigned grad has data of a different size")
+                have, want = list(value._data.shape), list(self._data.shape)
+                raise RuntimeError(
+                    f"attempting to assign a gradient of size '{have}' to a tensor of size '{want}'. Please ensure "
+                    "that the gradient and the tensor are the same size"
+                )
         self._grad = value
 
     @grad.deleter
@@ -287,12 +290,15 @@ class Tensor:
             self._extras = Extras()
         return self._extras
 
-    def _refresh(self) -> None:
-        """Bring a view's origin up to date after its base was written in place."""
+    def _refresh(self, strict: bool = True) -> None:
+        """Bring a view's origin up to date after its memory was written in place.
+
+        Raises RuntimeError, in PyTorch's words, where that cannot be done; if not strict, leaves it as it is.
+        """
         if self._view is not None and self._view.version != self._storage.version:
             from gradviz.core.inplace import regenerate  # in-place writes build on apply, which imports Tensor
 
-            regenerate(self, self._view)
+            regenerate(self, self._view, strict)
 
     def _array(self) -> Any:
         """`_data` as an ndarray whose memory others may share from now on."""
@@ -316,7 +322,7 @@ class Tensor:
         return bool(self._leave())
 
     def __float__(self) -> float:
-        if self._requires_grad:
+        if self.requires_grad:
             warnings.warn(
                 "Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.\n"
                 "Consider using tensor.detach() first.",

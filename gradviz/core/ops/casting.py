@@ -1,4 +1,4 @@
-"""The same values in another dtype: `to`, `type`, `float`, `long`, ... What changes nothing returns the tensor itself."""
+"""The same values in another dtype: `to`, `type`, `float`, `long`, ... What changes nothing gives the tensor itself."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TO = op(
 
 @method
 def to(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    """`to(dtype)`, `to(device)`, `to(device, dtype)`, `to(other)`: the tensor itself where nothing changes, else a copy.
+    """`to(dtype)`, `to(device)`, `to(device, dtype)`, `to(other)`: a copy, or the tensor itself if nothing changes.
 
     copy: make a copy all the same. `non_blocking` and `memory_format` are accepted and mean nothing here. Raises
     RuntimeError for a device other than the CPU.

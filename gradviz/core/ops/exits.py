@@ -39,7 +39,7 @@ def detach_(self: Tensor) -> Tensor:
             "Can't detach views in-place. Use detach() instead. If you are using DistributedDataParallel (DDP) for "
             "training, and gradient_as_bucket_view is set as True, gradients are views of DDP buckets, and hence "
             "detach_() cannot be called on these gradients. To fix this error, please refer to the "
-            "Optimizer.zero_grad() function in torch/optim/optimizer.py as a solution."
+            "Optimizer.zero_grad() function in torch/optim/optimizer.py as the solution."
         )
     loose = apply(DETACH_, (self,))
     self._origin, self._number, self._requires_grad = loose._origin, 0, False
@@ -57,7 +57,7 @@ def _set_data(self: Tensor, value: Tensor) -> None:
     if value._data.dtype.kind != "f" and self._requires_grad:
         raise RuntimeError("data set to a tensor that requires gradients must be floating point or complex dtype")
     placed = apply(SET_DATA, (value,))
-    self._data = value._data
+    self._data = value._array()
     if not self._origin.tracked:
         self._origin, self._number = placed._origin, 0
         if self._requires_grad:

@@ -242,8 +242,8 @@ def _check_scatter(name: str, input: Tensor, dim: int, index: Tensor, src: Tenso
     for axis, (length, have, given) in enumerate(lengths):
         if (axis != dim and length > have) or length > given:
             raise RuntimeError(
-                f"Expected index {list(index.shape)} to be no larger than self {list(input.shape)} apart from dimension "
-                f"{dim} and to be no larger size than src {list(src.shape)}"
+                f"Expected index {list(index.shape)} to be no larger than self {list(input.shape)} apart from "
+                f"dimension {dim} and to be no larger size than src {list(src.shape)}"
             )
     _in_range(index, dim, input)
 

@@ -137,7 +137,7 @@ INDEX_PUT = op(
     samples=lambda: [
         sample(grid(4, 3), (integers(2, high=4),), grid(2, 3)),
         sample(grid(4, 3), (np.array([0, 0]),), grid(3), accumulate=True),
-        sample(grid(4, 3), ([3, 0], [0, 1]), grid()),
+        sample(grid(4, 3), (np.array([3, 0]), np.array([0, 1])), grid()),
     ],
 )
 
@@ -168,8 +168,8 @@ def _entries(index: Any) -> tuple[Any, ...]:
         for entry in index
     ):
         warnings.warn(
-            "Using a non-tuple sequence for multidimensional indexing is deprecated and will be changed in pytorch 2.9; "
-            "use x[tuple(seq)] instead of x[seq]. In pytorch 2.9 this will be interpreted as tensor index, "
+            "Using a non-tuple sequence for multidimensional indexing is deprecated and will be changed in pytorch 2.9; use "
+            "x[tuple(seq)] instead of x[seq]. In pytorch 2.9 this will be interpreted as tensor index, "
             "x[torch.tensor(seq)], which will result either in an error or a different result",
             UserWarning,
             stacklevel=3,
@@ -275,9 +275,9 @@ def _selected(tensor: Tensor, dim: int, index: int) -> Tensor:
 
 
 def _is_whole(entry: slice, length: int) -> bool:
-    return (
-        entry.start in (None, 0) and entry.step in (None, 1) and (entry.stop is None or operator.index(entry.stop) >= length)
-    )
+    if entry.start not in (None, 0) or entry.step not in (None, 1):
+        return False
+    return entry.stop is None or operator.index(entry.stop) >= length
 
 
 def _slice(tensor: Tensor, dim: int, entry: slice) -> Tensor:
@@ -380,7 +380,9 @@ def setitem(self: Tensor, index: Any, value: Any) -> None:
     if not indices:
         _overwrite(part, value)
     else:
-        _put_in(part, indices, _without_leading_ones(value) if isinstance(value, Tensor) else value, False)
+        if isinstance(value, Tensor) and value.shape[:1] == (1,):
+            value = _without_leading_ones(value)
+        _put_in(part, indices, value, False)
 
 
 METHODS["__setitem__"] = setitem
@@ -415,20 +417,27 @@ def index_put_(
     self: Tensor, indices: Sequence[Any], values: Tensor, accumulate: bool = False
 ) -> Tensor:
     """Write `values`, broadcast, where `indices` (a tensor or None for each dimension) point; or add them."""
-    return _put_in(self, [_index_of(index) for index in indices], values, accumulate)
+    return _put_in(self, _tensors_of(indices), values, accumulate)
 
 
 @both
 def index_put(input: Tensor, indices: Sequence[Any], values: Tensor, accumulate: bool = False) -> Tensor:
     """A copy in which `values`, broadcast, are written, or added, where `indices` point."""
-    plain = [_index_of(index) for index in indices]
-    _check_put(input, plain, values)
-    return apply(INDEX_PUT, (input, values, *plain), (accumulate,))
+    tensors = _tensors_of(indices)
+    _check_put(input, tensors, values)
+    return apply(INDEX_PUT, (input, values, *tensors), (accumulate,))
+
+
+def _tensors_of(indices: Sequence[Any]) -> list[Any]:
+    for position, index in enumerate(indices):
+        if index is not None and not isinstance(index, Tensor):
+            raise TypeError(f"expected Tensor as element {position} in argument 1, but got {type(index).__name__}")
+    return [_index_of(index) for index in indices]
 
 
 def _put_in(part: Tensor, indices: list[Any], value: Any, accumulate: bool) -> Tensor:
     _check_put(part, indices, value)
-    return apply_inplace(INDEX_PUT, part, (value, *indices), (accumulate,), _write)
+    return apply_inplace(INDEX_PUT, part, (value, *indices), (accumulate,), _write, overlaps=True)
 
 
 def _check_put(part: Tensor, indices: list[Any], value: Any) -> None:
@@ -448,8 +457,8 @@ def _check_put(part: Tensor, indices: list[Any], value: Any) -> None:
         fits = False
     if not fits:
         raise RuntimeError(
-            f"shape mismatch: value tensor of shape {list(value.shape)} cannot be broadcast to indexing result of shape "
-            f"{list(shape)}"
+            f"shape mismatch: value tensor of shape {list(value.shape)} cannot be broadcast to indexing result of "
+            f"shape {list(shape)}"
         )
 
 

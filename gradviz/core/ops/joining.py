@@ -94,6 +94,7 @@ SPLIT = op(
     "split(x, *, split_size, dim=0)",
     _split_evenly,
     view=True,
+    several=True,
     x=_joined,
     samples=lambda: [sample(grid(4, 3), 2), sample(grid(5, 2), 2), sample(grid(2, 3), 1, dim=-1)],
 )
@@ -101,6 +102,7 @@ SPLIT_WITH_SIZES = op(
     "split_with_sizes(x, *, split_sizes, dim=0)",
     _cut_up,
     view=True,
+    several=True,
     call="split",
     x=_joined,
     samples=lambda: [sample(grid(4, 3), [1, 3]), sample(grid(2, 3), [2, 0, 1], dim=1)],
@@ -109,6 +111,7 @@ UNBIND = op(
     "unbind(x, *, dim=0)",
     lambda x, dim: tuple(x[(*(slice(None),) * dim, number, ...)] for number in range(x.shape[dim])),
     view=True,
+    several=True,
     x=_stacked,
     samples=lambda: [sample(grid(2, 3)), sample(grid(2, 3), -1), sample(grid(3))],
 )
@@ -239,8 +242,8 @@ def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int 
         )
     if sum(sizes) != length:
         raise RuntimeError(
-            f"split_with_sizes expects split_sizes to sum exactly to {length} (input tensor's size at dimension {dim}), "
-            f"but got split_sizes={list(sizes)}"
+            f"split_with_sizes expects split_sizes to sum exactly to {length} (input tensor's size at dimension {dim}), but "
+            f"got split_sizes={list(sizes)}"
         )
     return _parts(apply_several(SPLIT_WITH_SIZES, (tensor,), (sizes, dim)))
 

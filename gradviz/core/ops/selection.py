@@ -269,5 +269,5 @@ def masked_fill_(self: Tensor, mask: Tensor, value: Any) -> Tensor:
     """In-place `masked_fill`."""
     value = operand(value)
     if isinstance(value, Tensor):
-        return apply_inplace(MASKED_FILL_TENSOR, self, (mask, value))
-    return apply_inplace(MASKED_FILL, self, (mask,), (value,))
+        return apply_inplace(MASKED_FILL_TENSOR, self, (mask, value), overlaps=True)
+    return apply_inplace(MASKED_FILL, self, (mask,), (value,), overlaps=True)

@@ -184,7 +184,7 @@ CONTIGUOUS = op(
 
 @method
 def view(self: Tensor, *size: Any) -> Tensor:
-    """A tensor of another shape on the same memory; one length may be -1. Raises RuntimeError where that takes a copy."""
+    """Another shape on the same memory; one length may be -1. Raises RuntimeError where that would take a copy."""
     lengths = filled_in(spread(size), self.numel())
     if not _viewable(self._array(), lengths):
         raise RuntimeError(
@@ -416,7 +416,7 @@ def flip(input: Tensor, *dims: Any) -> Tensor:
 
 @both
 def roll(input: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] = ()) -> Tensor:
-    """A copy with the elements moved on by `shifts`, the last coming in at the front; without `dims`, as if flattened."""
+    """A copy with the elements moved on by `shifts`, the last ones to the front; without `dims`, as if flattened."""
     steps = (shifts,) if isinstance(shifts, int) else tuple(shifts)
     along = (dims,) if isinstance(dims, int) else tuple(dims)
     if not steps:

@@ -57,6 +57,7 @@ class Row:
     node_name   PyTorch's name for the node
     vjps        for each input name its VJP; an input without one is not differentiable
     view        the result is a view of input 0's memory wherever numpy gives one
+    several     each call gives a tuple of views, however many
     call        dotted name of the public function that runs the row, under `gradviz` and under `torch` alike
                 (`sum`, `nn.functional.gelu`, `Tensor.view`, `operator.sub`)
     promotes    operands of different dtypes are brought to PyTorch's common one first
@@ -74,6 +75,7 @@ class Row:
         vjps: dict[str, Callable[..., Any]],
         samples: Samples | None,
         view: bool,
+        several: bool,
         promotes: bool,
         cause: Any,
         nondifferentiable_outputs: tuple[int, ...],
@@ -86,6 +88,7 @@ class Row:
         self.call = call or self.name
         self.samples = samples
         self.view = view
+        self.several = several
         self.promotes = promotes
         self.cause = cause
         self.nondifferentiable_outputs = nondifferentiable_outputs
@@ -117,6 +120,12 @@ class Row:
         return tuple(name for name in (*self.inputs, "out", "out1") if name in read)
 
     @functools.cached_property
+    def reading_order(self) -> tuple[str, ...]:
+        """`saved_names` in the order in which the VJPs read them, in which PyTorch unpacks them."""
+        read = dict.fromkeys(name for formula in self.formulas if formula is not None for name in formula[1])
+        return tuple(name for name in read if name in self.saved_names)
+
+    @functools.cached_property
     def reads(self) -> tuple[frozenset[str], ...]:
         """For each input, the names of the saved arrays that its VJP reads."""
         kept = set(self.saved_names)
@@ -124,8 +133,9 @@ class Row:
 
     @functools.cached_property
     def node_class(self) -> type[Node]:
-        """The Node type of this row; its name is PyTorch's."""
-        return type(self.node_name, (Node,), {"__slots__": (), "__module__": "gradviz.core.trace"})
+        """The Node type of this row; its name is PyTorch's, without a C++ namespace."""
+        members = {"__slots__": (), "__module__": "gradviz.core.trace", "full_name": self.node_name}
+        return type(self.node_name.rpartition("::")[2], (Node,), members)
 
     def __repr__(self) -> str:
         return f"<op {self.signature}>"
@@ -143,6 +153,7 @@ def op(
     call: str = "",
     samples: Samples | None = None,
     view: bool = False,
+    several: bool = False,
     promotes: bool = False,
     cause: Any = None,
     nondifferentiable_outputs: tuple[int, ...] = (),
@@ -165,6 +176,7 @@ def op(
         vjps=vjps,
         samples=samples,
         view=view,
+        several=several,
         promotes=promotes,
         cause=cause,
         nondifferentiable_outputs=nondifferentiable_outputs,

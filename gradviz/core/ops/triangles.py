@@ -79,7 +79,10 @@ TRIU = op(
 
 @both
 def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
-    """The diagonal of the matrices in `dim1` and `dim2` as the last dimension of a view; above the main one by `offset`."""
+    """A view of the diagonal of the matrices in `dim1` and `dim2`, as the last dimension.
+
+    offset: how far above the main diagonal.
+    """
     first, second = wrap(dim1, input.ndim), wrap(dim2, input.ndim)
     if first == second:
         raise RuntimeError(f"diagonal dimensions cannot be identical {dim1}, {dim2}")

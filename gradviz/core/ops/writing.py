@@ -18,7 +18,7 @@ from gradviz.core.tensor import Tensor
 COPY = op(
     "copy(x, source)",
     lambda x, source: np.broadcast_to(source, x.shape).astype(x.dtype),
-    node="CopyBackwards",
+    node="torch::autograd::CopyBackwards",
     x=lambda g: np.zeros_like(g),
     source=lambda g: g,
 )
@@ -63,7 +63,7 @@ def fill_(self: Tensor, value: Any) -> Tensor:
     """Overwrite every element with a number or with a 0-d tensor, to which the gradient goes."""
     value = operand(value)
     if not isinstance(value, Tensor):
-        return apply_inplace(FILL_NUMBER, self, (), (value,), _copy_into)
+        return apply_inplace(FILL_NUMBER, self, (), (value,), _copy_into, overlaps=True)
     if value.ndim:
         raise RuntimeError(
             "fill_ only supports 0-dimension value tensor but got tensor with "
@@ -75,4 +75,4 @@ def fill_(self: Tensor, value: Any) -> Tensor:
 @method
 def zero_(self: Tensor) -> Tensor:
     """Overwrite every element with 0."""
-    return apply_inplace(ZERO, self, (), (), lambda memory: _copy_into(memory, 0))
+    return apply_inplace(ZERO, self, (), (), lambda memory: _copy_into(memory, 0), overlaps=True)

@@ -6,6 +6,7 @@ the right class, shaped like the scores without that dimension, or, for `cross_e
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from gradviz.core.apply import apply, composite
 from gradviz.core.ops.arithmetic import ADD, DIV, MUL
 from gradviz.core.ops.losses import apply_trimmed, check_reduction, refuse_grad
 from gradviz.core.ops.samples import grid, integers, positive
+from gradviz.core.ops.shapes import wrap
 from gradviz.core.ops.table import op, sample
 from gradviz.core.public import first_tensor, functional
 from gradviz.core.tensor import Tensor
@@ -175,11 +177,11 @@ def _check_choice(input: Tensor, target: Tensor, weight: Tensor | None, ignore_i
         raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
     if len(shape) > 2 and wanted != (shape[0], *shape[2:]):
         raise RuntimeError(f"size mismatch (got input: {list(shape)}, target: {list(wanted)})")
-    if len(shape) == 1 and len(wanted) == 1 and wanted[0] != 1:
-        raise ValueError(f"For 1D input, 1D target must have size 1, but got target size: {wanted[0]}")
     if target._data.dtype not in (np.dtype(np.int64), np.dtype(np.uint8)):
         kind = target.dtype.type_name.removesuffix("Tensor")
         raise RuntimeError(f"expected target dtype to be Long or Byte, but got {kind}")
+    if len(shape) == 1 and len(wanted) == 1 and wanted[0] != 1:
+        raise ValueError(f"For 1D input, 1D target must have size 1, but got target size: {wanted[0]}")
     if not input.is_floating_point():
         kind = input.dtype.type_name.removesuffix("Tensor")
         raise NotImplementedError(f"\"nll_loss_out_frame\" not implemented for '{kind}'")
@@ -213,12 +215,10 @@ def cross_entropy(
     check_reduction(reduction)
     if not 0.0 <= label_smoothing <= 1.0:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing:g}")
-    if not input.ndim:
-        raise (
-            ValueError("Expected 1 or more dimensions (got 0)")
-            if target.ndim
-            else IndexError("Dimension specified as 0 but tensor has no dimensions")
-        )
+    if not input.ndim and target.ndim:
+        wrap(1, 0)
+    if not input.ndim and target.is_floating_point():
+        raise IndexError("Dimension specified as 1 but tensor has no dimensions")
     axis = _axis(input.shape)
     if target.shape == input.shape:
         return _of_probabilities(input, target, weight, axis, ignore_index, reduction, label_smoothing)
@@ -286,6 +286,9 @@ def _of_probabilities(
     loss: Tensor = -product.sum()
     if reduction == "sum":
         return loss
+    if not input.numel():
+        mean: Tensor = -product.sum().fill_(math.nan)
+        return mean
     return apply(DIV_NUMBER, (loss, input._data.size // classes if classes else 0))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 
-from gradviz.core import printing, random
+from gradviz.core import numpy_protocol, printing, random
 from gradviz.core.ops import (
     activations,
     arithmetic,
@@ -18,6 +18,7 @@ from gradviz.core.ops import (
     comparison,
     cumulative,
     draws,
+    einsum,
     elementwise,
     exits,
     extremes,

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gradviz.core.apply import apply
+from gradviz.core.apply import apply, composite
 from gradviz.core.inplace import apply_inplace
 from gradviz.core.ops.samples import flags, grid, integers
 from gradviz.core.ops.shapes import broadcast, wrap
@@ -341,6 +341,7 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
 
 
 @both
+@composite
 def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     """The positions of the elements that are not zero: (count, dimensions), or a vector for each dimension."""
     found = apply(NONZERO, (input,))

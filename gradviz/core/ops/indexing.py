@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gradviz.core.apply import apply
+from gradviz.core.apply import apply, composite
 from gradviz.core.inplace import apply_inplace
 from gradviz.core.ops.samples import grid, integers
 from gradviz.core.ops.shapes import wrap
@@ -150,7 +150,12 @@ def getitem(self: Tensor, index: Any) -> Tensor:
         return _selected(self, 0, index)
     if type(index) is slice and self._data.ndim:
         return _slice(self, 0, index)
-    part, indices = _sliced(self, _entries(index))
+    return _read(self, _entries(index))
+
+
+@composite
+def _read(self: Tensor, entries: tuple[Any, ...]) -> Tensor:
+    part, indices = _sliced(self, entries)
     if indices:
         return _indexed(part, indices)
     return apply(ALIAS, (self,)) if part is self else part
@@ -168,8 +173,8 @@ def _entries(index: Any) -> tuple[Any, ...]:
         for entry in index
     ):
         warnings.warn(
-            "Using a non-tuple sequence for multidimensional indexing is deprecated and will be changed in pytorch 2.9; use "
-            "x[tuple(seq)] instead of x[seq]. In pytorch 2.9 this will be interpreted as tensor index, "
+            "Using a non-tuple sequence for multidimensional indexing is deprecated and will be changed in pytorch "
+            "2.9; use x[tuple(seq)] instead of x[seq]. In pytorch 2.9 this will be interpreted as tensor index, "
             "x[torch.tensor(seq)], which will result either in an error or a different result",
             UserWarning,
             stacklevel=3,
@@ -366,6 +371,7 @@ def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
 # ---- writing
 
 
+@composite
 def setitem(self: Tensor, index: Any, value: Any) -> None:
     """`self[index] = value`, in place; the gradient of what was overwritten goes to `value`."""
     if index is False:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gradviz.core.apply import apply, apply_several
+from gradviz.core.apply import apply, apply_several, composite
 from gradviz.core.ops.samples import grid
 from gradviz.core.ops.shapes import wrap
 from gradviz.core.ops.shaping import expand, reshape, unsqueeze
@@ -166,6 +166,7 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
 
 
 @function
+@composite
 def hstack(tensors: Sequence[Tensor]) -> Tensor:
     """The tensors side by side: along the second dimension, or the only one."""
     parts = [_at_least_1d(part) for part in _tensors("hstack", tensors)]
@@ -173,6 +174,7 @@ def hstack(tensors: Sequence[Tensor]) -> Tensor:
 
 
 @function
+@composite
 def vstack(tensors: Sequence[Tensor]) -> Tensor:
     """The tensors one below the other; a vector is a row."""
     return cat([_at_least_2d(part) for part in _tensors("vstack", tensors)], 0)
@@ -199,6 +201,7 @@ def _at_least_2d(tensor: Tensor) -> Tensor:
 
 
 @function
+@composite
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
     """For each vector a tensor over the grid of all of them. indexing: "ij", or "xy" to swap the first two."""
     parts = _tensors("meshgrid", tensors[0] if len(tensors) == 1 and not isinstance(tensors[0], Tensor) else tensors)
@@ -242,8 +245,8 @@ def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int 
         )
     if sum(sizes) != length:
         raise RuntimeError(
-            f"split_with_sizes expects split_sizes to sum exactly to {length} (input tensor's size at dimension {dim}), but "
-            f"got split_sizes={list(sizes)}"
+            f"split_with_sizes expects split_sizes to sum exactly to {length} (input tensor's size at dimension "
+            f"{dim}), but got split_sizes={list(sizes)}"
         )
     return _parts(apply_several(SPLIT_WITH_SIZES, (tensor,), (sizes, dim)))
 

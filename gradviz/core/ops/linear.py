@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from gradviz.core.apply import apply
+from gradviz.core.apply import apply, composite
 from gradviz.core.ops.arithmetic import MUL
 from gradviz.core.ops.samples import grid
 from gradviz.core.ops.shapes import broadcast, expanded
@@ -277,8 +277,13 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     if ranks == (2, 1):
         return mv(left, right)
     if ranks == (1, 2):
-        return apply(SQUEEZE_, (mm(unsqueeze(left, 0), right),), (0,))
+        return _row_times_matrix(left, right)
     return _folded(left, right) if _folds(left, right) else _batched(left, right)
+
+
+@composite
+def _row_times_matrix(left: Tensor, right: Tensor) -> Tensor:
+    return apply(SQUEEZE_, (mm(unsqueeze(left, 0), right),), (0,))
 
 
 def _folds(left: Tensor, right: Tensor) -> bool:
@@ -302,6 +307,7 @@ def _folds(left: Tensor, right: Tensor) -> bool:
     )
 
 
+@composite
 def _folded(left: Tensor, right: Tensor) -> Tensor:
     """Times one matrix or vector, with the batch as more rows of the matrix."""
     swapped = right.ndim > left.ndim
@@ -315,6 +321,7 @@ def _folded(left: Tensor, right: Tensor) -> Tensor:
     return contiguous(transpose(out, -2, -1)) if swapped else out
 
 
+@composite
 def _batched(left: Tensor, right: Tensor) -> Tensor:
     """Both as batches of matrices, broadcast to one batch."""
     if left.ndim == right.ndim == 3 and left.shape[0] != right.shape[0]:
@@ -351,6 +358,7 @@ METHODS["__rmatmul__"] = _right_operand
 
 
 @both
+@composite
 def outer(input: Tensor, vec2: Tensor) -> Tensor:
     """The products of every element of one vector with every element of another: (n), (m) to (n, m)."""
     for name, vector in (("self", input), ("vec2", vec2)):
@@ -362,6 +370,7 @@ def outer(input: Tensor, vec2: Tensor) -> Tensor:
 
 
 @both
+@composite
 def inner(input: Tensor, other: Tensor) -> Tensor:
     """The dot products of the last dimensions of two tensors: (..., k), (... , k) to the two rests joined."""
     if not input.ndim or not other.ndim:

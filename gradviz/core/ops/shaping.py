@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from gradviz.core.apply import apply
+from gradviz.core.apply import apply, composite
 from gradviz.core.ops.samples import grid
 from gradviz.core.ops.shapes import expanded, filled_in, spread, wrap, wrap_all
 from gradviz.core.ops.table import op, sample
@@ -203,7 +203,12 @@ def reshape(input: Tensor, *shape: Any) -> Tensor:
         return apply(VIEW, (input,), (lengths,))
     if _viewable(array, lengths):
         return apply(RESHAPE_ALIAS, (input,), (lengths,))
-    return apply(UNSAFE_VIEW, (apply(CONTIGUOUS, (input,)),), (lengths,))
+    return _copied(input, lengths)
+
+
+@composite
+def _copied(input: Tensor, size: tuple[int, ...]) -> Tensor:
+    return apply(UNSAFE_VIEW, (apply(CONTIGUOUS, (input,)),), (size,))
 
 
 def _viewable(array: Any, size: tuple[int, ...]) -> bool:
@@ -244,6 +249,7 @@ def _product(lengths: Sequence[int]) -> int:
 
 
 @both
+@composite
 def ravel(input: Tensor) -> Tensor:
     """All elements in one dimension; a view where they lie in order."""
     return view(contiguous(input), -1 if input.numel() else 0)
@@ -411,6 +417,8 @@ def tile(input: Tensor, *dims: Any) -> Tensor:
 @both
 def flip(input: Tensor, *dims: Any) -> Tensor:
     """A copy with the order of the elements reversed along `dims`."""
+    if not dims:
+        raise TypeError('flip() missing 1 required positional arguments: "dims"')
     return apply(FLIP, (first_tensor("flip", input),), (wrap_all(spread(dims), input.ndim),))
 
 

@@ -271,6 +271,11 @@ def selection(graph: Graph, roots: Collection[int]) -> Graph:
     return graph if len(chosen) == len(graph.ops) else graph.subset(chosen)
 
 
+def behind(graph: Graph, roots: Collection[int]) -> Graph:
+    """What `roots` came from, by data; in a training loop, the part of it that one iteration made."""
+    return graph.subset(_upstream(graph, roots, _turns(graph)))
+
+
 def _place(graph: Graph, sweep: Sweep) -> tuple[str, int] | None:
     site = graph.sites.get(sweep.site) if sweep.site is not None else None
     return (site.file, site.line) if site else None

@@ -11,6 +11,7 @@ it watches: each of its own steps is guarded, and a failure ends the recording, 
 
 from __future__ import annotations
 
+import itertools
 import os
 import platform
 import sys
@@ -22,7 +23,8 @@ from enum import Enum, auto
 from functools import partial
 from importlib import import_module
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
+from weakref import WeakValueDictionary
 
 import gradviz
 from gradviz.endings import ending, tell_ending, text_of
@@ -42,6 +44,15 @@ class Emitter(Protocol):
     def uninstall(self) -> None: ...
 
     def name(self, value: object, name: str, role: Role | None = None) -> bool: ...
+
+
+@runtime_checkable
+class Finder(Protocol):
+    """What an emitter is besides, where a tensor of its framework does not know its own history."""
+
+    def value_of(self, value: object) -> int | None:
+        """The id of the value that a tensor is at present; None for one that was not recorded. Emits nothing."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +76,8 @@ class _State(Enum):
 
 
 _active: tuple[Recorder, ...] = ()
+_begun: WeakValueDictionary[int, Recorder] = WeakValueDictionary()
+_begin = itertools.count().__next__
 _admission = threading.RLock()
 _watches_forks = False
 
@@ -81,6 +94,12 @@ def record(path: str | os.PathLike[str] | None = None) -> Recorder:
 def active() -> tuple[Recorder, ...]:
     """The recordings that run at this moment, outermost first."""
     return _active
+
+
+def recordings() -> tuple[Recorder, ...]:
+    """The recordings that run, innermost first, then those that have ended and are still held, the last one first."""
+    ended = [recorder for _, recorder in sorted(_begun.items(), reverse=True) if recorder not in _active]
+    return (*reversed(_active), *ended)
 
 
 class Recorder(AbstractContextManager["Recorder"]):
@@ -105,6 +124,7 @@ class Recorder(AbstractContextManager["Recorder"]):
         self._lost = 0
         self._forks = 0
         self._emitters: dict[str, Emitter] = {}
+        self._finders: list[Finder] = []
         self._watches: list[ImportWatch] = []
         # Reentrant: a finalizer may run an op, and so emit, in the middle of an emission.
         self._lock = threading.RLock()
@@ -125,6 +145,12 @@ class Recorder(AbstractContextManager["Recorder"]):
     def graph(self) -> Graph:
         """What was recorded so far, as a graph."""
         return Graph.build(self.events)
+
+    def value_of(self, tensor: object) -> int | None:
+        """The id of the value that a framework's tensor is, also after the end; None for one that is not known here."""
+        with self._lock:
+            found = (finder.value_of(tensor) for finder in self._finders)
+            return next((value for value in found if value is not None), None)
 
     def __enter__(self) -> Self:
         self.start()
@@ -225,6 +251,8 @@ class Recorder(AbstractContextManager["Recorder"]):
             except BaseException:
                 del self._emitters[front_end.producer]
                 raise
+            if isinstance(emitter, Finder):
+                self._finders.append(emitter)
 
         self._step(f"listening to {front_end.framework}", install)
 
@@ -289,6 +317,7 @@ def _admit(recorder: Recorder) -> None:
     global _active, _watches_forks
     with _admission:
         _active = (*_active, recorder)
+        _begun[_begin()] = recorder
         if not _watches_forks and hasattr(os, "register_at_fork"):
             _watches_forks = True
             os.register_at_fork(

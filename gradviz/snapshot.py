@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gradviz.errors import UsageError
 from gradviz.graphs import Graph
+from gradviz.query import behind
+from gradviz.recorder import recordings
 
 if TYPE_CHECKING:
     from graphviz import Digraph
 
 
 def graph(var: Any) -> Graph:
-    """The graph behind a tensor, or behind every tensor of a tuple, list or dict, from what the core remembers.
+    """The graph behind a tensor, or behind every tensor of a container; see `make_dot` for what `var` may be.
 
-    Tracked ops are all there. Of skipped ones a bounded history is kept; `Op.forgotten` says how much was let go.
     Raises UsageError where `var` holds no tensor.
     """
-    from gradviz.core.emit import snapshot
-
-    return Graph.build(snapshot(_tensors(var)))
+    return _find(var, {}).graph
 
 
 def make_dot(
@@ -32,47 +33,118 @@ def make_dot(
 ) -> Digraph:
     """Draw the graph behind `var` as a `graphviz.Digraph`, in torchviz's conventions; what it cannot show, in ours.
 
-    var: a tensor, or a tuple, list or dict of tensors.
+    var: a tensor of gradviz or of PyTorch, or a tuple, list, dict or dataclass of tensors, however deep.
     params: names for tensors, by identity; they go before the names of variables.
     show_attrs: list the static arguments that a node keeps.
     show_saved: draw the tensors that a node keeps for its backward.
     max_attr_chars: longest text of one attribute; the rest becomes `...`.
 
+    gradviz's own tensors remember what was skipped, though not for ever: `Op.forgotten` says how much was let go.
+    PyTorch's do not. They show skipped ops, cuts and lines where `gradviz.record()` was around the code, inside the
+    block and, as long as the recording is held, after it.
+
     Shows in a notebook, and renders to SVG, with no `dot` executable. Raises UsageError where `var` holds no tensor.
     """
-    from gradviz.core.emit import snapshot, value_id
     from gradviz.views.torchviz import digraph
 
-    tensors = _tensors(var)
-    named = dict(params or {})
-    known = Graph.build(snapshot(tensors, named))
+    found = _find(var, params or {})
     return digraph(
-        known,
-        [value_id(tensor) for tensor in tensors],
-        {value_id(tensor): name for name, tensor in named.items() if value_id(tensor) in known.values},
+        found.graph,
+        found.roots,
+        found.names,
         show_attrs=show_attrs,
         show_saved=show_saved,
         max_attr_chars=max_attr_chars,
     )
 
 
-def _tensors(var: Any) -> list[Any]:
-    """The tensors in `var`, in order: itself, or those in its containers, however deep."""
+class _Found(NamedTuple):
+    """A graph, the values in it that were asked for, and the names that were given to some of its values."""
+
+    graph: Graph
+    roots: list[int]
+    names: dict[int, str]
+
+
+def _find(var: Any, params: Mapping[str, Any]) -> _Found:
+    own, foreign = _tensors(var)
+    if own and foreign:
+        raise UsageError(
+            "tensors of gradviz and of PyTorch cannot stand in one drawing", help="draw the two apart"
+        )
+    if foreign:
+        return _recorded(foreign, params) or _walked(foreign, params)
+    from gradviz.core.emit import snapshot, value_id
+
+    known = Graph.build(snapshot(own, params))
+    named = {value_id(tensor): name for name, tensor in params.items() if not _is_torch(tensor)}
+    return _Found(known, [value_id(tensor) for tensor in own], {id: named[id] for id in named if id in known.values})
+
+
+def _recorded(tensors: Sequence[Any], params: Mapping[str, Any]) -> _Found | None:
+    """What a recording knows of PyTorch's `tensors`; None where no recording knows them all."""
+    for recording in recordings():
+        roots = [value for tensor in tensors if (value := recording.value_of(tensor)) is not None]
+        if len(roots) < len(tensors):
+            continue
+        known = recording.graph()
+        # A recording that ended does not see what is written in place afterwards.
+        if all(known.values[root].leaf == tensor.is_leaf for root, tensor in zip(roots, tensors, strict=True)):
+            values = {name: recording.value_of(tensor) for name, tensor in params.items()}
+            part = behind(known, roots)
+            return _Found(part, roots, {id: name for name, id in values.items() if id in part.values and id})
+    return None
+
+
+def _walked(tensors: Sequence[Any], params: Mapping[str, Any]) -> _Found:
+    """What autograd itself knows of PyTorch's `tensors`."""
+    from gradviz.frontends.torch.snapshot import Snapshot
+
+    snapshot = Snapshot(tensors, params)
+    values = {name: snapshot.value_of(tensor) for name, tensor in params.items()}
+    roots = [value for tensor in tensors if (value := snapshot.value_of(tensor)) is not None]
+    return _Found(Graph.build(snapshot.events), roots, {id: name for name, id in values.items() if id is not None})
+
+
+def _tensors(var: Any) -> tuple[list[Any], list[Any]]:
+    """The tensors in `var`, in order, gradviz's own and PyTorch's: itself, or those in its containers, however deep."""
     from gradviz.core.tensor import Tensor
 
-    found: list[Any] = []
+    own: list[Any] = []
+    foreign: list[Any] = []
+    opened: set[int] = set()
     pending = [var]
     while pending:
         item = pending.pop()
         if isinstance(item, Tensor):
-            found.append(item)
-        elif isinstance(item, Mapping):
-            pending.extend(reversed(list(item.values())))
-        elif isinstance(item, (list, tuple)):
-            pending.extend(reversed(item))
-    if not found:
+            own.append(item)
+        elif _is_torch(item):
+            foreign.append(item)
+        elif id(item) not in opened:  # a container may hold itself
+            opened.add(id(item))
+            pending.extend(reversed(_parts(item)))
+    if not own and not foreign:
         raise UsageError(
             f"there is no tensor in the `{type(var).__name__}` to draw",
-            help="pass a tensor, or a tuple, list or dict of tensors",
+            help="pass a tensor, or a tuple, list, dict or dataclass of tensors",
         )
-    return found
+    return own, foreign
+
+
+def _parts(item: Any) -> list[Any]:
+    """What a container holds, in order; nothing for what is none."""
+    # First the mappings: the results of transformers' models are both, and leave out what is None as a mapping.
+    if isinstance(item, Mapping):
+        return list(item.values())
+    if isinstance(item, (list, tuple)):
+        return list(item)
+    if is_dataclass(item) and not isinstance(item, type):
+        return [getattr(item, field.name, None) for field in fields(item)]
+    return []
+
+
+def _is_torch(item: Any) -> bool:
+    """True for a tensor of PyTorch. Whoever holds one has imported it."""
+    torch = sys.modules.get("torch")
+    kind = getattr(torch, "Tensor", None)
+    return isinstance(kind, type) and isinstance(item, kind)

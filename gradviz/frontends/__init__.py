@@ -1,0 +1,1 @@
+"""Front ends: one package for each foreign framework whose programs gradviz records."""

@@ -1,0 +1,150 @@
+"""What an autograd node tells of itself: its op's name, its results, its arguments, and the tensors that it keeps.
+
+Nothing here unpacks a saved tensor. A node's `_saved_x` would: that checks versions, runs the user's hooks and the
+recomputation of a checkpoint, and raises after a backward. Its twin `_raw_saved_x` holds the same tensor untouched, so
+a node can be read when it matters most: after a bad write in place, and after the graph was freed.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import torch
+
+from gradviz.events import Output, Saved
+
+FREED = ""
+"""The dtype that is told of a saved tensor that was let go before anybody looked at it."""
+
+_RAW, _PLAIN = "_raw_saved_", "_saved_"
+
+
+def node_name(node: Any) -> str:
+    """The node's name as a user sees it in `grad_fn`: `MulBackward0`."""
+    return type(node).__name__
+
+
+@cache
+def op_name(node: str) -> str:
+    """The op behind a node called `node`: `mul` for `MulBackward0`, `F` for the `FBackward` of a custom function.
+
+    >>> op_name("NllLossBackward0"), op_name("MaxPool2DWithIndicesBackward0"), op_name("CopySlices")
+    ('nll_loss', 'max_pool2d_with_indices', 'copy_slices')
+    """
+    stem, backward, overload = node.rpartition("Backward")
+    if backward and not overload:
+        return stem or node
+    stem = re.sub(r"(\d)D(?=[A-Z]|$)", r"\1d", stem or node)
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", stem).lower()
+
+
+def outputs_of(node: Any) -> tuple[Output, ...]:
+    """The node's results: what autograd knows of them by itself, without holding them."""
+    return tuple(_output(metadata) for metadata in getattr(node, "_input_metadata", ()))
+
+
+def output_of(tensor: torch.Tensor, *, requires_grad: bool, leaf: bool) -> Output:
+    """A tensor as an op's result."""
+    return Output(*type_of(tensor), requires_grad, leaf)
+
+
+def type_of(tensor: torch.Tensor) -> tuple[tuple[int, ...], str, int]:
+    """Shape, dtype and bytes. A nested tensor has no shape to tell of."""
+    try:
+        shape = tuple(int(extent) for extent in tensor.shape)
+    except RuntimeError:
+        return (), dtype_name(tensor.dtype), 0
+    return shape, dtype_name(tensor.dtype), math.prod(shape) * tensor.dtype.itemsize
+
+
+@cache
+def dtype_name(dtype: torch.dtype) -> str:
+    """`float32` for `torch.float32`."""
+    return str(dtype).removeprefix("torch.")
+
+
+def saved_tensors(node: Any) -> Iterator[tuple[str, Any]]:
+    """Attribute name and what the node keeps under it, in order of name: a tensor, a hook's object, or None if freed.
+
+    Left out is what the node has a place for and did not need. A custom function's `save_for_backward` is called
+    `tensors[0]`, `tensors[1]`, ...; what it stored on `ctx` goes by its own name.
+    """
+    kind: type = type(node)
+    for attribute in _attributes(kind)[0]:
+        name = attribute.removeprefix(_RAW)
+        try:
+            kept = getattr(node, attribute)
+        except RuntimeError:
+            # Only a custom function raises here. After a backward it does not even say how many tensors it kept.
+            yield name, None
+            continue
+        several = isinstance(kept, tuple)
+        for index, one in enumerate(kept if several else (kept,)):
+            held = one.data
+            if held is not None or _is_freed(one):
+                yield f"{name}[{index}]" if several else name, held
+    for name, held in getattr(node, "__dict__", {}).items():
+        if isinstance(held, torch.Tensor):
+            yield name, held
+
+
+def describe_saved(name: str, held: Any, source: int | None = None) -> Saved:
+    """The record of a saved tensor; one that a hook packed into something else is told of by its name alone."""
+    if isinstance(held, torch.Tensor):
+        return Saved(name, *type_of(held), source)
+    if held is None:
+        return Saved(name, (), FREED, 0, source)
+    return Saved(name, (), "packed", 0, source)
+
+
+def attributes_of(node: Any) -> tuple[tuple[str, str], ...]:
+    """The plain arguments that a node keeps, in order of name, as text; `None` where it needed no tensor."""
+    kind: type = type(node)
+    raw, plain = _attributes(kind)
+    told = {}
+    for attribute in plain:
+        try:
+            told[attribute.removeprefix(_PLAIN)] = str(getattr(node, attribute))
+        except RuntimeError:
+            continue
+    present = {name.partition("[")[0] for name, _ in saved_tensors(node)} if raw else set()
+    for attribute in raw:
+        name = attribute.removeprefix(_RAW)
+        if name not in present and name != "tensors":
+            told[name] = "None"
+    return tuple(sorted(told.items()))
+
+
+def _is_freed(saved: Any) -> bool:
+    """True for a saved tensor that a backward let go, False for one that never was there.
+
+    Called where `data` is None. Both look alike until they are unpacked; no hook is left that this could run, and no
+    tensor whose version it could check.
+    """
+    if saved.unpack_hook is not None:
+        return False
+    try:
+        return saved.unpack() is not None
+    except RuntimeError:
+        return True
+
+
+def _output(metadata: Any) -> Output:
+    try:
+        shape, dtype, nbytes = type_of(metadata)
+    except RuntimeError:
+        shape, dtype, nbytes = (), dtype_name(metadata.dtype), 0
+    return Output(shape, dtype, nbytes, requires_grad=True, leaf=False)
+
+
+@cache
+def _attributes(kind: type) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of the attributes that hold saved tensors untouched, and of those that hold plain arguments."""
+    names = dir(kind)
+    raw = tuple(name for name in names if name.startswith(_RAW))
+    tensors = {_PLAIN + name.removeprefix(_RAW) for name in raw}
+    return raw, tuple(name for name in names if name.startswith(_PLAIN) and name not in tensors)

@@ -6,7 +6,6 @@ import re
 import threading
 import warnings
 from collections.abc import Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,12 +14,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gradviz.core import FUNCTIONS, Tensor, dtypes
-from gradviz.core.grad_mode import no_grad
-from gradviz.core.random import Generator, default_generator
+import gradviz as gv
+from gradviz.core.random import default_generator
 from gradviz.events import Cause
-
-gv = SimpleNamespace(**FUNCTIONS, **{d.name: d for d in dtypes.ALL}, Generator=Generator)
 
 
 @pytest.fixture(autouse=True)
@@ -280,7 +276,7 @@ def test_set_default_dtype_refuses_what_is_not_floating(wrong: str | None) -> No
 def test_a_wrong_combination_of_arguments(call: str) -> None:
     for package in (gv, torch):
         with pytest.raises(TypeError, match=rf"^{call.partition('(')[0]}\(\) received an invalid combination"):
-            eval(call, vars(package))
+            eval(f"T.{call}", {"T": package})
 
 
 def test_another_device_is_refused() -> None:
@@ -337,7 +333,7 @@ def test_tensors_in_the_data_are_cut_off() -> None:
 
 
 def test_leaves_made_under_no_grad() -> None:
-    with no_grad():
+    with gv.no_grad():
         assert gv.zeros(2, requires_grad=True).requires_grad
         assert gv.tensor([1.0], requires_grad=True).requires_grad
         assert not gv.zeros_like(gv.tensor([1.0], requires_grad=True)).requires_grad
@@ -439,7 +435,7 @@ def test_a_generator_has_its_own_stream() -> None:
 
 def test_seeds() -> None:
     assert gv.manual_seed(-1).initial_seed() == gv.initial_seed() == torch.manual_seed(-1).initial_seed()
-    assert Generator().initial_seed() == torch.Generator().initial_seed()
+    assert gv.Generator().initial_seed() == torch.Generator().initial_seed()
     assert gv.seed() != gv.seed()
     for package in (gv, torch):
         with pytest.raises(ValueError, match="Overflow when unpacking long long"):
@@ -466,4 +462,4 @@ def test_threads_share_the_stream_without_losing_a_number() -> None:
 
 def test_a_fresh_process_has_a_seed_of_its_own() -> None:
     assert 0 <= default_generator.initial_seed() < 2**64
-    assert isinstance(gv.rand(2), Tensor)
+    assert isinstance(gv.rand(2), gv.Tensor)

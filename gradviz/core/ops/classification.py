@@ -55,7 +55,7 @@ def _put_back(g: Any, target: Any, weight: Any, shape: tuple[int, ...], ignore_i
     axis = _axis(shape)
     weights = _weights(target, weight, ignore_index, g.dtype)
     if reduction == "mean":
-        weights = weights / np.add.reduce(weights, axis=None)
+        weights = np.where(weights == 0, 0, weights / np.add.reduce(weights, axis=None)).astype(g.dtype)
     slopes = np.zeros(shape, g.dtype)
     right = np.expand_dims(np.where(target == ignore_index, 0, target), axis)
     np.put_along_axis(slopes, right, np.expand_dims(-weights, axis), axis)
@@ -180,8 +180,10 @@ def _check_choice(input: Tensor, target: Tensor, weight: Tensor | None, ignore_i
     if target._data.dtype not in (np.dtype(np.int64), np.dtype(np.uint8)):
         kind = target.dtype.type_name.removesuffix("Tensor")
         raise RuntimeError(f"expected target dtype to be Long or Byte, but got {kind}")
-    if len(shape) == 1 and len(wanted) == 1 and wanted[0] != 1:
-        raise ValueError(f"For 1D input, 1D target must have size 1, but got target size: {wanted[0]}")
+    if len(shape) == 1 and len(wanted) == 1:
+        if wanted[0] != 1:
+            raise ValueError(f"For 1D input, 1D target must have size 1, but got target size: {wanted[0]}")
+        raise RuntimeError(f"size mismatch (got input: {list(shape)}, target: {list(wanted)})")
     if not input.is_floating_point():
         kind = input.dtype.type_name.removesuffix("Tensor")
         raise NotImplementedError(f"\"nll_loss_out_frame\" not implemented for '{kind}'")

@@ -215,16 +215,3 @@ def eye(
         if length < 0:
             raise RuntimeError(f"{name} must be greater or equal to 0, got {length}")
     return born("eye", np.eye(rows, columns, dtype=array_type("eye", dtype)), requires_grad)
-
-
-@function
-def set_default_dtype(d: dtypes.dtype) -> None:
-    """Make `d` the dtype of Python floats, and of what `zeros`, `rand`, ... make. Raises TypeError if it is not
-    floating."""
-    dtypes.set_default_dtype(d)
-
-
-@function
-def get_default_dtype() -> dtypes.dtype:
-    """The dtype that Python floats become: float32 unless `set_default_dtype` says otherwise."""
-    return dtypes.get_default_dtype()

@@ -192,6 +192,8 @@ def huber_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", delta:
 
 _LEAST_LOG = -100
 """PyTorch's bound on a logarithm, so that a certain but wrong prediction costs much and not infinitely much."""
+_LEAST_VARIANCE = float(np.float32(1e-12))
+"""PyTorch's bound on what the gradient is divided by, a float32 for every dtype."""
 
 
 def _log(x: Any) -> Any:
@@ -242,7 +244,7 @@ BINARY_CROSS_ENTROPY = op(
     _cross_entropy,
     call="nn.functional.binary_cross_entropy",
     x=lambda g, x, target, weight, reduction, shape: (
-        _weighted(share_of(g, reduction, shape), weight) * (x - target) / np.maximum((1 - x) * x, 1e-12)
+        _weighted(share_of(g, reduction, shape), weight) * (x - target) / np.maximum((1 - x) * x, _LEAST_VARIANCE)
     ),
     target=lambda g, x, weight, reduction, shape: (
         _weighted(share_of(g, reduction, shape), weight) * (np.log1p(-x) - np.log(x))

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import linecache
 import math
+import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from types import CodeType, FrameType
@@ -22,7 +24,7 @@ from gradviz.core.grad_mode import FIRST_LINE, Region, current
 from gradviz.core.listeners import listeners
 from gradviz.core.signatures import input_of, input_type, literal, outputs_of, saved_by
 from gradviz.core.tensor import Tensor
-from gradviz.core.trace import ALIAS, INNER, INPLACE, LEAF_GRAD, Node, Trace, next_id, origin_of
+from gradviz.core.trace import ALIAS, INNER, INPLACE, KEEPS_NODE, LEAF_GRAD, Node, Trace, next_id, seen
 from gradviz.sites import Place, Spot, call_path, decode, spot_at
 
 Key = tuple[Any, ...]
@@ -52,6 +54,7 @@ class Emitter:
         self._regions: dict[int, int] = {}
         self._region_count = 0
         self._sweeps = 0
+        self._leaf_names: dict[int, tuple[weakref.ref[Tensor], str]] = {}
 
     # ---- as a listener of the core
 
@@ -91,8 +94,9 @@ class Emitter:
 
     def name(self, value: object, name: str, role: events.Role | None = None) -> bool:
         """Emit the user's name for a value. True where `value` is a tensor of the core."""
-        if not isinstance(value, Tensor):
+        if not issubclass(type(value), Tensor):  # `isinstance` would ask a `__class__` of the object's own
             return False
+        assert isinstance(value, Tensor)
         with self._lock:
             id = _value_id(value)
             if id >= self._began or id in self._older:
@@ -110,7 +114,7 @@ class Emitter:
 
     def _op(self, step: Trace, frame: FrameType) -> None:
         for link in step.links:
-            origin, _ = origin_of(link)
+            origin, _ = seen(link, step.id)
             if origin is not None and origin.id < self._began:
                 self.history((origin,))
         site = self._site(call_path(frame), bool(step.flags & INNER))
@@ -118,7 +122,7 @@ class Emitter:
         self._emit_op(step, site, self._context(self._thread(), region))
 
     def _emit_op(self, step: Trace, site: int | None, context: int) -> None:
-        inputs = tuple(input_of(link) for link in step.links)
+        inputs = tuple(input_of(link, step.id) for link in step.links)
         self._sink.emit(events.Op(step.id, self._signature(step), site, context, inputs, step.forgotten))
 
     def _named(self, tensor: Tensor, frame: FrameType) -> None:
@@ -162,10 +166,9 @@ class Emitter:
         gradients = []
         for leaf, grad in sweep.fed:
             gradients.append(_gradient(_value_id(leaf), grad))
-            if grad._origin.row.key == "grad" and grad._origin.id > self._sweeps:
-                target = decode(leaf._origin.code, leaf._origin.lasti).target
-                if target:
-                    self.name(grad, f"{target}.grad")
+            name = self._leaf_name(leaf)
+            if name:
+                self.name(grad, f"{name}.grad")
         region = current()
         self._sweeps += 1
         self._sink.emit(
@@ -183,9 +186,19 @@ class Emitter:
             )
         )
 
+    def _leaf_name(self, leaf: Tensor) -> str:
+        """The name that a leaf had when it was first fed: later, an update in a loop may have called it `p`."""
+        known = self._leaf_names.get(id(leaf))
+        if known is None or known[0]() is not leaf:
+            origin = leaf._origin
+            known = weakref.ref(leaf), decode(origin.code, origin.lasti).target
+            self._leaf_names[id(leaf)] = known
+        return known[1]
+
     def _know(self, tensor: Tensor) -> None:
-        if tensor._origin.id < self._began:
-            self.history((tensor._origin,))
+        origin, _ = _made_by(tensor)
+        if origin.id < self._began:
+            self.history((origin,))
 
     def history(self, origins: Iterable[Trace]) -> None:
         """Emit the ops that lead to `origins` and were not emitted yet, oldest first."""
@@ -193,7 +206,7 @@ class Emitter:
         self._older.update(origin.id for origin in queue)
         for step in queue:
             for link in step.links:
-                origin, _ = origin_of(link)
+                origin, _ = seen(link, step.id)
                 if origin is not None and origin.id < self._began and origin.id not in self._older:
                     self._older.add(origin.id)
                     queue.append(origin)
@@ -250,7 +263,7 @@ class Emitter:
             step.tracked,
             step.cause,
             step.needs,
-            step.flags & (ALIAS | INPLACE | LEAF_GRAD),
+            step.flags & (ALIAS | INPLACE | LEAF_GRAD | KEEPS_NODE),
             step.shape,
             step.array_type,
             step.more,
@@ -321,7 +334,7 @@ def snapshot(tensors: Sequence[Tensor], names: Mapping[str, Tensor] | None = Non
     emitter = Emitter(sink)
     emitter._began = next_id()
     named = names or {}
-    emitter.history(tensor._origin for tensor in (*tensors, *named.values()) if isinstance(tensor, Tensor))
+    emitter.history(_made_by(tensor)[0] for tensor in (*tensors, *named.values()) if isinstance(tensor, Tensor))
     for name, tensor in named.items():
         emitter.name(tensor, name)
     for region in sorted(emitter._regions.values()):
@@ -337,7 +350,15 @@ def value_id(tensor: Tensor) -> int:
 
 
 def _value_id(tensor: Tensor) -> int:
-    return tensor._origin.id + tensor._number
+    origin, number = _made_by(tensor)
+    return origin.id + number
+
+
+def _made_by(tensor: Tensor) -> tuple[Trace, int]:
+    """The op that made a tensor what it is at present, and the output number."""
+    origin, number = seen((tensor._origin, tensor._number), sys.maxsize)
+    assert origin is not None
+    return origin, number
 
 
 def _place(spot: Spot) -> Place:

@@ -33,7 +33,7 @@ from gradviz.core.hooks import hooks_of
 from gradviz.core.listeners import listeners
 from gradviz.core.ops.table import Row, op
 from gradviz.core.tensor import Tensor
-from gradviz.core.trace import ALIAS, INPLACE, LEAF_GRAD, AccumulateGrad, Node, Trace
+from gradviz.core.trace import ALIAS, HISTORY_LIMIT, INPLACE, KEEPS_NODE, LEAF_GRAD, AccumulateGrad, Node, Trace
 
 Strides: TypeAlias = tuple[int, ...]
 """A base's strides where its memory is not in row order, else empty: a replay that reshapes needs the same order."""
@@ -153,6 +153,7 @@ def apply_inplace(
         mark_result(step, row, storage)
     else:
         cause_of(step, row, memory, region)
+        step.flags |= _kept_by(target)
     if listeners:
         tell(step, frame)
     _adopt(target, step, frame)
@@ -268,10 +269,18 @@ def _adopt(target: Tensor, step: Trace, frame: FrameType) -> None:
     )
     if not merged.tracked:
         cause_of(merged, COPY_SLICES, base._data, step.region)
+        merged.flags |= _kept_by(base)
     merged.flags |= ALIAS | INPLACE
     if listeners:
         tell(merged, frame)
     _replace(base, merged)
+
+
+def _kept_by(target: Tensor) -> int:
+    """The flag of an untracked write: what autograd still holds of the tensor that was written."""
+    if target._origin.tracked:
+        return KEEPS_NODE
+    return LEAF_GRAD if target._requires_grad else 0
 
 
 def _replace(target: Tensor, step: Trace) -> None:
@@ -280,10 +289,11 @@ def _replace(target: Tensor, step: Trace) -> None:
         _move_retained(target, step)
         target._requires_grad = True
         target._storage.writer = (step.id, step.name())
-    elif before.tracked:
+    elif isinstance(before, Node):
+        writes = hooks_of(before).rewritten.setdefault(target._number, [])
+        writes.append(step)
+        del writes[:-HISTORY_LIMIT]
         return
-    elif target._requires_grad:
-        step.flags |= LEAF_GRAD
     target._origin, target._number = step, 0
 
 

@@ -12,15 +12,15 @@ import numpy as np
 
 from gradviz import events
 from gradviz.core.dtypes import FROM_NUMPY
-from gradviz.core.trace import LEAF_GRAD, Node, Trace, origin_of
+from gradviz.core.trace import KEEPS_NODE, LEAF_GRAD, Node, Trace, origin_of, seen
 
 SAVED_NAMES = {"x": "self", "y": "other", "out": "result", "out1": "indices"}
 """PyTorch's names for what a node saves, by the names in the op table."""
 
 
-def input_of(link: Any) -> events.Input:
-    """The id of the value that a link stands for, or the text of a plain argument."""
-    origin, number = origin_of(link)
+def input_of(link: Any, reader: int) -> events.Input:
+    """The id of the value that op `reader` saw through a link, or the text of a plain argument."""
+    origin, number = seen(link, reader)
     if origin is None:
         return literal(link)
     return origin.id + number
@@ -40,10 +40,10 @@ def outputs_of(step: Trace) -> tuple[events.Output, ...]:
         return ()
     result = []
     for number, (shape, array_type) in enumerate(((step.shape, step.array_type), *step.more)):
-        requires_grad = bool(step.flags & LEAF_GRAD)
+        requires_grad = bool(step.flags & (LEAF_GRAD | KEEPS_NODE))
         if step.tracked:
             requires_grad = number not in step.row.nondifferentiable_outputs
-        leaf = not step.tracked or not requires_grad
+        leaf = not requires_grad or not (step.tracked or step.flags & KEEPS_NODE)
         result.append(events.Output(*_type_of(shape, array_type), requires_grad, leaf))
     return tuple(result)
 

@@ -107,6 +107,8 @@ LEAF_GRAD = 2
 """Flag: the output is a leaf that requires grad."""
 ALIAS = 4
 """Flag: the output shares its storage with input 0."""
+KEEPS_NODE = 16
+"""Flag: the output is a tracked tensor that was written with grad off: it keeps the node it had."""
 INNER = 8
 """Flag: one of several ops behind one call of the user's, and not the one that made the call's result."""
 
@@ -192,15 +194,30 @@ def origin_of(link: Link) -> tuple[Trace | None, int]:
     return (link if isinstance(link, Trace) else None), number
 
 
-class NodeHooks:
-    """What users attached to a node: hooks on its outputs' cotangents, and tensors that asked to keep theirs."""
+def seen(link: Link, reader: int) -> tuple[Trace | None, int]:
+    """What op `reader` saw at the other end of a link: `origin_of`, or the last untracked write to it before."""
+    origin, number = origin_of(link)
+    if isinstance(origin, Node) and origin.hooks is not None:
+        for write in reversed(origin.hooks.rewritten.get(number, ())):
+            if write.id < reader:
+                return write, 0
+    return origin, number
 
-    __slots__ = ("metadata", "retained", "tensor_hooks")
+
+class NodeHooks:
+    """What few nodes have: hooks on their outputs' cotangents, tensors that asked to keep theirs, writes unseen.
+
+    `rewritten` has, by output number, the untracked in-place writes to that output, oldest first, at most
+    `HISTORY_LIMIT`: autograd goes on from the node, but what is drawn goes on from the last write.
+    """
+
+    __slots__ = ("metadata", "retained", "rewritten", "tensor_hooks")
 
     def __init__(self) -> None:
         self.tensor_hooks: dict[int, dict[int, Callable[[Any], Any]]] = {}
         self.retained: dict[int, weakref.ref[Tensor]] = {}
         self.metadata: dict[Any, Any] = {}
+        self.rewritten: dict[int, list[Trace]] = {}
 
 
 class Freed:

@@ -211,22 +211,22 @@ def _each(call: Any, array: Any) -> Any:
 class _Default(Generator):
     """The generator that draws use where none is named; starts from an unforeseeable seed when it is first used."""
 
-    __slots__ = ("_started",)
+    __slots__ = ()
 
     def __init__(self) -> None:
         self.device = "cpu"
         self._lock = threading.RLock()
-        self._started = False
 
     def __getattr__(self, name: str) -> Any:
         # Only reached while a slot is empty, so before the first seed.
-        if name in ("_source", "_spare", "_seed"):
-            with self._lock:
-                if not self._started:
-                    self._started = True
-                    self.seed()
+        if name not in ("_source", "_spare", "_seed"):
+            raise AttributeError(f"'Generator' object has no attribute '{name}'")
+        with self._lock:
+            try:
+                return object.__getattribute__(self, name)
+            except AttributeError:
+                self.seed()
             return object.__getattribute__(self, name)
-        raise AttributeError(f"'Generator' object has no attribute '{name}'")
 
 
 default_generator: Generator = _Default()

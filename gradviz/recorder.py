@@ -67,7 +67,10 @@ class FrontEnd:
     emitter: str
 
 
-FRONT_ENDS = (FrontEnd("core", "gradviz.core", "gradviz.core.emit"),)
+FRONT_ENDS = (
+    FrontEnd("core", "gradviz.core", "gradviz.core.emit"),
+    FrontEnd("torch", "torch", "gradviz.frontends.torch.emit"),
+)
 
 class _State(Enum):
     NEW = auto()

@@ -1,0 +1,102 @@
+"""Identity: which value a tensor is at present, without keeping any tensor alive."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import torch
+
+from gradviz.frontends.torch.nodes import type_of
+
+
+class Known(weakref.ref):  # type: ignore[type-arg]
+    """What the recording knows of one tensor object; it goes when the tensor goes.
+
+    value    id of the value that the tensor is at present
+    kind     number of its shape, dtype and device in `Kinds`
+    version  the version counter's state when that value was born; -1 where there is none
+    target   the name that a leaf was assigned to at its birth, or empty
+    base     for a view, what is known of the tensor that it is a view of
+    """
+
+    __slots__ = ("base", "kind", "table", "target", "tensor_id", "value", "version")
+    __hash__ = object.__hash__
+
+    table: dict[int, Known]
+    tensor_id: int
+    value: int
+    kind: int
+    version: int
+    target: str
+    base: Known | None
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+
+def _forget(known: Known) -> None:
+    # Called before the tensor's memory is given back, so its `id` cannot have been taken by another one yet.
+    if known.table.get(known.tensor_id) is known:
+        del known.table[known.tensor_id]
+
+
+class Tensors(dict[int, Known]):
+    """All tensors that are alive and known, by `id(tensor)`."""
+
+    def learn(self, tensor: torch.Tensor, value: int, kind: int) -> Known:
+        """Take note that `tensor` is `value`, in place of what was known of it before."""
+        known = Known(tensor, _forget)
+        known.table = self
+        known.tensor_id = id(tensor)
+        known.value = value
+        known.kind = kind
+        known.version = -1
+        known.target = ""
+        known.base = None
+        self[known.tensor_id] = known
+        return known
+
+
+class Kinds:
+    """Numbers, from 1, for what two tensors of the same shape, dtype and device share."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[Any, int] = {}
+        self.types: list[tuple[tuple[int, ...], str, int, str]] = [((), "", 0, "")]
+
+    def of(self, tensor: torch.Tensor) -> int:
+        """The number for `tensor`."""
+        try:
+            key: Any = (tensor.shape, tensor.dtype, tensor.device)
+            number = self._numbers.get(key)
+        except RuntimeError:  # a nested tensor has no shape
+            key = (None, tensor.dtype, tensor.device)
+            number = self._numbers.get(key)
+        if number is None:
+            number = self._numbers[key] = len(self.types)
+            self.types.append((*type_of(tensor), str(tensor.device)))
+        return number
+
+
+def version_of(tensor: torch.Tensor) -> int:
+    """The version counter, or -1 where there is none: inference tensors have none."""
+    try:
+        return tensor._version
+    except RuntimeError:
+        return -1
+
+
+def tensors_in(result: Any) -> list[torch.Tensor]:
+    """The tensors in tuples, lists and dicts, however deep, in order."""
+    found: list[torch.Tensor] = []
+    pending = [result]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, torch.Tensor):
+            found.append(item)
+        elif isinstance(item, (tuple, list)):
+            pending.extend(reversed(item))
+        elif isinstance(item, dict):
+            pending.extend(reversed(list(item.values())))
+    return found

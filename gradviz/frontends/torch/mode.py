@@ -1,0 +1,54 @@
+"""The mode: what PyTorch hands every call to while a thread is recorded."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from gradviz.frontends.torch.book import Here
+from gradviz.frontends.torch.naming import Call, Deed, describe_call
+
+if TYPE_CHECKING:
+    from gradviz.frontends.torch.emit import Emitter
+
+sequence_number = torch._C._autograd._get_sequence_nr  # type: ignore[attr-defined]
+
+
+class RecordingMode(TorchFunctionMode):
+    """Runs each call unchanged and tells the emitter of it; one for each thread.
+
+    PyTorch takes the mode off while it is called, so neither the parts of an op nor the recording's own reads are seen.
+    """
+
+    def __init__(self, emitter: Emitter, here: Here) -> None:
+        super().__init__()
+        self.emitter: Emitter | None = emitter
+        self.here = here
+        self.calls: dict[Any, Call] = emitter.calls
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        emitter = self.emitter
+        kwargs = kwargs or {}
+        if emitter is None or self.here.quiet:
+            return func(*args, **kwargs)
+        call = self.calls.get(func)
+        if call is None:
+            call = self.calls[func] = describe_call(func)
+        deed = call.deed
+        if deed is Deed.NOTHING:
+            return func(*args, **kwargs)
+        here = self.here
+        frame = sys._getframe(1)
+        if deed is not Deed.OP:
+            return emitter.other(here, call, func, args, kwargs, frame)
+        found = emitter.before(here, call, args, kwargs, frame)
+        start = sequence_number()
+        result = func(*args, **kwargs)
+        if found is not None:
+            emitter.after(here, call, args, found, result, (start, sequence_number()), frame)
+        return result

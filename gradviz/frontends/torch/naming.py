@@ -1,0 +1,203 @@
+"""Naming: what an op is called, which of its plain arguments are operands, and what a call of it does at all."""
+
+from __future__ import annotations
+
+import enum
+from functools import cache
+from typing import Any
+
+import torch
+
+from gradviz.events import Cause
+
+
+class Deed(enum.Enum):
+    """What the recording makes of a call."""
+
+    NOTHING = enum.auto()
+    OP = enum.auto()
+    EXIT = enum.auto()
+    GRAD_MODE = enum.auto()
+    GRAD_READ = enum.auto()
+    GRAD_WRITE = enum.auto()
+    DATA_WRITE = enum.auto()
+    REQUIRES_GRAD = enum.auto()
+    HOOK = enum.auto()
+
+
+class Call:
+    """All that is known of calls of one function before any of them is looked at.
+
+    name      the op as the user calls it, without the underscores of operators and of writing in place
+    deed      what a call does
+    operands  how many leading arguments are operands, so that a number among them is an input of the op
+    inplace   the function writes to its first argument
+    python    it is written in Python, so its own frames lie between the mode and the caller
+    cause     the cut that each call makes, whatever it is given
+    source    it makes a tensor from nothing, although it is given one
+    copies    its arguments are data to be copied: tensors among them keep their values, not their history
+    """
+
+    __slots__ = ("cause", "copies", "deed", "inplace", "name", "operands", "python", "source", "variants")
+
+    def __init__(self, name: str, deed: Deed) -> None:
+        self.name = name
+        self.deed = deed
+        self.operands = 0
+        self.inplace = False
+        self.python = False
+        self.cause: Cause | None = None
+        self.copies = False
+        self.source = False
+        self.variants = 0
+
+
+_OPERATORS = {
+    "__add__": "add", "__radd__": "add", "__iadd__": "add", "__sub__": "sub", "__rsub__": "rsub", "__isub__": "sub",
+    "__mul__": "mul", "__rmul__": "mul", "__imul__": "mul", "__truediv__": "div", "__rtruediv__": "div",
+    "__div__": "div", "__rdiv__": "div", "__itruediv__": "div", "__idiv__": "div", "__pow__": "pow",
+    "__rpow__": "pow", "__ipow__": "pow", "__floordiv__": "floor_divide", "__rfloordiv__": "floor_divide",
+    "__ifloordiv__": "floor_divide", "__mod__": "remainder", "__rmod__": "remainder", "__imod__": "remainder",
+    "__matmul__": "matmul", "__rmatmul__": "matmul", "__imatmul__": "matmul", "__neg__": "neg", "__pos__": "positive",
+    "__abs__": "abs", "__invert__": "bitwise_not", "__and__": "bitwise_and", "__rand__": "bitwise_and",
+    "__iand__": "bitwise_and", "__or__": "bitwise_or", "__ror__": "bitwise_or", "__ior__": "bitwise_or",
+    "__xor__": "bitwise_xor", "__rxor__": "bitwise_xor", "__ixor__": "bitwise_xor", "__eq__": "eq", "__ne__": "ne",
+    "__lt__": "lt", "__le__": "le", "__gt__": "gt", "__ge__": "ge", "__lshift__": "bitwise_left_shift",
+    "__rshift__": "bitwise_right_shift", "__setitem__": "copy",
+}  # fmt: skip
+
+_INPLACE_OPERATORS = frozenset({"__setitem__", *(name for name in _OPERATORS if name.startswith("__i"))} - {"__invert__"})
+
+_FILLS = frozenset(
+    {"normal_", "uniform_", "bernoulli_", "random_", "exponential_", "geometric_", "cauchy_", "log_normal_", "detach_",
+     "squeeze_"}
+)  # fmt: skip
+"""In-place functions that have no other form, or another meaning than it: their underscore stays."""
+
+_BINARY = frozenset(
+    {"add", "sub", "rsub", "mul", "div", "pow", "floor_divide", "remainder", "fmod", "eq", "ne", "lt", "le", "gt", "ge",
+     "maximum", "minimum", "atan2", "true_divide", "multiply", "subtract", "divide", "bitwise_and", "bitwise_or",
+     "bitwise_xor", "float_power"}
+)  # fmt: skip
+
+_PROPERTY_OPS = {
+    "T": "permute", "mT": "transpose", "H": "adjoint", "mH": "adjoint", "real": "real", "imag": "imag", "data": "data",
+}  # fmt: skip
+
+_EXITS = {
+    "item": "item", "__float__": "item", "__int__": "item", "__bool__": "item", "__index__": "item",
+    "__complex__": "item", "tolist": "tolist", "numpy": "numpy", "__array__": "numpy", "equal": "equal",
+    "allclose": "allclose", "is_nonzero": "item", "__contains__": "item", "__dlpack__": "numpy",
+}  # fmt: skip
+"""Calls whose result has left the graph, and the op that the core tells of for it."""
+
+_COPIES = frozenset({"tensor", "new_tensor", "asarray"})
+
+_PATTERNS = frozenset(
+    {"zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like", "randint_like", "new_zeros",
+     "new_ones", "new_empty", "new_full", "new_empty_strided"}
+)  # fmt: skip
+"""Functions that take only shape and dtype from a tensor: what they make comes from nothing."""
+
+_HOOKS = frozenset(
+    {"register_hook", "register_post_accumulate_grad_hook", "retain_grad", "register_multi_grad_hook"}
+)
+
+_PASSED_OVER = frozenset(
+    {"backward", "__torch_function__", "is_floating_point", "is_complex", "is_contiguous", "is_inference", "is_pinned",
+     "is_shared", "is_signed", "is_same_size", "is_conj", "is_neg", "is_set_to", "size", "dim", "numel", "nelement",
+     "element_size", "stride", "storage_offset", "data_ptr", "ndimension", "get_device", "untyped_storage", "storage",
+     "storage_type", "type", "as_subclass", "share_memory_", "pin_memory", "dense_dim", "sparse_dim", "has_names",
+     "result_type", "can_cast", "is_tensor", "is_storage", "is_nonzero_", "_is_view", "_has_compatible_shallow_copy_type",
+     "__len__", "__repr__", "__format__", "__hash__", "__dir__", "__reduce_ex__", "__deepcopy__", "__setstate__",
+     "__array_priority__", "__dlpack_device__", "__cuda_array_interface__", "__iter__", "names", "align_to",
+     "_assert_async", "_debug_has_internal_overlap"}
+)  # fmt: skip
+
+
+def describe_call(func: Any) -> Call:
+    """What calls of `func` are; `func` is what a torch function mode is handed."""
+    name = getattr(func, "__name__", "") or type(func).__name__
+    if name in ("__get__", "__set__", "__delete__"):
+        return _describe_property(getattr(getattr(func, "__self__", None), "__name__", ""), name)
+    if name == "_set_grad_enabled":
+        return Call(name, Deed.GRAD_MODE)
+    if name == "requires_grad_":
+        return Call(name, Deed.REQUIRES_GRAD)
+    if name in _HOOKS:
+        return _in_python(Call(name, Deed.HOOK), func)
+    if name in _PASSED_OVER:
+        return Call(name, Deed.NOTHING)
+    if name in _EXITS:
+        call = Call(_EXITS[name], Deed.EXIT)
+        call.cause = Cause.NUMPY if call.name == "numpy" else Cause.ITEM
+        return _in_python(call, func)
+    call = _in_python(Call(_OPERATORS.get(name, name), Deed.OP), func)
+    call.inplace = name in _INPLACE_OPERATORS or (name.endswith("_") and not name.endswith("__"))
+    if call.inplace and name not in _FILLS and name not in _OPERATORS:
+        call.name = name.rstrip("_")
+    if name.startswith("__r") and call.name == "pow":
+        call.operands = 2
+    call.operands = 2 if call.name in _BINARY else 3 if call.name in ("where", "clamp", "addcmul", "lerp") else 0
+    call.cause = {"detach": Cause.DETACH, "detach_": Cause.DETACH_}.get(name)
+    if name in ("detach_", "set_"):
+        call.inplace = False
+    call.source = name in _PATTERNS
+    if name in _COPIES:
+        call.copies = True
+        call.cause = Cause.RETENSOR
+    return call
+
+
+def _describe_property(name: str, access: str) -> Call:
+    if access == "__get__":
+        if name == "grad":
+            return Call("grad", Deed.GRAD_READ)
+        if name in _PROPERTY_OPS:
+            call = Call(_PROPERTY_OPS[name], Deed.OP)
+            call.cause = Cause.DATA if name == "data" else None
+            return call
+    elif name == "grad":
+        return Call("grad", Deed.GRAD_WRITE)
+    elif name == "data":
+        return Call("set_data", Deed.DATA_WRITE)
+    elif name == "requires_grad":
+        return Call(name, Deed.REQUIRES_GRAD)
+    return Call(name, Deed.NOTHING)
+
+
+def _in_python(call: Call, func: Any) -> Call:
+    call.python = hasattr(func, "__code__")
+    return call
+
+
+def op_name(call: Call, args: tuple[Any, ...]) -> str:
+    """The op that a call comes down to where the call's name leaves that open."""
+    if call.name == "matmul" and len(args) == 2:
+        ranks = tuple(argument.dim() if isinstance(argument, torch.Tensor) else -1 for argument in args)
+        return {(1, 1): "dot", (2, 1): "mv", (2, 2): "mm", (3, 3): "bmm"}.get(ranks, "matmul")
+    if call.name == "__getitem__" and len(args) == 2:
+        return _index_name(args[1])
+    return call.name
+
+
+def _index_name(index: Any) -> str:
+    entries = index if isinstance(index, tuple) else (index,)
+    if any(isinstance(entry, (torch.Tensor, list)) or hasattr(entry, "__array__") for entry in entries):
+        return "index"
+    if any(isinstance(entry, slice) for entry in entries):
+        return "slice"
+    if any(isinstance(entry, int) for entry in entries):
+        return "select"
+    return "unsqueeze" if None in entries else "alias"
+
+
+@cache
+def argument_names(name: str, count: int) -> tuple[str, ...]:
+    """The names of the first `count` arguments of PyTorch's function `name`; empty where it has no schema."""
+    schemas = torch._C._jit_get_schemas_for_operator(f"aten::{name}")
+    for schema in schemas:
+        names = tuple(argument.name for argument in schema.arguments if not argument.kwarg_only)
+        if len(names) >= count and not any("." in named for named in names):
+            return names[:count]
+    return ()

@@ -1,0 +1,102 @@
+"""Interning: the sites and contexts of a recording, each emitted once, before the first record that refers to it."""
+
+from __future__ import annotations
+
+import linecache
+from dataclasses import replace
+from typing import Protocol
+
+from gradviz import events
+from gradviz.sites import TEXT_LIMIT, Place, Spot, decode
+
+FIRST_LINE = -2
+"""In place of an instruction's offset: a decorated function as such, whose place is the line of its first decorator."""
+
+
+class Sink(Protocol):
+    """Where a producer's events go."""
+
+    def emit(self, event: events.Event) -> None: ...
+
+    def failed(self, what: str, failure: Exception) -> None: ...
+
+
+class Interner:
+    """Numbers the sites and contexts of one recording, in the order in which they are first used."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._paths: dict[tuple[tuple[Spot, ...], bool], int | None] = {}
+        self._sites: dict[tuple[Spot, int | None, str, bool], int] = {}
+        self._contexts: dict[tuple[int, str, int | None], int] = {}
+        self.targets: list[str] = []
+
+    def site(self, path: tuple[Spot, ...], unnamed: bool = False) -> int | None:
+        """The site at the inner end of a call path, None for an empty one.
+
+        unnamed: what is made there is not what the user's code assigns to the target, so the site tells none.
+        """
+        try:
+            return self._paths[path, unnamed]
+        except KeyError:
+            site = self._paths[path, unnamed] = self._emit_sites(path, unnamed)
+            return site
+
+    def target(self, path: tuple[Spot, ...]) -> str:
+        """The variable that the value of a call at the inner end of a path is assigned to, or empty."""
+        target = ""
+        for spot in reversed(path):
+            place = place_of(spot)
+            target = place.target or (target if place.returns else "")
+        return target
+
+    def _emit_sites(self, path: tuple[Spot, ...], unnamed: bool) -> int | None:
+        site: int | None = None
+        target = ""
+        for depth in range(len(path) - 1, -1, -1):
+            spot = path[depth]
+            place = place_of(spot)
+            target = place.target or (target if place.returns else "")
+            nameless = unnamed and depth == 0
+            key = (spot, site, target, nameless)
+            found = self._sites.get(key)
+            if found is None:
+                found = self._sites[key] = len(self.targets)
+                shown = "" if nameless else target
+                self.targets.append(shown)
+                self._sink.emit(
+                    events.Site(
+                        id=found,
+                        file=place.file,
+                        line=place.line,
+                        end_line=place.end_line,
+                        column=place.column,
+                        end_column=place.end_column,
+                        function=place.function,
+                        target=shown,
+                        text=place.text,
+                        caller=site,
+                    )
+                )
+            site = found
+        return site
+
+    def context(self, thread: int, scope: str, region: int | None) -> int:
+        """The context of what runs in `thread`, in module `scope`, with `region` innermost."""
+        key = (thread, scope, region)
+        known = self._contexts.get(key)
+        if known is None:
+            known = self._contexts[key] = len(self._contexts)
+            self._sink.emit(events.Context(known, thread, scope, region))
+        return known
+
+
+def place_of(spot: Spot) -> Place:
+    """What a spot means in the source; the line of its first decorator where it stands for a decorated function."""
+    code, lasti = spot
+    if lasti != FIRST_LINE:
+        return decode(code, lasti)
+    line = code.co_firstlineno
+    text = linecache.getline(code.co_filename, line).rstrip("\r\n")[:TEXT_LIMIT]
+    place = decode(code, 0)
+    return replace(place, line=line, end_line=line, column=-1, end_column=-1, target="", text=text, returns=False)

@@ -87,7 +87,9 @@ class _Composer:
     def _add_source(self, op: Op, value: Value) -> None:
         """An op without inputs and its value are one box."""
         frozen_later = "frozen later" if value.id in self.needed and not value.requires_grad else ""
-        detail = dots(shape_dtype(value), self.words.line(op.site), frozen_later)
+        # Brought in from outside a part of a graph, a written leaf is better known by its version than by its writer.
+        born = f"version {value.version}" if value.version else self.words.line(op.site)
+        detail = dots(shape_dtype(value), born, frozen_later)
         kind = BoxKind.LEAF if value.requires_grad or frozen_later else BoxKind.CONST
         pairs = (*self.words.place_pairs(op.site), *self.words.value_pairs(value), ("made by", clean(op.name)))
         self._stand_for(value, self._box(kind, self.words.value(value.id), detail, pairs, op, value), alone=True)
@@ -235,7 +237,8 @@ class _Composer:
             if saved.source is not None:
                 kept = op.outputs[-1 - saved.source] if saved.source < 0 else op.inputs[saved.source]
                 pairs.insert(0, ("keeps", self.words.value(kept) if isinstance(kept, int) else clean(kept)))
-            head = self._box(BoxKind.SAVED, clean(saved.name), f"{saved.shape} {clean(saved.dtype)}", tuple(pairs), op)
+            what = saved.dtype if saved.is_gone else f"{saved.shape} {clean(saved.dtype)}"
+            head = self._box(BoxKind.SAVED, clean(saved.name), what, tuple(pairs), op)
             self.wires.append(Wire(box, head, WireKind.SAVED))
 
     def _attr_pairs(self, op: Op) -> Pairs:

@@ -113,7 +113,9 @@ class Output:
 class Saved:
     """A tensor that a node keeps for its backward: PyTorch's attribute name without `_saved_`, shape, dtype, bytes.
 
-    `source` is the position of the input that was kept, or -1 - k for the op's k-th output, or None for neither.
+    `source` is the position of the input that was kept, or -1 - k for the op's k-th output, or None for neither. In
+    place of a dtype stands `freed` where the tensor was let go before anybody looked, and `packed` where a hook made
+    something else of it; such a record has no shape and no bytes.
     """
 
     name: str
@@ -121,6 +123,11 @@ class Saved:
     dtype: str
     nbytes: int
     source: int | None = None
+
+    @property
+    def is_gone(self) -> bool:
+        """No tensor is there to tell of: `dtype` says why."""
+        return self.dtype in ("freed", "packed")
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,9 @@ SHADOW = {"style": "dashed", "color": GREY}
 LOST = {"style": "dashed", "color": RED, "penwidth": "1.8", "label": "✂", "fontcolor": RED}
 STOPPED = {"color": RED, "penwidth": "1.8", "arrowhead": "tee"}
 
+NAME_LIMIT = 200
+"""Longest name of a tensor, in characters: the last part of a parameter's path says which one it is."""
+
 INCHES_PER_ROW = 0.15
 LEAST_INCHES = 12
 
@@ -115,8 +118,7 @@ class _Drawer:
             if op.forgotten:
                 more = self._node(("more", op.id, 0), f"{plural(op.forgotten, 'earlier op')} let go", SKIPPED)
                 self.dot.edge(more, self.names["op", op.id, 0], **SHADOW)
-            if self.options.show_saved:
-                self._add_saved(op)
+            self._add_saved(op)
 
     def _join_maker(self, value: Value) -> None:
         """The edge into the node of a value that is not a leaf for autograd, from what made it."""
@@ -165,7 +167,7 @@ class _Drawer:
         if key in self.names:
             return False
         name = self.params.get(value.id) or value.name
-        self._node(key, f"{clean(name)}\n {_size(value.shape)}", {"fillcolor": color})
+        self._node(key, f"{clean(name, NAME_LIMIT)}\n {_size(value.shape)}", {"fillcolor": color})
         return True
 
     def _op(self, op: Op) -> str:
@@ -188,8 +190,11 @@ class _Drawer:
         return f"{name}{_attr_table(op, name, self.options.max_attr_chars)}" if self.options.show_attrs else name
 
     def _add_saved(self, op: Op) -> None:
+        """The tensors that a node keeps; those that a custom function saved are drawn unasked, as torchviz does."""
         for index, saved in enumerate(op.saved):
-            label = f"{clean(saved.name)}\n {_size(saved.shape)}"
+            if not (self.options.show_saved or saved.name.startswith("tensors[")):
+                continue
+            label = f"{clean(saved.name)}\n {saved.dtype if saved.is_gone else _size(saved.shape)}"
             node = self._node(("saved", op.id, index), label, {"fillcolor": SAVED})
             self.dot.edge(self.names["op", op.id, 0], node, dir="none")
 

@@ -17,9 +17,6 @@ import torch
 
 from gradviz.events import Output, Saved
 
-FREED = ""
-"""The dtype that is told of a saved tensor that was let go before anybody looked at it."""
-
 _RAW, _PLAIN = "_raw_saved_", "_saved_"
 
 
@@ -44,7 +41,8 @@ def op_name(node: str) -> str:
 
 def outputs_of(node: Any) -> tuple[Output, ...]:
     """The node's results: what autograd knows of them by itself, without holding them."""
-    return tuple(_output(metadata) for metadata in getattr(node, "_input_metadata", ()))
+    known = getattr(node, "_input_metadata", ())
+    return tuple(Output(*type_of(metadata), requires_grad=True, leaf=False) for metadata in known)
 
 
 def output_of(tensor: torch.Tensor, *, requires_grad: bool, leaf: bool) -> Output:
@@ -52,13 +50,19 @@ def output_of(tensor: torch.Tensor, *, requires_grad: bool, leaf: bool) -> Outpu
     return Output(*type_of(tensor), requires_grad, leaf)
 
 
-def type_of(tensor: torch.Tensor) -> tuple[tuple[int, ...], str, int]:
-    """Shape, dtype and bytes. A nested tensor has no shape to tell of."""
+def type_of(tensor: Any) -> tuple[tuple[int, ...], str, int]:
+    """Shape, dtype and bytes of a tensor, or of what a node knows of its result.
+
+    A nested tensor has no shape, or one with symbols in it: then it is told of without shape and bytes.
+    """
+    dtype = dtype_name(tensor.dtype)
     try:
-        shape = tuple(int(extent) for extent in tensor.shape)
+        shape = tuple(tensor.shape)
     except RuntimeError:
-        return (), dtype_name(tensor.dtype), 0
-    return shape, dtype_name(tensor.dtype), math.prod(shape) * tensor.dtype.itemsize
+        return (), dtype, 0
+    if any(type(extent) is not int for extent in shape):
+        return (), dtype, 0
+    return shape, dtype, math.prod(shape) * tensor.dtype.itemsize
 
 
 @cache
@@ -93,12 +97,10 @@ def saved_tensors(node: Any) -> Iterator[tuple[str, Any]]:
 
 
 def describe_saved(name: str, held: Any, source: int | None = None) -> Saved:
-    """The record of a saved tensor; one that a hook packed into something else is told of by its name alone."""
+    """The record of what `saved_tensors` gave."""
     if isinstance(held, torch.Tensor):
         return Saved(name, *type_of(held), source)
-    if held is None:
-        return Saved(name, (), FREED, 0, source)
-    return Saved(name, (), "packed", 0, source)
+    return Saved(name, (), "freed" if held is None else "packed", 0, source)
 
 
 def attributes_of(node: Any) -> tuple[tuple[str, str], ...]:
@@ -131,14 +133,6 @@ def _is_freed(saved: Any) -> bool:
         return saved.unpack() is not None
     except RuntimeError:
         return True
-
-
-def _output(metadata: Any) -> Output:
-    try:
-        shape, dtype, nbytes = type_of(metadata)
-    except RuntimeError:
-        shape, dtype, nbytes = (), dtype_name(metadata.dtype), 0
-    return Output(shape, dtype, nbytes, requires_grad=True, leaf=False)
 
 
 @cache

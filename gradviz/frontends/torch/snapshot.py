@@ -15,6 +15,7 @@ import torch
 
 from gradviz import events
 from gradviz.frontends.torch import nodes
+from gradviz.frontends.torch.depth import make_room
 
 
 class Snapshot:
@@ -135,6 +136,7 @@ def _nodes_behind(roots: Iterable[Any]) -> list[Any]:
             if source is not None and source not in found and not hasattr(source, "variable"):
                 found[source] = None
                 pending.append(source)
+    make_room(len(found))
     return list(found)
 
 

@@ -314,9 +314,11 @@ def wrap(data: Any, origin: Trace, number: int, requires_grad: bool) -> Tensor:
 
 def share(view: Tensor, source: Tensor, row: Row, step: ReplayStep, region: Region | None) -> None:
     """Make `view` a view of `source`: one storage, and the way back to the base."""
-    if row.cause is not Cause.DATA:
-        view._storage = source._storage
-    if row.cause is not None:
+    if row.cause is Cause.DATA:
+        view._storage.version = None if source._storage.version is None else 0
+        return
+    view._storage = source._storage
+    if row.cause is not None or source._storage.version is None:
         return
     outer = source._view
     if region is not None and not region.tracks:

@@ -12,6 +12,7 @@ from typing import Any
 from gradviz.core.aliasing import Made
 from gradviz.core.dtypes import FROM_NUMPY
 from gradviz.core.trace import Node, Storage, Trace, origin_of
+from gradviz.events import Cause
 from gradviz.sites import decode
 
 NO_GRAD_FN = "element {} of tensors does not require grad and does not have a grad_fn"
@@ -61,23 +62,33 @@ def _modified(node: Node, position: int, storage: Storage, version: int) -> str:
 
 
 def _maker(storage: Storage, origin: Trace, number: int) -> str:
-    """Which node a saved tensor comes from: by the time of the complaint often the one that wrote it in place."""
+    """Which node a saved tensor comes from: by the time of the complaint often the one that wrote it in place.
+
+    Raises RuntimeError, as PyTorch does, where that cannot be said of a view.
+    """
     writer, name = getattr(storage, "writer", (0, ""))
-    if origin.row.view and origin.row.cause is None:
+    written = writer > origin.id and origin.row.cause in (None, Cause.DATA)
+    if _is_view(origin):
+        if not (origin.tracked or written or True in origin.needs):
+            return ""
         made = _made(origin)
         if made is not Made.TRACKED:
             known = origin if isinstance(origin, Node) else None
             raise RuntimeError(untraceable(made, known, number, "its base or another view of its base has been"))
-        return ", which is output 0 of AsStrided," if origin.tracked or writer > origin.id else ""
-    if writer > origin.id and origin.row.cause is None:
+        return ", which is output 0 of AsStrided,"
+    if written:
         return f", which is output 0 of {short_name(name)},"
     return f", which is output {number} of {short_name(origin.name())}," if isinstance(origin, Node) else ""
+
+
+def _is_view(origin: Trace) -> bool:
+    return (origin.row.view and origin.row.cause is None) or origin.row.key == "as_strided"
 
 
 def _made(origin: Trace) -> Made:
     """How the view that an op gave, or the one that it is a view of, came to be."""
     step: Trace | None = origin
-    while step is not None and step.row.view and step.row.cause is None:
+    while step is not None and _is_view(step):
         region = step.region
         if region is not None and not region.tracks:
             return Made.INFERENCE if region.inference else Made.NO_GRAD
@@ -114,8 +125,8 @@ def untraceable(made: Made, origin: Node | None, number: int, what: str) -> str:
 
 
 def short_name(name: str) -> str:
-    """A node's name as PyTorch's errors have it: `Mul` for MulBackward0."""
-    return re.sub(r"Backward\d+$", "", name)
+    """A node's name as PyTorch's errors have it: `Mul` for MulBackward0, `Pow1` for PowBackward1."""
+    return re.sub(r"Backward(0$|(?=\d+$))", "", name)
 
 
 def _tensor_type(array_type: Any, shape: tuple[int, ...]) -> str:

@@ -144,15 +144,16 @@ def _seeds(roots: tuple[Tensor, ...], given: tuple[Any, ...]) -> list[Any]:
 def _pull(sweep: Sweep, seeds: list[Any], keep: bool) -> list[Tensor | None]:
     """Run every node behind the roots, newest first; feed leaves, or collect for `sweep.inputs`."""
     pending: dict[Node, list[Any]] = {}
-    leaf_cotangents: dict[Tensor, Any] = {}
     wanted = _wanted(sweep)
     collected: dict[int, Any] = {}
+    leaves = _Leaves(sweep, wanted, collected)
     order: list[Node] = []
 
     for root, seed in zip(sweep.roots, seeds, strict=True):
         origin = root.grad_fn
         if origin is None:
-            _add(leaf_cotangents, root, seed)
+            leaves.expect(root)
+            leaves.add(root, seed)
         else:
             if origin not in pending:
                 pending[origin] = [None] * (1 + len(origin.more))
@@ -161,6 +162,8 @@ def _pull(sweep: Sweep, seeds: list[Any], keep: bool) -> list[Tensor | None]:
             slots[root._number] = seed if slots[root._number] is None else slots[root._number] + seed
 
     for node in order:
+        for leaf in node.leaves or ():
+            leaves.expect(leaf)
         for link, need in zip(node.links, node.needs, strict=True):
             if need:
                 behind, _ = origin_of(link)
@@ -170,6 +173,9 @@ def _pull(sweep: Sweep, seeds: list[Any], keep: bool) -> list[Tensor | None]:
     order.sort(key=_by_id, reverse=True)
 
     useful = _useful(order, wanted) if wanted is not None else None
+    for root in sweep.roots:
+        if root.grad_fn is None:
+            leaves.release(root)
     for node in order:
         slots = pending.pop(node)
         if node.hooks is not None:
@@ -178,21 +184,53 @@ def _pull(sweep: Sweep, seeds: list[Any], keep: bool) -> list[Tensor | None]:
             for number, slot in enumerate(slots):
                 for position in wanted.get((node, number), ()):
                     collected[position] = slot
-            if useful is not None and node not in useful:
-                continue
-        if all(slot is None for slot in slots):
-            continue
-        _run_node(node, slots, pending, leaf_cotangents, keep)
-
-    for tensor, cotangent in leaf_cotangents.items():
-        if tensor._extras is not None:
-            cotangent = _run_hooks(tensor._extras.hooks, cotangent)
-        if wanted is None:
-            _accumulate(tensor, cotangent, sweep)
-        else:
-            for position in wanted.get(id(tensor), ()):
-                collected[position] = cotangent
+        if (useful is None or node in useful) and any(slot is not None for slot in slots):
+            _run_node(node, slots, pending, leaves, keep)
+        for leaf in node.leaves or ():
+            leaves.release(leaf)
     return _deliver(sweep, collected)
+
+
+class _Leaves:
+    """The leaves behind the roots. Each is fed as soon as no op that is still to run can add to its cotangent.
+
+    So a leaf's hooks run early, and what an error ends has fed the leaves that PyTorch would have fed.
+    """
+
+    def __init__(self, sweep: Sweep, wanted: dict[Any, list[int]] | None, collected: dict[int, Any]) -> None:
+        self._sweep = sweep
+        self._wanted = wanted
+        self._collected = collected
+        self._cotangents: dict[Tensor, Any] = {}
+        self._uses: dict[Tensor, int] = {}
+
+    def expect(self, leaf: Tensor | None) -> None:
+        """Note one more use of a leaf."""
+        if leaf is not None:
+            self._uses[leaf] = self._uses.get(leaf, 0) + 1
+
+    def add(self, leaf: Tensor, cotangent: Any) -> None:
+        """Add what came back from one use."""
+        held = self._cotangents.get(leaf)
+        self._cotangents[leaf] = cotangent if held is None else held + cotangent
+
+    def release(self, leaf: Tensor | None) -> None:
+        """Note that one use is done; feed the leaf if it was the last."""
+        if leaf is None:
+            return
+        self._uses[leaf] -= 1
+        cotangent = self._cotangents.pop(leaf, None) if not self._uses[leaf] else None
+        if cotangent is None:
+            return
+        if leaf._requires_grad and leaf._origin.tracked:
+            raise RuntimeError("leaf variable has been moved into the graph interior")
+        if leaf._extras is not None:
+            cotangent = _run_hooks(leaf._extras.hooks, cotangent)
+        if self._wanted is not None:
+            for position in self._wanted.get(id(leaf), ()):
+                self._collected[position] = cotangent
+        elif leaf._requires_grad:
+            _accumulate(leaf, cotangent, self._sweep)
 
 
 def _by_id(step: Trace) -> int:
@@ -226,7 +264,7 @@ def _useful(order: list[Node], wanted: dict[Any, list[int]]) -> set[Node]:
 
 
 def _run_node(
-    node: Node, slots: list[Any], pending: dict[Node, list[Any]], leaf_cotangents: dict[Tensor, Any], keep: bool
+    node: Node, slots: list[Any], pending: dict[Node, list[Any]], leaves: _Leaves, keep: bool
 ) -> None:
     """Pull the cotangents of a node's outputs back to its inputs."""
     row = node.row
@@ -236,6 +274,7 @@ def _run_node(
     g = slots[0] if not node.more else tuple(slots)
     known = dict(zip(row.saved_names, node.saved, strict=True))
     known.update(zip(row.static, node.static, strict=True))
+    shapes: list[Any] = []
     for position, (link, need, formula) in enumerate(
         zip(node.links, node.needs, row.formulas_of(len(node.needs)), strict=True)
     ):
@@ -254,7 +293,8 @@ def _run_node(
             elif name == "index":
                 arguments.append(position)
             elif name == "shapes":
-                arguments.append(_input_shapes(node))
+                shapes = shapes or _input_shapes(node)
+                arguments.append(shapes)
             else:
                 arguments.append(_output_shape(node, name))
         cotangent = vjp(g, *arguments)
@@ -266,7 +306,7 @@ def _run_node(
             cotangent = cotangent.astype(array_type)
         leaf = None if node.leaves is None else node.leaves[position]
         if leaf is not None:
-            _add(leaf_cotangents, leaf, cotangent)
+            leaves.add(leaf, cotangent)
         elif isinstance(origin, Node):
             target = pending[origin]
             target[number] = cotangent if target[number] is None else target[number] + cotangent
@@ -369,11 +409,6 @@ def _deliver(sweep: Sweep, collected: dict[int, Any]) -> list[Tensor | None]:
             sweep.fed.append((tensor, result))
         results.append(result)
     return results
-
-
-def _add(cotangents: dict[Tensor, Any], leaf: Tensor, cotangent: Any) -> None:
-    held = cotangents.get(leaf)
-    cotangents[leaf] = cotangent if held is None else held + cotangent
 
 
 def _as_tuple(tensors: Any) -> tuple[Any, ...]:

@@ -250,6 +250,9 @@ def _adopt(target: Tensor, step: Trace, frame: FrameType) -> None:
     base = view.base
     if base._origin.tracked and not step.tracked:
         return
+    if isinstance(step, Node):
+        _move_retained(target, step)
+        target._origin, target._number, target._requires_grad = step, 0, True
     links, needs, leaves = connect((base,))
     merged: Trace = Trace()
     if isinstance(step, Node):
@@ -304,6 +307,12 @@ def _move_retained(target: Tensor, step: Node) -> None:
         hooks_of(step).retained[0] = before.hooks.retained.pop(target._number)
 
 
+def _is_cut_of(target: Tensor, base: Tensor) -> bool:
+    """Whether a view was made anew since its base was written; only a tracked view says so by its version."""
+    origin = target._origin
+    return origin.row is AS_STRIDED and origin.links[:1] == (base._origin,)
+
+
 def _strides_of(base: Tensor) -> Strides:
     array = base._array()
     return () if array.flags.c_contiguous else tuple(array.strides)
@@ -316,13 +325,14 @@ def regenerate(target: Tensor, view: View, strict: bool) -> None:
     """
     base = view.base
     tracked = base._requires_grad or (target._requires_grad and target._origin.tracked)
-    if not tracked and (target._requires_grad or not base._origin.flags & INPLACE):
+    if not tracked and (target._requires_grad or not base._origin.flags & INPLACE or _is_cut_of(target, base)):
         return
     if tracked and view.made is not Made.TRACKED:
         if strict:
             raise RuntimeError(_untraceable(target, view, "its base or another view of its base has been"))
         return
-    view.version = target._storage.version
+    if tracked:
+        view.version = target._storage.version
     links, needs, leaves = connect((base,))
     frame = user_frame(sys._getframe(1))
     step: Trace = Trace()

@@ -150,7 +150,7 @@ class Tensor:
         return self
 
     def _set_requires_grad(self, value: bool) -> None:
-        if self.grad_fn is not None:
+        if self._requires_grad and self._origin.tracked:
             if value:
                 return
             raise RuntimeError(_LEAF_FLAG)
@@ -183,7 +183,7 @@ class Tensor:
     @property
     def grad(self) -> Tensor | None:
         """The gradient that backward passes have added up, or None. Warns where the tensor is not a leaf."""
-        if self._grad is None and not self.is_leaf and not self.retains_grad:
+        if self._grad is None and self._requires_grad and self._origin.tracked and not self.retains_grad:
             warnings.warn(_NON_LEAF_GRAD, UserWarning, stacklevel=2)
         return self._grad
 
@@ -235,15 +235,15 @@ class Tensor:
         """Ask for `.grad` of a non-leaf. Raises RuntimeError where no gradient is required."""
         if not self.requires_grad:
             raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
-        node = self.grad_fn
+        node = self.grad_fn if self._origin.tracked else None
         if node is not None:
             hooks_of(node).retained[self._number] = weakref.ref(self)
 
     @property
     def retains_grad(self) -> bool:
         """True where `retain_grad` was called on this non-leaf."""
-        node = self.grad_fn
-        if node is None or node.hooks is None:
+        node = self._origin
+        if not isinstance(node, Node) or node.hooks is None:
             return False
         kept = node.hooks.retained.get(self._number)
         return kept is not None and kept() is self

@@ -148,7 +148,8 @@ def getitem(self: Tensor, index: Any) -> Tensor:
     """`self[index]`: views for integers, slices, `...` and None; a copy where tensors, arrays or lists are in it."""
     if type(index) is int:
         return _selected(self, 0, index)
-    if type(index) is slice and self._data.ndim:
+    if type(index) is slice:
+        _check_sliceable(self)
         return _slice(self, 0, index)
     return _read(self, _entries(index))
 
@@ -188,8 +189,6 @@ def _sliced(tensor: Tensor, entries: tuple[Any, ...]) -> tuple[Tensor, list[Any]
     specified = sum(map(_dimensions, entries))
     ndim = tensor.ndim
     if specified > ndim:
-        if not ndim and len(entries) == 1 and not isinstance(entries[0], Tensor):
-            raise IndexError(_ZERO_DIM)
         raise IndexError(f"too many indices for tensor of dimension {ndim}")
     indices: list[Any] = []
     dim = 0
@@ -277,6 +276,11 @@ def _selected(tensor: Tensor, dim: int, index: int) -> Tensor:
     if not -length <= index < length:
         raise IndexError(f"index {index} is out of bounds for dimension {dim} with size {length}")
     return apply(SELECT, (tensor,), (dim, index % length))
+
+
+def _check_sliceable(tensor: Tensor) -> None:
+    if not tensor._data.ndim:
+        raise IndexError("slice() cannot be applied to a 0-dim tensor.")
 
 
 def _is_whole(entry: slice, length: int) -> bool:
@@ -382,7 +386,10 @@ def setitem(self: Tensor, index: Any, value: Any) -> None:
             raise TypeError(f"can't assign a {type(value).__name__} to a torch.{self.dtype.type_name}")
     if index is True:
         index = None
-    part, indices = _sliced(self, _entries(index))
+    if type(index) is slice:
+        _check_sliceable(self)
+    plain = type(index) is int
+    part, indices = (_selected(self, 0, index), []) if plain else _sliced(self, _entries(index))
     if not indices:
         _overwrite(part, value)
     else:
@@ -395,7 +402,7 @@ METHODS["__setitem__"] = setitem
 
 
 def _overwrite(part: Tensor, value: Any) -> None:
-    if isinstance(value, Tensor) and value.shape == part.shape:
+    if (value.shape if isinstance(value, Tensor) else ()) == part.shape:
         apply_inplace(COPY, part, (value,), (), _copy_into)
     elif not isinstance(value, Tensor) or not value.ndim:
         apply_inplace(FILL_TENSOR, part, (value,), (), _copy_into)

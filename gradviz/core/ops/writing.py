@@ -55,7 +55,7 @@ def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
         raise RuntimeError(
             f"output with shape {list(self.shape)} doesn't match the broadcast shape {list(shape)}"
         )
-    return apply_inplace(COPY, self, (source,), (), _copy_into)
+    return apply_inplace(COPY, self, (source,), (), _copy_into, overlaps=source is self)
 
 
 @method

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from gradviz import events
 from gradviz.errors import GraphError
-from gradviz.events import Cause, End, Error, Event, Header, Note, Site, Sweep
+from gradviz.events import Act, Cause, End, Error, Event, Header, Note, Optimizer, Site, Sweep
 from gradviz.graphs import Cut, Graph, Op, Region, Value
 
 R = TypeVar("R")
@@ -48,6 +48,8 @@ class _Folding:
         self.rewritten: list[int] = []
         self.names: dict[int, events.Name] = {}
         self.flags: dict[int, bool] = {}
+        self.optimizers: dict[int, Optimizer] = {}
+        self.acts: list[Act] = []
         self.sweeps: list[Sweep] = []
         self.errors: list[Error] = []
         self.notes: list[Note] = []
@@ -88,7 +90,7 @@ class _Folding:
                     version = written.get(storage, 0)
                 made = draft_value(
                     value, id, index, output.shape, output.dtype, output.nbytes, storage, version,
-                    output.requires_grad, output.leaf, None, name,
+                    output.requires_grad, output.leaf, None, name, output.device,
                 )
                 made.__class__ = Value
                 values[value] = made
@@ -130,6 +132,13 @@ class _Folding:
             case events.RequiresGrad():
                 self._resolve("a change of `requires_grad`", values=[event.value], site=event.site)
                 self.flags[event.value] = event.requires_grad
+            case Optimizer():
+                self._resolve(f"optimizer {event.id}", values=event.values, site=event.site)
+                earlier_site = self.optimizers[event.id].site if event.id in self.optimizers else event.site
+                self.optimizers[event.id] = replace(event, site=earlier_site)
+            case Act():
+                self._resolve(f"a `{event.kind[:40]}`", values=event.values, site=event.site)
+                self.acts.append(event)
             case Sweep():
                 told = [*event.roots, *(event.inputs or ()), *(gradient.value for gradient in event.gradients)]
                 self._resolve(f"sweep {event.id}", values=told, site=event.site)
@@ -164,7 +173,7 @@ class _Folding:
         self.cuts.sort(key=attrgetter("op", "position"))
         return Graph(
             self.header, _by_id(self.sites), _by_id(values), ops, regions, tuple(self.cuts), tuple(self.sweeps),
-            tuple(self.errors), tuple(self.notes), self.end,
+            tuple(self.errors), tuple(self.notes), self.end, tuple(_by_id(self.optimizers).values()), tuple(self.acts),
         )
 
     def _cuts_at(self, op: Op) -> Iterator[Cut]:

@@ -16,6 +16,7 @@ Interning
 
 Schema history
     1.0   first
+    1.1   `Output.device`; `Optimizer` and `Act`
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-SCHEMA = (1, 0)
+SCHEMA = (1, 1)
 
 
 class Cause(StrEnum):
@@ -100,13 +101,14 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One result of an op: shape, dtype (`float32`), size in bytes, and what autograd holds of it at birth."""
+    """One result of an op: shape, dtype (`float32`), size in bytes, what autograd holds of it at birth, its device."""
 
     shape: tuple[int, ...]
     dtype: str
     nbytes: int
     requires_grad: bool = False
     leaf: bool = True
+    device: str = "cpu"
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +231,34 @@ class RequiresGrad:
 
 
 @dataclass(frozen=True, slots=True)
+class Optimizer:
+    """An optimizer owns `values`: made at `site`, or given more, in which case it is told of again with all of them."""
+
+    id: int
+    kind: str
+    values: tuple[int, ...]
+    site: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Something that the program did with values and that is no op.
+
+    kind       `step`, `zero_grad`, `read_grad`, `write_grad`, `hook`, `retain_grad`
+    values     the values concerned: those that an optimizer owns, or the tensor
+    optimizer  the optimizer that did it, or None
+    after      the last id that was in use when it happened, so that it has a place in the order of ops
+    """
+
+    kind: str
+    values: tuple[int, ...] = ()
+    site: int | None = None
+    context: int = 0
+    optimizer: int | None = None
+    after: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Gradient:
     """What a sweep did to one leaf: the 2-norm of `.grad` afterwards, and whether that is all zero or holds a NaN."""
 
@@ -296,5 +326,19 @@ class End:
 
 
 Event: TypeAlias = (
-    Header | Site | Signature | Region | RegionEnd | Context | Op | Name | RequiresGrad | Sweep | Error | Note | End
+    Header
+    | Site
+    | Signature
+    | Region
+    | RegionEnd
+    | Context
+    | Op
+    | Name
+    | RequiresGrad
+    | Optimizer
+    | Act
+    | Sweep
+    | Error
+    | Note
+    | End
 )

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from gradviz.errors import GraphError
-from gradviz.events import Cause, End, Error, Event, Header, Input, Note, Role, Saved, Site, Sweep
+from gradviz.events import Act, Cause, End, Error, Event, Header, Input, Note, Optimizer, Role, Saved, Site, Sweep
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,7 @@ class Value:
     leaf: bool
     role: Role | None
     name: str
+    device: str = "cpu"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,8 @@ class Graph:
     errors: tuple[Error, ...]
     notes: tuple[Note, ...]
     end: End | None
+    optimizers: tuple[Optimizer, ...] = ()
+    acts: tuple[Act, ...] = ()
 
     @classmethod
     def build(cls, events: Iterable[Event]) -> Graph:
@@ -159,7 +162,14 @@ class Graph:
             if all(self.values[root].op in chosen for root in sweep.roots)
         )
         errors = tuple(replace(e, values=tuple(v for v in e.values if v in values)) for e in self.errors)
-        users: list[Op | Region | Sweep | Error] = [*kept.values(), *regions.values(), *sweeps, *errors]
+        optimizers = tuple(replace(o, values=tuple(v for v in o.values if v in values)) for o in self.optimizers)
+        acts = tuple(
+            replace(act, values=tuple(v for v in act.values if v in values))
+            for act in self.acts
+            if any(v in values for v in act.values)
+        )
+        users: list[Op | Region | Sweep | Error | Optimizer | Act] = [*kept.values(), *regions.values()]
+        users += [*sweeps, *errors, *optimizers, *acts]
         return replace(
             self,
             sites=_sites_of([user.site for user in users], self.sites),
@@ -169,6 +179,8 @@ class Graph:
             cuts=tuple(cut for cut in self.cuts if cut.op in chosen),
             sweeps=sweeps,
             errors=errors,
+            optimizers=optimizers,
+            acts=acts,
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
-from gradviz.events import Error, Sweep
+from gradviz.events import Act, Error, Optimizer, Sweep
 from gradviz.graphs import Graph, Op, Region
 
 
@@ -95,13 +95,14 @@ def _broken_surroundings(graph: Graph) -> Iterator[str]:
             road.add(step)
             step = graph.sites[step].caller if step in graph.sites else None
         rooted |= road
-    users: list[Op | Region | Sweep | Error] = [*graph.ops.values(), *graph.regions.values()]
-    users += [*graph.sweeps, *graph.errors]
+    users: list[Op | Region | Sweep | Error | Optimizer | Act] = [*graph.ops.values(), *graph.regions.values()]
+    users += [*graph.sweeps, *graph.errors, *graph.optimizers, *graph.acts]
     referred = {user.site for user in users} | {site.caller for site in graph.sites.values()}
     for missing in sorted(id for id in referred if id is not None and id not in graph.sites):
         yield f"site {missing} is referred to but does not exist"
     told = {value for sweep in graph.sweeps for value in (*sweep.roots, *(sweep.inputs or ()))}
     told |= {gradient.value for sweep in graph.sweeps for gradient in sweep.gradients}
     told |= {value for error in graph.errors for value in error.values}
+    told |= {value for holder in (*graph.optimizers, *graph.acts) for value in holder.values}
     for unknown in sorted(told - set(graph.values)):
         yield f"value {unknown} is told of in a sweep or an error but does not exist"

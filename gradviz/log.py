@@ -41,6 +41,8 @@ _TAGS: Mapping[type, str] = {
     Op: "op",
     events.Name: "name",
     events.RequiresGrad: "requires_grad",
+    events.Optimizer: "optimizer",
+    events.Act: "act",
     events.Sweep: "sweep",
     events.Error: "error",
     Note: "note",

@@ -25,6 +25,7 @@ import gradviz
 from gradviz import events, log
 from gradviz.errors import LogError, UsageError
 from gradviz.events import (
+    Act,
     Cause,
     Context,
     End,
@@ -35,6 +36,7 @@ from gradviz.events import (
     Name,
     Note,
     Op,
+    Optimizer,
     Output,
     Region,
     RegionEnd,
@@ -54,7 +56,7 @@ LOGS = Path(__file__).parent / "logs"
 SCHEMA = json.loads((Path(gradviz.__file__).parent / "log.schema.json").read_text(encoding="utf-8"))
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
-HEADER = '{"gradviz":{"producer":"core","schema":[1,0]}}\n'
+HEADER = '{"gradviz":{"producer":"core","schema":[1,1]}}\n'
 END = '{"end":{}}\n'
 
 # Every record twice over: with all of its fields set, and with none that has a default.
@@ -63,7 +65,7 @@ FULL: tuple[Event, ...] = (
     Site(0, "train.py", 3, 4, 8, 20, "forward", "self.h", "self.h = f(x)", None),
     Site(1, "train.py", 9, 9, 0, 4, "<lambda>", "a, b", "a, b = g()", 0),
     Signature(
-        0, "tensor", outputs=(Output((2, 3), "float32", 24, True, True), Output((), "int64", 8)), attrs=(("dim", "0"),)
+        0, "tensor", outputs=(Output((2, 3), "float32", 24, True, True), Output((), "int64", 8, device="cuda:0")), attrs=(("dim", "0"),)
     ),
     Signature(1, "mul", "MulBackward0", True, None, (True, False), (Output((0,), "float16", 0, True, False),), 0, True,
               (Saved("self", (2,), "float64", 16, 0), Saved("result", (), "bool", 1, -1), Saved("m", (1,), "bool", 1))),
@@ -80,6 +82,10 @@ FULL: tuple[Event, ...] = (
     Name(3, "h"),
     RequiresGrad(1, False, 0),
     RequiresGrad(1, True),
+    Optimizer(0, "SGD", (1, 3), 0),
+    Optimizer(0, "SGD", ()),
+    Act("step", (1,), 0, 1, 0, 3),
+    Act("hook"),
     Sweep(1, "grad", (3,), 1, 1, (1,), (Gradient(1, float("nan"), False, True), Gradient(2, 0.5)), False, True, "no"),
     Sweep(2, "backward", (), gradients=(Gradient(1, float("inf")), Gradient(1, 0.0, True))),
     Error("ValueError", "bad", 0, (1, 3)),

@@ -10,6 +10,7 @@ The document is one object. Its keys always stand in this order, and each record
     regions             list of grad-mode switches with the ops inside
     cuts                list of places where gradient flow stops, with the cause
     sweeps              list of runs of `backward()` or `grad()`
+    optimizers, acts    who owns which values, and what was done to values besides ops
     errors, notes       what raised, and what must be known about the recording
     end                 how the run ended, or null
 
@@ -27,7 +28,7 @@ from dataclasses import fields
 from gradviz.graphs import Graph
 from gradviz.views import Options
 
-VERSION = (1, 0)
+VERSION = (1, 1)
 
 
 def draw(graph: Graph, options: Options) -> str:
@@ -41,6 +42,8 @@ def draw(graph: Graph, options: Options) -> str:
         _list("regions", graph.regions.values()),
         _list("cuts", graph.cuts),
         _list("sweeps", graph.sweeps),
+        _list("optimizers", graph.optimizers),
+        _list("acts", graph.acts),
         _list("errors", graph.errors),
         _list("notes", graph.notes),
         f'"end":{_encode(graph.end)}',

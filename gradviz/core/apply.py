@@ -6,20 +6,18 @@ arrays that the row's VJPs read; otherwise a Trace, which holds no array.
 
 from __future__ import annotations
 
-import functools
 import sys
-from collections.abc import Callable, Sequence
-from contextvars import ContextVar
+from collections.abc import Sequence
 from types import FrameType
-from typing import Any, TypeVar
+from typing import Any
 
-import numpy as np
-
-from gradviz.core import dtypes
 from gradviz.core.aliasing import Made, ReplayStep, View, nth
+from gradviz.core.composites import is_inner
+from gradviz.core.dtypes import promoted
+from gradviz.core.frames import user_frame
 from gradviz.core.grad_mode import Region, current
 from gradviz.core.listeners import listeners
-from gradviz.core.ops.shapes import broadcast
+from gradviz.core.ops.shapes import refuse_shapes
 from gradviz.core.ops.table import TABLE, Row
 from gradviz.core.tensor import Tensor
 from gradviz.core.trace import (
@@ -36,40 +34,12 @@ from gradviz.core.trace import (
 )
 from gradviz.events import Cause
 
-F = TypeVar("F", bound=Callable[..., Any])
-
 _CAUSE_OF_REGION = {
+    "backward": Cause.NO_GRAD,
     "no_grad": Cause.NO_GRAD,
     "inference_mode": Cause.INFERENCE_MODE,
     "set_grad_enabled": Cause.SET_GRAD_ENABLED,
 }
-
-
-_inner: ContextVar[bool] = ContextVar("gradviz.inner", default=False)
-
-
-def composite(call: F) -> F:
-    """Mark a public function that runs several ops: the name that its result is assigned to is the last one's alone."""
-
-    @functools.wraps(call)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        if _inner.get():
-            return call(*args, **kwargs)
-        token = _inner.set(True)
-        try:
-            result = call(*args, **kwargs)
-        finally:
-            _inner.reset(token)
-        for tensor in result if isinstance(result, (tuple, list)) else (result,):
-            if isinstance(tensor, Tensor) and tensor._origin.flags & INNER:
-                tensor._origin.flags &= ~INNER
-                if listeners:
-                    frame = user_frame(sys._getframe(1))
-                    for listener in listeners:
-                        listener.named(tensor, frame)
-        return result
-
-    return run  # type: ignore[return-value]
 
 
 def apply(row: Row, inputs: Sequence[Any], static: tuple[Any, ...] = ()) -> Tensor:
@@ -96,14 +66,6 @@ def _run(row: Row, inputs: Sequence[Any], static: tuple[Any, ...]) -> Any:
         refuse_shapes(error, arrays)
         raise
     return remember(row, inputs, arrays, static, out)
-
-
-def refuse_shapes(error: ValueError, arrays: Sequence[Any]) -> None:
-    """Raise PyTorch's RuntimeError where numpy could not broadcast the operands of an op."""
-    if "broadcast" in str(error):
-        common: tuple[int, ...] = ()
-        for operand in arrays:
-            common = broadcast(common, getattr(operand, "shape", ()))
 
 
 def remember(row: Row, inputs: Sequence[Any], arrays: Sequence[Any], static: tuple[Any, ...], out: Any) -> Any:
@@ -269,7 +231,7 @@ def describe(
         step.shape, step.array_type = first.shape, first.dtype
     step.more = ()
     step.forgotten = 0
-    step.flags = (ALIAS if row.view else 0) | (INNER if _inner.get() else 0)
+    step.flags = (ALIAS if row.view else 0) | (INNER if is_inner() else 0)
 
 
 def cause_of(step: Trace, row: Row, first: Any, region: Region | None) -> None:
@@ -353,50 +315,6 @@ def leaf(data: Any, name: str, requires_grad: bool, cls: type[Tensor] = Tensor) 
     if listeners:
         tell(step, frame)
     return tensor
-
-
-def promoted(arrays: list[Any]) -> list[Any]:
-    """The operands in their common dtype; Python numbers are left where numpy treats them as PyTorch does."""
-    common: Any = None
-    same = True
-    for operand in arrays:
-        kind = type(operand)
-        if kind is float or kind is int or kind is bool:
-            continue
-        if common is None:
-            common = operand.dtype
-        elif operand.dtype is not common:
-            same = False
-    if same and common is not None and common.kind == "f":
-        return arrays
-    common = dtypes.promote(arrays)
-    scalar = common.type
-    return [
-        _in_type(scalar, operand)
-        if type(operand) in (float, int, bool)
-        else operand
-        if operand.dtype == common
-        else operand.astype(common)
-        for operand in arrays
-    ]
-
-
-def _in_type(scalar: Any, number: Any) -> Any:
-    """A Python number as a numpy scalar; one beyond the range of an integer type wraps around."""
-    try:
-        return scalar(number)
-    except OverflowError:
-        return np.array(number).astype(scalar)[()]
-
-
-def user_frame(frame: FrameType) -> FrameType:
-    """The innermost frame that is not gradviz's own, from `frame` outwards."""
-    while frame.f_globals.get("__name__", "").startswith("gradviz.core"):
-        outer = frame.f_back
-        if outer is None:
-            break
-        frame = outer
-    return frame
 
 
 def tell(step: Trace, frame: FrameType) -> None:

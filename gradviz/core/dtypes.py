@@ -124,3 +124,37 @@ def _by_priority(operands: list[Any]) -> tuple[list[Any], list[Any], list[Any]]:
         else:
             scalars.append(operand.dtype)
     return dimensioned, scalars, numbers
+
+
+def promoted(arrays: list[Any]) -> list[Any]:
+    """The operands in their common dtype; Python numbers are left where numpy treats them as PyTorch does."""
+    common: Any = None
+    same = True
+    for operand in arrays:
+        kind = type(operand)
+        if kind is float or kind is int or kind is bool:
+            continue
+        if common is None:
+            common = operand.dtype
+        elif operand.dtype is not common:
+            same = False
+    if same and common is not None and common.kind == "f":
+        return arrays
+    common = promote(arrays)
+    scalar = common.type
+    return [
+        _in_type(scalar, operand)
+        if type(operand) in (float, int, bool)
+        else operand
+        if operand.dtype == common
+        else operand.astype(common)
+        for operand in arrays
+    ]
+
+
+def _in_type(scalar: Any, number: Any) -> Any:
+    """A Python number as a numpy scalar; one beyond the range of an integer type wraps around."""
+    try:
+        return scalar(number)
+    except OverflowError:
+        return np.array(number).astype(scalar)[()]

@@ -7,7 +7,6 @@ memory allows.
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -15,28 +14,14 @@ from typing import Any
 import numpy as np
 
 from gradviz.core.apply import leaf as new_leaf
-from gradviz.core.apply import user_frame
-from gradviz.core.complaints import NO_GRAD_FN, NOT_SCALAR, NOT_USED, SECOND_TIME, check_versions, noted
-from gradviz.core.grad_mode import no_grad
+from gradviz.core.complaints import NO_GRAD_FN, NOT_SCALAR, NOT_USED
+from gradviz.core.feeding import Leaves, Sweep, accumulate, run_node_hooks
+from gradviz.core.frames import user_frame
 from gradviz.core.listeners import listeners
+from gradviz.core.pullback import run_node
 from gradviz.core.tensor import Tensor
-from gradviz.core.trace import FREED, Node, Trace, origin_of
+from gradviz.core.trace import Node, Trace, origin_of
 from gradviz.errors import NotWrittenError
-
-
-class Sweep:
-    """What one run of the engine did, for listeners: its arguments, the leaves it fed, the error that ended it."""
-
-    __slots__ = ("create_graph", "error", "fed", "inputs", "kind", "retain_graph", "roots")
-
-    def __init__(self, kind: str, roots: Sequence[Tensor], inputs: Sequence[Tensor] | None, retain_graph: bool) -> None:
-        self.kind = kind
-        self.roots = tuple(roots)
-        self.inputs = None if inputs is None else tuple(inputs)
-        self.retain_graph = retain_graph
-        self.create_graph = False
-        self.fed: list[tuple[Tensor, Tensor]] = []
-        self.error = ""
 
 
 def backward(
@@ -146,7 +131,7 @@ def _pull(sweep: Sweep, seeds: list[Any], keep: bool) -> list[Tensor | None]:
     pending: dict[Node, list[Any]] = {}
     wanted = _wanted(sweep)
     collected: dict[int, Any] = {}
-    leaves = _Leaves(sweep, wanted, collected)
+    leaves = Leaves(sweep, wanted, collected)
     order: list[Node] = []
 
     for root, seed in zip(sweep.roots, seeds, strict=True):
@@ -179,58 +164,16 @@ def _pull(sweep: Sweep, seeds: list[Any], keep: bool) -> list[Tensor | None]:
     for node in order:
         slots = pending.pop(node)
         if node.hooks is not None:
-            _run_node_hooks(node, slots)
+            run_node_hooks(node, slots)
         if wanted is not None:
             for number, slot in enumerate(slots):
                 for position in wanted.get((node, number), ()):
                     collected[position] = slot
         if (useful is None or node in useful) and any(slot is not None for slot in slots):
-            _run_node(node, slots, pending, leaves, keep)
+            run_node(node, slots, pending, leaves, keep)
         for leaf in node.leaves or ():
             leaves.release(leaf)
     return _deliver(sweep, collected)
-
-
-class _Leaves:
-    """The leaves behind the roots. Each is fed as soon as no op that is still to run can add to its cotangent.
-
-    So a leaf's hooks run early, and what an error ends has fed the leaves that PyTorch would have fed.
-    """
-
-    def __init__(self, sweep: Sweep, wanted: dict[Any, list[int]] | None, collected: dict[int, Any]) -> None:
-        self._sweep = sweep
-        self._wanted = wanted
-        self._collected = collected
-        self._cotangents: dict[Tensor, Any] = {}
-        self._uses: dict[Tensor, int] = {}
-
-    def expect(self, leaf: Tensor | None) -> None:
-        """Note one more use of a leaf."""
-        if leaf is not None:
-            self._uses[leaf] = self._uses.get(leaf, 0) + 1
-
-    def add(self, leaf: Tensor, cotangent: Any) -> None:
-        """Add what came back from one use."""
-        held = self._cotangents.get(leaf)
-        self._cotangents[leaf] = cotangent if held is None else held + cotangent
-
-    def release(self, leaf: Tensor | None) -> None:
-        """Note that one use is done; feed the leaf if it was the last."""
-        if leaf is None:
-            return
-        self._uses[leaf] -= 1
-        cotangent = self._cotangents.pop(leaf, None) if not self._uses[leaf] else None
-        if cotangent is None:
-            return
-        if leaf._requires_grad and leaf._origin.tracked:
-            raise RuntimeError("leaf variable has been moved into the graph interior")
-        if leaf._extras is not None:
-            cotangent = _run_hooks(leaf._extras.hooks, cotangent)
-        if self._wanted is not None:
-            for position in self._wanted.get(id(leaf), ()):
-                self._collected[position] = cotangent
-        elif leaf._requires_grad:
-            _accumulate(leaf, cotangent, self._sweep)
 
 
 def _by_id(step: Trace) -> int:
@@ -263,135 +206,6 @@ def _useful(order: list[Node], wanted: dict[Any, list[int]]) -> set[Node]:
     return useful
 
 
-def _run_node(
-    node: Node, slots: list[Any], pending: dict[Node, list[Any]], leaves: _Leaves, keep: bool
-) -> None:
-    """Pull the cotangents of a node's outputs back to its inputs."""
-    row = node.row
-    if node.saved is FREED:
-        raise noted(RuntimeError(SECOND_TIME), node)
-    check_versions(node)
-    g = slots[0] if not node.more else tuple(slots)
-    known = dict(zip(row.saved_names, node.saved, strict=True))
-    known.update(zip(row.static, node.static, strict=True))
-    shapes: list[Any] = []
-    for position, (link, need, formula) in enumerate(
-        zip(node.links, node.needs, row.formulas_of(len(node.needs)), strict=True)
-    ):
-        if not need or formula is None:
-            continue
-        origin, number = origin_of(link)
-        assert origin is not None
-        shape, array_type = (origin.shape, origin.array_type) if number == 0 else origin.more[number - 1]
-        vjp, names = formula
-        arguments = []
-        for name in names:
-            if name in known:
-                arguments.append(known[name])
-            elif name == "shape":
-                arguments.append(shape)
-            elif name == "index":
-                arguments.append(position)
-            elif name == "shapes":
-                shapes = shapes or _input_shapes(node)
-                arguments.append(shapes)
-            else:
-                arguments.append(_output_shape(node, name))
-        cotangent = vjp(g, *arguments)
-        if cotangent is None:
-            continue
-        if cotangent.shape != shape:
-            cotangent = sum_to(cotangent, shape)
-        if cotangent.dtype != array_type:
-            cotangent = cotangent.astype(array_type)
-        leaf = None if node.leaves is None else node.leaves[position]
-        if leaf is not None:
-            leaves.add(leaf, cotangent)
-        elif isinstance(origin, Node):
-            target = pending[origin]
-            target[number] = cotangent if target[number] is None else target[number] + cotangent
-    if not keep and row.saved_names:
-        node.saved = FREED
-        node.marks = ()
-
-
-def _output_shape(node: Node, name: str) -> Any:
-    if name == "outputs":
-        return ((node.shape, node.array_type), *node.more)
-    raise TypeError(f"the derivative of row `{node.row.key}` reads `{name}`, which the row does not have")
-
-
-def _input_shapes(node: Node) -> list[Any]:
-    shapes: list[Any] = []
-    for link in node.links:
-        origin, number = origin_of(link)
-        if origin is None:
-            shapes.append(())
-        else:
-            shapes.append(origin.shape if number == 0 else origin.more[number - 1][0])
-    return shapes
-
-
-def sum_to(cotangent: Any, shape: tuple[int, ...]) -> Any:
-    """Undo broadcasting: sum over the dimensions that `shape` lacks or has as 1; spread where it is the smaller one."""
-    extra = cotangent.ndim - len(shape)
-    if extra < 0:
-        return np.broadcast_to(cotangent, shape)
-    axes = tuple(range(extra)) + tuple(
-        axis + extra for axis, length in enumerate(shape) if length == 1 and cotangent.shape[axis + extra] != 1
-    )
-    if axes:
-        cotangent = np.add.reduce(cotangent, axis=axes)
-    if cotangent.shape == shape:
-        return cotangent
-    if math.prod(cotangent.shape) == math.prod(shape):
-        return cotangent.reshape(shape)
-    return np.broadcast_to(cotangent, shape)
-
-
-def _run_node_hooks(node: Node, slots: list[Any]) -> None:
-    hooks = node.hooks
-    assert hooks is not None
-    for number, slot in enumerate(slots):
-        if slot is None:
-            continue
-        slots[number] = _run_hooks(hooks.tensor_hooks.get(number, {}), slot)
-        kept = hooks.retained.get(number)
-        tensor = kept() if kept is not None else None
-        if tensor is not None:
-            _accumulate(tensor, slots[number], None)
-
-
-def _run_hooks(hooks: dict[int, Any], cotangent: Any) -> Any:
-    for hook in tuple(hooks.values()):
-        with no_grad():
-            replacement = hook(new_leaf(np.array(cotangent), "grad", False))
-        if replacement is not None:
-            if replacement._data.shape != cotangent.shape:
-                raise RuntimeError(
-                    f"hook '{getattr(hook, '__name__', hook)}' has changed the size of value"
-                )
-            cotangent = replacement._data
-    return cotangent
-
-
-def _accumulate(tensor: Tensor, cotangent: Any, sweep: Sweep | None) -> None:
-    """Add to `.grad`, in place where there is one already, so that it stays the same object."""
-    if tensor._grad is None:
-        tensor._grad = new_leaf(np.array(cotangent), "grad", False)
-    else:
-        held = tensor._grad
-        held._array()[...] += cotangent
-        if held._storage.version is not None:
-            held._storage.version += 1
-    if sweep is not None:
-        sweep.fed.append((tensor, tensor._grad))
-        if tensor._extras is not None:
-            for hook in tuple(tensor._extras.accumulator_hooks.values()):
-                with no_grad():
-                    hook(tensor)
-
-
 def _deliver(sweep: Sweep, collected: dict[int, Any]) -> list[Tensor | None]:
     """Turn what arrived at the asked-for inputs into results, or into their `.grad` for `backward(inputs=...)`."""
     if sweep.inputs is None:
@@ -399,7 +213,7 @@ def _deliver(sweep: Sweep, collected: dict[int, Any]) -> list[Tensor | None]:
     if sweep.kind == "backward":
         for position, tensor in enumerate(sweep.inputs):
             if collected.get(position) is not None:
-                _accumulate(tensor, collected[position], sweep)
+                accumulate(tensor, collected[position], sweep)
         return []
     results: list[Tensor | None] = []
     for position, tensor in enumerate(sweep.inputs):

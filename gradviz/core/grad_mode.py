@@ -18,6 +18,7 @@ from contextvars import ContextVar
 from types import CodeType, FrameType, TracebackType
 from typing import Any, TypeVar, cast, overload
 
+from gradviz.core.frames import user_frame
 from gradviz.core.listeners import listeners
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -111,6 +112,7 @@ class _Switch:
             inference = before is not None and before.inference
         region = self._region = Region(self._kind, self._enabled, inference, before)
         if decorated is None:
+            frame = user_frame(frame)
             region.code, region.lasti = frame.f_code, frame.f_lasti
         else:
             region.code, region.lasti = decorated, FIRST_LINE
@@ -179,6 +181,12 @@ class no_grad(_Switch):
     def __new__(cls, function: Any = None) -> Any:
         switch = super().__new__(cls)
         return switch if function is None else switch(function)
+
+
+class in_backward(_Switch):
+    """Grad mode off while a user's hook runs inside a backward pass."""
+
+    _kind = "backward"
 
 
 class enable_grad(_Switch):

@@ -16,21 +16,14 @@ import numpy as np
 
 from gradviz.core import dtypes
 from gradviz.core.aliasing import Made, Replay, View, cut
-from gradviz.core.apply import (
-    cause_of,
-    connect,
-    describe,
-    mark_result,
-    node,
-    promoted,
-    refuse_shapes,
-    tell,
-    user_frame,
-)
+from gradviz.core.apply import cause_of, connect, describe, mark_result, node, tell
 from gradviz.core.complaints import untraceable
+from gradviz.core.dtypes import promoted
+from gradviz.core.frames import user_frame
 from gradviz.core.grad_mode import current
 from gradviz.core.hooks import hooks_of
 from gradviz.core.listeners import listeners
+from gradviz.core.ops.shapes import refuse_shapes
 from gradviz.core.ops.table import Row, op
 from gradviz.core.tensor import Tensor
 from gradviz.core.trace import ALIAS, HISTORY_LIMIT, INPLACE, KEEPS_NODE, LEAF_GRAD, AccumulateGrad, Node, Trace

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from gradviz.core import dtypes
-from gradviz.core.apply import apply, composite, leaf
+from gradviz.core.apply import apply, leaf
+from gradviz.core.composites import composite
 from gradviz.core.inplace import apply_inplace
 from gradviz.core.ops.arithmetic import MUL
 from gradviz.core.ops.elementwise import erf_array, floating

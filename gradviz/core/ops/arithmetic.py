@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from gradviz.core.apply import apply, composite, promoted
+from gradviz.core.apply import apply
+from gradviz.core.composites import composite
+from gradviz.core.dtypes import promoted
 from gradviz.core.inplace import apply_inplace
 from gradviz.core.ops.samples import grid, positive
 from gradviz.core.ops.table import Row, op, sample

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from gradviz.core.apply import apply, composite
+from gradviz.core.apply import apply
+from gradviz.core.composites import composite
 from gradviz.core.ops.arithmetic import ADD, DIV, MUL
 from gradviz.core.ops.losses import apply_trimmed, check_reduction, refuse_grad
 from gradviz.core.ops.samples import grid, integers, positive

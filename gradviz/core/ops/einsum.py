@@ -10,7 +10,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from gradviz.core.apply import apply, composite
+from gradviz.core.apply import apply
+from gradviz.core.composites import composite
 from gradviz.core.ops.arithmetic import MUL
 from gradviz.core.ops.linear import bmm
 from gradviz.core.ops.shaping import permute, reshape, unsqueeze, view

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from gradviz.core.apply import apply, composite
+from gradviz.core.apply import apply
+from gradviz.core.composites import composite
 from gradviz.core.inplace import apply_inplace
 from gradviz.core.ops.samples import grid, integers
 from gradviz.core.ops.shapes import wrap

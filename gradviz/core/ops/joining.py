@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from gradviz.core.apply import apply, apply_several, composite
+from gradviz.core.apply import apply, apply_several
+from gradviz.core.composites import composite
 from gradviz.core.ops.samples import grid
 from gradviz.core.ops.shapes import wrap
 from gradviz.core.ops.shaping import expand, reshape, unsqueeze

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from gradviz.core.apply import apply, composite
+from gradviz.core.apply import apply
+from gradviz.core.composites import composite
 from gradviz.core.ops.arithmetic import ADD
 from gradviz.core.ops.linear import addmm, matmul
 from gradviz.core.ops.losses import apply_trimmed

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from gradviz.core.apply import apply, composite
+from gradviz.core.apply import apply
+from gradviz.core.composites import composite
 from gradviz.core.ops.arithmetic import MUL
 from gradviz.core.ops.samples import grid
 from gradviz.core.ops.shapes import broadcast, expanded

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from gradviz.core import dtypes
-from gradviz.core.apply import apply, composite, remember
+from gradviz.core.apply import apply, remember
+from gradviz.core.composites import composite
 from gradviz.core.ops.arithmetic import sub
 from gradviz.core.ops.samples import grid, unit
 from gradviz.core.ops.shapes import broadcast

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from gradviz.core import dtypes
-from gradviz.core.apply import apply, promoted
+from gradviz.core.apply import apply
+from gradviz.core.dtypes import promoted
 from gradviz.core.inplace import apply_inplace
 from gradviz.core.ops.samples import flags, grid
 from gradviz.core.ops.table import op, sample

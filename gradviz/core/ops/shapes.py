@@ -111,3 +111,11 @@ def broadcast(first: tuple[int, ...], second: tuple[int, ...]) -> tuple[int, ...
 def numel(shape: Sequence[int]) -> int:
     """The number of elements in a tensor of this shape."""
     return math.prod(shape)
+
+
+def refuse_shapes(error: ValueError, arrays: Sequence[Any]) -> None:
+    """Raise PyTorch's RuntimeError where numpy could not broadcast the operands of an op."""
+    if "broadcast" in str(error):
+        common: tuple[int, ...] = ()
+        for operand in arrays:
+            common = broadcast(common, getattr(operand, "shape", ()))

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from gradviz.core.apply import apply, composite
+from gradviz.core.apply import apply
+from gradviz.core.composites import composite
 from gradviz.core.ops.samples import grid
 from gradviz.core.ops.shapes import expanded, filled_in, spread, wrap, wrap_all
 from gradviz.core.ops.table import op, sample

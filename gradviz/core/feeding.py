@@ -1,0 +1,112 @@
+"""Where gradients arrive: hooks see them and may replace them, leaves add them to `.grad`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from gradviz.core.apply import leaf as new_leaf
+from gradviz.core.grad_mode import in_backward
+from gradviz.core.tensor import Tensor
+from gradviz.core.trace import Node
+
+
+class Sweep:
+    """What one run of the engine did, for listeners: its arguments, the leaves it fed, the error that ended it."""
+
+    __slots__ = ("create_graph", "error", "fed", "inputs", "kind", "retain_graph", "roots")
+
+    def __init__(self, kind: str, roots: Sequence[Tensor], inputs: Sequence[Tensor] | None, retain_graph: bool) -> None:
+        self.kind = kind
+        self.roots = tuple(roots)
+        self.inputs = None if inputs is None else tuple(inputs)
+        self.retain_graph = retain_graph
+        self.create_graph = False
+        self.fed: list[tuple[Tensor, Tensor]] = []
+        self.error = ""
+
+
+class Leaves:
+    """The leaves behind the roots. Each is fed as soon as no op that is still to run can add to its cotangent.
+
+    So a leaf's hooks run early, and what an error ends has fed the leaves that PyTorch would have fed.
+    """
+
+    def __init__(self, sweep: Sweep, wanted: dict[Any, list[int]] | None, collected: dict[int, Any]) -> None:
+        self._sweep = sweep
+        self._wanted = wanted
+        self._collected = collected
+        self._cotangents: dict[Tensor, Any] = {}
+        self._uses: dict[Tensor, int] = {}
+
+    def expect(self, leaf: Tensor | None) -> None:
+        """Note one more use of a leaf."""
+        if leaf is not None:
+            self._uses[leaf] = self._uses.get(leaf, 0) + 1
+
+    def add(self, leaf: Tensor, cotangent: Any) -> None:
+        """Add what came back from one use."""
+        held = self._cotangents.get(leaf)
+        self._cotangents[leaf] = cotangent if held is None else held + cotangent
+
+    def release(self, leaf: Tensor | None) -> None:
+        """Note that one use is done; feed the leaf if it was the last."""
+        if leaf is None:
+            return
+        self._uses[leaf] -= 1
+        cotangent = self._cotangents.pop(leaf, None) if not self._uses[leaf] else None
+        if cotangent is None:
+            return
+        if leaf._requires_grad and leaf._origin.tracked:
+            raise RuntimeError("leaf variable has been moved into the graph interior")
+        if leaf._extras is not None:
+            cotangent = _run_hooks(leaf._extras.hooks, cotangent)
+        if self._wanted is not None:
+            for position in self._wanted.get(id(leaf), ()):
+                self._collected[position] = cotangent
+        elif leaf._requires_grad:
+            accumulate(leaf, cotangent, self._sweep)
+
+
+def run_node_hooks(node: Node, slots: list[Any]) -> None:
+    """Show a node's cotangents to the hooks of its outputs, and keep those that were asked to be retained."""
+    hooks = node.hooks
+    assert hooks is not None
+    for number, slot in enumerate(slots):
+        if slot is None:
+            continue
+        slots[number] = _run_hooks(hooks.tensor_hooks.get(number, {}), slot)
+        kept = hooks.retained.get(number)
+        tensor = kept() if kept is not None else None
+        if tensor is not None:
+            accumulate(tensor, slots[number], None)
+
+
+def _run_hooks(hooks: dict[int, Any], cotangent: Any) -> Any:
+    for hook in tuple(hooks.values()):
+        with in_backward():
+            replacement = hook(new_leaf(np.array(cotangent), "grad", False))
+        if replacement is not None:
+            if replacement._data.shape != cotangent.shape:
+                raise RuntimeError(f"hook '{getattr(hook, '__name__', hook)}' has changed the size of value")
+            cotangent = replacement._data
+    return cotangent
+
+
+def accumulate(tensor: Tensor, cotangent: Any, sweep: Sweep | None) -> None:
+    """Add to `.grad`, in place where there is one already, so that it stays the same object."""
+    if tensor._grad is None:
+        tensor._grad = new_leaf(np.array(cotangent), "grad", False)
+    else:
+        held = tensor._grad
+        held._array()[...] += cotangent
+        if held._storage.version is not None:
+            held._storage.version += 1
+    if sweep is not None:
+        sweep.fed.append((tensor, tensor._grad))
+        if tensor._extras is not None:
+            for hook in tuple(tensor._extras.accumulator_hooks.values()):
+                with in_backward():
+                    hook(tensor)

@@ -9,6 +9,7 @@ import torch
 
 from gradviz import events
 from gradviz.frontends.torch.book import Book, Here
+from gradviz.frontends.torch.calling import stand_in
 from gradviz.frontends.torch.mode import RecordingMode
 from gradviz.frontends.torch.naming import Call, Deed
 from gradviz.frontends.torch.ops import Gathered, Ops
@@ -94,10 +95,10 @@ class Emitter:
         deed = call.deed
         if deed is Deed.GRAD_MODE:
             before = torch.is_grad_enabled()
-            result = func(*args, **kwargs)
+            result = stand_in(frame)(func, args, kwargs)
             self.book.guarded("a grad mode", self.regions.switched, here, bool(args[0]), before, frame)
             return result
-        result = func(*args, **kwargs)
+        result = stand_in(frame)(func, args, kwargs)
         if deed is Deed.EXIT:
             self.book.guarded("an exit", self.ops.left, here, call, args[0], frame)
         return result

@@ -9,6 +9,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from gradviz.frontends.torch.book import Here
+from gradviz.frontends.torch.calling import stand_in, strip_own
 from gradviz.frontends.torch.naming import Call, Deed, describe_call
 
 if TYPE_CHECKING:
@@ -32,23 +33,27 @@ class RecordingMode(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        emitter = self.emitter
         kwargs = kwargs or {}
-        if emitter is None or self.here.quiet:
-            return func(*args, **kwargs)
-        call = self.calls.get(func)
-        if call is None:
-            call = self.calls[func] = describe_call(func)
-        deed = call.deed
-        if deed is Deed.NOTHING:
-            return func(*args, **kwargs)
-        here = self.here
         frame = sys._getframe(1)
-        if deed is not Deed.OP:
-            return emitter.other(here, call, func, args, kwargs, frame)
-        found = emitter.before(here, call, args, kwargs, frame)
-        start = sequence_number()
-        result = func(*args, **kwargs)
+        emitter, here = self.emitter, self.here
+        call: Call | None = None
+        found = None
+        try:
+            if emitter is not None and not here.quiet:
+                call = self.calls.get(func)
+                if call is None:
+                    call = self.calls[func] = describe_call(func)
+                if call.deed is Deed.OP:
+                    found = emitter.before(here, call, args, kwargs, frame)
+                elif call.deed is not Deed.NOTHING:
+                    return emitter.other(here, call, func, args, kwargs, frame)
+            start = sequence_number()
+            result = stand_in(frame)(func, args, kwargs)
+        except BaseException as error:
+            strip_own(error)
+            raise
         if found is not None:
+            assert emitter is not None
+            assert call is not None
             emitter.after(here, call, args, found, result, (start, sequence_number()), frame)
         return result

@@ -13,6 +13,7 @@ import torch.autograd.graph
 
 from gradviz import events
 from gradviz.frontends.torch.book import Book, Here
+from gradviz.frontends.torch.calling import strip_own
 from gradviz.frontends.torch.ops import Ops
 from gradviz.frontends.torch.patches import Patches, like
 from gradviz.sites import call_path
@@ -103,8 +104,9 @@ class Sweeps:
             try:
                 results = run(roots, seeds, retain_graph, create_graph, inputs, *rest, **options)
                 return results
-            except Exception as raised:
+            except BaseException as raised:
                 error = str(raised)
+                strip_own(raised)
                 raise
             finally:
                 here.quiet -= 1
@@ -127,6 +129,7 @@ class Sweeps:
                     self.book.guarded(
                         "a sweep", self._tell, here, frame, kind, roots, (), None, (), False, False, str(raised)
                     )
+                strip_own(raised)
                 raise
 
         return make_grads

@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
+
+torch.set_warn_always(True)  # some of its warnings come once a process: a comparison must not depend on the test before
 
 GOLDEN = Path(__file__).parent / "golden"
 

@@ -314,40 +314,6 @@ class Tensor:
             raise TypeError("len() of a 0-d tensor")
         return int(self._data.shape[0])
 
-    def __bool__(self) -> bool:
-        if self._data.size != 1:
-            if self._data.size == 0:
-                raise RuntimeError("Boolean value of Tensor with no values is ambiguous")
-            raise RuntimeError("Boolean value of Tensor with more than one value is ambiguous")
-        return bool(self._leave())
-
-    def __float__(self) -> float:
-        if self.requires_grad:
-            warnings.warn(
-                "Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.\n"
-                "Consider using tensor.detach() first.",
-                UserWarning,
-                stacklevel=2,
-            )
-        return float(self._leave())
-
-    def __int__(self) -> int:
-        return int(self._leave())
-
-    def __index__(self) -> int:
-        if self._data.dtype.kind not in "iub" or self._data.size != 1:
-            raise TypeError("only integer tensors of a single element can be converted to an index")
-        return int(self._leave())
-
-    def __complex__(self) -> complex:
-        return complex(self._leave())
-
-    def _leave(self) -> Any:
-        """The single element as a Python number, recorded as data that left."""
-        from gradviz.core.ops.exits import item  # the op rows import Tensor
-
-        return item(self)
-
     def __iter__(self) -> Any:
         if not self._data.ndim:
             raise TypeError("iteration over a 0-d tensor")

@@ -6,6 +6,7 @@ it makes.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from gradviz.core.apply import apply
@@ -106,3 +107,37 @@ def _as_array(self: Tensor, dtype: Any = None, copy: bool | None = None) -> Any:
 
 
 METHODS["__array__"] = _as_array
+
+
+def _as_bool(self: Tensor) -> bool:
+    if self._data.size == 0:
+        raise RuntimeError("Boolean value of Tensor with no values is ambiguous")
+    if self._data.size != 1:
+        raise RuntimeError("Boolean value of Tensor with more than one value is ambiguous")
+    return bool(item(self))
+
+
+def _as_float(self: Tensor) -> float:
+    if self.requires_grad:
+        warnings.warn(
+            "Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.\n"
+            "Consider using tensor.detach() first.",
+            UserWarning,
+            stacklevel=2,
+        )
+    return float(item(self))
+
+
+def _as_index(self: Tensor) -> int:
+    if self._data.dtype.kind not in "iub" or self._data.size != 1:
+        raise TypeError("only integer tensors of a single element can be converted to an index")
+    return int(item(self))
+
+
+METHODS.update(
+    __bool__=_as_bool,
+    __float__=_as_float,
+    __int__=lambda self: int(item(self)),
+    __complex__=lambda self: complex(item(self)),
+    __index__=_as_index,
+)

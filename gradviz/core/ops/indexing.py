@@ -15,13 +15,11 @@ import numpy as np
 
 from gradviz.core.apply import apply
 from gradviz.core.composites import composite
-from gradviz.core.inplace import apply_inplace
 from gradviz.core.ops.samples import grid, integers
 from gradviz.core.ops.shapes import wrap
-from gradviz.core.ops.shaping import expand, unsqueeze, view
+from gradviz.core.ops.shaping import unsqueeze
 from gradviz.core.ops.table import op, sample
-from gradviz.core.ops.writing import COPY, FILL_TENSOR
-from gradviz.core.public import METHODS, both, first_tensor, method, operand
+from gradviz.core.public import METHODS, both, first_tensor, operand
 from gradviz.core.tensor import Tensor
 
 # ---- rows
@@ -38,7 +36,7 @@ def _placed(g: Any, shape: tuple[int, ...], key: Any) -> Any:
     return whole
 
 
-def _key(indices: Sequence[Any]) -> tuple[Any, ...]:
+def key_of(indices: Sequence[Any]) -> tuple[Any, ...]:
     """numpy's index for PyTorch's: None leaves a dimension whole, uint8 is a mask, an empty list has no position."""
     return tuple(
         slice(None)
@@ -53,35 +51,35 @@ def _key(indices: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def _gathered(x: Any, *indices: Any) -> Any:
-    return x[_key(indices)]
+    return x[key_of(indices)]
 
 
 def _added_up(g: Any, shape: tuple[int, ...], indices: Sequence[Any]) -> Any:
     """Cotangent of `x` for `x[indices]`: an element that was taken twice gets both cotangents."""
     whole = np.zeros(shape, g.dtype)
-    np.add.at(whole, _key(indices), g)
+    np.add.at(whole, key_of(indices), g)
     return whole
 
 
 def _put(x: Any, value: Any, *rest: Any) -> Any:
     out = np.array(x)
-    _write(out, value, *rest)
+    write(out, value, *rest)
     return out
 
 
-def _write(memory: Any, value: Any, *rest: Any) -> None:
+def write(memory: Any, value: Any, *rest: Any) -> None:
     *indices, accumulate = rest
     if accumulate:
-        np.add.at(memory, _key(indices), value)
+        np.add.at(memory, key_of(indices), value)
     else:
-        memory[_key(indices)] = value
+        memory[key_of(indices)] = value
 
 
 def _cleared(g: Any, indices: Sequence[Any], accumulate: bool) -> Any:
     if accumulate:
         return g
     rest = np.array(g)
-    rest[_key(indices)] = 0
+    rest[key_of(indices)] = 0
     return rest
 
 
@@ -134,7 +132,7 @@ INDEX_PUT = op(
     "index_put(x, value, *indices, accumulate=False)",
     _put,
     x=_cleared,
-    value=lambda g, indices: g[_key(indices)],
+    value=lambda g, indices: g[key_of(indices)],
     samples=lambda: [
         sample(grid(4, 3), (integers(2, high=4),), grid(2, 3)),
         sample(grid(4, 3), (np.array([0, 0]),), grid(3), accumulate=True),
@@ -148,16 +146,16 @@ INDEX_PUT = op(
 def getitem(self: Tensor, index: Any) -> Tensor:
     """`self[index]`: views for integers, slices, `...` and None; a copy where tensors, arrays or lists are in it."""
     if type(index) is int:
-        return _selected(self, 0, index)
+        return selected(self, 0, index)
     if type(index) is slice:
-        _check_sliceable(self)
+        check_sliceable(self)
         return _slice(self, 0, index)
-    return _read(self, _entries(index))
+    return _read(self, entries_of(index))
 
 
 @composite
 def _read(self: Tensor, entries: tuple[Any, ...]) -> Tensor:
-    part, indices = _sliced(self, entries)
+    part, indices = sliced(self, entries)
     if indices:
         return _indexed(part, indices)
     return apply(ALIAS, (self,)) if part is self else part
@@ -166,7 +164,7 @@ def _read(self: Tensor, entries: tuple[Any, ...]) -> Tensor:
 METHODS["__getitem__"] = getitem
 
 
-def _entries(index: Any) -> tuple[Any, ...]:
+def entries_of(index: Any) -> tuple[Any, ...]:
     """The index as a tuple, one entry for each thing between the commas."""
     if isinstance(index, tuple):
         return index
@@ -185,7 +183,7 @@ def _entries(index: Any) -> tuple[Any, ...]:
     return (index,)
 
 
-def _sliced(tensor: Tensor, entries: tuple[Any, ...]) -> tuple[Tensor, list[Any]]:
+def sliced(tensor: Tensor, entries: tuple[Any, ...]) -> tuple[Tensor, list[Any]]:
     """The view that the plain entries make, and for its dimensions the tensors that are to index them, or None."""
     specified = sum(map(_dimensions, entries))
     ndim = tensor.ndim
@@ -210,7 +208,7 @@ def _sliced(tensor: Tensor, entries: tuple[Any, ...]) -> tuple[Tensor, list[Any]
             keep([0] if entry else [])
             dim += 1
         elif isinstance(entry, int):
-            tensor = _selected(tensor, dim, entry)
+            tensor = selected(tensor, dim, entry)
         elif isinstance(entry, slice):
             if not _is_whole(entry, tensor.shape[dim]):
                 tensor = _slice(tensor, dim, entry)
@@ -233,13 +231,13 @@ def _plain(entry: Any) -> Any:
     """An entry as a Python number, a tensor of one dimension or more, or nested lists of numbers."""
     if entry is None or entry is Ellipsis or isinstance(entry, (bool, int, slice)):
         return entry
-    entry = _index_of(entry)
+    entry = index_of(entry)
     if isinstance(entry, Tensor) and not entry._data.ndim:
-        return bool(entry._data) if entry._data.dtype in _MASK_TYPES else int(entry._data)
+        return bool(entry._data) if entry._data.dtype in MASK_TYPES else int(entry._data)
     return entry
 
 
-def _index_of(entry: Any) -> Any:
+def index_of(entry: Any) -> Any:
     """What may index a dimension by its elements: a tensor, or nested lists of numbers, which a trace may hold."""
     if isinstance(entry, np.ndarray):
         entry = operand(entry)
@@ -260,8 +258,8 @@ def _index_of(entry: Any) -> Any:
     )
 
 
-_MASK_TYPES = tuple(map(np.dtype, (np.bool_, np.uint8)))
-_INDEX_TYPES = (*_MASK_TYPES, *map(np.dtype, (np.int32, np.int64)))
+MASK_TYPES = tuple(map(np.dtype, (np.bool_, np.uint8)))
+_INDEX_TYPES = (*MASK_TYPES, *map(np.dtype, (np.int32, np.int64)))
 
 
 _ZERO_DIM = (
@@ -270,7 +268,7 @@ _ZERO_DIM = (
 )
 
 
-def _selected(tensor: Tensor, dim: int, index: int) -> Tensor:
+def selected(tensor: Tensor, dim: int, index: int) -> Tensor:
     if not tensor._data.ndim:
         raise IndexError(_ZERO_DIM)
     length = tensor._data.shape[dim]
@@ -279,7 +277,7 @@ def _selected(tensor: Tensor, dim: int, index: int) -> Tensor:
     return apply(SELECT, (tensor,), (dim, index % length))
 
 
-def _check_sliceable(tensor: Tensor) -> None:
+def check_sliceable(tensor: Tensor) -> None:
     if not tensor._data.ndim:
         raise IndexError("slice() cannot be applied to a 0-dim tensor.")
 
@@ -311,7 +309,7 @@ def check_indices(tensor: Tensor, indices: Sequence[Any]) -> None:
         raise IndexError(f"too many indices for tensor of dimension {tensor.ndim} (got {len(indices)})")
     shapes: list[tuple[int, ...]] = []
     dim = 0
-    for index in _key([index._data if isinstance(index, Tensor) else index for index in indices]):
+    for index in key_of([index._data if isinstance(index, Tensor) else index for index in indices]):
         if isinstance(index, slice):
             dim += 1
         elif index.dtype.kind == "b":
@@ -371,116 +369,3 @@ def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     if start + length > size:
         raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size ({size}).")
     return apply(SLICE, (input,), (dim, start, start + length, 1))
-
-
-# ---- writing
-
-
-@composite
-def setitem(self: Tensor, index: Any, value: Any) -> None:
-    """`self[index] = value`, in place; the gradient of what was overwritten goes to `value`."""
-    if index is False:
-        return
-    if not isinstance(value, (Tensor, bool, int, float)):
-        value = operand(value) if isinstance(value, (np.ndarray, np.generic)) else value
-        if not isinstance(value, (Tensor, bool, int, float)):
-            raise TypeError(f"can't assign a {type(value).__name__} to a torch.{self.dtype.type_name}")
-    if index is True:
-        index = None
-    if type(index) is slice:
-        _check_sliceable(self)
-    plain = type(index) is int
-    part, indices = (_selected(self, 0, index), []) if plain else _sliced(self, _entries(index))
-    if not indices:
-        _overwrite(part, value)
-    else:
-        if isinstance(value, Tensor) and value.shape[:1] == (1,):
-            value = _without_leading_ones(value)
-        _put_in(part, indices, value, False)
-
-
-METHODS["__setitem__"] = setitem
-
-
-def _overwrite(part: Tensor, value: Any) -> None:
-    if (value.shape if isinstance(value, Tensor) else ()) == part.shape:
-        apply_inplace(COPY, part, (value,), (), _copy_into)
-    elif not isinstance(value, Tensor) or not value.ndim:
-        apply_inplace(FILL_TENSOR, part, (value,), (), _copy_into)
-    else:
-        value = _without_leading_ones(value)
-        if value.shape != part.shape:
-            value = expand(value, part.shape)
-        apply_inplace(COPY, part, (value,), (), _copy_into)
-
-
-def _copy_into(memory: Any, value: Any) -> None:
-    memory[...] = value
-
-
-def _without_leading_ones(value: Tensor) -> Tensor:
-    shape = value.shape
-    ones = 0
-    while ones < len(shape) and shape[ones] == 1:
-        ones += 1
-    return view(value, shape[ones:])
-
-
-@method
-def index_put_(
-    self: Tensor, indices: Sequence[Any], values: Tensor, accumulate: bool = False
-) -> Tensor:
-    """Write `values`, broadcast, where `indices` (a tensor or None for each dimension) point; or add them."""
-    return _put_in(self, _tensors_of(indices), values, accumulate)
-
-
-@both
-def index_put(input: Tensor, indices: Sequence[Any], values: Tensor, accumulate: bool = False) -> Tensor:
-    """A copy in which `values`, broadcast, are written, or added, where `indices` point."""
-    tensors = _tensors_of(indices)
-    _check_put(input, tensors, values)
-    return apply(INDEX_PUT, (input, values, *tensors), (accumulate,))
-
-
-def _tensors_of(indices: Sequence[Any]) -> list[Any]:
-    for position, index in enumerate(indices):
-        if index is not None and not isinstance(index, Tensor):
-            raise TypeError(f"expected Tensor as element {position} in argument 1, but got {type(index).__name__}")
-    return [_index_of(index) for index in indices]
-
-
-def _put_in(part: Tensor, indices: list[Any], value: Any, accumulate: bool) -> Tensor:
-    _check_put(part, indices, value)
-    return apply_inplace(INDEX_PUT, part, (value, *indices), (accumulate,), _write, overlaps=True)
-
-
-def _check_put(part: Tensor, indices: list[Any], value: Any) -> None:
-    check_indices(part, indices)
-    if not isinstance(value, Tensor):
-        return
-    if value.dtype is not part.dtype and not (value.numel() == 1 and _is_one_mask(indices)):
-        names = [tensor.dtype.type_name.removesuffix("Tensor") for tensor in (part, value)]
-        raise RuntimeError(
-            f"Index put requires the source and destination dtypes match, got {names[0]} for the destination and "
-            f"{names[1]} for the source."
-        )
-    shape = _shape_of(part, indices)
-    try:
-        fits = np.broadcast_shapes(value.shape, shape) == shape
-    except ValueError:
-        fits = False
-    if not fits:
-        raise RuntimeError(
-            f"shape mismatch: value tensor of shape {list(value.shape)} cannot be broadcast to indexing result of "
-            f"shape {list(shape)}"
-        )
-
-
-def _is_one_mask(indices: list[Any]) -> bool:
-    return len(indices) == 1 and isinstance(indices[0], Tensor) and indices[0]._data.dtype in _MASK_TYPES
-
-
-def _shape_of(part: Tensor, indices: list[Any]) -> tuple[int, ...]:
-    key = _key([index._data if isinstance(index, Tensor) else index for index in indices])
-    stand_in = np.broadcast_to(np.zeros((), np.bool_), part.shape)
-    return tuple(stand_in[key].shape)

@@ -13,20 +13,10 @@ import numpy as np
 from gradviz.core.apply import apply
 from gradviz.core.composites import composite
 from gradviz.core.ops.arithmetic import MUL
+from gradviz.core.ops.copying import contiguous
 from gradviz.core.ops.samples import grid
 from gradviz.core.ops.shapes import broadcast, expanded
-from gradviz.core.ops.shaping import (
-    UNSAFE_VIEW,
-    contiguous,
-    expand,
-    permute,
-    reshape,
-    squeeze,
-    t,
-    transpose,
-    unsqueeze,
-    view,
-)
+from gradviz.core.ops.shaping import UNSAFE_VIEW, expand, permute, reshape, squeeze, t, transpose, unsqueeze, view
 from gradviz.core.ops.table import op, sample
 from gradviz.core.public import METHODS, both, first_tensor, operand
 from gradviz.core.tensor import Tensor

@@ -1,0 +1,172 @@
+"""What recording PyTorch costs: `python tests/bench/bench_torch.py [--quick]`; exits with 1 where a bar is not met.
+
+Times are CPU seconds of the process, on one thread. Runs with and without a recording take turns, so that a machine
+that grows slower or faster meets both; what counts is the ratio of the medians. A recording writes its log to disk.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+import gradviz
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+import models
+
+STEP_BAR = 1.05
+SCALAR_BAR = 3.0
+BYTES_BAR = 110
+GROWTH_BAR = 8 << 20
+"""Bytes that a recording may grow by between 100,000 and 400,000 ops."""
+
+SCALAR_OPS = 10_000
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, and no GPT-2")
+    parser.add_argument("--growth", type=int, metavar="OPS", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    if arguments.growth:
+        print(grown(arguments.growth))
+        return 0
+    rounds = 7 if arguments.quick else 21
+    results = [compare(f"{SCALAR_OPS:,} scalar ops", scalars, SCALAR_BAR, rounds)]
+    results.append(compare("ResNet-18, batch 1", step_of(resnet18()), STEP_BAR, rounds))
+    if not arguments.quick:
+        results.append(compare("GPT-2 small, 32 tokens", step_of(gpt2_small()), STEP_BAR, rounds))
+        trace_with_torchlens(resnet18())
+    results.append(check_growth())
+    return 0 if all(results) else 1
+
+
+def compare(name: str, program: Callable[[], object], bar: float, rounds: int) -> bool:
+    """Print how much longer `program` takes when it is recorded, and how much log it makes."""
+    plain, recorded = [], []
+    ops = size = 0
+    program()
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "run.gvlog")
+        for turn in range(rounds + 1):
+            gc.collect()
+            first = seconds(program)
+            with gradviz.record(path) as rec:
+                second = seconds(program)
+            assert not rec.failures, rec.failures
+            if turn:  # the first turn warms up
+                plain.append(first)
+                recorded.append(second)
+            ops, size = rec.ops, os.path.getsize(path)
+    before, after = statistics.median(plain), statistics.median(recorded)
+    ratio = after / before
+    each = (after - before) / ops * 1e6
+    met = ratio <= bar and (size / ops <= BYTES_BAR or ops < 5000)
+    print(
+        f"{name:24} {before * 1e3:8.1f} ms  recorded {after * 1e3:8.1f} ms  {ratio:5.3f}x (bar {bar}x)  "
+        f"{each:5.1f} µs an op  {ops:,} ops  {size / ops:5.0f} bytes an op  {'ok' if met else 'NOT MET'}",
+        flush=True,
+    )
+    return met
+
+
+def seconds(program: Callable[[], object]) -> float:
+    """CPU seconds that one run takes."""
+    start = time.process_time()
+    program()
+    return time.process_time() - start
+
+
+def scalars() -> torch.Tensor:
+    """10,000 ops on a tensor of one number, where nothing hides what the recording costs."""
+    h = torch.ones((), requires_grad=True)
+    for _ in range(SCALAR_OPS // 2):
+        h = h * 0.5
+        h = h + 0.5
+    return h
+
+
+def resnet18() -> models.Case:
+    return models.resnet(width=64, blocks=2, size=224, batch=1)
+
+
+def gpt2_small() -> models.Case:
+    return models.gpt2(layers=12, width=768, heads=12, words=50257, length=32)
+
+
+def step_of(case: models.Case) -> Callable[[], None]:
+    """One forward and one backward pass."""
+
+    def step() -> None:
+        case.model.zero_grad()
+        case.loss(case.run(case.model, case.batch), case.batch).backward()
+
+    return step
+
+
+def trace_with_torchlens(case: models.Case) -> None:
+    """Print what torchlens takes for the forward pass of the same model, where it is installed."""
+    try:
+        import torchlens
+    except ImportError:
+        print("torchlens is not installed")
+        return
+    with torch.no_grad():
+        plain = statistics.median(seconds(lambda: case.run(case.model, case.batch)) for _ in range(5))
+    traced = statistics.median(
+        seconds(lambda: torchlens.log_forward_pass(case.model, case.batch[0], layers_to_save=None)) for _ in range(3)
+    )
+    print(f"torchlens {torchlens.__version__}, ResNet-18, forward alone: {traced / plain:.1f}x")
+
+
+def check_growth() -> bool:
+    """Print by how much a process grows from 100,000 recorded ops to 400,000."""
+    few, many = (
+        int(subprocess.run([sys.executable, __file__, "--growth", str(count)], capture_output=True, check=True).stdout)
+        for count in (100_000, 400_000)
+    )
+    met = many - few <= GROWTH_BAR
+    print(
+        f"memory that 100,000 ops add {few >> 10:,} kB, that 400,000 ops add {many >> 10:,} kB  "
+        f"{'ok' if met else 'NOT MET'}"
+    )
+    return met
+
+
+def grown(count: int) -> int:
+    """Bytes that recording `count` ops, of which none is kept, adds to this process."""
+    with tempfile.TemporaryDirectory() as folder, gradviz.record(os.path.join(folder, "run.gvlog")):
+        x = torch.ones((), requires_grad=True)
+        run_short_graphs(x, 1000)
+        before = resident()
+        run_short_graphs(x, count)
+        return resident() - before
+
+
+def run_short_graphs(x: torch.Tensor, count: int) -> None:
+    for _ in range(count // 10):
+        h = x
+        for _ in range(10):
+            h = h * 0.5
+
+
+def resident() -> int:
+    """Bytes of this process that are in memory."""
+    gc.collect()
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

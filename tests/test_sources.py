@@ -48,7 +48,7 @@ def outcome(code: str, package: Any) -> Any:
             flags = (result.requires_grad, result.is_leaf)
             result = (dtype, tuple(result.shape), result.detach().numpy().tolist(), flags)
     said = [re.sub(r" \(Triggered internally.*", "", str(one.message)) for one in caught]
-    return result, [text.replace("gradviz.", "torch.") for text in said]
+    return result, sorted({text.replace("gradviz.", "torch.") for text in said})
 
 
 SAME = """

@@ -195,10 +195,10 @@ def _is_sequence(item: Any) -> bool:
 
 
 def _element(item: Tensor, tensors: list[Tensor]) -> Any:
-    if item._data.size != 1:
-        raise ValueError("only one element tensors can be converted to Python scalars")
     if item.requires_grad and not any(known.requires_grad for known in tensors):
         warnings.warn(_TO_SCALAR, UserWarning, stacklevel=5)
+    if item._data.size != 1:
+        raise ValueError("only one element tensors can be converted to Python scalars")
     tensors.append(item)
     return item._data.item()
 

@@ -122,6 +122,7 @@ def run_steps(library: Any, steps: list[Step]) -> list[Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for step in steps:
+            _bring_up_to_date(pool)
             with getattr(library, step.mode)() if step.mode else nullcontext():
                 try:
                     _run(pool, step)
@@ -131,6 +132,12 @@ def run_steps(library: Any, steps: list[Step]) -> list[Any]:
         pool.log.append(attempt(lambda: _backward(pool)))
         pool.log += [appearance(tensor) for tensor in pool.tensors]
     return pool.log
+
+
+def _bring_up_to_date(pool: Pool) -> None:
+    """Ask for every node, as tracked steps do: gradviz asks in the others too, to know where data flowed."""
+    for tensor in pool.tensors:
+        attempt(lambda tensor=tensor: tensor.grad_fn)  # type: ignore[misc]
 
 
 def _backward(pool: Pool) -> None:
@@ -165,6 +172,10 @@ def _operand(pool: Pool, at: int, second: int) -> Any:
     return other
 
 
+def _is_expanded(tensor: Any) -> bool:
+    return any(step == 0 and length > 1 for step, length in zip(tensor.stride(), tensor.shape, strict=True))
+
+
 def _mask(tensor: Any) -> Any:
     """True for every other element."""
     library = torch if isinstance(tensor, torch.Tensor) else gradviz
@@ -173,7 +184,8 @@ def _mask(tensor: Any) -> Any:
 
 def _set(key: Any) -> Callable[[Any, Any], None]:
     def write(tensor: Any, other: Any) -> None:
-        tensor[key] = other if isinstance(other, float) else other[key]
+        if tensor.ndim:
+            tensor[key] = other if isinstance(other, float) else other[key]
 
     return write
 
@@ -190,8 +202,8 @@ VIEWS: dict[str, Callable[[Any, int], Any]] = {
     "diagonal": lambda x, k: [x.diagonal()] if x.ndim > 1 else [],
     "unbind": lambda x, k: x.unbind(0)[:2] if x.ndim else [],
     "split": lambda x, k: x.split(2)[:2] if x.ndim else [],
-    "detach": lambda x, k: [x.detach()] if x.is_contiguous() else [],
-    "data": lambda x, k: [x.data] if x.ndim and x.is_contiguous() else [],
+    "detach": lambda x, k: [x.detach()] if not _is_expanded(x) else [],
+    "data": lambda x, k: [x.data] if x.ndim and not _is_expanded(x) else [],
 }
 """Steps that put tensors on the same memory."""
 

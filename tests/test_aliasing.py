@@ -83,6 +83,9 @@ GRADIENTS = {
     "under no_grad a leaf may be written": "with lib.no_grad():\n    w[0] = 5.0\n    w += 1\n(w * w).sum().backward()",
     "a view outlives an untracked write": "a = w[0]\nwith lib.no_grad(): w.mul_(2)\n(a * v).sum().backward()",
     "views made under no_grad give no gradient": "with lib.no_grad(): a = w[0]\n(a * v).sum().backward()",
+    "nothing is saved for them": (
+        "a = lib.ones(3)\nwith lib.no_grad(): b = (v * 2)[:]; c = v[:]\nd = a * c; a.add_(1); d.sum().backward()"
+    ),
     "such a view may become a leaf": "with lib.no_grad(): a = w[0]\na.requires_grad_(); (a * v).sum().backward()",
     "a view whose base comes to require grad": "a = lib.zeros(3)[1:]; b = a._base; b.requires_grad_(); c = a * 2",
     "inference mode bumps the version": "with lib.inference_mode(): a = w[0]; a.add_(1)",

@@ -149,7 +149,11 @@ def node(
     leaves: tuple[Tensor | None, ...] | None,
     out: Any,
 ) -> Node:
-    """A node of the row's type that keeps what the needed VJPs read, each with the version it must still have."""
+    """A node of the row's type that keeps what the needed VJPs read, each with the version it must still have.
+
+    A view that was made under `no_grad` requires grad and leads nowhere. As in PyTorch, nothing is kept for it alone,
+    unless the row has but one VJP.
+    """
     step = row.node_class()
     step.leaves = leaves
     step.hooks = None
@@ -157,8 +161,9 @@ def node(
         step.saved = step.marks = ()
         return step
     wanted: set[str] = set()
-    for need, names in zip(needs, row.reads_of(len(needs)), strict=True):
-        if need:
+    several = len(row.vjps) > 1
+    for source, need, names in zip(inputs, needs, row.reads_of(len(needs)), strict=True):
+        if need and not (several and isinstance(source, Tensor) and not source._requires_grad):
             wanted |= names
     saved: list[Any] = []
     marks: list[Any] = []

@@ -11,8 +11,7 @@ from typing import Any
 
 from gradviz.core.aliasing import Made
 from gradviz.core.dtypes import FROM_NUMPY
-from gradviz.core.trace import Node, Storage, Trace, origin_of
-from gradviz.events import Cause
+from gradviz.core.trace import INPLACE, Node, Storage, Trace, before_writes, origin_of
 from gradviz.sites import decode
 
 NO_GRAD_FN = "element {} of tensors does not require grad and does not have a grad_fn"
@@ -47,7 +46,10 @@ def check_versions(node: Node) -> None:
 def _modified(node: Node, position: int, storage: Storage, version: int) -> str:
     """What is wrong with the input that a node saved, or with its own result where `position` is -1."""
     if position < 0:
-        what = _tensor_type(node.array_type, node.shape) + f", which is output 0 of {short_name(node.name())},"
+        written, _ = origin_of(node.links[0])
+        cut = node.flags & INPLACE and written is not None and _is_view(written)
+        maker = "AsStrided" if cut else short_name(node.name())
+        what = _tensor_type(node.array_type, node.shape) + f", which is output 0 of {maker},"
     else:
         origin, number = origin_of(node.links[position])
         assert origin is not None
@@ -66,8 +68,8 @@ def _maker(storage: Storage, origin: Trace, number: int) -> str:
 
     Raises RuntimeError, as PyTorch does, where that cannot be said of a view.
     """
-    writer, name = getattr(storage, "writer", (0, ""))
-    written = writer > origin.id and origin.row.cause in (None, Cause.DATA)
+    writer, name, root = getattr(storage, "writer", (0, "", 0))
+    written = writer > origin.id and before_writes(_base_of(origin)).id == root
     if _is_view(origin):
         if not (origin.tracked or written or True in origin.needs):
             return ""
@@ -83,6 +85,14 @@ def _maker(storage: Storage, origin: Trace, number: int) -> str:
 
 def _is_view(origin: Trace) -> bool:
     return (origin.row.view and origin.row.cause is None) or origin.row.key == "as_strided"
+
+
+def _base_of(origin: Trace) -> Trace:
+    step: Trace | None = origin
+    while step is not None and _is_view(step):
+        origin = step
+        step, _ = origin_of(step.links[0])
+    return step or origin
 
 
 def _made(origin: Trace) -> Made:

@@ -26,7 +26,17 @@ from gradviz.core.listeners import listeners
 from gradviz.core.ops.shapes import refuse_shapes
 from gradviz.core.ops.table import Row, op
 from gradviz.core.tensor import Tensor
-from gradviz.core.trace import ALIAS, HISTORY_LIMIT, INPLACE, KEEPS_NODE, LEAF_GRAD, AccumulateGrad, Node, Trace
+from gradviz.core.trace import (
+    ALIAS,
+    HISTORY_LIMIT,
+    INPLACE,
+    KEEPS_NODE,
+    LEAF_GRAD,
+    AccumulateGrad,
+    Node,
+    Trace,
+    before_writes,
+)
 
 Strides: TypeAlias = tuple[int, ...]
 """A base's strides where its memory is not in row order, else empty: a replay that reshapes needs the same order."""
@@ -284,7 +294,8 @@ def _replace(target: Tensor, step: Trace) -> None:
     if isinstance(step, Node):
         _move_retained(target, step)
         target._requires_grad = True
-        target._storage.writer = (step.id, step.name())
+        last, _, root = getattr(target._storage, "writer", (0, "", 0))
+        target._storage.writer = (step.id, step.name(), root if last == before.id else before_writes(before).id)
     elif isinstance(before, Node):
         writes = hooks_of(before).rewritten.setdefault(target._number, [])
         writes.append(step)

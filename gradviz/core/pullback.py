@@ -29,6 +29,9 @@ def run_node(node: Node, slots: list[Any], pending: dict[Node, list[Any]], leave
             continue
         origin, number = origin_of(link)
         assert origin is not None
+        leaf = None if node.leaves is None else node.leaves[position]
+        if leaf is None and not origin.tracked:
+            continue
         shape, array_type = (origin.shape, origin.array_type) if number == 0 else origin.more[number - 1]
         vjp, names = formula
         arguments = []
@@ -51,7 +54,6 @@ def run_node(node: Node, slots: list[Any], pending: dict[Node, list[Any]], leave
             cotangent = sum_to(cotangent, shape)
         if cotangent.dtype != array_type:
             cotangent = cotangent.astype(array_type)
-        leaf = None if node.leaves is None else node.leaves[position]
         if leaf is not None:
             leaves.add(leaf, cotangent)
         elif isinstance(origin, Node):

@@ -36,14 +36,14 @@ outputs after the first, or a plain Python argument."""
 class Storage:
     """A piece of memory that tensors share: how often it was written in place, None where that is not tracked.
 
-    It is not tracked for tensors made in inference mode. `writer` is the id of the last tracked in-place write and the
-    name of its node, unset where there was none.
+    It is not tracked for tensors made in inference mode. `writer` is the id of the last tracked in-place write, the
+    name of its node, and the id of what the tensor that was written was `before_writes`; unset where there was none.
     """
 
     __slots__ = ("version", "writer")
 
     version: int | None
-    writer: tuple[int, str]
+    writer: tuple[int, str, int]
 
     def __init__(self) -> None:
         self.version = 0
@@ -202,6 +202,16 @@ def seen(link: Link, reader: int) -> tuple[Trace | None, int]:
             if write.id < reader:
                 return write, 0
     return origin, number
+
+
+def before_writes(origin: Trace) -> Trace:
+    """What a tensor's origin was before all in-place writes: tells tensors on the same memory apart."""
+    while origin.flags & INPLACE and origin.links:
+        before, _ = origin_of(origin.links[0])
+        if before is None:
+            break
+        origin = before
+    return origin
 
 
 class NodeHooks:

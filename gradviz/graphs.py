@@ -166,7 +166,7 @@ class Graph:
         acts = tuple(
             replace(act, values=tuple(v for v in act.values if v in values))
             for act in self.acts
-            if any(v in values for v in act.values)
+            if act.optimizer is not None or any(v in values for v in act.values)
         )
         users: list[Op | Region | Sweep | Error | Optimizer | Act] = [*kept.values(), *regions.values()]
         users += [*sweeps, *errors, *optimizers, *acts]

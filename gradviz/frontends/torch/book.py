@@ -8,9 +8,9 @@ from __future__ import annotations
 import threading
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from gradviz import events
 from gradviz.frontends.torch.identity import Kinds, Tensors
@@ -24,12 +24,17 @@ TRAIL_LIMIT = 1 << 20
 
 @dataclass(eq=False, slots=True)
 class Region:
-    """A grad-mode switch in effect on one thread; `cause` is what it does to an op, None where it turns grad on."""
+    """A grad-mode switch in effect on one thread; `cause` is what it does to an op, None where it turns grad on.
 
-    id: int
+    `id` is 0 until the region is told of: one that a library opened and in which nothing ran is not.
+    """
+
+    kind: str
     enabled: bool
     cause: events.Cause | None
     parent: Region | None
+    site: int | None
+    id: int = 0
 
 
 class Trail:
@@ -39,22 +44,38 @@ class Trail:
         self._starts = array("q")
         self._ends = array("q")
         self._ops = array("q")
+        self._counts = array("l")
+        self._recalled: dict[int, tuple[int, int]] = {}
 
-    def add(self, start: int, end: int, op: int) -> None:
-        """The nodes numbered from `start` to before `end` belong to `op`."""
+    def add(self, start: int, end: int, op: int, count: int = 1) -> None:
+        """The nodes numbered from `start` to before `end` belong to `op`, which has `count` outputs."""
         self._starts.append(start)
         self._ends.append(end)
         self._ops.append(op)
+        self._counts.append(count)
         if len(self._ops) > TRAIL_LIMIT:
-            for column in (self._starts, self._ends, self._ops):
+            for column in (self._starts, self._ends, self._ops, self._counts):
                 del column[: TRAIL_LIMIT // 2]
+
+    def recall(self, number: int, op: int, count: int) -> None:
+        """A node made before anybody looked belongs to `op`."""
+        self._recalled[number] = op, count
 
     def op_of(self, number: int) -> int | None:
         """The op whose node has this sequence number, None where no recorded op made it."""
         at = bisect_right(self._ends, number)
         if at < len(self._ops) and self._starts[at] <= number:
             return self._ops[at]
-        return None
+        recalled = self._recalled.get(number) if self._recalled else None
+        return None if recalled is None else recalled[0]
+
+    def value_of(self, number: int, index: int) -> int | None:
+        """The value that is output `index` of a node, as nearly as can be told where an op has several nodes."""
+        at = bisect_right(self._ends, number)
+        if at < len(self._ops) and self._starts[at] <= number:
+            return self._ops[at] + (index if index < self._counts[at] else 0)
+        recalled = self._recalled.get(number)
+        return None if recalled is None else recalled[0] + (index if index < recalled[1] else 0)
 
 
 class Here:
@@ -88,6 +109,7 @@ class Book:
         self._signatures: dict[Hashable, int] = {}
         self._signature_count = 0
         self._next = 1
+        self.unrecorded = 0
         self._regions = 0
         self._local = threading.local()
 
@@ -124,12 +146,6 @@ class Book:
                 self.sink.failed(f"recording {what}", failure)
                 return None
 
-    def new_values(self, count: int) -> int:
-        """The first of `count` consecutive ids."""
-        first = self._next
-        self._next += count
-        return first
-
     @property
     def last_value(self) -> int:
         """The last id that was given away."""
@@ -153,9 +169,38 @@ class Book:
 
     def context(self, here: Here) -> int:
         """The context of what runs on a thread at this moment."""
-        return self.interner.context(here.thread, here.scope, None if here.region is None else here.region.id)
+        region = None if here.region is None else here.region.id or self.tell_region(here, here.region)
+        return self.interner.context(here.thread, here.scope, region)
 
-    def new_region(self) -> int:
-        """The id of one more region."""
-        self._regions += 1
-        return self._regions
+    def tell_region(self, here: Here, region: Region) -> int:
+        """The id of a region, which is told of if it was not, and before it those around it."""
+        untold = []
+        around: Region | None = region
+        while around is not None and not around.id:
+            untold.append(around)
+            around = around.parent
+        for inner in reversed(untold):
+            self._regions += 1
+            inner.id = self._regions
+            parent = None if inner.parent is None else inner.parent.id
+            self.sink.emit(events.Region(inner.id, inner.kind, inner.enabled, inner.site, here.thread, parent))
+        return region.id
+
+    def tell_op(
+        self, here: Here, signature: int, site: int | None, inputs: Sequence[events.Input], count: int = 1
+    ) -> int:
+        """Emit an op of `count` outputs; returns the id of the first."""
+        context = self.context(here)
+        value = self._next
+        self._next = value + (count or 1)
+        self.sink.emit(events.Op(value, signature, site, context, tuple(inputs)))
+        return value
+
+    def value_of_node(self, here: Here, node: Any, index: int) -> int | None:
+        """The value that is output `index` of an autograd node, None where no recorded op made the node."""
+        number = node._sequence_nr()
+        for trail in (here.trail, *(other.trail for other in self.threads if other is not here)):
+            value = trail.value_of(number, index)
+            if value is not None:
+                return value
+        return None

@@ -8,15 +8,22 @@ from typing import Any
 import torch
 
 from gradviz import events
+from gradviz.frontends.torch.acts import Acts
 from gradviz.frontends.torch.book import Book, Here
 from gradviz.frontends.torch.calling import stand_in
 from gradviz.frontends.torch.mode import RecordingMode
+from gradviz.frontends.torch.frames import is_inner
+from gradviz.frontends.torch.modules import Modules
 from gradviz.frontends.torch.naming import Call, Deed
 from gradviz.frontends.torch.ops import Gathered, Ops
+from gradviz.frontends.torch.optimizers import Optimizers
+from gradviz.frontends.torch.origins import Origins
 from gradviz.frontends.torch.patches import Patches
 from gradviz.frontends.torch.regions import Regions
 from gradviz.frontends.torch.sweeps import Sweeps
 from gradviz.frontends.torch.threads import Threads
+from gradviz.frontends.torch.unseen import Unseen
+from gradviz.frontends.torch.writes import Writes
 from gradviz.interning import Sink
 
 
@@ -25,9 +32,15 @@ class Emitter:
 
     def __init__(self, sink: Sink) -> None:
         self.book = Book(sink)
-        self.ops = Ops(self.book)
+        self.origins = Origins(self.book)
+        self.writes = Writes(self.book, self.origins)
+        self.ops = Ops(self.book, self.origins, self.writes)
+        self.acts = Acts(self.book, self.origins, self.writes, self.ops)
         self.regions = Regions(self.book)
-        self.sweeps = Sweeps(self.book, self.ops)
+        self.sweeps = Sweeps(self.book, self.origins)
+        self.modules = Modules(self.book)
+        self.optimizers = Optimizers(self.book, self.origins, self.writes)
+        self.unseen = Unseen(self)
         self.calls: dict[Any, Call] = {}
         self.threads = Threads(self.enter_thread)
         self._patches = Patches()
@@ -37,11 +50,17 @@ class Emitter:
         """Start to listen, in this thread and in those that it starts."""
         self.sweeps.install(self._patches)
         self.threads.install(self._patches)
+        self.unseen.install(self._patches)
+        self.optimizers.install(self._patches)
+        self.modules.install()
         self.enter_thread().__enter__()
 
     def uninstall(self) -> None:
         """Stop listening."""
         self._patches.undo()
+        self.optimizers.uninstall()
+        self.modules.uninstall()
+        self.book.guarded("the coverage", self.sweeps.tell_coverage)
         for mode in self._modes:
             mode.emitter = None
         _take_off(self._modes)
@@ -54,20 +73,33 @@ class Emitter:
 
     def name(self, value: object, name: str, role: events.Role | None = None) -> bool:
         """Emit the user's name for a value. True where `value` is a tensor."""
-        if not isinstance(value, torch.Tensor):
-            return False
-        with self.book.lock:
-            known = self.book.tensors.get(id(value))
-            if known is not None:
-                self.book.sink.emit(events.Name(known.value, name, role))
+        with self.book.lock, torch._C.DisableTorchFunction():
+            if isinstance(value, torch.nn.Module):
+                self.modules.name_values(value, name)
+            elif isinstance(value, torch.Tensor):
+                self._name_tensor(value, name, role)
+            elif not isinstance(value, torch.optim.Optimizer):
+                return False
         return True
+
+    def _name_tensor(self, tensor: torch.Tensor, name: str, role: events.Role | None) -> None:
+        known = self.book.tensors.get(id(tensor))
+        if known is None or not known.value:
+            return
+        self.book.sink.emit(events.Name(known.value, name, role))
+        gradient = tensor.grad if tensor.is_leaf else None
+        held = None if gradient is None else self.book.tensors.get(id(gradient))
+        if held is not None and held.value:
+            self.book.sink.emit(events.Name(held.value, f"{name}.grad"))
 
     # what the mode tells of
 
     def before(
         self, here: Here, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any], frame: FrameType
     ) -> Gathered | None:
-        """Look at the arguments of an op."""
+        """Look at the arguments of an op; None for one that is not to be told of."""
+        if is_inner(frame, call.python):
+            return None
         with self.book.lock:
             try:
                 return self.ops.gather(here, call, args, kwargs, frame)
@@ -80,12 +112,16 @@ class Emitter:
         here: Here,
         call: Call,
         args: tuple[Any, ...],
-        found: Gathered,
+        found: Gathered | None,
         result: Any,
         nodes: tuple[int, int],
         frame: FrameType,
     ) -> None:
         """Tell of an op that ran."""
+        if found is None:
+            if not is_inner(frame, call.python):
+                self.book.guarded("an op", self.ops.prepared, call, result, frame)
+            return
         self.book.guarded("an op", self.ops.ran, here, call, args, found, result, nodes, frame)
 
     def other(
@@ -99,8 +135,8 @@ class Emitter:
             self.book.guarded("a grad mode", self.regions.switched, here, bool(args[0]), before, frame)
             return result
         result = stand_in(frame)(func, args, kwargs)
-        if deed is Deed.EXIT:
-            self.book.guarded("an exit", self.ops.left, here, call, args[0], frame)
+        if args and isinstance(args[0], torch.Tensor):
+            self.book.guarded(f"`{call.name}`", self.acts.told, here, call, args, result, frame)
         return result
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from types import CodeType, FrameType
 
 import torch
@@ -19,9 +20,23 @@ _BETWEEN = frozenset(
 )  # fmt: skip
 """Files of PyTorch whose frames are part of a call, not callers of it."""
 
+_INNER = tuple(os.path.join(_TORCH, *parts) for parts in (("optim", ""), ("nn", "init.py"), ("nn", "modules", "module.py")))
+"""PyTorch's own work on parameters, told of in other ways: steps, initial values, moves and `zero_grad`."""
+
 _HERE = os.path.dirname(os.path.abspath(__file__))
 
-_is_between: dict[CodeType, bool] = {}
+
+@lru_cache(maxsize=4096)
+def _is_inner_file(file: str) -> bool:
+    return file.startswith(_INNER)
+
+
+def is_inner(frame: FrameType, python: bool) -> bool:
+    """Whether a call from `frame` is PyTorch's own work on parameters, which no user wrote.
+
+    python: the function called is written in Python, so some of its own frames come first.
+    """
+    return _is_inner_file((caller(frame) if python else frame).f_code.co_filename)
 
 
 def caller(frame: FrameType) -> FrameType:

@@ -13,14 +13,15 @@ from gradviz.frontends.torch.nodes import type_of
 class Known(weakref.ref):  # type: ignore[type-arg]
     """What the recording knows of one tensor object; it goes when the tensor goes.
 
-    value    id of the value that the tensor is at present
+    value    id of the value that the tensor is at present; 0 for a source that is told of when it is first used
+    birth    for such a source, what to tell
     kind     number of its shape, dtype and device in `Kinds`
     version  the version counter's state when that value was born; -1 where there is none
     target   the name that a leaf was assigned to at its birth, or empty
     base     for a view, what is known of the tensor that it is a view of
     """
 
-    __slots__ = ("base", "kind", "table", "target", "tensor_id", "value", "version")
+    __slots__ = ("base", "birth", "kind", "table", "target", "tensor_id", "value", "version")
     __hash__ = object.__hash__
 
     table: dict[int, Known]
@@ -30,6 +31,7 @@ class Known(weakref.ref):  # type: ignore[type-arg]
     version: int
     target: str
     base: Known | None
+    birth: tuple[Any, ...]
 
     def __eq__(self, other: object) -> bool:
         return self is other
@@ -54,6 +56,7 @@ class Tensors(dict[int, Known]):
         known.version = -1
         known.target = ""
         known.base = None
+        known.birth = ()
         self[known.tensor_id] = known
         return known
 

@@ -36,24 +36,21 @@ class RecordingMode(TorchFunctionMode):
         kwargs = kwargs or {}
         frame = sys._getframe(1)
         emitter, here = self.emitter, self.here
-        call: Call | None = None
-        found = None
         try:
-            if emitter is not None and not here.quiet:
-                call = self.calls.get(func)
-                if call is None:
-                    call = self.calls[func] = describe_call(func)
-                if call.deed is Deed.OP:
-                    found = emitter.before(here, call, args, kwargs, frame)
-                elif call.deed is not Deed.NOTHING:
-                    return emitter.other(here, call, func, args, kwargs, frame)
+            if emitter is None or here.quiet:
+                return stand_in(frame)(func, args, kwargs)
+            call = self.calls.get(func)
+            if call is None:
+                call = self.calls[func] = describe_call(func)
+            if call.deed is Deed.NOTHING:
+                return stand_in(frame)(func, args, kwargs)
+            if call.deed is not Deed.OP:
+                return emitter.other(here, call, func, args, kwargs, frame)
+            found = emitter.before(here, call, args, kwargs, frame)
             start = sequence_number()
             result = stand_in(frame)(func, args, kwargs)
         except BaseException as error:
             strip_own(error)
             raise
-        if found is not None:
-            assert emitter is not None
-            assert call is not None
-            emitter.after(here, call, args, found, result, (start, sequence_number()), frame)
+        emitter.after(here, call, args, found, result, (start, sequence_number()), frame)
         return result

@@ -34,11 +34,12 @@ class Call:
     inplace   the function writes to its first argument
     python    it is written in Python, so its own frames lie between the mode and the caller
     cause     the cut that each call makes, whatever it is given
+    unlike    the cut that a call makes where autograd could have tracked it and did not
     source    it makes a tensor from nothing, although it is given one
     copies    its arguments are data to be copied: tensors among them keep their values, not their history
     """
 
-    __slots__ = ("cause", "copies", "deed", "inplace", "name", "operands", "python", "source", "variants")
+    __slots__ = ("cause", "copies", "deed", "inplace", "name", "operands", "python", "source", "unlike", "variants")
 
     def __init__(self, name: str, deed: Deed) -> None:
         self.name = name
@@ -49,6 +50,7 @@ class Call:
         self.cause: Cause | None = None
         self.copies = False
         self.source = False
+        self.unlike = Cause.NONDIFFERENTIABLE
         self.variants = 0
 
 
@@ -66,7 +68,7 @@ _OPERATORS = {
     "__rshift__": "bitwise_right_shift", "__setitem__": "copy",
 }  # fmt: skip
 
-_INPLACE_OPERATORS = frozenset({"__setitem__", *(name for name in _OPERATORS if name.startswith("__i"))} - {"__invert__"})
+_INPLACE_OPERATORS = frozenset(name for name in _OPERATORS if name.startswith("__i") and name != "__invert__")
 
 _FILLS = frozenset(
     {"normal_", "uniform_", "bernoulli_", "random_", "exponential_", "geometric_", "cauchy_", "log_normal_", "detach_",
@@ -133,11 +135,9 @@ def describe_call(func: Any) -> Call:
         call.cause = Cause.NUMPY if call.name == "numpy" else Cause.ITEM
         return _in_python(call, func)
     call = _in_python(Call(_OPERATORS.get(name, name), Deed.OP), func)
-    call.inplace = name in _INPLACE_OPERATORS or (name.endswith("_") and not name.endswith("__"))
+    call.inplace = name == "__setitem__" or name in _INPLACE_OPERATORS or (name.endswith("_") and not name.endswith("__"))
     if call.inplace and name not in _FILLS and name not in _OPERATORS:
         call.name = name.rstrip("_")
-    if name.startswith("__r") and call.name == "pow":
-        call.operands = 2
     call.operands = 2 if call.name in _BINARY else 3 if call.name in ("where", "clamp", "addcmul", "lerp") else 0
     call.cause = {"detach": Cause.DETACH, "detach_": Cause.DETACH_}.get(name)
     if name in ("detach_", "set_"):

@@ -12,22 +12,25 @@ from gradviz import events
 from gradviz.events import Cause
 from gradviz.frontends.torch.book import Book, Here
 from gradviz.frontends.torch.frames import place_of_call
-from gradviz.frontends.torch.identity import Known, tensors_in, version_of
+from gradviz.frontends.torch.identity import tensors_in, version_of
 from gradviz.frontends.torch.literals import literal
 from gradviz.frontends.torch.naming import Call, argument_names, op_name
 from gradviz.frontends.torch.nodes import describe_saved, node_name, output_of, saved_tensors
+from gradviz.frontends.torch.origins import Origins
+from gradviz.frontends.torch.writes import Writes
 
 VARIANT_LIMIT = 64
 """How many different settings of plain arguments a function is told with; a loop over `x[i]` must not grow the book."""
 
-Key = tuple[Any, ...]
+_NUMBERS = (int, float, bool, complex)
 
 
 class Gathered:
-    """The arguments of a call: values and operands for the op, and all that its signature depends on.
+    """The arguments of a call: what the op tells of them, and all that its signature depends on.
 
-    tensors   the tensor at each position of `inputs`, None for a literal
-    needs     which of them required grad before the call
+    inputs   the ids of values and the texts of operands, by position
+    tensors  the tensor at each of those positions, None for an operand that is a number
+    needs    which of them required grad before the call
     """
 
     __slots__ = ("attrs", "inputs", "key", "needs", "tensors")
@@ -41,50 +44,83 @@ class Gathered:
 
 
 class Ops:
-    """Tells of calls, and knows where tensors came from whose making nobody saw."""
+    """Tells of calls that make or write tensors, and of those by which data leaves."""
 
-    def __init__(self, book: Book) -> None:
-        self.book = book
-        self._signatures: dict[Key, int] = {}
+    def __init__(self, book: Book, origins: Origins, writes: Writes) -> None:
+        self._book = book
+        self._origins = origins
+        self._writes = writes
+        self._signatures: dict[tuple[Any, ...], int] = {}
 
-    # before and after a call
-
-    def gather(self, here: Here, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any], frame: FrameType) -> Gathered:
-        """Look at the arguments of a call; for a call that writes in place, before it does."""
+    def gather(
+        self, here: Here, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any], frame: FrameType
+    ) -> Gathered | None:
+        """Look at the arguments of a call, before it runs: it may write to them. None where it is not told of."""
+        if self._is_preparation(args, kwargs, frame):
+            return None
         found = Gathered()
         names = argument_names(call.name, len(args)) if len(args) > 1 else ()
         for position, item in enumerate(args):
-            self._gather_one(here, call, found, item, names[position] if position < len(names) else "", position, frame)
+            name = names[position] if position < len(names) else ""
+            self._take(here, call, found, item, name, position, frame)
         for name, item in kwargs.items():
-            if not name.startswith("_") and item is not None:
-                self._gather_one(here, call, found, item, name, len(args), frame)
+            if item is not None and not name.startswith("_"):
+                self._take(here, call, found, item, name, len(args), frame)
         return found
 
-    def _gather_one(
+    def _is_preparation(self, args: tuple[Any, ...], kwargs: dict[str, Any], frame: FrameType) -> bool:
+        """A library works on tensors that it made itself and that nobody has used: untold, as long as it is untracked.
+
+        So an initial weight is one source, however it was drawn, and so is a mask.
+        """
+        tensors = self._book.tensors
+        given = tensors_in((*args, *kwargs.values()))
+        for tensor in given:
+            known = tensors.get(id(tensor))
+            if known is None or known.value:
+                return False
+        if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given):
+            return False
+        return not place_of_call(frame)[1]
+
+    def prepared(self, call: Call, result: Any, frame: FrameType) -> None:
+        """Put off what such a call made."""
+        path, _ = place_of_call(frame)
+        for output in tensors_in(result):
+            if id(output) not in self._book.tensors:
+                self._origins.put_off(call.name, output, path)
+
+    def _take(
         self, here: Here, call: Call, found: Gathered, item: Any, name: str, position: int, frame: FrameType
     ) -> None:
         if isinstance(item, torch.Tensor):
-            if call.source:
-                return
-            known = self.know(here, item, frame)
-            needs = item.requires_grad
-            found.inputs.append(known.value)
-            found.tensors.append(item)
-            found.needs.append(needs)
-            found.key.append(known.kind if not needs else -known.kind)
-        elif position < call.operands and type(item) in (int, float, bool, complex):
+            if not call.source:
+                self._take_tensor(here, found, item, frame)
+        elif position < call.operands and type(item) in _NUMBERS:
             found.inputs.append(repr(item))
             found.tensors.append(None)
             found.needs.append(False)
             found.key.append(0)
-        elif isinstance(item, (tuple, list)) and any(True for _ in tensors_in(item)):
-            for part in tensors_in(item):
-                self._gather_one(here, call, found, part, "", position, frame)
+        elif isinstance(item, (tuple, list, dict)) and (parts := tensors_in(item)):
+            for part in parts:
+                self._take_tensor(here, found, part, frame)
         elif not call.copies:
             text = literal(item) if call.variants < VARIANT_LIMIT else ""
             found.key.append(text)
             if text and name:
                 found.attrs.append((name, text))
+
+    def _take_tensor(self, here: Here, found: Gathered, tensor: torch.Tensor, frame: FrameType) -> None:
+        known = self._book.tensors.get(id(tensor))
+        if known is None or not known.value:
+            known = self._origins.know(here, tensor)
+        if known.base is not None and version_of(tensor) != known.version:
+            self._writes.renew(here, tensor, known, self._book.interner.site(place_of_call(frame)[0], True))
+        needs = tensor.requires_grad
+        found.inputs.append(known.value)
+        found.tensors.append(tensor)
+        found.needs.append(needs)
+        found.key.append(-known.kind if needs else known.kind)
 
     def ran(
         self,
@@ -96,84 +132,88 @@ class Ops:
         nodes: tuple[int, int],
         frame: FrameType,
     ) -> None:
-        """Tell of a call that has returned; `nodes` are the sequence numbers around it."""
+        """Tell of a call that has returned; `nodes` are the sequence numbers before and after it."""
         outputs = [result] if isinstance(result, torch.Tensor) else tensors_in(result)
-        if not outputs:
+        if call.inplace and found.tensors and found.tensors[0] is not None:
+            self._tell(here, call, args, found, [found.tensors[0]], nodes, frame, written=0)
             return
-        tensors = self.book.tensors
-        first = outputs[0]
-        held = tensors.get(id(first))
-        if held is not None:
-            target = next((at for at, tensor in enumerate(found.tensors) if tensor is first), None)
-            if target is not None and (call.inplace or self._was_written(first, held)):
-                self._written(here, call, args, found, target, nodes, frame)
-            return
-        tracked = nodes[1] != nodes[0] and any(output.requires_grad for output in outputs)
-        cause = None if tracked else self.cause_of(here, call, found, first)
-        alias = self._alias(first, found, call)
-        path, direct = place_of_call(frame)
-        key = (
-            call, cause, tracked, alias, *found.key, "->",
-            *(-self.book.kinds.of(output) if output.requires_grad else self.book.kinds.of(output) for output in outputs),
-        )
-        signature = self._signatures.get(key)
-        if signature is None:
-            signature = self._signatures[key] = self._new_signature(
-                call, op_name(call, args), found, outputs, tracked, cause, alias, nodes
-            )
-        site = self.book.interner.site(path, not direct)
-        value = self._emit(here, signature, site, found.inputs, len(outputs))
-        for index, output in enumerate(outputs):
-            known = tensors.learn(output, value + index, self.book.kinds.of(output))
-            if not tracked and output.requires_grad and site is not None:
-                known.target = self.book.interner.targets[site]
-            if alias is not None:
-                base = tensors.get(id(found.tensors[alias]))
-                if base is not None and call.cause is None:
-                    known.base = base.base or base
-                    known.version = version_of(output)
-        if tracked:
-            here.trail.add(*nodes, value)
+        held = self._book.tensors
+        made = [output for output in outputs if id(output) not in held]
+        if made and len(made) < len(outputs) and len(outputs) > 1:
+            made = outputs  # some of them are new: the op is told of with all, and its others become new values
+        if made:
+            self._tell(here, call, args, found, made, nodes, frame)
+        elif outputs and nodes[1] != nodes[0]:
+            # It gave back what it was given, and autograd took note: a write in place by another name.
+            target = next((at for at, tensor in enumerate(found.tensors) if tensor is outputs[0]), None)
+            if target is not None:
+                self._tell(here, call, args, found, [outputs[0]], nodes, frame, written=target)
+        elif outputs and call.cause is Cause.DETACH_:
+            self._tell(here, call, args, found, outputs[:1], nodes, frame)
 
-    def _was_written(self, tensor: torch.Tensor, held: Known) -> bool:
-        return held.version >= 0 and version_of(tensor) != held.version
-
-    def _written(
+    def _tell(
         self,
         here: Here,
         call: Call,
         args: tuple[Any, ...],
         found: Gathered,
-        target: int,
+        outputs: list[torch.Tensor],
         nodes: tuple[int, int],
         frame: FrameType,
+        written: int | None = None,
     ) -> None:
-        """The call wrote to one of its arguments: the same tensor is a new value."""
-        tensor = found.tensors[target]
-        assert tensor is not None
-        tracked = nodes[1] != nodes[0] and tensor.requires_grad
-        cause = None if tracked else self.cause_of(here, call, found, tensor)
+        """One op; `written` is the position of the input that it wrote to, None where its outputs are new."""
+        book = self._book
+        first = outputs[0]
         path, direct = place_of_call(frame)
-        kind = self.book.kinds.of(tensor)
-        key = (call, cause, tracked, target, True, *found.key, "->", -kind if tensor.requires_grad else kind, tensor.is_leaf)
+        tracked = nodes[1] != nodes[0] and any(output.requires_grad for output in outputs)
+        cause = None if tracked else self._cause(call, here, found, first)
+        alias = self._alias(first, found, call) if written is None else written
+        kinds = [book.kinds.of(output) for output in outputs]
+        key = (
+            call, cause, tracked, alias, written is None, tuple(found.key),
+            *(-kind if output.requires_grad else kind for kind, output in zip(kinds, outputs, strict=True)),
+        )  # fmt: skip
         signature = self._signatures.get(key)
         if signature is None:
-            signature = self._signatures[key] = self._new_signature(
-                call, op_name(call, args), found, [tensor], tracked, cause, target, nodes, inplace=True
+            call.variants += 1
+            signature = self._signatures[key] = self._describe(
+                op_name(call, args), found, outputs, tracked, cause, alias, nodes, written is not None
             )
-        value = self._emit(here, signature, self.book.interner.site(path, not direct), found.inputs, 1)
-        known = self.book.tensors.get(id(tensor)) or self.book.tensors.learn(tensor, value, kind)
-        known.value, known.kind, known.version = value, kind, version_of(tensor)
+        site = book.interner.site(path, not direct)
+        value = book.tell_op(here, signature, site, found.inputs, len(outputs))
         if tracked:
-            here.trail.add(*nodes, value)
+            here.trail.add(*nodes, value, len(outputs))
+        if written is not None:
+            known = book.tensors[id(first)]
+            self._writes.became(here, first, known, value)
+            if tracked and known.base is not None:
+                self._writes.pass_on(here, first, known, site, nodes[1] - 1)
+            return
+        for index, (output, kind) in enumerate(zip(outputs, kinds, strict=True)):
+            known = book.tensors.learn(output, value + index, kind)
+            if alias is not None and call.cause is None:
+                base = book.tensors.get(id(found.tensors[alias]))
+                if base is not None:
+                    known.base = base.base or base
+                    known.version = version_of(output)
+            if not tracked and site is not None and output.requires_grad:
+                known.target = book.interner.targets[site]
 
-    def _emit(self, here: Here, signature: int, site: int | None, inputs: list[events.Input], count: int) -> int:
-        context = self.book.context(here)
-        value = self.book.new_values(max(count, 1))
-        self.book.sink.emit(events.Op(value, signature, site, context, tuple(inputs)))
-        return value
-
-    # what a signature says
+    def _cause(self, call: Call, here: Here, found: Gathered, first: torch.Tensor) -> Cause | None:
+        """Why an untracked call stops a gradient, None where none could have come to it."""
+        if True not in found.needs:
+            return None
+        if call.cause is not None:
+            return call.cause
+        if not torch.is_grad_enabled() or torch.is_inference_mode_enabled():
+            region = here.region
+            while region is not None and region.cause is None:
+                region = region.parent
+            return Cause.NO_GRAD if region is None else region.cause
+        if first.dtype is torch.bool or first.dtype.is_floating_point or first.dtype.is_complex:
+            return call.unlike
+        return Cause.INTEGER
 
     def _alias(self, first: torch.Tensor, found: Gathered, call: Call) -> int | None:
         """The position of the input whose memory the result shares."""
@@ -189,24 +229,8 @@ class Ops:
                 return position
         return None
 
-    def cause_of(self, here: Here, call: Call, found: Gathered, first: torch.Tensor | None) -> Cause | None:
-        """Why an untracked call stops a gradient, None where none could have come to it."""
-        if True not in found.needs:
-            return None
-        if call.cause is not None:
-            return call.cause
-        if not torch.is_grad_enabled():
-            region = here.region
-            while region is not None and region.cause is None:
-                region = region.parent
-            return Cause.NO_GRAD if region is None or region.cause is None else region.cause
-        if first is not None and not (first.dtype.is_floating_point or first.dtype.is_complex):
-            return Cause.NONDIFFERENTIABLE if first.dtype is torch.bool else Cause.INTEGER
-        return Cause.NONDIFFERENTIABLE
-
-    def _new_signature(
+    def _describe(
         self,
-        call: Call,
         name: str,
         found: Gathered,
         outputs: list[torch.Tensor],
@@ -214,15 +238,10 @@ class Ops:
         cause: Cause | None,
         alias: int | None,
         nodes: tuple[int, int],
-        *,
-        inplace: bool = False,
+        inplace: bool,
     ) -> int:
-        call.variants += 1
         node = next((output.grad_fn for output in outputs if output.grad_fn is not None), None) if tracked else None
-        told = tuple(
-            output_of(output, requires_grad=output.requires_grad, leaf=output.is_leaf) for output in outputs
-        )
-        return self.book.new_signature(
+        return self._book.new_signature(
             lambda id: events.Signature(
                 id=id,
                 name=name,
@@ -230,7 +249,9 @@ class Ops:
                 tracked=tracked,
                 cause=cause,
                 needs=tuple(found.needs),
-                outputs=told,
+                outputs=tuple(
+                    output_of(output, requires_grad=output.requires_grad, leaf=output.is_leaf) for output in outputs
+                ),
                 alias=alias,
                 inplace=inplace,
                 saved=tuple(_saved(node, found, outputs, nodes)),
@@ -238,71 +259,46 @@ class Ops:
             )
         )
 
-    # calls that are no ops of the graph
-
     def left(self, here: Here, call: Call, tensor: torch.Tensor, frame: FrameType) -> None:
         """Data left for Python or numpy."""
         found = Gathered()
-        self._gather_one(here, call, found, tensor, "", 0, frame)
+        self._take_tensor(here, found, tensor, frame)
         cause = call.cause if found.needs[0] else None
-        path, _ = place_of_call(frame)
-        key = (call, cause, *found.key)
-        signature = self._signatures.get(key)
-        if signature is None:
-            signature = self._signatures[key] = self.book.new_signature(
-                lambda id: events.Signature(id=id, name=call.name, cause=cause, needs=tuple(found.needs))
-            )
-        self._emit(here, signature, self.book.interner.site(path), found.inputs, 0)
-
-    def source(
-        self, here: Here, name: str, tensor: torch.Tensor, path: Any, direct: bool, node: str = ""
-    ) -> Known:
-        """A tensor that comes from nowhere that was seen."""
-        kind = self.book.kinds.of(tensor)
-        key = ("source", name, kind, tensor.requires_grad)
-        signature = self._signatures.get(key)
-        if signature is None:
-            told = output_of(tensor, requires_grad=tensor.requires_grad, leaf=True)
-            signature = self._signatures[key] = self.book.new_signature(
-                lambda id: events.Signature(id=id, name=name, outputs=(told,))
-            )
-        value = self._emit(here, signature, self.book.interner.site(path, not direct), [], 1)
-        return self.book.tensors.learn(tensor, value, kind)
-
-    def know(self, here: Here, tensor: torch.Tensor, frame: FrameType) -> Known:
-        """What is known of a tensor; one that nobody saw made is told of as far as autograd remembers."""
-        known = self.book.tensors.get(id(tensor))
-        if known is None:
-            path, _ = place_of_call(frame)
-            known = self.source(here, "tensor of unknown origin", tensor, path, False)
-        return known
+        signature = self._book.signature(
+            ("left", call.name, cause), lambda id: events.Signature(id, call.name, cause=cause, needs=tuple(found.needs))
+        )
+        self._book.tell_op(here, signature, self._book.interner.site(place_of_call(frame)[0]), found.inputs, 0)
 
 
-def _saved(node: Any, found: Gathered, outputs: list[torch.Tensor], nodes: tuple[int, int]) -> Iterator[events.Saved]:
+def _saved(
+    node: Any, found: Gathered, outputs: list[torch.Tensor], nodes: tuple[int, int]
+) -> Iterator[events.Saved]:
     """What the nodes of one op keep, from the last one back to the first."""
     if node is None:
         return
     places: dict[int, int] = {}
     for position, tensor in enumerate(found.tensors):
         if tensor is not None:
-            places.setdefault(_memory(tensor), position)
+            places.setdefault(memory_of(tensor), position)
     for index, output in enumerate(outputs):
-        places.setdefault(_memory(output), -1 - index)
+        places.setdefault(memory_of(output), -1 - index)
     pending, seen = [node], {node}
     while pending:
         current = pending.pop()
         for name, held in saved_tensors(current):
-            source = places.get(_memory(held)) if isinstance(held, torch.Tensor) else None
-            shown = name if current is node else f"{node_name(current)}.{name}"
-            yield describe_saved(shown, held, source)
+            source = places.get(memory_of(held)) if isinstance(held, torch.Tensor) else None
+            if source is None and None in found.tensors and isinstance(held, torch.Tensor) and not held.dim():
+                continue  # the number among the operands, as autograd keeps it
+            yield describe_saved(name if current is node else f"{node_name(current)}.{name}", held, source)
         for following, _ in current.next_functions:
             if following is not None and following not in seen and nodes[0] <= following._sequence_nr() < nodes[1]:
                 seen.add(following)
                 pending.append(following)
 
 
-def _memory(tensor: torch.Tensor) -> int:
+def memory_of(tensor: torch.Tensor) -> int:
+    """What two tensors that share memory have in common, for as long as they live."""
     try:
-        return tensor.untyped_storage()._cdata
+        return int(tensor.untyped_storage()._cdata)
     except (RuntimeError, NotImplementedError):  # a wrapper without memory of its own
         return id(tensor)

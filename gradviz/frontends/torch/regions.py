@@ -7,7 +7,6 @@ import weakref
 from types import CodeType, FrameType
 from typing import Any
 
-import torch
 from torch.autograd import grad_mode
 from torch.utils import _contextlib
 
@@ -21,8 +20,6 @@ CAUSES = {
     "no_grad": Cause.NO_GRAD, "inference_mode": Cause.INFERENCE_MODE, "set_grad_enabled": Cause.SET_GRAD_ENABLED,
 }  # fmt: skip
 
-_FILES = frozenset({grad_mode.__file__, _contextlib.__file__})
-
 
 class Regions:
     """Opens and closes the regions of each thread."""
@@ -30,57 +27,69 @@ class Regions:
     def __init__(self, book: Book) -> None:
         self._book = book
         self._of_switch: weakref.WeakKeyDictionary[Any, Region] = weakref.WeakKeyDictionary()
+        self._before: weakref.WeakKeyDictionary[Any, Region | None] = weakref.WeakKeyDictionary()
 
     def switched(self, here: Here, mode: bool, before: bool, frame: FrameType) -> None:
-        """`torch._C._set_grad_enabled(mode)` was called at `frame`."""
+        """`torch._C._set_grad_enabled(mode)` was called at `frame`, where grad mode was `before`."""
         switch, method, outer = _switch_at(frame)
+        kind = type(switch).__name__ if switch is not None else "set_grad_enabled"
         if method == "__exit__":
             self.close(here, switch)
         elif method == "__call__":
-            self.undo(here, switch)
-        elif (method == "__init__" and mode == before) or (method == "__enter__" and type(switch).__name__ == "set_grad_enabled" and switch in self._of_switch):
-            return
+            self._unmake(here, switch)
+        elif method == "__enter__" and kind == "set_grad_enabled":
+            if switch not in self._of_switch:
+                self._open(here, switch, kind, mode, outer)
+        elif kind == "set_grad_enabled":
+            self._set(here, switch, mode, before, outer)
         else:
-            kind = type(switch).__name__ if switch is not None else "set_grad_enabled"
-            if kind == "set_grad_enabled" and method != "__enter__" and self._returns(here, mode):
-                return
-            self.open(here, switch, kind, mode, outer)
+            self._open(here, switch, kind, mode, outer)
 
-    def _returns(self, here: Here, mode: bool) -> bool:
-        """A function-style switch takes back the one before it, and no region of its own begins."""
-        region = here.region
-        if region is None or (region.cause is not Cause.SET_GRAD_ENABLED and not region.enabled):
-            return False
-        return False
-
-    def open(self, here: Here, switch: Any, kind: str, enabled: bool, frame: FrameType) -> None:
-        """A region begins at `frame`."""
-        path = opener_path(frame)
-        book = self._book
-        parent = here.region
-        cause = None if enabled else CAUSES.get(kind, Cause.NO_GRAD)
-        region = Region(book.new_region(), enabled, cause, parent)
-        site = book.interner.site(path, True)
-        parent_id = None if parent is None else parent.id
-        book.sink.emit(events.Region(region.id, kind, enabled, site, here.thread, parent_id))
-        here.region = region
-        if switch is not None:
-            self._of_switch[switch] = region
+    def entered_inference(self, here: Here, switch: Any, frame: FrameType) -> None:
+        """`inference_mode` was entered at `frame`."""
+        self._open(here, switch, "inference_mode", not switch.mode, frame)
 
     def close(self, here: Here, switch: Any) -> None:
-        """The region that `switch` opened ends, and what was in effect before it is again."""
-        region = self._of_switch.get(switch) if switch is not None else None
-        if region is None:
+        """What `switch` opened ends, and what was in effect before is so again."""
+        outer = self._before.get(switch, _UNKNOWN) if switch is not None else _UNKNOWN
+        if outer is _UNKNOWN:
             return
-        here.region = region.parent
-        self._book.sink.emit(events.RegionEnd(region.id))
-
-    def undo(self, here: Here, switch: Any) -> None:
-        """A switch that acted when it was made turns out to be a decorator."""
-        region = self._of_switch.pop(switch, None)
-        if region is not None:
-            here.region = region.parent
+        region = self._of_switch.get(switch)
+        here.region = outer
+        if region is not None and region.id:
             self._book.sink.emit(events.RegionEnd(region.id))
+
+    def _open(self, here: Here, switch: Any, kind: str, enabled: bool, frame: FrameType) -> None:
+        path = opener_path(frame)
+        cause = None if enabled else CAUSES.get(kind, Cause.NO_GRAD)
+        region = Region(kind, enabled, cause, here.region, self._book.interner.site(path, True))
+        if switch is not None:
+            self._of_switch[switch] = region
+            self._before[switch] = here.region
+        here.region = region
+        if path and (path[0][0] is frame.f_code or path[0][1] == FIRST_LINE):
+            self._book.tell_region(here, region)
+
+    def _set(self, here: Here, switch: Any, mode: bool, before: bool, frame: FrameType) -> None:
+        """A switch that acts when it is made. One that takes back the one before it opens no region of its own."""
+        outer = here.region
+        beneath = outer.parent if outer is not None and outer.kind == "set_grad_enabled" else outer
+        if outer is not beneath and (beneath is None or beneath.enabled) == mode:
+            here.region = beneath
+        elif mode != before:
+            self._open(here, switch, "set_grad_enabled", mode, frame)
+        if switch is not None:
+            self._before[switch] = outer
+
+    def _unmake(self, here: Here, switch: Any) -> None:
+        """A switch that acted when it was made turns out to be a decorator."""
+        if switch in self._before:
+            self.close(here, switch)
+            self._before.pop(switch, None)
+            self._of_switch.pop(switch, None)
+
+
+_UNKNOWN: Any = object()
 
 
 def _switch_at(frame: FrameType) -> tuple[Any, str, FrameType]:
@@ -110,8 +119,3 @@ def _decorated(frame: FrameType) -> CodeType | None:
         return None
     code = getattr(inspect.unwrap(function), "__code__", None)
     return code if isinstance(code, CodeType) else None
-
-
-def is_enabled() -> bool:
-    """Grad mode as autograd sees it."""
-    return torch.is_grad_enabled() and not torch.is_inference_mode_enabled()

@@ -14,7 +14,8 @@ import torch.autograd.graph
 from gradviz import events
 from gradviz.frontends.torch.book import Book, Here
 from gradviz.frontends.torch.calling import strip_own
-from gradviz.frontends.torch.ops import Ops
+from gradviz.frontends.torch.depth import make_room
+from gradviz.frontends.torch.origins import Origins
 from gradviz.frontends.torch.patches import Patches, like
 from gradviz.sites import call_path
 
@@ -68,9 +69,9 @@ class Walk:
 class Sweeps:
     """Stands before the engine: every `backward()` and every `autograd.grad()` of the program comes through here."""
 
-    def __init__(self, book: Book, ops: Ops) -> None:
+    def __init__(self, book: Book, origins: Origins) -> None:
         self.book = book
-        self.ops = ops
+        self.origins = origins
         self.nodes = 0
         self.matched = 0
         self._count = 0
@@ -144,7 +145,9 @@ class Sweeps:
                     return op
             return None
 
-        return Walk([root for root in roots if isinstance(root, torch.Tensor)], owner)
+        walk = Walk([root for root in roots if isinstance(root, torch.Tensor)], owner)
+        make_room(walk.nodes)
+        return walk
 
     def _tell(
         self,
@@ -161,9 +164,9 @@ class Sweeps:
     ) -> None:
         book = self.book
         path = call_path(frame)
-        begun = [self.ops.know(here, root, frame).value for root in roots if isinstance(root, torch.Tensor)]
+        begun = [self.origins.know(here, root).value for root in roots if isinstance(root, torch.Tensor)]
         asked = [tensor for tensor in inputs if isinstance(tensor, torch.Tensor)]
-        wanted = [self.ops.know(here, tensor, frame).value for tensor in asked]
+        wanted = [self.origins.know(here, tensor).value for tensor in asked]
         if walk is not None:
             self.nodes += walk.nodes
             self.matched += walk.matched
@@ -177,10 +180,10 @@ class Sweeps:
                     fed.append((leaf, grad))
         gradients = []
         for (tensor, grad), (norm, zero) in zip(fed, measure([grad for _, grad in fed]), strict=True):
-            known = self.ops.know(here, tensor, frame)
+            known = self.origins.know(here, tensor)
             gradients.append(events.Gradient(known.value, norm, zero, math.isnan(norm)))
             if book.tensors.get(id(grad)) is None:
-                born = self.ops.source(here, "grad", grad, path, kind == "grad")
+                born = self.origins.source(here, "grad", grad, path, kind == "grad")
                 if known.target:
                     book.sink.emit(events.Name(born.value, f"{known.target}.grad"))
         site = book.interner.site(path)
@@ -199,6 +202,13 @@ class Sweeps:
                 error=error,
             )
         )
+
+
+    def tell_coverage(self) -> None:
+        """Say how many of the autograd nodes that were swept belong to recorded ops."""
+        if self.nodes:
+            text = f"{self.matched:,} of {self.nodes:,} autograd nodes matched to recorded ops"
+            self.book.sink.emit(events.Note("coverage", text))
 
 
 def measure(gradients: list[torch.Tensor]) -> list[tuple[float, bool]]:

@@ -260,19 +260,24 @@ class Act:
 
 @dataclass(frozen=True, slots=True)
 class Gradient:
-    """What a sweep did to one leaf: the 2-norm of `.grad` afterwards, and whether that is all zero or holds a NaN."""
+    """What a sweep did to one leaf: the 2-norm of `.grad` afterwards, and whether that is all zero or holds a NaN.
+
+    `estimated` says that only a part of a large gradient was looked at: its norm is scaled up, its NaNs may be unseen.
+    """
 
     value: int
     norm: float
     zero: bool = False
     nan: bool = False
+    estimated: bool = False
 
     def __eq__(self, other: object) -> bool:
         """Equal in every field, where one NaN is as good as another: a norm read from a log equals the one written."""
         if not isinstance(other, Gradient):
             return NotImplemented
         same_norm = self.norm == other.norm or (self.norm != self.norm and other.norm != other.norm)
-        return same_norm and (self.value, self.zero, self.nan) == (other.value, other.zero, other.nan)
+        ours = (self.value, self.zero, self.nan, self.estimated)
+        return same_norm and ours == (other.value, other.zero, other.nan, other.estimated)
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,11 @@ def dtype_name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
+def is_wrapped(tensor: torch.Tensor) -> bool:
+    """True for what `torch.func` hands to a function: it stands for many tensors or a traced one, and has no memory."""
+    return bool(torch._C._functorch.is_functorch_wrapped_tensor(tensor))
+
+
 def saved_tensors(node: Any) -> Iterator[tuple[str, Any]]:
     """Attribute name and what the node keeps under it, in order of name: a tensor, a hook's object, or None if freed.
 

@@ -93,7 +93,8 @@ class _Composer:
         kind = BoxKind.LEAF if value.requires_grad or frozen_later else BoxKind.CONST
         pairs = (*self.words.place_pairs(op.site), *self.words.value_pairs(value), ("made by", clean(op.name)))
         self._stand_for(value, self._box(kind, self.words.value(value.id), detail, pairs, op, value), alone=True)
-        self.tally.leaves += kind is BoxKind.LEAF
+        if kind is BoxKind.LEAF:
+            self.tally.leaves.add(value.storage)
 
     def _add_step(self, op: Op) -> None:
         """An op box; where it makes a leaf that requires grad, that leaf is a box of its own after it."""
@@ -132,7 +133,7 @@ class _Composer:
         leaf = self._box(BoxKind.LEAF, self.words.value(value.id), detail, pairs, None, value)
         self.wires.append(Wire(box, leaf, WireKind.SHADOW))
         self._stand_for(value, leaf, alone=True)
-        self.tally.leaves += not op.inplace
+        self.tally.leaves.add(value.storage)
 
     def _add_cut_value(self, op: Op) -> None:
         """The badge of the cut, then the box of the value that comes out of it."""
@@ -144,7 +145,8 @@ class _Composer:
         box = self._box(kind, self.words.cut_title(op), self.words.cut_detail(op), pairs, op, value)
         self._wire_cut(tails, badge, box)
         self.tally.count(op, skipped=False)
-        self.tally.leaves += kind is BoxKind.LEAF
+        if kind is BoxKind.LEAF:
+            self.tally.leaves.add(value.storage)
         for output in op.outputs:
             self._stand_for(self.graph.values[output], box, alone=True)
 

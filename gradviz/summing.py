@@ -20,6 +20,7 @@ CUTS_TOLD = 3
 class Tally:
     """What was drawn, counted while it was drawn.
 
+    leaves   storages of the leaves that require grad: one tensor at two versions is one leaf
     cuts     badges: the op, and the values whose gradient stops there
     lost     skipped ops on a road to a goal, each with one value whose gradient was lost on entering
     regions  kinds of the regions that skipped ops ran in, with the number of those ops
@@ -28,9 +29,9 @@ class Tally:
     tracked: int = 0
     skipped: int = 0
     untracked: int = 0
-    leaves: int = 0
     exits: int = 0
     forgotten: int = 0
+    leaves: set[int] = field(default_factory=set)
     cuts: list[tuple[Op, tuple[int, ...]]] = field(default_factory=list)
     lost: list[tuple[Op, int]] = field(default_factory=list)
     regions: dict[str, int] = field(default_factory=dict)
@@ -64,7 +65,7 @@ def summarize(graph: Graph, words: Wording, roads: Roads, tally: Tally) -> str:
     return dots(
         plural(tally.ops, "op"),
         _shares(tally),
-        plural(tally.leaves, "leaf that requires grad", "leaves that require grad"),
+        plural(len(tally.leaves), "leaf that requires grad", "leaves that require grad"),
         plural(cuts, "cut") if cuts else "",
         f"{plural(tally.exits, 'value')} left for Python" if tally.exits else "",
         _failure(graph) or _reach(graph, words, roads),

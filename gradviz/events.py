@@ -16,7 +16,7 @@ Interning
 
 Schema history
     1.0   first
-    1.1   `Output.device`; `Optimizer` and `Act`
+    1.1   `Output.device`, `Sweep.concerned`; `Optimizer` and `Act`
 """
 
 from __future__ import annotations
@@ -289,6 +289,7 @@ class Sweep:
     gradients   what each leaf that it reached got
     freed       saved tensors were let go (`retain_graph` false)
     error       the text of the exception that ended it, or empty
+    concerned   the values that the error is about: what a node saved, and what was written over it
     """
 
     id: int
@@ -301,6 +302,7 @@ class Sweep:
     freed: bool = True
     create_graph: bool = False
     error: str = ""
+    concerned: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -221,4 +221,5 @@ def _within(sweep: Sweep, values: Mapping[int, Value]) -> Sweep:
         sweep,
         inputs=None if sweep.inputs is None else tuple(value for value in sweep.inputs if value in values),
         gradients=tuple(gradient for gradient in sweep.gradients if gradient.value in values),
+        concerned=tuple(value for value in sweep.concerned if value in values),
     )

@@ -21,6 +21,14 @@ class Sink(Protocol):
     def failed(self, what: str, failure: Exception) -> None: ...
 
 
+class OpSink(Sink, Protocol):
+    """A sink that takes ops as the fields of their records, several at a time: they are kept by the next `drain`."""
+
+    pending: list[tuple[int, int, int | None, int, tuple[events.Input, ...]]]
+
+    def drain(self) -> None: ...
+
+
 class Interner:
     """Numbers the sites and contexts of one recording, in the order in which they are first used."""
 

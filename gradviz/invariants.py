@@ -100,9 +100,10 @@ def _broken_surroundings(graph: Graph) -> Iterator[str]:
     referred = {user.site for user in users} | {site.caller for site in graph.sites.values()}
     for missing in sorted(id for id in referred if id is not None and id not in graph.sites):
         yield f"site {missing} is referred to but does not exist"
-    told = {value for sweep in graph.sweeps for value in (*sweep.roots, *(sweep.inputs or ()))}
+    told = {value for sweep in graph.sweeps for value in (*sweep.roots, *(sweep.inputs or ()), *sweep.concerned)}
     told |= {gradient.value for sweep in graph.sweeps for gradient in sweep.gradients}
     told |= {value for error in graph.errors for value in error.values}
-    told |= {value for holder in (*graph.optimizers, *graph.acts) for value in holder.values}
+    told |= {value for optimizer in graph.optimizers for value in optimizer.values}
+    told |= {value for act in graph.acts for value in act.values}
     for unknown in sorted(told - set(graph.values)):
         yield f"value {unknown} is told of in a sweep or an error but does not exist"

@@ -15,14 +15,14 @@ import math
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from enum import StrEnum
 from functools import cache, lru_cache
 from itertools import chain
 from time import monotonic
 from types import NoneType
-from typing import Any, TextIO, get_args, get_origin, get_type_hints
+from typing import Any, TextIO, TypeAlias, get_args, get_origin, get_type_hints
 
 from gradviz import events
 from gradviz.errors import LogError, UsageError
@@ -50,6 +50,10 @@ _TAGS: Mapping[type, str] = {
 }
 _BLOCK_BYTES = 1 << 14
 """How much is parsed at a time. More is slower: what is parsed lives until its block ends and burdens the collector."""
+
+
+OpFields: TypeAlias = tuple[int, int, int | None, int, tuple[events.Input, ...]]
+"""An op as the fields of its record: `Op(*fields)`. Making the record itself takes as long as writing it."""
 
 
 class LogWriter:
@@ -83,6 +87,16 @@ class LogWriter:
         else:
             line = f'{{"{_TAGS[type(event)]}":{_JSON.encode(_plain(event))}}}\n'
         self._lines.append(line)
+        if len(self._lines) >= FLUSH_RECORDS or monotonic() - self._flushed >= FLUSH_SECONDS:
+            self.flush()
+
+    def emit_ops(self, rows: Sequence[OpFields]) -> None:
+        """Write ops, each given as the first five fields of its record."""
+        append = self._lines.append
+        for id, signature, site, context, inputs in rows:
+            given = [f"{id - item}" if item.__class__ is int else _quoted(item) for item in inputs]
+            place = "null" if site is None else site
+            append(f'{{"op":[{id},{signature},{place},{context},[{",".join(given)}]]}}\n')
         if len(self._lines) >= FLUSH_RECORDS or monotonic() - self._flushed >= FLUSH_SECONDS:
             self.flush()
 

@@ -32,8 +32,9 @@ from gradviz.errors import UsageError
 from gradviz.events import End, Event, Header, Note, Op, Role, Site, Status
 from gradviz.graphs import Graph
 from gradviz.imports import ImportWatch
-from gradviz.log import LogWriter, read_log
+from gradviz.log import LogWriter, OpFields, read_log
 from gradviz.naming import name_values
+from gradviz.ranks import path_of_rank
 
 
 class Emitter(Protocol):
@@ -111,12 +112,15 @@ class Recorder(AbstractContextManager["Recorder"]):
     path        the log file, or None for a recording in memory
     target      what is recorded, for the heading of a picture; by default the running script
     ops         how many operations were recorded so far
+    pending     ops that a front end has told of and that are not kept yet, as the fields of their records. A front end
+                with many small ones may append to it, and call `drain` now and then
     failures    what went wrong inside the recording itself, one line each
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None, *, target: str = "") -> None:
         self.path = None if path is None else os.fspath(path)
         self.ops = 0
+        self.pending: list[OpFields] = []
         self.failures: list[str] = []
         self._target = target or _running_script()
         self._memory: list[Event] = []
@@ -138,6 +142,7 @@ class Recorder(AbstractContextManager["Recorder"]):
     @property
     def events(self) -> tuple[Event, ...]:
         """What was recorded so far, in order; read back from the file where there is one."""
+        self.drain()
         if self.path is None:
             return tuple(self._memory)
         with self._lock:
@@ -169,6 +174,7 @@ class Recorder(AbstractContextManager["Recorder"]):
         if self._state is not _State.NEW:
             raise UsageError("a recording can be entered once", help="make a new one with `gradviz.record()`")
         if self.path is not None:
+            self.path = path_of_rank(self.path)
             self._log = _open_log(self.path)
         self._state = _State.OPEN
         _admit(self)
@@ -217,9 +223,29 @@ class Recorder(AbstractContextManager["Recorder"]):
                 if not self._began:
                     self._keep(self._header())
                     self._began = True
+                if self.pending:
+                    self.drain()
                 self._keep(event)
                 self.ops += type(event) is Op
                 self._sites += type(event) is Site
+            except Exception as failure:
+                self.failed("keeping an event", failure)
+
+    def drain(self) -> None:
+        """Keep what is pending. A header went before it: a site and a signature precede every op."""
+        with self._lock:
+            rows, self.pending[:] = self.pending[:], ()
+            if not rows or self._state is not _State.OPEN:
+                return
+            if self._lost:
+                self._lost += len(rows)
+                return
+            try:
+                if self._log is None:
+                    self._memory.extend(Op(*row) for row in rows)
+                else:
+                    self._log.emit_ops(rows)
+                self.ops += len(rows)
             except Exception as failure:
                 self.failed("keeping an event", failure)
 
@@ -286,6 +312,7 @@ class Recorder(AbstractContextManager["Recorder"]):
     def before_fork(self) -> None:
         """Leave nothing to the child that it could write a second time, and no lock that another thread holds."""
         self._lock.acquire()
+        self.drain()
         if self._log is not None:
             self._step("writing the log", self._log.flush)
 

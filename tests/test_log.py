@@ -86,7 +86,7 @@ FULL: tuple[Event, ...] = (
     Optimizer(0, "SGD", ()),
     Act("step", (1,), 0, 1, 0, 3),
     Act("hook"),
-    Sweep(1, "grad", (3,), 1, 1, (1,), (Gradient(1, float("nan"), False, True), Gradient(2, 0.5)), False, True, "no"),
+    Sweep(1, "grad", (3,), 1, 1, (1,), (Gradient(1, float("nan"), False, True), Gradient(2, 0.5)), False, True, "no", (1,)),
     Sweep(2, "backward", (), gradients=(Gradient(1, float("inf")), Gradient(1, 0.0, True))),
     Error("ValueError", "bad", 0, (1, 3)),
     Error("E", ""),

@@ -12,9 +12,11 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import torch
+
 from gradviz import events
 from gradviz.frontends.torch.identity import Kinds, Tensors
-from gradviz.interning import Interner, Sink
+from gradviz.interning import Interner, OpSink
 
 T = TypeVar("T")
 
@@ -38,53 +40,64 @@ class Region:
 
 
 class Trail:
-    """Which op made which autograd nodes of one thread, told by the nodes' sequence numbers, which only grow."""
+    """Which op made which autograd nodes of one thread, told by the nodes' sequence numbers, which only grow.
+
+    Each entry is the number that follows an op's last node, and the op's id with the count of its outputs; an entry
+    for no op covers the numbers that recorded ops left out.
+    """
 
     def __init__(self) -> None:
-        self._starts = array("q")
         self._ends = array("q")
         self._ops = array("q")
-        self._counts = array("l")
-        self._recalled: dict[int, tuple[int, int]] = {}
+        self._end = 0
+        self._recalled: dict[int, int] = {}
 
     def add(self, start: int, end: int, op: int, count: int = 1) -> None:
         """The nodes numbered from `start` to before `end` belong to `op`, which has `count` outputs."""
-        self._starts.append(start)
+        if start != self._end:
+            self._ends.append(start)
+            self._ops.append(0)
         self._ends.append(end)
-        self._ops.append(op)
-        self._counts.append(count)
+        self._ops.append(_packed(op, count))
+        self._end = end
         if len(self._ops) > TRAIL_LIMIT:
-            for column in (self._starts, self._ends, self._ops, self._counts):
-                del column[: TRAIL_LIMIT // 2]
+            del self._ends[: TRAIL_LIMIT // 2], self._ops[: TRAIL_LIMIT // 2]
+            self._ops[0] = 0
 
     def recall(self, number: int, op: int, count: int) -> None:
         """A node made before anybody looked belongs to `op`."""
-        self._recalled[number] = op, count
+        self._recalled[number] = _packed(op, count)
 
     def op_of(self, number: int) -> int | None:
         """The op whose node has this sequence number, None where no recorded op made it."""
-        at = bisect_right(self._ends, number)
-        if at < len(self._ops) and self._starts[at] <= number:
-            return self._ops[at]
-        recalled = self._recalled.get(number) if self._recalled else None
-        return None if recalled is None else recalled[0]
+        return self.value_of(number, 0)
 
     def value_of(self, number: int, index: int) -> int | None:
         """The value that is output `index` of a node, as nearly as can be told where an op has several nodes."""
         at = bisect_right(self._ends, number)
-        if at < len(self._ops) and self._starts[at] <= number:
-            return self._ops[at] + (index if index < self._counts[at] else 0)
-        recalled = self._recalled.get(number)
-        return None if recalled is None else recalled[0] + (index if index < recalled[1] else 0)
+        packed = self._ops[at] if at < len(self._ops) else 0
+        packed = packed or self._recalled.get(number, 0)
+        if not packed:
+            return None
+        op, count = divmod(packed, _COUNTS)
+        return op + index if index < count else op
+
+
+_COUNTS = 1 << 12
+
+
+def _packed(op: int, count: int) -> int:
+    return op * _COUNTS + min(count, _COUNTS - 1)
 
 
 class Here:
     """What one thread is doing: its number, its innermost grad-mode region, its module scope, its trail.
 
-    quiet   above zero while what runs is not the user's: an optimizer, a custom function's forward
+    quiet   above zero while what runs is not the user's: the engine, a custom function's forward
+    fed     while the engine runs, the leaves that sweeps inside of it feed, such as a checkpoint's
     """
 
-    __slots__ = ("quiet", "region", "scope", "scopes", "thread", "trail")
+    __slots__ = ("fed", "quiet", "region", "scope", "scopes", "thread", "trail")
 
     def __init__(self, thread: int) -> None:
         self.thread = thread
@@ -93,12 +106,13 @@ class Here:
         self.scopes: list[str] = []
         self.trail = Trail()
         self.quiet = 0
+        self.fed: list[torch.Tensor] = []
 
 
 class Book:
     """The state that the parts of the front end share."""
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: OpSink) -> None:
         self.sink = sink
         self.lock = threading.RLock()
         self.interner = Interner(sink)
@@ -119,7 +133,7 @@ class Book:
         return here
 
     def enter_thread(self) -> Here:
-        """The record of the current thread, begun here: 0 is the main one, the others count up as they are first seen."""
+        """The record of the current thread, begun here: 0 is the main one, the others count up as first seen."""
         here = self.here()
         if here is None:
             with self.lock:
@@ -129,11 +143,12 @@ class Book:
                 self.threads.append(here)
         return here
 
-    def guarded(self, what: str, step: Callable[..., None], *arguments: object) -> None:
+    def guarded(self, what: str, step: Callable[..., object], *arguments: object) -> None:
         """Run a step of the recording's own; what it raises ends the recording and never reaches the program."""
         with self.lock:
             try:
-                step(*arguments)
+                with torch._C.DisableTorchFunction():
+                    step(*arguments)
             except Exception as failure:
                 self.sink.failed(f"recording {what}", failure)
 
@@ -141,7 +156,8 @@ class Book:
         """What a look at the program's state gives, None where that failed, which ends the recording."""
         with self.lock:
             try:
-                return look(*arguments)
+                with torch._C.DisableTorchFunction():
+                    return look(*arguments)
             except Exception as failure:
                 self.sink.failed(f"recording {what}", failure)
                 return None

@@ -11,8 +11,9 @@ from gradviz import events
 from gradviz.frontends.torch.acts import Acts
 from gradviz.frontends.torch.book import Book, Here
 from gradviz.frontends.torch.calling import stand_in
-from gradviz.frontends.torch.mode import RecordingMode
 from gradviz.frontends.torch.frames import is_inner
+from gradviz.frontends.torch.lane import Lane
+from gradviz.frontends.torch.mode import RecordingMode
 from gradviz.frontends.torch.modules import Modules
 from gradviz.frontends.torch.naming import Call, Deed
 from gradviz.frontends.torch.ops import Gathered, Ops
@@ -24,17 +25,18 @@ from gradviz.frontends.torch.sweeps import Sweeps
 from gradviz.frontends.torch.threads import Threads
 from gradviz.frontends.torch.unseen import Unseen
 from gradviz.frontends.torch.writes import Writes
-from gradviz.interning import Sink
+from gradviz.interning import OpSink
 
 
 class Emitter:
     """One recording of PyTorch: `install` begins it, `uninstall` ends it and leaves PyTorch as it was."""
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: OpSink) -> None:
         self.book = Book(sink)
         self.origins = Origins(self.book)
         self.writes = Writes(self.book, self.origins)
         self.ops = Ops(self.book, self.origins, self.writes)
+        self.lane = Lane(self.book, self.ops)
         self.acts = Acts(self.book, self.origins, self.writes, self.ops)
         self.regions = Regions(self.book)
         self.sweeps = Sweeps(self.book, self.origins)
@@ -52,14 +54,13 @@ class Emitter:
         self.threads.install(self._patches)
         self.unseen.install(self._patches)
         self.optimizers.install(self._patches)
-        self.modules.install()
+        self.modules.install(self._patches)
         self.enter_thread().__enter__()
 
     def uninstall(self) -> None:
         """Stop listening."""
         self._patches.undo()
         self.optimizers.uninstall()
-        self.modules.uninstall()
         self.book.guarded("the coverage", self.sweeps.tell_coverage)
         for mode in self._modes:
             mode.emitter = None
@@ -92,7 +93,22 @@ class Emitter:
         if held is not None and held.value:
             self.book.sink.emit(events.Name(held.value, f"{name}.grad"))
 
+    def value_of(self, value: object) -> int | None:
+        """The id of the value that a tensor is at present; None for one that was not recorded."""
+        known = self.book.tensors.get(id(value)) if isinstance(value, torch.Tensor) else None
+        return None if known is None else known.value or None
+
     # what the mode tells of
+
+    def plain(
+        self, here: Here, call: Call, args: tuple[Any, ...], result: Any, start: int, end: int, frame: FrameType
+    ) -> None:
+        """Tell of a call of the plain kind that ran."""
+        with self.book.lock:
+            try:
+                self.lane.ran(here, call, args, result, start, end, frame)
+            except Exception as failure:
+                self.book.sink.failed("recording an op", failure)
 
     def before(
         self, here: Here, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any], frame: FrameType
@@ -100,12 +116,7 @@ class Emitter:
         """Look at the arguments of an op; None for one that is not to be told of."""
         if is_inner(frame, call.python):
             return None
-        with self.book.lock:
-            try:
-                return self.ops.gather(here, call, args, kwargs, frame)
-            except Exception as failure:
-                self.book.sink.failed("recording an op", failure)
-                return None
+        return self.book.looked("an op", self.ops.gather, here, call, args, kwargs, frame)
 
     def after(
         self,

@@ -20,7 +20,9 @@ _BETWEEN = frozenset(
 )  # fmt: skip
 """Files of PyTorch whose frames are part of a call, not callers of it."""
 
-_INNER = tuple(os.path.join(_TORCH, *parts) for parts in (("optim", ""), ("nn", "init.py"), ("nn", "modules", "module.py")))
+_INNER = tuple(
+    os.path.join(_TORCH, *parts) for parts in (("optim", ""), ("nn", "init.py"), ("nn", "modules", "module.py"))
+)
 """PyTorch's own work on parameters, told of in other ways: steps, initial values, moves and `zero_grad`."""
 
 _HERE = os.path.dirname(os.path.abspath(__file__))

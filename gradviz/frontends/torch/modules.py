@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import weakref
 from types import FrameType
@@ -9,15 +10,13 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.modules import module as hooks
 
 from gradviz import events
 from gradviz.events import Role
-from gradviz.frontends.torch.book import Book
-from gradviz.frontends.torch.frames import place_of_call
-from gradviz.sites import is_user_file
-
-_MODULE_FILE = hooks.__file__
+from gradviz.frontends.torch.book import Book, Here
+from gradviz.frontends.torch.calling import strip_own
+from gradviz.frontends.torch.patches import Patches, like
+from gradviz.sites import call_path, decode, is_user_file
 
 
 class Modules:
@@ -30,40 +29,45 @@ class Modules:
     def __init__(self, book: Book) -> None:
         self._book = book
         self._paths: weakref.WeakKeyDictionary[nn.Module, str] = weakref.WeakKeyDictionary()
-        self._handles: list[Any] = []
 
-    def install(self) -> None:
-        """Hook into the calls of all modules."""
-        self._handles = [
-            hooks.register_module_forward_pre_hook(self._before),
-            hooks.register_module_forward_hook(self._after, always_call=True),
-        ]
+    def install(self, patches: Patches) -> None:
+        """Stand around the calls of all modules. PyTorch's hooks would put entries of theirs into tracebacks."""
+        patches.replace(nn.Module, "__call__", self._around_call)
 
-    def uninstall(self) -> None:
-        """Take the hooks away."""
-        for handle in self._handles:
-            handle.remove()
-        self._handles.clear()
+    def _around_call(self, run: Any) -> Any:
+        @like(run)
+        def call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+            here = self._book.here()
+            if here is None or here.quiet:
+                return run(module, *args, **kwargs)
+            frame = sys._getframe(1)
+            self._book.guarded("a module", self._enter, here, module, frame)
+            try:
+                result = run(module, *args, **kwargs)
+            except BaseException as error:
+                self._leave(here)
+                strip_own(error)
+                raise
+            self._leave(here)
+            self._book.guarded("a module", self._name_result, result, frame)
+            return result
 
-    def _before(self, module: nn.Module, args: Any) -> None:
-        here = self._book.here()
-        if here is not None:
-            self._book.guarded("a module", self._enter, here, module, sys._getframe(1))
+        return call
 
-    def _enter(self, here: Any, module: nn.Module, frame: FrameType) -> None:
+    def _enter(self, here: Here, module: nn.Module, frame: FrameType) -> None:
         path = self._paths.get(module)
         if path is None:
             path = self._find(here, module, frame)
         here.scopes.append(path)
         here.scope = path
 
-    def _find(self, here: Any, module: nn.Module, frame: FrameType) -> str:
+    def _find(self, here: Here, module: nn.Module, frame: FrameType) -> str:
         if here.scopes:
             for root in list(self._paths):
                 for name, inner in root.named_modules():
                     if inner is module and name:
                         return self._name_all(root, self._paths[root])[module]
-        name = _variable(module, frame) or type(module).__name__
+        name = _variable(frame) or type(module).__name__
         return self._name_all(module, name)[module]
 
     def _name_all(self, root: nn.Module, name: str) -> weakref.WeakKeyDictionary[nn.Module, str]:
@@ -83,37 +87,28 @@ class Modules:
                     known.target = text
                     self._book.sink.emit(events.Name(known.value, text, role))
 
-    def _after(self, module: nn.Module, args: Any, result: Any) -> None:
-        here = self._book.here()
-        if here is not None:
-            self._book.guarded("a module", self._leave, here, result, sys._getframe(1))
-
-    def _leave(self, here: Any, result: Any, frame: FrameType) -> None:
+    def _leave(self, here: Here) -> None:
         if here.scopes:
             here.scopes.pop()
         here.scope = here.scopes[-1] if here.scopes else ""
+
+    def _name_result(self, result: Any, frame: FrameType) -> None:
+        """What the user's code gets from a module of a library goes by the name that it is assigned to."""
         known = self._book.tensors.get(id(result)) if isinstance(result, torch.Tensor) else None
-        if known is None or not known.value or here.quiet:
+        if known is None or not known.value or not is_user_file(frame.f_code.co_filename):
             return
-        outer = frame
-        while outer.f_code.co_filename == _MODULE_FILE and outer.f_back is not None:
-            outer = outer.f_back
-        if is_user_file(outer.f_code.co_filename):
-            path, _ = place_of_call(outer)
-            target = self._book.interner.target(path)
-            if target and target != "_" and "," not in target:
-                self._book.sink.emit(events.Name(known.value, target))
+        target = self._book.interner.target(call_path(frame))
+        if target and target != "_" and "," not in target:
+            self._book.sink.emit(events.Name(known.value, target))
 
 
-def _variable(module: nn.Module, frame: FrameType) -> str:
-    """The variable by which the user's code that calls `module` holds it, or empty."""
-    outer: FrameType | None = frame
-    while outer is not None and not is_user_file(outer.f_code.co_filename):
-        outer = outer.f_back
-    if outer is None:
+def _variable(frame: FrameType) -> str:
+    """How the user's code that calls a module writes it, `net` or `self.net`; empty where it is not so simple.
+
+    Read from the source: a look into a function's variables would keep them alive for as long as it runs.
+    """
+    if not is_user_file(frame.f_code.co_filename):
         return ""
-    for names in (outer.f_locals, outer.f_globals):
-        for name, held in list(names.items()):
-            if held is module:
-                return name
-    return ""
+    place = decode(frame.f_code, frame.f_lasti)
+    found = re.match(r"[^\W\d][\w.]*(?=\()", place.text[max(place.column, 0) :])
+    return found.group() if found else ""

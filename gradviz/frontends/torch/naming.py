@@ -37,9 +37,12 @@ class Call:
     unlike    the cut that a call makes where autograd could have tracked it and did not
     source    it makes a tensor from nothing, although it is given one
     copies    its arguments are data to be copied: tensors among them keep their values, not their history
+    plain     none of all this holds, so that a call may be looked at after it
     """
 
-    __slots__ = ("cause", "copies", "deed", "inplace", "name", "operands", "python", "source", "unlike", "variants")
+    __slots__ = (
+        "cause", "copies", "deed", "inplace", "name", "operands", "plain", "python", "source", "unlike", "variants",
+    )  # fmt: skip
 
     def __init__(self, name: str, deed: Deed) -> None:
         self.name = name
@@ -52,6 +55,7 @@ class Call:
         self.source = False
         self.unlike = Cause.NONDIFFERENTIABLE
         self.variants = 0
+        self.plain = False
 
 
 _OPERATORS = {
@@ -135,7 +139,8 @@ def describe_call(func: Any) -> Call:
         call.cause = Cause.NUMPY if call.name == "numpy" else Cause.ITEM
         return _in_python(call, func)
     call = _in_python(Call(_OPERATORS.get(name, name), Deed.OP), func)
-    call.inplace = name == "__setitem__" or name in _INPLACE_OPERATORS or (name.endswith("_") and not name.endswith("__"))
+    ends_in_place = name.endswith("_") and not name.endswith("__")
+    call.inplace = ends_in_place or name == "__setitem__" or name in _INPLACE_OPERATORS
     if call.inplace and name not in _FILLS and name not in _OPERATORS:
         call.name = name.rstrip("_")
     call.operands = 2 if call.name in _BINARY else 3 if call.name in ("where", "clamp", "addcmul", "lerp") else 0
@@ -146,6 +151,7 @@ def describe_call(func: Any) -> Call:
     if name in _COPIES:
         call.copies = True
         call.cause = Cause.RETENSOR
+    call.plain = not (call.inplace or call.python or call.cause or call.source or name in ("detach_", "set_"))
     return call
 
 
@@ -175,7 +181,8 @@ def op_name(call: Call, args: tuple[Any, ...]) -> str:
     """The op that a call comes down to where the call's name leaves that open."""
     if call.name == "matmul" and len(args) == 2:
         ranks = tuple(argument.dim() if isinstance(argument, torch.Tensor) else -1 for argument in args)
-        return {(1, 1): "dot", (2, 1): "mv", (2, 2): "mm", (3, 3): "bmm"}.get(ranks, "matmul")
+        by_rank: dict[tuple[int, ...], str] = {(1, 1): "dot", (2, 1): "mv", (2, 2): "mm", (3, 3): "bmm"}
+        return by_rank.get(ranks, "matmul")
     if call.name == "__getitem__" and len(args) == 2:
         return _index_name(args[1])
     return call.name

@@ -131,25 +131,28 @@ class Ops:
         result: Any,
         nodes: tuple[int, int],
         frame: FrameType,
-    ) -> None:
-        """Tell of a call that has returned; `nodes` are the sequence numbers before and after it."""
+    ) -> int | None:
+        """Tell of a call that has returned; `nodes` are the sequence numbers before and after it.
+
+        Returns the number of the signature that it was told of with, None where it was not told of.
+        """
         outputs = [result] if isinstance(result, torch.Tensor) else tensors_in(result)
         if call.inplace and found.tensors and found.tensors[0] is not None:
-            self._tell(here, call, args, found, [found.tensors[0]], nodes, frame, written=0)
-            return
+            return self._tell(here, call, args, found, [found.tensors[0]], nodes, frame, written=0)
         held = self._book.tensors
         made = [output for output in outputs if id(output) not in held]
         if made and len(made) < len(outputs) and len(outputs) > 1:
             made = outputs  # some of them are new: the op is told of with all, and its others become new values
         if made:
-            self._tell(here, call, args, found, made, nodes, frame)
-        elif outputs and nodes[1] != nodes[0]:
+            return self._tell(here, call, args, found, made, nodes, frame)
+        if outputs and nodes[1] != nodes[0]:
             # It gave back what it was given, and autograd took note: a write in place by another name.
             target = next((at for at, tensor in enumerate(found.tensors) if tensor is outputs[0]), None)
             if target is not None:
-                self._tell(here, call, args, found, [outputs[0]], nodes, frame, written=target)
+                return self._tell(here, call, args, found, [outputs[0]], nodes, frame, written=target)
         elif outputs and call.cause is Cause.DETACH_:
-            self._tell(here, call, args, found, outputs[:1], nodes, frame)
+            return self._tell(here, call, args, found, outputs[:1], nodes, frame)
+        return None
 
     def _tell(
         self,
@@ -161,8 +164,11 @@ class Ops:
         nodes: tuple[int, int],
         frame: FrameType,
         written: int | None = None,
-    ) -> None:
-        """One op; `written` is the position of the input that it wrote to, None where its outputs are new."""
+    ) -> int:
+        """One op; `written` is the position of the input that it wrote to, None where its outputs are new.
+
+        Returns the number of its signature.
+        """
         book = self._book
         first = outputs[0]
         path, direct = place_of_call(frame)
@@ -189,7 +195,7 @@ class Ops:
             self._writes.became(here, first, known, value)
             if tracked and known.base is not None:
                 self._writes.pass_on(here, first, known, site, nodes[1] - 1)
-            return
+            return signature
         for index, (output, kind) in enumerate(zip(outputs, kinds, strict=True)):
             known = book.tensors.learn(output, value + index, kind)
             if alias is not None and call.cause is None:
@@ -199,6 +205,7 @@ class Ops:
                     known.version = version_of(output)
             if not tracked and site is not None and output.requires_grad:
                 known.target = book.interner.targets[site]
+        return signature
 
     def _cause(self, call: Call, here: Here, found: Gathered, first: torch.Tensor) -> Cause | None:
         """Why an untracked call stops a gradient, None where none could have come to it."""

@@ -77,6 +77,47 @@ class Origins:
             made[step] = self._tell_node(here, step, made)
         return made[node] + (index if index < len(outputs_of(node)) else 0)
 
+    def swept(
+        self, here: Here, made: list[torch.Tensor], nodes: tuple[int, int], path: tuple[Spot, ...], named: bool
+    ) -> None:
+        """Tell of a sweep with `create_graph` as one op: its results are gradients that have a history themselves.
+
+        Its inputs are what the nodes that it made lead to: values of the ops that were swept, and leaves.
+        """
+        book = self._book
+        inputs: dict[int, None] = {}
+        pending = [tensor.grad_fn for tensor in made]
+        seen = set(pending)
+        while pending:
+            node: Any = pending.pop()
+            for following, number in node.next_functions:
+                leaf = getattr(following, "variable", None)
+                if leaf is not None:
+                    inputs[self.know(here, leaf).value] = None
+                elif following is not None and following not in seen:
+                    seen.add(following)
+                    if nodes[0] <= following._sequence_nr() < nodes[1]:
+                        pending.append(following)
+                    else:
+                        inputs[self._recall(here, following, number)] = None
+        kinds = tuple(book.kinds.of(tensor) for tensor in made)
+        name = node_name(made[0].grad_fn)
+        signature = book.signature(
+            ("swept", name, kinds, len(inputs)),
+            lambda id: events.Signature(
+                id,
+                "grad",
+                name,
+                tracked=True,
+                needs=(True,) * len(inputs),
+                outputs=tuple(output_of(tensor, requires_grad=True, leaf=False) for tensor in made),
+            ),
+        )
+        value = book.tell_op(here, signature, book.interner.site(path, not named), sorted(inputs), len(made))
+        here.trail.add(*nodes, value, len(made))
+        for index, (tensor, kind) in enumerate(zip(made, kinds, strict=True)):
+            book.tensors.learn(tensor, value + index, kind)
+
     def _tell_node(self, here: Here, node: Any, made: dict[Any, int]) -> int:
         book = self._book
         inputs: list[int] = []

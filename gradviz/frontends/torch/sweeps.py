@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from types import FrameType
@@ -12,12 +11,16 @@ import torch
 import torch.autograd.graph
 
 from gradviz import events
+from gradviz.frontends.torch.blame import concerned_by
 from gradviz.frontends.torch.book import Book, Here
 from gradviz.frontends.torch.calling import strip_own
 from gradviz.frontends.torch.depth import make_room
+from gradviz.frontends.torch.gradients import measure
+from gradviz.frontends.torch.identity import Known
+from gradviz.frontends.torch.mode import sequence_number
 from gradviz.frontends.torch.origins import Origins
 from gradviz.frontends.torch.patches import Patches, like
-from gradviz.sites import call_path
+from gradviz.sites import Spot, call_path
 
 OWNERS = (torch.autograd, torch.autograd.graph)
 """The modules through whose names the engine is called."""
@@ -34,7 +37,7 @@ class Walk:
         self.leaves: list[torch.Tensor] = []
         self.nodes = 0
         self.matched = 0
-        self.unmatched: list[Any] = []
+        self.nodes_behind: list[Any] = []
         found: list[tuple[int, int, torch.Tensor]] = []
         pending: list[Any] = []
         seen: set[Any] = set()
@@ -49,9 +52,8 @@ class Walk:
         while pending:
             node = pending.pop()
             number = node._sequence_nr()
-            self.nodes += 1
-            if owner(number) is None:
-                self.unmatched.append(node)
+            self.nodes_behind.append(node)
+            self.matched += owner(number) is not None
             for position, (following, _) in enumerate(node.next_functions):
                 if following is None or following in seen:
                     continue
@@ -61,9 +63,32 @@ class Walk:
                     pending.append(following)
                 else:
                     found.append((-number, position, leaf))
-        self.matched = self.nodes - len(self.unmatched)
+        self.nodes = len(self.nodes_behind)
         found.sort(key=lambda item: item[:2])
         self.leaves = [leaf for _, _, leaf in found]
+
+
+class _Running:
+    """One run of the engine, between its beginning and its end."""
+
+    def __init__(
+        self,
+        kind: str,
+        roots: Sequence[Any],
+        inputs: Sequence[Any],
+        retain_graph: bool,
+        create_graph: bool,
+        walk: Walk | None,
+    ) -> None:
+        self.kind = kind
+        self.roots = roots
+        self.inputs = inputs
+        self.retain_graph = retain_graph
+        self.create_graph = create_graph
+        self.walk = walk
+        self.results: Sequence[Any] = ()
+        self.error = ""
+        self.first_node = self.last_node = 0
 
 
 class Sweeps:
@@ -94,30 +119,33 @@ class Sweeps:
             **options: Any,
         ) -> Any:
             here = self.book.here()
-            if here is None or here.quiet:
+            if here is None:
                 return run(roots, seeds, retain_graph, create_graph, inputs, *rest, **options)
             frame = sys._getframe(1)
-            kind = "backward" if options.get("accumulate_grad") else "grad"
+            inner = here.quiet > 0
             walk = self.book.looked("a sweep", self._walk, here, roots)
+            kind = "backward" if options.get("accumulate_grad") else "grad"
+            sweep = _Running(kind, roots, inputs, bool(retain_graph), bool(create_graph), walk)
+            sweep.first_node = sequence_number()
             here.quiet += 1
-            error = ""
-            results: Any = ()
             try:
                 results = run(roots, seeds, retain_graph, create_graph, inputs, *rest, **options)
+                sweep.results = results or ()
                 return results
             except BaseException as raised:
-                error = str(raised)
+                sweep.error = str(raised) or type(raised).__name__
                 strip_own(raised)
                 raise
             finally:
                 here.quiet -= 1
-                self.book.guarded(
-                    "a sweep", self._tell, here, frame, kind, roots, inputs, walk, results, retain_graph, create_graph, error
-                )
+                sweep.last_node = sequence_number()
+                self.book.guarded("a sweep", self._add_inner if inner else self._tell, here, sweep, frame)
 
         return engine
 
     def _around_seeds(self, run: Any) -> Any:
+        """What is refused before the engine runs."""
+
         @like(run)
         def make_grads(roots: Sequence[Any], *rest: Any, **options: Any) -> Any:
             try:
@@ -126,10 +154,9 @@ class Sweeps:
                 here = self.book.here()
                 if here is not None and not here.quiet:
                     frame = sys._getframe(1)
-                    kind = frame.f_code.co_name
-                    self.book.guarded(
-                        "a sweep", self._tell, here, frame, kind, roots, (), None, (), False, False, str(raised)
-                    )
+                    sweep = _Running(frame.f_code.co_name, roots, (), False, False, None)
+                    sweep.error = str(raised)
+                    self.book.guarded("a sweep", self._tell, here, sweep, frame)
                 strip_own(raised)
                 raise
 
@@ -149,60 +176,71 @@ class Sweeps:
         make_room(walk.nodes)
         return walk
 
-    def _tell(
-        self,
-        here: Here,
-        frame: FrameType,
-        kind: str,
-        roots: Sequence[Any],
-        inputs: Sequence[Any],
-        walk: Walk | None,
-        results: Any,
-        retain_graph: bool,
-        create_graph: bool,
-        error: str,
-    ) -> None:
+    def _add_inner(self, here: Here, sweep: _Running, frame: FrameType) -> None:
+        """A sweep inside of another one, such as a checkpoint's: what it feeds, the outer one feeds."""
+        if sweep.walk is not None:
+            here.fed += sweep.walk.leaves
+
+    def _tell(self, here: Here, sweep: _Running, frame: FrameType) -> None:
         book = self.book
         path = call_path(frame)
-        begun = [self.origins.know(here, root).value for root in roots if isinstance(root, torch.Tensor)]
-        asked = [tensor for tensor in inputs if isinstance(tensor, torch.Tensor)]
-        wanted = [self.origins.know(here, tensor).value for tensor in asked]
+        roots = [self.origins.know(here, root).value for root in sweep.roots if isinstance(root, torch.Tensor)]
+        asked = [tensor for tensor in sweep.inputs if isinstance(tensor, torch.Tensor)]
+        wanted = tuple(self.origins.know(here, tensor).value for tensor in asked)
+        walk = sweep.walk
         if walk is not None:
             self.nodes += walk.nodes
             self.matched += walk.matched
-        fed: list[tuple[torch.Tensor, torch.Tensor]] = []
-        if not error and kind == "grad":
-            fed = [(tensor, grad) for tensor, grad in zip(asked, results, strict=False) if grad is not None]
-        elif not error:
-            for leaf in asked or (walk.leaves if walk is not None else []):
-                grad = leaf.grad if leaf.is_leaf or leaf.retains_grad else None
-                if grad is not None:
-                    fed.append((leaf, grad))
+        fed = [] if sweep.error else self._fed(here, sweep, asked)
+        here.fed = []
         gradients = []
-        for (tensor, grad), (norm, zero) in zip(fed, measure([grad for _, grad in fed]), strict=True):
+        made: list[tuple[Known, torch.Tensor]] = []
+        for (tensor, grad), found in zip(fed, measure([grad for _, grad in fed]), strict=True):
             known = self.origins.know(here, tensor)
-            gradients.append(events.Gradient(known.value, norm, zero, math.isnan(norm)))
+            gradients.append(events.Gradient(known.value, found.norm, found.zero, found.nan, found.estimated))
             if book.tensors.get(id(grad)) is None:
-                born = self.origins.source(here, "grad", grad, path, kind == "grad")
-                if known.target:
-                    book.sink.emit(events.Name(born.value, f"{known.target}.grad"))
+                made.append((known, grad))
+        self._tell_gradients(here, sweep, made, path)
+        concerned = () if walk is None or not sweep.error else concerned_by(book, here, walk, sweep.error)
         site = book.interner.site(path)
         self._count += 1
         book.sink.emit(
             events.Sweep(
                 id=self._count,
-                kind=kind,
-                roots=tuple(begun),
+                kind=sweep.kind,
+                roots=tuple(roots),
                 site=site,
                 context=book.context(here),
-                inputs=tuple(wanted) if asked else None,
+                inputs=wanted if asked else None,
                 gradients=tuple(gradients),
-                freed=not retain_graph,
-                create_graph=bool(create_graph),
-                error=error,
+                freed=not sweep.retain_graph,
+                create_graph=sweep.create_graph,
+                error=sweep.error,
+                concerned=concerned,
             )
         )
 
+    def _fed(self, here: Here, sweep: _Running, asked: list[torch.Tensor]) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """The tensors that got a gradient, each with it."""
+        if sweep.kind == "grad":
+            return [(tensor, grad) for tensor, grad in zip(asked, sweep.results, strict=False) if grad is not None]
+        reached = asked or ([] if sweep.walk is None else sweep.walk.leaves) + here.fed
+        pairs = ((leaf, leaf.grad if leaf.is_leaf or leaf.retains_grad else None) for leaf in _once(reached))
+        return [(leaf, grad) for leaf, grad in pairs if grad is not None]
+
+    def _tell_gradients(
+        self, here: Here, sweep: _Running, made: list[tuple[Known, torch.Tensor]], path: tuple[Spot, ...]
+    ) -> None:
+        """The gradients that are new tensors: sources or, where the sweep kept a graph, results of one op."""
+        named = sweep.kind == "grad"
+        for known, grad in made:
+            if grad.grad_fn is None:
+                born = self.origins.source(here, "grad", grad, path, named)
+                if known.target:
+                    self.book.sink.emit(events.Name(born.value, f"{known.target}.grad"))
+        graphed = [grad for _, grad in made if grad.grad_fn is not None]
+        if graphed:
+            self.origins.swept(here, graphed, (sweep.first_node, sweep.last_node), path, named)
 
     def tell_coverage(self) -> None:
         """Say how many of the autograd nodes that were swept belong to recorded ops."""
@@ -211,12 +249,5 @@ class Sweeps:
             self.book.sink.emit(events.Note("coverage", text))
 
 
-def measure(gradients: list[torch.Tensor]) -> list[tuple[float, bool]]:
-    """The 2-norm of each gradient, and whether it is all zero."""
-    found = []
-    with torch.no_grad():
-        for gradient in gradients:
-            values = gradient.coalesce().values() if gradient.is_sparse else gradient
-            norm = float(torch.linalg.vector_norm(values))
-            found.append((norm, norm == 0.0 and not bool(values.any())))
-    return found
+def _once(tensors: Iterable[torch.Tensor]) -> list[torch.Tensor]:
+    return list({id(tensor): tensor for tensor in tensors}.values())

@@ -6,7 +6,7 @@ import linecache
 from dataclasses import replace
 from typing import Protocol
 
-from gradviz import events
+from gradviz.events import Context, Event, Input, Site
 from gradviz.sites import TEXT_LIMIT, Place, Spot, decode
 
 FIRST_LINE = -2
@@ -16,7 +16,7 @@ FIRST_LINE = -2
 class Sink(Protocol):
     """Where a producer's events go."""
 
-    def emit(self, event: events.Event) -> None: ...
+    def emit(self, event: Event) -> None: ...
 
     def failed(self, what: str, failure: Exception) -> None: ...
 
@@ -24,7 +24,7 @@ class Sink(Protocol):
 class OpSink(Sink, Protocol):
     """A sink that takes ops as the fields of their records, several at a time: they are kept by the next `drain`."""
 
-    pending: list[tuple[int, int, int | None, int, tuple[events.Input, ...]]]
+    pending: list[tuple[int, int, int | None, int, tuple[Input, ...]]]
 
     def drain(self) -> None: ...
 
@@ -33,7 +33,7 @@ class Interner:
     """Numbers the sites and contexts of one recording, in the order in which they are first used."""
 
     def __init__(self, sink: Sink) -> None:
-        self._sink = sink
+        self.sink = sink
         self._paths: dict[tuple[tuple[Spot, ...], bool], int | None] = {}
         self._sites: dict[tuple[Spot, int | None, str, bool], int] = {}
         self._contexts: dict[tuple[int, str, int | None], int] = {}
@@ -69,11 +69,11 @@ class Interner:
             key = (spot, site, target, nameless)
             found = self._sites.get(key)
             if found is None:
-                found = self._sites[key] = len(self.targets)
+                found = len(self.targets)
                 shown = "" if nameless else target
-                self.targets.append(shown)
-                self._sink.emit(
-                    events.Site(
+                # Emitted before it is known: a KeyboardInterrupt in between must not leave a number without a record.
+                self.sink.emit(
+                    Site(
                         id=found,
                         file=place.file,
                         line=place.line,
@@ -86,6 +86,8 @@ class Interner:
                         caller=site,
                     )
                 )
+                self.targets.append(shown)
+                self._sites[key] = found
             site = found
         return site
 
@@ -94,8 +96,9 @@ class Interner:
         key = (thread, scope, region)
         known = self._contexts.get(key)
         if known is None:
-            known = self._contexts[key] = len(self._contexts)
-            self._sink.emit(events.Context(known, thread, scope, region))
+            known = len(self._contexts)
+            self.sink.emit(Context(known, thread, scope, region))
+            self._contexts[key] = known
         return known
 
 

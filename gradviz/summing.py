@@ -12,6 +12,9 @@ from gradviz.views import Options
 from gradviz.wording import TOOLTIP_LIMIT, Wording, clean, clip, dots, join, plural
 
 NOTE_LIMIT = 300
+COVERAGE = "coverage"
+"""The kind of the note that says how much of what autograd keeps was recorded; it stands in the line of counts."""
+
 CUTS_TOLD = 3
 """How many cuts the description tells one by one."""
 
@@ -69,6 +72,7 @@ def summarize(graph: Graph, words: Wording, roads: Roads, tally: Tally) -> str:
         plural(cuts, "cut") if cuts else "",
         f"{plural(tally.exits, 'value')} left for Python" if tally.exits else "",
         _failure(graph) or _reach(graph, words, roads),
+        *(clean(note.text, NOTE_LIMIT) for note in graph.notes if note.kind == COVERAGE),
     )
 
 
@@ -172,6 +176,8 @@ def list_notes(graph: Graph, words: Wording, tally: Tally) -> tuple[str, ...]:
     if tally.forgotten:
         notes.append(f"{plural(tally.forgotten, 'earlier op')} let go to bound the memory of an untracked history")
     for note in graph.notes:
+        if note.kind == COVERAGE:
+            continue
         times = f" ({note.count:,} times)" if note.count > 1 else ""
         notes.append(f"{clean(note.text, NOTE_LIMIT)}{times}")
     return tuple(dict.fromkeys(notes))

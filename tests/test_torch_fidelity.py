@@ -335,13 +335,13 @@ STEPS = [
     ("gradviz.frontends.torch.ops", "Ops.gather"),
     ("gradviz.frontends.torch.ops", "Ops.ran"),
     ("gradviz.frontends.torch.ops", "Ops.left"),
-    ("gradviz.frontends.torch.ops", "Ops._emit"),
+    ("gradviz.frontends.torch.book", "Book.tell_op"),
     ("gradviz.frontends.torch.sweeps", "Sweeps._walk"),
     ("gradviz.frontends.torch.sweeps", "Sweeps._tell"),
     ("gradviz.frontends.torch.regions", "Regions.switched"),
     ("gradviz.frontends.torch.identity", "Tensors.learn"),
     ("gradviz.interning", "Interner.site"),
-    ("gradviz.log", "LogWriter.emit"),
+    ("gradviz.gvlog", "LogWriter.emit"),
 ]
 
 

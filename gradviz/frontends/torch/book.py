@@ -15,13 +15,16 @@ from typing import Any, TypeVar
 import torch
 
 from gradviz import events
-from gradviz.frontends.torch.identity import Kinds, Tensors
+from gradviz.frontends.torch.identity import Kinds, Known, Tensors
 from gradviz.interning import Interner, OpSink
 
 T = TypeVar("T")
 
 TRAIL_LIMIT = 1 << 20
 """Most ops of one thread whose autograd nodes can be told; beyond that the older half is let go."""
+
+PENDING_LIMIT = 200
+"""Most ops that wait to be written down together."""
 
 
 @dataclass(eq=False, slots=True)
@@ -109,11 +112,27 @@ class Here:
         self.fed: list[torch.Tensor] = []
 
 
+class _Nowhere:
+    """The sink of a recording that has ended."""
+
+    def __init__(self) -> None:
+        self.pending: list[Any] = []
+
+    def emit(self, event: events.Event) -> None:
+        pass
+
+    def failed(self, what: str, failure: Exception) -> None:
+        pass
+
+    def drain(self) -> None:
+        self.pending.clear()
+
+
 class Book:
     """The state that the parts of the front end share."""
 
     def __init__(self, sink: OpSink) -> None:
-        self.sink = sink
+        self.sink: OpSink = sink
         self.lock = threading.RLock()
         self.interner = Interner(sink)
         self.tensors = Tensors()
@@ -209,8 +228,23 @@ class Book:
         context = self.context(here)
         value = self._next
         self._next = value + (count or 1)
-        self.sink.emit(events.Op(value, signature, site, context, tuple(inputs)))
+        pending = self.sink.pending
+        pending.append((value, signature, site, context, tuple(inputs)))
+        if len(pending) >= PENDING_LIMIT:
+            self.sink.drain()
         return value
+
+    def tell_name(self, known: Known, name: str, role: events.Role | None = None) -> None:
+        """Emit the name of a tensor; for a source that is not told of yet, when it is."""
+        known.target = name
+        if known.value:
+            self.sink.emit(events.Name(known.value, name, role))
+        else:
+            known.birth = (*known.birth[:2], role)
+
+    def close(self) -> None:
+        """Let go of the sink: what was told can still be asked for, and nothing more is told."""
+        self.sink = self.interner.sink = _Nowhere()
 
     def value_of_node(self, here: Here, node: Any, index: int) -> int | None:
         """The value that is output `index` of an autograd node, None where no recorded op made the node."""

@@ -11,8 +11,9 @@ from gradviz import events
 from gradviz.frontends.torch.acts import Acts
 from gradviz.frontends.torch.book import Book, Here
 from gradviz.frontends.torch.calling import stand_in
+from gradviz.frontends.torch.elsewhere import Elsewhere
 from gradviz.frontends.torch.frames import is_inner
-from gradviz.frontends.torch.lane import Lane
+from gradviz.frontends.torch.lane import Lane, Ticket
 from gradviz.frontends.torch.mode import RecordingMode
 from gradviz.frontends.torch.modules import Modules
 from gradviz.frontends.torch.naming import Call, Deed
@@ -43,9 +44,11 @@ class Emitter:
         self.modules = Modules(self.book)
         self.optimizers = Optimizers(self.book, self.origins, self.writes)
         self.unseen = Unseen(self)
+        self.elsewhere = Elsewhere(self.book)
         self.calls: dict[Any, Call] = {}
         self.threads = Threads(self.enter_thread)
         self._patches = Patches()
+        self._named: set[int] = set()
         self._modes: list[RecordingMode] = []
 
     def install(self) -> None:
@@ -53,6 +56,7 @@ class Emitter:
         self.sweeps.install(self._patches)
         self.threads.install(self._patches)
         self.unseen.install(self._patches)
+        self.elsewhere.install(self._patches)
         self.optimizers.install(self._patches)
         self.modules.install(self._patches)
         self.enter_thread().__enter__()
@@ -61,10 +65,12 @@ class Emitter:
         """Stop listening."""
         self._patches.undo()
         self.optimizers.uninstall()
+        self.book.guarded("compiled code", self.elsewhere.uninstall)
         self.book.guarded("the coverage", self.sweeps.tell_coverage)
         for mode in self._modes:
             mode.emitter = None
         _take_off(self._modes)
+        self.book.close()
 
     def enter_thread(self) -> RecordingMode:
         """A mode for the current thread."""
@@ -76,7 +82,8 @@ class Emitter:
         """Emit the user's name for a value. True where `value` is a tensor."""
         with self.book.lock, torch._C.DisableTorchFunction():
             if isinstance(value, torch.nn.Module):
-                self.modules.name_values(value, name)
+                for text, tensor, known_role in self.modules.values_of(value, name):
+                    self._name_tensor(tensor, text, known_role)
             elif isinstance(value, torch.Tensor):
                 self._name_tensor(value, name, role)
             elif not isinstance(value, torch.optim.Optimizer):
@@ -85,9 +92,10 @@ class Emitter:
 
     def _name_tensor(self, tensor: torch.Tensor, name: str, role: events.Role | None) -> None:
         known = self.book.tensors.get(id(tensor))
-        if known is None or not known.value:
+        if known is None or not known.value or known.value in self._named:
             return
-        self.book.sink.emit(events.Name(known.value, name, role))
+        self._named.add(known.value)
+        self.book.tell_name(known, name, role)
         gradient = tensor.grad if tensor.is_leaf else None
         held = None if gradient is None else self.book.tensors.get(id(gradient))
         if held is not None and held.value:
@@ -112,10 +120,14 @@ class Emitter:
 
     def before(
         self, here: Here, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any], frame: FrameType
-    ) -> Gathered | None:
+    ) -> Ticket | Gathered | None:
         """Look at the arguments of an op; None for one that is not to be told of."""
         if is_inner(frame, call.python):
             return None
+        if call.laned and not torch._C._len_torch_function_stack():
+            ticket = self.book.looked("an op", self.lane.before, call, args, kwargs)
+            if ticket is not None:
+                return ticket
         return self.book.looked("an op", self.ops.gather, here, call, args, kwargs, frame)
 
     def after(
@@ -123,23 +135,27 @@ class Emitter:
         here: Here,
         call: Call,
         args: tuple[Any, ...],
-        found: Gathered | None,
+        kwargs: dict[str, Any],
+        found: Ticket | Gathered | None,
         result: Any,
         nodes: tuple[int, int],
         frame: FrameType,
     ) -> None:
         """Tell of an op that ran."""
-        if found is None:
-            if not is_inner(frame, call.python):
-                self.book.guarded("an op", self.ops.prepared, call, result, frame)
-            return
-        self.book.guarded("an op", self.ops.ran, here, call, args, found, result, nodes, frame)
+        if isinstance(found, Ticket):
+            self.book.guarded("an op", self.lane.told, here, call, args, kwargs, found, result, nodes, frame)
+        elif found is not None:
+            self.book.guarded("an op", self.lane.first, here, call, args, kwargs, found, result, nodes, frame)
+        elif not is_inner(frame, call.python):
+            self.book.guarded("an op", self.ops.prepared, call, result, frame)
 
     def other(
         self, here: Here, call: Call, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], frame: FrameType
     ) -> Any:
         """Run a call that is no op, and tell of what it did."""
         deed = call.deed
+        if is_inner(frame, call.python):
+            return stand_in(frame)(func, args, kwargs)
         if deed is Deed.GRAD_MODE:
             before = torch.is_grad_enabled()
             result = stand_in(frame)(func, args, kwargs)

@@ -1,8 +1,8 @@
 """The fast lane: ops of the plain kind, of which a program runs most, told of in one straight function.
 
-Plain is an op that makes one fresh tensor from tensors that are known and from numbers. All it needs is looked up; what
-is met for the first time, and whatever is less plain, takes the road of `Ops`. Both tell the same of an op, and the
-second one costs five times as much.
+Plain is an op that makes one fresh tensor from tensors that are known and from plain arguments. All it needs is looked
+up; what is met for the first time, and whatever is less plain, takes the road of `Ops`. Both tell the same of an op,
+and the second one costs five times as much.
 """
 
 from __future__ import annotations
@@ -14,90 +14,180 @@ import torch
 from torch.nn import Parameter
 
 from gradviz import events
+from gradviz.events import Cause
 from gradviz.frontends.torch.book import Book, Here
 from gradviz.frontends.torch.frames import is_inner, place_of_call
+from gradviz.frontends.torch.identity import version_of
 from gradviz.frontends.torch.naming import Call
-from gradviz.frontends.torch.ops import Ops
+from gradviz.frontends.torch.ops import Gathered, Ops, cause_of_mode
 
 Tensor = torch.Tensor
 
-LIMIT = 100_000
-"""Most settings of shapes that are remembered; a program whose shapes never repeat must not grow for it."""
+LIMIT = 4096
+"""Most settings of arguments that are remembered; a program whose shapes never repeat must not grow for it."""
+
+_PLAIN = frozenset({float, int, bool, str, type(None), torch.dtype, torch.device})
+
+
+class Ticket:
+    """The arguments of a call that may take the lane.
+
+    key      all that the op's signature depends on: the call, kinds of tensors (negative where one requires grad), texts
+    inputs   what the op tells of them
+    needs    one of them requires grad
+    """
+
+    __slots__ = ("inputs", "key", "needs")
+
+    def __init__(self, call: Call) -> None:
+        self.key: list[Any] = [call]
+        self.inputs: list[events.Input] = []
+        self.needs = False
 
 
 class Lane:
-    """Tells of calls that have returned; `Call.plain` says of which functions."""
+    """Tells of calls that were met before."""
 
     def __init__(self, book: Book, ops: Ops) -> None:
         self._book = book
         self._ops = ops
-        self._signatures: dict[tuple[Any, ...], int] = {}
+        self._plans: dict[tuple[Any, ...], dict[tuple[int, bool, Cause | None], int]] = {}
+
+    def before(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Ticket | None:
+        """A ticket for a call that is about to run, None for one that has to be looked at closely first."""
+        ticket = self.ticket(call, args, kwargs)
+        return ticket if ticket is not None and tuple(ticket.key) in self._plans else None
 
     def ran(
         self, here: Here, call: Call, args: tuple[Any, ...], result: Any, start: int, end: int, frame: FrameType
     ) -> None:
-        """Tell of a call without keywords; `start` and `end` are the sequence numbers before and after it."""
+        """Tell of a plain call without keywords; `start` and `end` are the sequence numbers before and after it."""
+        ticket = self.ticket(call, args, {})
+        if ticket is None or not self._fits(here, call, ticket, result, start, end, frame):
+            with torch._C.DisableTorchFunction():
+                self._look_closer(here, call, args, {}, result, (start, end), frame)
+
+    def told(
+        self,
+        here: Here,
+        call: Call,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        ticket: Ticket,
+        result: Any,
+        nodes: tuple[int, int],
+        frame: FrameType,
+    ) -> None:
+        """Tell of a call that ran with a ticket."""
+        if not self._fits(here, call, ticket, result, *nodes, frame):
+            self._look_closer(here, call, args, kwargs, result, nodes, frame)
+
+    def first(
+        self,
+        here: Here,
+        call: Call,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        found: Gathered,
+        result: Any,
+        nodes: tuple[int, int],
+        frame: FrameType,
+    ) -> None:
+        """Tell of a call that was looked at closely, and take note if the next one like it can take the lane."""
+        is_fresh = type(result) is Tensor and id(result) not in self._book.tensors and not result._is_view()
+        ticket = self.ticket(call, args, kwargs) if call.laned and is_fresh else None
+        signature = self._ops.ran(here, call, args, found, result, nodes, frame)
+        if ticket is None or signature is None:
+            return
+        tracked = nodes[0] != nodes[1] and result.requires_grad
+        cause = cause_of_mode(here) if ticket.needs and not tracked else None
+        if cause is None and ticket.needs and not tracked:
+            return
+        if len(self._plans) >= LIMIT:
+            self._plans.clear()
+        kind = self._book.kinds.of(result)
+        self._plans.setdefault(tuple(ticket.key), {})[kind, tracked, cause] = signature
+
+    def _fits(
+        self, here: Here, call: Call, ticket: Ticket, result: Any, start: int, end: int, frame: FrameType
+    ) -> bool:
+        """Tell of a call if it went as one before it; False where it did not."""
         book = self._book
-        tensors = book.tensors
-        key: tuple[Any, ...] | None = None
-        inputs: list[events.Input] = []
-        if type(result) is Tensor and id(result) not in tensors and not result._is_view():
-            tracked = result.requires_grad and start != end
-            parts: list[Any] = [call]
-            for item in args:
-                kind = type(item)
-                if kind is Tensor or kind is Parameter:
-                    known = tensors.get(id(item))
-                    if known is None or not known.value or known.base is not None:
-                        break
-                    if item.requires_grad:
-                        if not tracked:
-                            break
-                        parts.append(-known.kind)
-                    else:
-                        parts.append(known.kind)
-                    inputs.append(known.value)
-                elif (kind is float or kind is int) and len(inputs) < call.operands:
-                    parts.append(0)
-                    inputs.append(repr(item))
-                else:
-                    break
-            else:
-                made = book.kinds.of(result)
-                parts.append(-made if tracked else made)
-                key = tuple(parts)
-                signature = self._signatures.get(key)
-                if signature is not None:
-                    if not is_inner(frame, False):
-                        path, direct = place_of_call(frame)
-                        site = book.interner.site(path, not direct)
-                        value = book.tell_op(here, signature, site, inputs, 1)
-                        if tracked:
-                            here.trail.add(start, end, value)
-                        tensors.learn(result, value, made)
-                    return
-        self._look_closer(here, call, args, result, start, end, frame, key)
+        if type(result) is not Tensor or id(result) in book.tensors or result._is_view():
+            return False
+        plans = self._plans.get(tuple(ticket.key))
+        if plans is None:
+            return False
+        kind = book.kinds.of(result)
+        tracked = start != end and result.requires_grad
+        cause = cause_of_mode(here) if ticket.needs and not tracked else None
+        signature = plans.get((kind, tracked, cause))
+        if signature is None:
+            return False
+        if not is_inner(frame, call.python):
+            path, direct = place_of_call(frame)
+            value = book.tell_op(here, signature, book.interner.site(path, not direct), ticket.inputs, 1)
+            if tracked:
+                here.trail.add(start, end, value)
+            book.tensors.learn(result, value, kind)
+        return True
 
     def _look_closer(
         self,
         here: Here,
         call: Call,
         args: tuple[Any, ...],
+        kwargs: dict[str, Any],
         result: Any,
-        start: int,
-        end: int,
+        nodes: tuple[int, int],
         frame: FrameType,
-        key: tuple[Any, ...] | None,
     ) -> None:
-        """The other road; what it finds is remembered under `key`, if there is one."""
-        if is_inner(frame, False):
+        """The other road, for a call that has returned."""
+        if is_inner(frame, call.python):
             return
-        found = self._ops.gather(here, call, args, {}, frame)
+        found = self._ops.gather(here, call, args, kwargs, frame)
         if found is None:
             self._ops.prepared(call, result, frame)
-            return
-        signature = self._ops.ran(here, call, args, found, result, (start, end), frame)
-        if key is not None and signature is not None and any(tensor is not None for tensor in found.tensors):
-            if len(self._signatures) >= LIMIT:
-                self._signatures.clear()
-            self._signatures[key] = signature
+        else:
+            self.first(here, call, args, kwargs, found, result, nodes, frame)
+
+    def ticket(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Ticket | None:
+        """The arguments of a call; None where one of them is of a kind that has to be looked at closely."""
+        ticket = Ticket(call)
+        for item in args:
+            if not self._take(ticket, item, len(ticket.key) <= call.operands):
+                return None
+        if kwargs:
+            if len(args) < call.operands:
+                return None
+            for name, item in kwargs.items():
+                ticket.key.append(name)
+                if not self._take(ticket, item, False):
+                    return None
+        return ticket if ticket.inputs else None
+
+    def _take(self, ticket: Ticket, item: Any, operand: bool) -> bool:
+        """Add one argument; False where that cannot be done."""
+        kind = type(item)
+        if kind is Tensor or kind is Parameter:
+            known = self._book.tensors.get(id(item))
+            if known is None or not known.value or (known.base is not None and version_of(item) != known.version):
+                return False
+            if item.requires_grad:
+                ticket.needs = True
+                ticket.key.append(-known.kind)
+            else:
+                ticket.key.append(known.kind)
+            ticket.inputs.append(known.value)
+        elif kind in _PLAIN:
+            if operand and (kind is float or kind is int or kind is bool):
+                ticket.key.append(0)
+                ticket.inputs.append(repr(item))
+            else:
+                ticket.key.append((kind, item))
+        elif kind is list or kind is tuple or kind is torch.Size:
+            ticket.key.append((kind, len(item)))
+            return all(self._take(ticket, part, False) for part in item)
+        else:
+            return False
+        return True

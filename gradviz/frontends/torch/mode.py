@@ -15,7 +15,8 @@ from gradviz.frontends.torch.naming import Call, Deed, describe_call
 if TYPE_CHECKING:
     from gradviz.frontends.torch.emit import Emitter
 
-sequence_number = torch._C._autograd._get_sequence_nr  # type: ignore[attr-defined]
+sequence_number = torch._C._autograd._get_sequence_nr
+stack_depth = torch._C._len_torch_function_stack
 
 
 class RecordingMode(TorchFunctionMode):
@@ -46,11 +47,17 @@ class RecordingMode(TorchFunctionMode):
                 return stand_in(frame)(func, args, kwargs)
             if call.deed is not Deed.OP:
                 return emitter.other(here, call, func, args, kwargs, frame)
+            # A mode of the user's own would see the recording look at the tensors.
+            if call.plain and not kwargs and not stack_depth():
+                start = sequence_number()
+                result = stand_in(frame)(func, args, kwargs)
+                emitter.plain(here, call, args, result, start, sequence_number(), frame)
+                return result
             found = emitter.before(here, call, args, kwargs, frame)
             start = sequence_number()
             result = stand_in(frame)(func, args, kwargs)
         except BaseException as error:
             strip_own(error)
             raise
-        emitter.after(here, call, args, found, result, (start, sequence_number()), frame)
+        emitter.after(here, call, args, kwargs, found, result, (start, sequence_number()), frame)
         return result

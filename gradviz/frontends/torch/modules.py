@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import weakref
+from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
@@ -73,19 +74,18 @@ class Modules:
     def _name_all(self, root: nn.Module, name: str) -> weakref.WeakKeyDictionary[nn.Module, str]:
         for inner, module in root.named_modules():
             self._paths.setdefault(module, f"{name}.{inner}" if inner else name)
-        self.name_values(root, name)
+        for text, tensor, role in self.values_of(root, name):
+            known = self._book.tensors.get(id(tensor))
+            if known is not None and not known.target:
+                self._book.tell_name(known, text, role)
         return self._paths
 
-    def name_values(self, module: nn.Module, name: str) -> None:
-        """Tell the names of the parameters and buffers of a module that the program calls `name`."""
-        for role, pairs in (
-            (Role.PARAMETER, module.named_parameters(name)), (Role.BUFFER, module.named_buffers(name)),
-        ):  # fmt: skip
-            for text, tensor in pairs:
-                known = self._book.tensors.get(id(tensor))
-                if known is not None and known.target != text and known.value:
-                    known.target = text
-                    self._book.sink.emit(events.Name(known.value, text, role))
+    def values_of(self, module: nn.Module, name: str) -> Iterator[tuple[str, torch.Tensor, Role]]:
+        """The parameters and buffers of a module that the program calls `name`, each with its own name."""
+        for text, parameter in module.named_parameters(name):
+            yield text, parameter, Role.PARAMETER
+        for text, buffer in module.named_buffers(name):
+            yield text, buffer, Role.BUFFER
 
     def _leave(self, here: Here) -> None:
         if here.scopes:

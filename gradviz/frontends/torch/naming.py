@@ -37,11 +37,12 @@ class Call:
     unlike    the cut that a call makes where autograd could have tracked it and did not
     source    it makes a tensor from nothing, although it is given one
     copies    its arguments are data to be copied: tensors among them keep their values, not their history
-    plain     none of all this holds, so that a call may be looked at after it
+    laned     it writes to nothing, copies nothing and cuts nothing by itself: `Lane` may tell of it
+    plain     and it is not written in Python, so that a call may be looked at after it
     """
 
     __slots__ = (
-        "cause", "copies", "deed", "inplace", "name", "operands", "plain", "python", "source", "unlike", "variants",
+        "cause", "copies", "deed", "inplace", "laned", "name", "operands", "plain", "python", "source", "unlike", "variants",
     )  # fmt: skip
 
     def __init__(self, name: str, deed: Deed) -> None:
@@ -55,6 +56,7 @@ class Call:
         self.source = False
         self.unlike = Cause.NONDIFFERENTIABLE
         self.variants = 0
+        self.laned = False
         self.plain = False
 
 
@@ -151,7 +153,8 @@ def describe_call(func: Any) -> Call:
     if name in _COPIES:
         call.copies = True
         call.cause = Cause.RETENSOR
-    call.plain = not (call.inplace or call.python or call.cause or call.source or name in ("detach_", "set_"))
+    call.laned = not (call.inplace or call.cause or call.source or name in ("detach_", "set_"))
+    call.plain = call.laned and not call.python
     return call
 
 

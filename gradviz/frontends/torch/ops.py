@@ -213,11 +213,9 @@ class Ops:
             return None
         if call.cause is not None:
             return call.cause
-        if not torch.is_grad_enabled() or torch.is_inference_mode_enabled():
-            region = here.region
-            while region is not None and region.cause is None:
-                region = region.parent
-            return Cause.NO_GRAD if region is None else region.cause
+        cause = cause_of_mode(here)
+        if cause is not None:
+            return cause
         if first.dtype is torch.bool or first.dtype.is_floating_point or first.dtype.is_complex:
             return call.unlike
         return Cause.INTEGER
@@ -275,6 +273,16 @@ class Ops:
             ("left", call.name, cause), lambda id: events.Signature(id, call.name, cause=cause, needs=tuple(found.needs))
         )
         self._book.tell_op(here, signature, self._book.interner.site(place_of_call(frame)[0]), found.inputs, 0)
+
+
+def cause_of_mode(here: Here) -> Cause | None:
+    """Why nothing is tracked at present, None where grad mode is on."""
+    if torch.is_grad_enabled() and not torch.is_inference_mode_enabled():
+        return None
+    region = here.region
+    while region is not None and region.cause is None:
+        region = region.parent
+    return Cause.NO_GRAD if region is None else region.cause
 
 
 def _saved(

@@ -26,7 +26,10 @@ class Origins:
         """What is known of a tensor, told of now where it was not."""
         known = self._book.tensors.get(id(tensor))
         if known is not None and not known.value:
-            known = self.source(here, known.birth[0], tensor, known.birth[1])
+            name, birth = known.target, known.birth
+            known = self.source(here, birth[0], tensor, birth[1])
+            if name:
+                self._book.tell_name(known, name, *birth[2:])
         elif known is None:
             node = tensor.grad_fn
             if node is None:
@@ -54,7 +57,7 @@ class Origins:
         return known
 
     def put_off(self, name: str, tensor: torch.Tensor, path: tuple[Spot, ...]) -> None:
-        """Take note of a source that a library made, to be told of when somebody uses it: many only lend their memory."""
+        """Take note of a source that a library made, to be told of when it is used: many only lend their memory."""
         self._book.tensors.learn(tensor, 0, self._book.kinds.of(tensor)).birth = (name, path)
 
     def _recall(self, here: Here, node: Any, index: int) -> int:

@@ -1,0 +1,69 @@
+"""Elsewhere: what a recording cannot follow, and what it says of that: compiled code and child processes."""
+
+from __future__ import annotations
+
+import sys
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+import torch
+
+from gradviz import events
+from gradviz.frontends.torch.book import Book
+from gradviz.frontends.torch.patches import Patches, like
+
+COMPILED = "what torch.compile compiles ran eagerly while it was recorded"
+SPAWNED = "what a spawned child process did is not recorded"
+
+
+class Elsewhere:
+    """Makes compiled functions run as they are written, and counts the processes that are started afresh."""
+
+    def __init__(self, book: Book) -> None:
+        self._book = book
+        self._compiled = 0
+        self._spawned = 0
+        self._stance: Any = None
+
+    def install(self, patches: Patches) -> None:
+        """Wait for `torch.compile` and for processes."""
+        if "torch._dynamo" in sys.modules:
+            self._run_eagerly()
+        patches.replace(torch, "compile", self._around_compile)
+        patches.replace(BaseProcess, "start", self._around_start)
+
+    def uninstall(self) -> None:
+        """Let compiled functions be compiled again, and say what was not followed."""
+        if self._stance is not None:
+            self._stance.__exit__(None, None, None)
+            self._stance = None
+        for kind, text, count in (
+            ("compiled", COMPILED, self._compiled), ("unrecorded", SPAWNED, self._spawned),
+        ):  # fmt: skip
+            if count:
+                self._book.sink.emit(events.Note(kind, text, count))
+
+    def _run_eagerly(self) -> None:
+        if self._stance is None:
+            self._stance = torch.compiler.set_stance("force_eager")
+            self._stance.__enter__()
+
+    def _around_compile(self, run: Any) -> Any:
+        @like(run)
+        def compile(*args: Any, **kwargs: Any) -> Any:
+            result = run(*args, **kwargs)
+            # Called without a function it gives a decorator, which calls it again.
+            if (args and args[0] is not None) or kwargs.get("model") is not None:
+                self._compiled += 1
+            self._book.guarded("torch.compile", self._run_eagerly)
+            return result
+
+        return compile
+
+    def _around_start(self, run: Any) -> Any:
+        @like(run)
+        def start(process: Any) -> Any:
+            self._spawned += getattr(process, "_start_method", None) != "fork"
+            return run(process)
+
+        return start

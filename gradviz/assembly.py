@@ -13,6 +13,7 @@ from gradviz import events
 from gradviz.errors import GraphError
 from gradviz.events import Act, Cause, End, Error, Event, Header, Note, Optimizer, Site, Sweep
 from gradviz.graphs import Cut, Graph, Op, Region, Value
+from gradviz.targets import single_target, unpacked_target
 
 R = TypeVar("R")
 
@@ -81,7 +82,7 @@ class _Folding:
                 if value in values:
                     raise GraphError(f"two ops made value {value}")
                 storage, version = value, 0
-                name = target if count == 1 or site is None else _unpacked(self.sites[site].target, index, count)
+                name = target if count == 1 or site is None else unpacked_target(self.sites[site].target, index, count)
                 if origin is not None and not index:
                     storage = origin.storage
                     if signature.inplace:
@@ -112,7 +113,7 @@ class _Folding:
             case Site():
                 self._resolve(f"site {event.id}", site=event.caller)
                 self.sites[event.id] = event
-                self.targets[event.id] = _single_target(event.target)
+                self.targets[event.id] = single_target(event.target)
             case events.Signature():
                 self.signatures[event.id] = event
             case events.Context():
@@ -252,35 +253,3 @@ def _draft(record: type) -> Any:
     ops were folded; with the twins it is 2.5 s.
     """
     return make_dataclass(f"_{record.__name__}Draft", [field.name for field in fields(record)], slots=True)
-
-
-def _single_target(target: str) -> str:
-    """The name that an assignment to `target` gives a lone result: none for an unpacked tuple, none for `_`."""
-    parts = _split(target)
-    return "" if len(parts) > 1 or target == "_" else parts[0]
-
-
-def _unpacked(target: str, index: int, count: int) -> str:
-    """The name that an assignment to `target` gives result `index` of `count`: `a` of `a, b`, or `r[0]` of `r`."""
-    parts = _split(target)
-    if parts == [""]:
-        return ""
-    if len(parts) == 1:
-        return f"{target}[{index}]"
-    star = next((at for at, part in enumerate(parts) if part.startswith("*")), None)
-    if star is not None:
-        rest = count - len(parts) + 1
-        parts[star:star + 1] = [f"{parts[star][1:]}[{at}]" for at in range(rest)]
-    return parts[index] if len(parts) == count and parts[index] != "_" else ""
-
-
-def _split(target: str) -> list[str]:
-    """The parts of an assignment target: `a, b[i, j]` has two."""
-    parts, depth, start = [], 0, 0
-    for at, character in enumerate(target):
-        depth += (character in "([{") - (character in ")]}")
-        if character == "," and not depth:
-            parts.append(target[start:at].strip())
-            start = at + 1
-    rest = target[start:].strip()
-    return [*parts, rest] if rest or not parts else parts

@@ -22,6 +22,7 @@ LAYERS = {
     "gradviz.interning": "waist",
     "gradviz.sites": "waist",
     "gradviz.bytecode": "waist",
+    "gradviz.targets": "waist",
     "gradviz.core": "producer",
     "gradviz.nn": "producer",
     "gradviz.autograd": "producer",

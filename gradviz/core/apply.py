@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any
 
 from gradviz.core.aliasing import Made, ReplayStep, View, nth
-from gradviz.core.composites import is_inner
+from gradviz.core.composites import tell, untold
 from gradviz.core.dtypes import promoted
 from gradviz.core.frames import user_frame
 from gradviz.core.grad_mode import Region, current
@@ -31,6 +31,7 @@ from gradviz.core.trace import (
     Trace,
     bound,
     next_id,
+    next_ids,
 )
 from gradviz.events import Cause
 
@@ -84,13 +85,10 @@ def remember(row: Row, inputs: Sequence[Any], arrays: Sequence[Any], static: tup
     )
     frame = user_frame(sys._getframe(1))
     step: Trace = node(row, inputs, arrays, needs, leaves, out) if tracked else Trace()
-    describe(step, row, links, needs, static, first, region, frame)
+    describe(step, row, links, needs, static, first, region, frame, out[1:] if several else ())
     if not tracked:
         cause_of(step, row, first, region)
     if several:
-        step.more = tuple((array.shape, array.dtype) for array in out[1:])
-        for _ in step.more:
-            next_id()
         result: Any = tuple(
             wrap(array, step, number, tracked and number not in row.nondifferentiable_outputs)
             for number, array in enumerate(out)
@@ -219,9 +217,10 @@ def describe(
     first: Any,
     region: Region | None,
     frame: FrameType,
+    others: tuple[Any, ...] = (),
 ) -> None:
-    """Fill in what every record has."""
-    step.id = next_id()
+    """Fill in what every record has. `first` is the array of the first output, `others` those that follow it."""
+    step.id = next_ids(1 + len(others)) if others else next_id()
     step.row = row
     step.links = links
     step.needs = needs
@@ -234,9 +233,9 @@ def describe(
         step.shape, step.array_type = (), None
     else:
         step.shape, step.array_type = first.shape, first.dtype
-    step.more = ()
+    step.more = tuple((array.shape, array.dtype) for array in others) if others else ()
     step.forgotten = 0
-    step.flags = (ALIAS if row.view else 0) | (INNER if is_inner() else 0)
+    step.flags = (ALIAS if row.view else 0) | (0 if untold() is None else INNER)
 
 
 def cause_of(step: Trace, row: Row, first: Any, region: Region | None) -> None:
@@ -320,9 +319,3 @@ def leaf(data: Any, name: str, requires_grad: bool, cls: type[Tensor] = Tensor) 
     if listeners:
         tell(step, frame)
     return tensor
-
-
-def tell(step: Trace, frame: FrameType) -> None:
-    """Let every listener know of an op that ran."""
-    for listener in listeners:
-        listener.op_ran(step, frame)

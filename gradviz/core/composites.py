@@ -1,46 +1,98 @@
-"""Public functions that run several ops, and which of these ops the user's assignment names."""
+"""Public functions that run several ops, or one of another name: what is recorded of them, and how it is called.
+
+The op that makes the result is called what the user called (`cross_entropy`), and is the one that the user's assignment
+names; those before it keep their own names (`log_softmax`). Which op is the last is known at the end only, so until
+then listeners are not told of any.
+"""
 
 from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
+from types import FrameType
 from typing import Any, TypeVar
 
 from gradviz.core.frames import user_frame
 from gradviz.core.listeners import listeners
 from gradviz.core.tensor import Tensor
-from gradviz.core.trace import INNER
+from gradviz.core.trace import INNER, INPLACE, Trace
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_inner: ContextVar[bool] = ContextVar("gradviz.inner", default=False)
+_untold: ContextVar[list[tuple[Trace, FrameType]] | None] = ContextVar("gradviz.untold", default=None)
+"""While a composite function runs: the ops that it ran and that listeners were not told of."""
 
-
-is_inner = _inner.get
-"""True while a composite function runs."""
+untold = _untold.get
 
 
 def composite(call: F) -> F:
-    """Mark a public function that runs several ops: the name that its result is assigned to is the last one's alone."""
+    """Mark a public function that runs ops of other names than its own."""
+    return called(call.__name__)(call)
 
-    @functools.wraps(call)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        if _inner.get():
-            return call(*args, **kwargs)
-        token = _inner.set(True)
-        try:
-            result = call(*args, **kwargs)
-        finally:
-            _inner.reset(token)
-        for tensor in result if isinstance(result, (tuple, list)) else (result,):
-            if isinstance(tensor, Tensor) and tensor._origin.flags & INNER:
-                tensor._origin.flags &= ~INNER
-                if listeners:
-                    frame = user_frame(sys._getframe(1))
-                    for listener in listeners:
-                        listener.named(tensor, frame)
-        return result
 
-    return run  # type: ignore[return-value]
+def called(name: str) -> Callable[[F], F]:
+    """Mark a function that runs what users call `name`; with an empty one its last op keeps its own name."""
+
+    def mark(call: F) -> F:
+        @functools.wraps(call)
+        def run(*args: Any, **kwargs: Any) -> Any:
+            if untold() is not None:
+                return call(*args, **kwargs)
+            waiting: list[tuple[Trace, FrameType]] = []
+            token = _untold.set(waiting)
+            try:
+                result = call(*args, **kwargs)
+                made = _maker(result)
+                if made is not None and not any(result is given for given in args):
+                    _name(made, name)
+            finally:
+                _untold.reset(token)
+                _tell_all(waiting)
+            if listeners and made is None and type(result) in (tuple, list):
+                frame = user_frame(sys._getframe(1))
+                for listener in tuple(listeners):
+                    listener.named(result, frame)
+            return result
+
+        return run  # type: ignore[return-value]
+
+    return mark
+
+
+def _maker(result: Any) -> Trace | None:
+    """The one op that made a tensor, or all tensors of a tuple; None where there are several, or no tensor."""
+    parts = result if isinstance(result, (tuple, list)) else (result,)
+    makers = {id(part._origin): part._origin for part in parts if isinstance(part, Tensor)}
+    return next(iter(makers.values())) if len(makers) == 1 else None
+
+
+def _name(origin: Trace, name: str) -> None:
+    """Make `origin` the op that a composite function is known by. One that was told of already stays what it is."""
+    if origin.flags & INNER and not origin.flags & INPLACE:
+        origin.flags &= ~INNER
+        if name and origin.row.name != name:
+            origin.called = name
+
+
+def tell(step: Trace, frame: FrameType) -> None:
+    """Let every listener know of an op that ran; inside a composite function, when that ends.
+
+    What was written in place is told at once: other threads may see it.
+    """
+    waiting = untold()
+    if waiting is None:
+        _tell_all([(step, frame)])
+        return
+    waiting.append((step, frame))
+    if step.flags & INPLACE:
+        _tell_all(waiting)
+
+
+def _tell_all(waiting: list[tuple[Trace, FrameType]]) -> None:
+    told: Sequence[tuple[Trace, FrameType]] = waiting[:]
+    waiting.clear()
+    for step, frame in told:
+        for listener in tuple(listeners):  # another thread may end its recording meanwhile
+            listener.op_ran(step, frame)

@@ -7,50 +7,49 @@ it is first used.
 
 from __future__ import annotations
 
-import linecache
 import math
 import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
-from types import CodeType, FrameType
-from typing import Any, Protocol
+from types import FrameType
+from typing import Any
 
 import numpy as np
 
 from gradviz import events
-from gradviz.core.grad_mode import FIRST_LINE, Region, current
+from gradviz.core.grad_mode import Region, current
 from gradviz.core.listeners import listeners
-from gradviz.core.signatures import input_of, input_type, literal, outputs_of, saved_by
+from gradviz.core.signatures import inputs_of, literals_of, needs_of, outputs_of, saved_by, types_of
 from gradviz.core.tensor import Tensor
 from gradviz.core.trace import ALIAS, INNER, INPLACE, KEEPS_NODE, LEAF_GRAD, Node, Trace, next_id, seen
-from gradviz.sites import Place, Spot, call_path, decode, spot_at
+from gradviz.interning import FIRST_LINE, Interner, Sink
+from gradviz.sites import call_path, decode, spot_at
+from gradviz.targets import unpacked_target
 
-Key = tuple[Any, ...]
-class Sink(Protocol):
-    """Where events go."""
-
-    def emit(self, event: events.Event) -> None: ...
-
-    def failed(self, what: str, failure: Exception) -> None: ...
+VARIANT_LIMIT = 64
+"""How many settings of plain arguments a row is told with; a loop over `x[i]` must not grow the book."""
 
 
 class Emitter:
-    """Listens to the core and emits events into a sink; each site, signature and context is emitted once."""
+    """Listens to the core and emits events into a sink; each site, signature and context is emitted once.
+
+    began    ids below this one are of ops that ran before the recording
+    older    those of them that were told of all the same, because something used them
+    flags    for leaves among them, `requires_grad` as it was told
+    """
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
+        self._interner = Interner(sink)
         self._lock = threading.RLock()
         self._here = threading.local()
         self._threads = 0
         self._began = 0
         self._older: set[int] = set()
-        self._sites: dict[Key, int] = {}
-        self._paths: dict[tuple[tuple[Spot, ...], bool], int | None] = {}
-        self._targets: list[str] = []
-        self._signatures: dict[Key, int] = {}
-        self._contexts: dict[Key, int] = {}
+        self._flags: dict[int, bool] = {}
+        self._signatures: dict[tuple[Any, ...], int] = {}
+        self._variants: dict[str, set[tuple[str, ...]]] = {}
         self._regions: dict[int, int] = {}
         self._region_count = 0
         self._sweeps = 0
@@ -60,8 +59,10 @@ class Emitter:
 
     def install(self) -> None:
         """Start to listen, in all threads."""
-        self._began = next_id()
-        listeners.append(self)
+        with self._lock:
+            # In this order: an op of another thread that is not heard has an id from before the beginning.
+            listeners.append(self)
+            self._began = next_id()
 
     def uninstall(self) -> None:
         """Stop listening."""
@@ -72,9 +73,9 @@ class Emitter:
         """Emit an op that has just run."""
         self._guarded("an op", self._op, step, frame)
 
-    def named(self, tensor: Tensor, frame: FrameType) -> None:
-        """Emit the name that the result of several inner ops is assigned to."""
-        self._guarded("a name", self._named, tensor, frame)
+    def named(self, tensors: Sequence[Any], frame: FrameType) -> None:
+        """Emit the names that the results of several inner ops are assigned to."""
+        self._guarded("a name", self._named, tensors, frame)
 
     def region_opened(self, region: Region, frame: FrameType) -> None:
         """Emit a switch of the grad mode."""
@@ -113,45 +114,60 @@ class Emitter:
     # ---- one method an event
 
     def _op(self, step: Trace, frame: FrameType) -> None:
+        if step.id < self._began:  # it ran while the recording began
+            if step.id in self._older:
+                return
+            self._older.update(range(step.id, step.id + 1 + len(step.more)))
         for link in step.links:
             origin, _ = seen(link, step.id)
             if origin is not None and origin.id < self._began:
                 self.history((origin,))
-        site = self._site(call_path(frame), bool(step.flags & INNER))
+        site = self._interner.site(call_path(frame), bool(step.flags & INNER))
         region = None if step.region is None else self._region_id(step.region)
-        self._emit_op(step, site, self._context(self._thread(), region))
+        self._emit_op(step, site, self._interner.context(self._thread(), "", region))
 
     def _emit_op(self, step: Trace, site: int | None, context: int) -> None:
-        inputs = tuple(input_of(link, step.id) for link in step.links)
+        inputs = inputs_of(step)
+        for item, need in zip(inputs, needs_of(step), strict=True):
+            if need and isinstance(item, int) and not self._flags.get(item, True):
+                self._tell_flag(item, True)
         self._sink.emit(events.Op(step.id, self._signature(step), site, context, inputs, step.forgotten))
+        if step.id < self._began and not step.tracked and not step.flags & (LEAF_GRAD | KEEPS_NODE):
+            self._flags.update((step.id + number, False) for number in range(1 + len(step.more)))
 
-    def _named(self, tensor: Tensor, frame: FrameType) -> None:
-        site = self._site(call_path(frame), False)
-        if site is not None and self._targets[site]:
-            self._sink.emit(events.Name(_value_id(tensor), self._targets[site]))
+    def _named(self, tensors: Sequence[Any], frame: FrameType) -> None:
+        target = self._interner.target(call_path(frame))
+        for index, tensor in enumerate(tensors):
+            name = unpacked_target(target, index, len(tensors))
+            if name and isinstance(tensor, Tensor) and tensor._origin.flags & INNER:
+                self._sink.emit(events.Name(_value_id(tensor), name))
 
     def _flag(self, leaf: Tensor, frame: FrameType) -> None:
         self._know(leaf)
-        site = self._site(call_path(frame), False)
-        self._sink.emit(events.RequiresGrad(_value_id(leaf), leaf._requires_grad, site))
+        self._tell_flag(_value_id(leaf), leaf._requires_grad, self._interner.site(call_path(frame)))
+
+    def _tell_flag(self, value: int, flag: bool, site: int | None = None) -> None:
+        self._sink.emit(events.RequiresGrad(value, flag, site))
+        if value in self._flags:
+            self._flags[value] = flag
 
     def _region(self, region: Region, frame: FrameType) -> None:
         spots = call_path(frame)
         if region.lasti == FIRST_LINE and region.code is not None:
             spots = (spot_at(region.code, FIRST_LINE), *spots)
-        self._region_id(region, self._site(spots, True), self._thread())
+        self._region_id(region, self._interner.site(spots, True), self._thread())
 
     def _region_id(self, region: Region, site: int | None = None, thread: int | None = None) -> int:
         known = self._regions.get(region.id)
         if known is not None:
             return known
-        parent = None if region.parent is None else self._region_id(region.parent)
+        parent = None if region.parent is None else self._region_id(region.parent, thread=thread)
         if site is None and region.code is not None:
-            site = self._site((spot_at(region.code, region.lasti),), True)
-        self._region_count += 1
-        known = self._regions[region.id] = self._region_count
+            site = self._interner.site((spot_at(region.code, region.lasti),), True)
+        known = self._region_count + 1
         here = self._thread() if thread is None else thread
         self._sink.emit(events.Region(known, region.kind, region.enabled, site, here, parent))
+        self._region_count = self._regions[region.id] = known
         return known
 
     def _region_end(self, region: Region) -> None:
@@ -162,7 +178,7 @@ class Emitter:
     def _sweep(self, sweep: Any, frame: FrameType) -> None:
         for tensor in (*sweep.roots, *(sweep.inputs or ()), *(leaf for leaf, _ in sweep.fed)):
             self._know(tensor)
-        site = self._site(call_path(frame), False)
+        site = self._interner.site(call_path(frame))
         gradients = []
         for leaf, grad in sweep.fed:
             gradients.append(_gradient(_value_id(leaf), grad))
@@ -177,7 +193,9 @@ class Emitter:
                 kind=sweep.kind,
                 roots=tuple(_value_id(root) for root in sweep.roots),
                 site=site,
-                context=self._context(self._thread(), None if region is None else self._region_id(region)),
+                context=self._interner.context(
+                    self._thread(), "", None if region is None else self._region_id(region)
+                ),
                 inputs=None if sweep.inputs is None else tuple(_value_id(tensor) for tensor in sweep.inputs),
                 gradients=tuple(gradients),
                 freed=not sweep.retain_graph,
@@ -188,11 +206,12 @@ class Emitter:
 
     def _leaf_name(self, leaf: Tensor) -> str:
         """The name that a leaf had when it was first fed: later, an update in a loop may have called it `p`."""
-        known = self._leaf_names.get(id(leaf))
+        key = id(leaf)
+        known = self._leaf_names.get(key)
         if known is None or known[0]() is not leaf:
             origin = leaf._origin
-            known = weakref.ref(leaf), decode(origin.code, origin.lasti).target
-            self._leaf_names[id(leaf)] = known
+            gone = weakref.ref(leaf, lambda _: self._leaf_names.pop(key, None))
+            known = self._leaf_names[key] = gone, decode(origin.code, origin.lasti).target
         return known[1]
 
     def _know(self, tensor: Tensor) -> None:
@@ -202,64 +221,40 @@ class Emitter:
 
     def history(self, origins: Iterable[Trace]) -> None:
         """Emit the ops that lead to `origins` and were not emitted yet, oldest first."""
-        queue = [origin for origin in origins if origin.id < self._began and origin.id not in self._older]
-        self._older.update(origin.id for origin in queue)
+        queue: list[Trace] = []
+        for origin in origins:
+            self._visit(origin, queue)
         for step in queue:
             for link in step.links:
-                origin, _ = seen(link, step.id)
-                if origin is not None and origin.id < self._began and origin.id not in self._older:
-                    self._older.add(origin.id)
-                    queue.append(origin)
-        queue.sort(key=lambda step: step.id)
+                found, _ = seen(link, step.id)
+                if found is not None:
+                    self._visit(found, queue)
+        queue.sort(key=_by_id)
         for step in queue:
-            site = self._site((spot_at(step.code, step.lasti),), bool(step.flags & INNER))
-            region = None if step.region is None else self._region_id(step.region)
-            self._emit_op(step, site, self._context(0, region))
-            self._older.update(step.id + 1 + number for number in range(len(step.more)))
+            site = self._interner.site((spot_at(step.code, step.lasti),), bool(step.flags & INNER))
+            region = None if step.region is None else self._region_id(step.region, thread=0)
+            self._emit_op(step, site, self._interner.context(0, "", region))
+
+    def _visit(self, origin: Trace, queue: list[Trace]) -> None:
+        if origin.id < self._began and origin.id not in self._older:
+            self._older.update(range(origin.id, origin.id + 1 + len(origin.more)))
+            queue.append(origin)
+
+    def settle(self, tensors: Iterable[Tensor]) -> None:
+        """Tell of leaves from before whose `requires_grad` is not what was told."""
+        for leaf in tensors:
+            value = _value_id(leaf)
+            if self._flags.get(value, leaf._requires_grad) != leaf._requires_grad:
+                self._tell_flag(value, leaf._requires_grad)
 
     # ---- what is emitted once
 
-    def _site(self, path: tuple[Spot, ...], unnamed: bool) -> int | None:
-        """The site at the inner end of a call path; `unnamed` where its result has no name of the user's."""
-        known = self._paths.get((path, unnamed), -1)
-        if known != -1:
-            return known
-        site: int | None = None
-        target = ""
-        for depth in range(len(path) - 1, -1, -1):
-            spot = path[depth]
-            innermost = depth == 0
-            place = _place(spot)
-            target = place.target or (target if place.returns else "")
-            key: Key = (spot, site, target, innermost and unnamed)
-            found = self._sites.get(key)
-            if found is None:
-                found = len(self._targets)
-                self._sites[key] = found
-                shown = "" if innermost and unnamed else target
-                self._targets.append(shown)
-                self._sink.emit(
-                    events.Site(
-                        id=found,
-                        file=place.file,
-                        line=place.line,
-                        end_line=place.end_line,
-                        column=place.column,
-                        end_column=place.end_column,
-                        function=place.function,
-                        target=shown,
-                        text=place.text,
-                        caller=site,
-                    )
-                )
-            site = found
-        self._paths[(path, unnamed)] = site
-        return site
-
     def _signature(self, step: Trace) -> int:
         row = step.row
-        key: Key = (
+        literals = self._literals(step)
+        key = (
             row.key,
+            step.op_name,
             step.tracked,
             step.cause,
             step.needs,
@@ -267,36 +262,39 @@ class Emitter:
             step.shape,
             step.array_type,
             step.more,
-            tuple(map(literal, step.static)),
-            tuple(input_type(link) for link in step.links) if row.saved_names and step.tracked else (),
+            literals,
+            types_of(step) if row.saved_names and step.tracked else tuple(link is None for link in step.links),
         )
         known = self._signatures.get(key)
         if known is None:
-            known = self._signatures[key] = len(self._signatures)
-            attrs = tuple(zip(row.static, key[8], strict=True))
+            known = len(self._signatures)
             self._sink.emit(
                 events.Signature(
                     id=known,
-                    name=row.name,
+                    name=step.op_name,
                     node=type(step).__name__ if step.tracked else "",
                     tracked=step.tracked,
                     cause=step.cause,
-                    needs=step.needs,
+                    needs=needs_of(step),
                     outputs=outputs_of(step),
                     alias=0 if step.flags & ALIAS and step.links else None,
                     inplace=bool(step.flags & INPLACE and step.links),
                     saved=saved_by(step) if isinstance(step, Node) else (),
-                    attrs=tuple(pair for pair in attrs if pair[1]),
+                    attrs=tuple((name, text) for name, text in zip(row.static, literals, strict=True) if text),
                 )
             )
+            self._signatures[key] = known
         return known
 
-    def _context(self, thread: int, region: int | None) -> int:
-        known = self._contexts.get((thread, region))
-        if known is None:
-            known = self._contexts[(thread, region)] = len(self._contexts)
-            self._sink.emit(events.Context(known, thread, "", region))
-        return known
+    def _literals(self, step: Trace) -> tuple[str, ...]:
+        """The texts of an op's plain arguments; empty ones where its row was called in too many ways."""
+        texts = literals_of(step)
+        known = self._variants.setdefault(step.row.key, set())
+        if texts not in known:
+            if len(known) >= VARIANT_LIMIT:
+                return ("",) * len(texts)
+            known.add(texts)
+        return texts
 
     def _thread(self) -> int:
         """0 for the main thread; the others count up as they are first seen."""
@@ -333,8 +331,9 @@ def snapshot(tensors: Sequence[Tensor], names: Mapping[str, Tensor] | None = Non
     sink.emit(events.Header("core"))
     emitter = Emitter(sink)
     emitter._began = next_id()
-    named = names or {}
-    emitter.history(_made_by(tensor)[0] for tensor in (*tensors, *named.values()) if isinstance(tensor, Tensor))
+    named = {name: tensor for name, tensor in (names or {}).items() if isinstance(tensor, Tensor)}
+    emitter.history(_made_by(tensor)[0] for tensor in (*tensors, *named.values()))
+    emitter.settle((*tensors, *named.values()))
     for name, tensor in named.items():
         emitter.name(tensor, name)
     for region in sorted(emitter._regions.values()):
@@ -361,22 +360,15 @@ def _made_by(tensor: Tensor) -> tuple[Trace, int]:
     return origin, number
 
 
-def _place(spot: Spot) -> Place:
-    code, lasti = spot
-    if lasti == FIRST_LINE:
-        return _first_line(code)
-    return decode(code, lasti)
-
-
-def _first_line(code: CodeType) -> Place:
-    """The place of a decorated function: the line of its first decorator."""
-    place = decode(code, 0)
-    line = code.co_firstlineno
-    text = linecache.getline(code.co_filename, line).rstrip("\r\n")[:200]
-    return replace(place, line=line, end_line=line, column=-1, end_column=-1, target="", text=text, returns=False)
+def _by_id(step: Trace) -> int:
+    return step.id
 
 
 def _gradient(value: int, grad: Tensor) -> events.Gradient:
     flat = np.asarray(grad._data, dtype=np.float64).ravel()
-    norm = math.sqrt(float(np.dot(flat, flat)))
-    return events.Gradient(value, norm, zero=norm == 0.0, nan=math.isnan(norm))
+    largest = float(np.max(np.abs(flat), initial=0.0))
+    if math.isnan(largest) or math.isinf(largest) or not largest:
+        return events.Gradient(value, largest, zero=largest == 0.0, nan=math.isnan(largest))
+    # Squares of the raw numbers could overflow, or vanish.
+    flat = flat / largest
+    return events.Gradient(value, largest * math.sqrt(float(np.dot(flat, flat))))

@@ -20,11 +20,9 @@ from typing import Any, TypeVar, cast, overload
 
 from gradviz.core.frames import user_frame
 from gradviz.core.listeners import listeners
+from gradviz.interning import FIRST_LINE
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-FIRST_LINE = -2
-"""In place of an instruction offset: the region belongs to a decorated function, whose first line is its site."""
 
 
 class Region:

@@ -16,8 +16,9 @@ import numpy as np
 
 from gradviz.core import dtypes
 from gradviz.core.aliasing import Made, Replay, View, cut
-from gradviz.core.apply import cause_of, connect, describe, mark_result, node, tell
+from gradviz.core.apply import cause_of, connect, describe, mark_result, node
 from gradviz.core.complaints import untraceable
+from gradviz.core.composites import tell
 from gradviz.core.dtypes import promoted
 from gradviz.core.frames import user_frame
 from gradviz.core.grad_mode import current

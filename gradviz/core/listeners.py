@@ -5,6 +5,7 @@ An op pays for one truth test of `listeners` when nobody listens. A listener nev
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -19,8 +20,8 @@ class Listener(Protocol):
     def op_ran(self, step: Trace, frame: FrameType) -> None:
         """`step` has just run; `frame` is the innermost Python frame outside the op machinery."""
 
-    def named(self, tensor: Any, frame: FrameType) -> None:
-        """`tensor`, made by one of several inner ops, is the result of the call at `frame`."""
+    def named(self, tensors: Sequence[Any], frame: FrameType) -> None:
+        """`tensors`, made by several inner ops, are the result of the call at `frame`."""
 
     def region_opened(self, region: Region, frame: FrameType) -> None:
         """A grad-mode switch took effect."""

@@ -18,12 +18,35 @@ SAVED_NAMES = {"x": "self", "y": "other", "out": "result", "out1": "indices"}
 """PyTorch's names for what a node saves, by the names in the op table."""
 
 
-def input_of(link: Any, reader: int) -> events.Input:
-    """The id of the value that op `reader` saw through a link, or the text of a plain argument."""
-    origin, number = seen(link, reader)
-    if origin is None:
-        return literal(link)
-    return origin.id + number
+LITERAL_LIMIT = 8
+"""Most entries of a list or tuple that are shown."""
+
+
+def inputs_of(step: Trace) -> tuple[events.Input, ...]:
+    """For each input the id of the value that the op saw, or the text of a plain argument; none for one left out."""
+    inputs: list[events.Input] = []
+    for link in step.links:
+        if link is not None:
+            origin, number = seen(link, step.id)
+            inputs.append(literal(link) if origin is None else origin.id + number)
+    return tuple(inputs)
+
+
+def needs_of(step: Trace) -> tuple[bool, ...]:
+    """For each of `inputs_of`, whether it required grad."""
+    if None not in step.links:
+        return step.needs
+    return tuple(need for link, need in zip(step.links, step.needs, strict=True) if link is not None)
+
+
+def types_of(step: Trace) -> tuple[Any, ...]:
+    """Shape and numpy type of each input."""
+    return tuple(input_type(link) for link in step.links)
+
+
+def literals_of(step: Trace) -> tuple[str, ...]:
+    """The text of each static argument."""
+    return tuple(map(literal, step.static))
 
 
 def input_type(link: Any) -> Any:
@@ -77,7 +100,8 @@ def saved_by(step: Node) -> tuple[events.Saved, ...]:
             kept = input_type(step.links[place])
             if kept is not None:
                 label = f"{shown}[{place - position}]" if several else shown
-                result.append(events.Saved(label, *_type_of(*kept), place))
+                source = place - step.links[:place].count(None)
+                result.append(events.Saved(label, *_type_of(*kept), source))
     return tuple(result)
 
 
@@ -87,7 +111,9 @@ def literal(item: Any) -> str:
     if kind in (int, float, bool, str, type(None)):
         return repr(item)
     if kind in (tuple, list):
-        inner = ", ".join(literal(part) for part in item)
+        inner = ", ".join(literal(part) for part in item[:LITERAL_LIMIT])
+        if len(item) > LITERAL_LIMIT:
+            inner += ", ..."
         if kind is list:
             return f"[{inner}]"
         return f"({inner},)" if len(item) == 1 else f"({inner})"

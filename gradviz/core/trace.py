@@ -28,6 +28,18 @@ HISTORY_LIMIT = 256
 next_id = itertools.count(1).__next__
 """The one counter: an op's id is that of its first output."""
 
+
+def next_ids(count: int) -> int:
+    """The first of `count` ids in a row. Those drawn while another thread drew one in between are given up."""
+    while True:
+        first = next_id()
+        for following in range(first + 1, first + count):
+            if next_id() != following:
+                break
+        else:
+            return first
+
+
 Link: TypeAlias = Any
 """Where an input came from: a Trace, a Node, a `Faint` reference to a Node, a pair (one of these, output number) for
 outputs after the first, or a plain Python argument."""
@@ -60,11 +72,13 @@ class Trace:
     code, lasti, region     where and under which grad mode it was called
     shape, array_type       of its first output; `more` has pairs of these for the others
     forgotten   how many traces behind this one were let go
+    called      what the user called to run it, unset where that is the row's name
     """
 
     __slots__ = (
         "array_type",
         "behind",
+        "called",
         "cause",
         "code",
         "flags",
@@ -97,8 +111,14 @@ class Trace:
     behind: int
     oldest: int
     flags: int
+    called: str
 
     tracked = False
+
+    @property
+    def op_name(self) -> str:
+        """The op as the user called it."""
+        return getattr(self, "called", self.row.name)
 
 
 INPLACE = 1
@@ -341,6 +361,8 @@ def without_history(origin: Trace) -> Trace:
     copy = Trace()
     for name in _DESCRIPTION:
         setattr(copy, name, getattr(origin, name))
+    if origin.op_name != origin.row.name:
+        copy.called = origin.op_name
     copy.links = ()
     copy.needs = ()
     copy.behind = 0

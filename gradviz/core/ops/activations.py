@@ -9,11 +9,11 @@ import numpy as np
 
 from gradviz.core import dtypes
 from gradviz.core.apply import apply, leaf
-from gradviz.core.composites import composite
+from gradviz.core.composites import called, composite
 from gradviz.core.inplace import apply_inplace
 from gradviz.core.ops.arithmetic import MUL
 from gradviz.core.ops.elementwise import erf_array, floating
-from gradviz.core.ops.samples import grid
+from gradviz.core.ops.samples import grid, positive
 from gradviz.core.ops.shapes import wrap
 from gradviz.core.ops.table import Row, Sample, op, sample
 from gradviz.core.public import FUNCTIONAL, FUNCTIONS, both, first_tensor, functional, method
@@ -71,6 +71,14 @@ HARDTANH = op(
     x=lambda g, x, min_val, max_val: np.where((x <= min_val) | (x >= max_val), 0, g),
     samples=lambda: [sample(grid(2, 3)), sample(grid(2, 3), -0.3, 1.1), sample(_KINKS, smooth=False)],
 )
+RELU6 = op(
+    "relu6(x)",
+    lambda x: _between(x, 0, 6),
+    node="HardtanhBackward0",
+    call="nn.functional.relu6",
+    x=lambda g, x: np.where((x <= 0) | (x >= 6), 0, g),
+    samples=lambda: [sample(positive(2, 3)), sample(_KINKS, smooth=False)],
+)
 
 
 @method
@@ -110,7 +118,7 @@ def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace
 @functional
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
     """`input` kept between 0 and 6. inplace: write it over `input`."""
-    return _run(HARDTANH, input, (0, 6), inplace)
+    return _run(RELU6, input, (), inplace)
 
 
 # ---- smooth ones
@@ -262,7 +270,7 @@ def log_softmax(input: Tensor, dim: int, dtype: dtypes.dtype | None = None) -> T
 # ---- dropout
 
 
-@composite
+@called("dropout")
 def _dropped(input: Tensor, p: float, train: bool, inplace: bool) -> Tensor:
     data = first_tensor("dropout", input)._data
     if not train or p == 0 or not data.size:

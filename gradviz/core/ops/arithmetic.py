@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from gradviz.core.apply import apply
-from gradviz.core.composites import composite
+from gradviz.core.composites import called
 from gradviz.core.dtypes import promoted
 from gradviz.core.inplace import apply_inplace
 from gradviz.core.ops.samples import grid, positive
@@ -215,7 +215,7 @@ def _inplace_operator(row: Row, static: tuple[Any, ...]) -> Callable[[Tensor, An
     return call
 
 
-@composite
+@called("div")
 def _divided_into(self: Tensor, other: Any) -> Any:
     return apply(MUL, (apply(RECIPROCAL, (self,)), operand(other)))
 

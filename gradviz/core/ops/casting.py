@@ -9,6 +9,7 @@ import numpy as np
 
 from gradviz.core import dtypes
 from gradviz.core.apply import apply
+from gradviz.core.composites import called, composite
 from gradviz.core.ops.samples import grid
 from gradviz.core.ops.table import op, sample
 from gradviz.core.public import METHODS, method
@@ -57,6 +58,7 @@ def cast(self: Tensor, dtype: dtypes.dtype, *, copy: bool = False) -> Tensor:
 
 
 @method
+@composite
 def type(self: Tensor, dtype: Any = None) -> Any:
     """The tensor in another dtype; without one, the name of its type: `torch.FloatTensor`."""
     if dtype is None:
@@ -65,6 +67,7 @@ def type(self: Tensor, dtype: Any = None) -> Any:
 
 
 @method
+@composite
 def type_as(self: Tensor, other: Tensor) -> Tensor:
     """The tensor in the dtype of `other`."""
     return cast(self, other.dtype)
@@ -95,5 +98,5 @@ for _name, _dtype in (
     ("byte", dtypes.uint8),
     ("bool", dtypes.bool_),
 ):
-    METHODS[_name] = _caster(_dtype)
+    METHODS[_name] = called(_name)(_caster(_dtype))
     METHODS[_name].__name__ = METHODS[_name].__qualname__ = _name

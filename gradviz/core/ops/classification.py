@@ -79,8 +79,9 @@ NLL_LOSS = op(
     ],
 )
 NLL_LOSS_2D = op(
-    "nll_loss2d(x, target, weight, *, ignore_index=-100, reduction='mean')",
+    "nll_loss(x, target, weight, *, ignore_index=-100, reduction='mean')",
     _picked,
+    key="nll_loss2d",
     node="NllLoss2DBackward0",
     call="nn.functional.nll_loss",
     x=lambda g, target, weight, shape, ignore_index, reduction: _put_back(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gradviz.core.apply import apply
+from gradviz.core.composites import composite
 from gradviz.core.ops.samples import grid
 from gradviz.core.ops.shapes import spread, wrap, wrap_all
 from gradviz.core.ops.table import op, sample
@@ -45,9 +46,9 @@ ROLL = op(
 )
 CLONE = op("clone(x)", lambda x: np.array(x), x=lambda g: g, samples=lambda: [sample(grid(2, 3)), sample(grid())])
 CONTIGUOUS = op(
-    "clone(x)",
+    "contiguous(x)",
     lambda x: np.array(x, order="C"),
-    key="clone.contiguous",
+    node="CloneBackward0",
     call="Tensor.contiguous",
     x=lambda g: g,
     samples=lambda: [sample(np.array(grid(2, 3), order="F"))],
@@ -72,6 +73,7 @@ def repeat(self: Tensor, *repeats: Any) -> Tensor:
 
 
 @both
+@composite
 def tile(input: Tensor, *dims: Any) -> Tensor:
     """`repeat`, where fewer counts than dimensions count for the last ones."""
     counts = spread(dims)

@@ -176,13 +176,11 @@ def round_(self: Tensor, *, decimals: int = 0) -> Tensor:
     return apply_inplace(ROUND_DECIMALS, self, (), (decimals,)) if decimals else apply_inplace(ROUND, self)
 
 
-@both
-def square(input: Tensor) -> Tensor:
-    """`input ** 2`."""
-    return apply(POW_NUMBER, (first_tensor("square", input), 2))
-
-
-@method
-def square_(self: Tensor) -> Tensor:
-    """In-place `square`."""
-    return apply_inplace(POW_NUMBER, self, (2,))
+SQUARE = op(
+    "square(x)",
+    lambda x: POW_NUMBER.forward(x, 2),
+    node="PowBackward0",
+    x=lambda g, x: g * (2 * x),
+    samples=lambda: [sample(grid(2, 3)), sample(grid())],
+)
+square = publish(SQUARE, inplace=True)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from gradviz.core.apply import apply, apply_several
+from gradviz.core.composites import called
 from gradviz.core.ops.reductions import WHOLE, dims_of, kept, numpy_names, reduced
 from gradviz.core.ops.return_types import return_type
 from gradviz.core.ops.samples import grid, integers
@@ -176,7 +177,7 @@ def _choose(
     if dim is WHOLE:
         return apply(whole, (input,))
     if isinstance(dim, Tensor) and pairwise is not None:
-        return apply(pairwise, (input, dim))
+        return called(name)(apply)(pairwise, (input, dim))
     return results(apply_several(along, (input,), (dim, keepdim)))
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from gradviz.core.apply import apply
-from gradviz.core.composites import composite
+from gradviz.core.composites import called
 from gradviz.core.ops.samples import grid, integers
 from gradviz.core.ops.shapes import wrap
 from gradviz.core.ops.shaping import unsqueeze
@@ -153,7 +153,7 @@ def getitem(self: Tensor, index: Any) -> Tensor:
     return _read(self, entries_of(index))
 
 
-@composite
+@called("")
 def _read(self: Tensor, entries: tuple[Any, ...]) -> Tensor:
     part, indices = sliced(self, entries)
     if indices:

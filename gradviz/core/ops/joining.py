@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gradviz.core.apply import apply, apply_several
-from gradviz.core.composites import composite
+from gradviz.core.composites import called, composite
 from gradviz.core.ops.samples import grid
 from gradviz.core.ops.shapes import wrap
 from gradviz.core.ops.shaping import expand, reshape, unsqueeze
@@ -100,11 +100,12 @@ SPLIT = op(
     samples=lambda: [sample(grid(4, 3), 2), sample(grid(5, 2), 2), sample(grid(2, 3), 1, dim=-1)],
 )
 SPLIT_WITH_SIZES = op(
-    "split_with_sizes(x, *, split_sizes, dim=0)",
+    "split(x, *, split_sizes, dim=0)",
     _cut_up,
+    node="SplitWithSizesBackward0",
+    key="split_with_sizes",
     view=True,
     several=True,
-    call="split",
     x=_joined,
     samples=lambda: [sample(grid(4, 3), [1, 3]), sample(grid(2, 3), [2, 0, 1], dim=1)],
 )
@@ -148,7 +149,8 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     return apply(CAT, parts, (dim,))
 
 
-FUNCTIONS["concat"] = FUNCTIONS["concatenate"] = cat
+for _name in ("concat", "concatenate"):
+    FUNCTIONS[_name] = called(_name)(cat)
 
 
 @function
@@ -253,6 +255,7 @@ def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int 
 
 
 @both
+@composite
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most `chunks` views of equal parts along `dim`; the last may be shorter."""
     if not first_tensor("chunk", input).ndim:

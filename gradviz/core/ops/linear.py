@@ -1,6 +1,6 @@
 """Products of vectors and matrices: `matmul` and what PyTorch makes of it, `dot`, `mv`, `mm`, `bmm`, `addmm`, `outer`.
 
-`matmul` is no op of its own: by the ranks of its operands it is one of the others, with views around it.
+By the ranks of its operands `matmul` is one of the others, or several of them with views around.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from gradviz.core.apply import apply
-from gradviz.core.composites import composite
+from gradviz.core.composites import called, composite
 from gradviz.core.ops.arithmetic import MUL
 from gradviz.core.ops.copying import contiguous
 from gradviz.core.ops.samples import grid
 from gradviz.core.ops.shapes import broadcast, expanded
 from gradviz.core.ops.shaping import UNSAFE_VIEW, expand, permute, reshape, squeeze, t, transpose, unsqueeze, view
-from gradviz.core.ops.table import op, sample
+from gradviz.core.ops.table import Row, op, sample
 from gradviz.core.public import METHODS, both, first_tensor, operand
 from gradviz.core.tensor import Tensor
 
@@ -70,6 +70,14 @@ BMM = op(
     y=lambda g, x: _flipped(x) @ g,
     samples=lambda: [sample(grid(2, 2, 3), grid(2, 3, 4)), sample(grid(0, 2, 3), grid(0, 3, 2))],
 )
+MATMUL = {
+    ranks: op(
+        "matmul(x, y)", _product, key=f"matmul.{row.key}", node=row.node_name, samples=row.samples,
+        x=row.vjps["x"], y=row.vjps["y"],
+    )
+    for ranks, row in {(1, 1): DOT, (2, 1): MV, (2, 2): MM}.items()
+}  # fmt: skip
+"""The rows that `matmul` is for tensors of these ranks."""
 ADDMM = op(
     "addmm(input, mat1, mat2, *, beta=1, alpha=1)",
     lambda input, mat1, mat2, beta, alpha: _added(input, mat1 @ mat2, beta, alpha),
@@ -107,8 +115,9 @@ TRACE = op(
     samples=lambda: [sample(grid(3, 3)), sample(grid(2, 3))],
 )
 SQUEEZE_ = op(
-    "squeeze_(x, *, dim)",
+    "squeeze(x, *, dim)",
     lambda x, dim: x.squeeze(dim),
+    key="squeeze_",
     node="SqueezeBackward4",
     call="matmul",
     x=lambda g, shape: g.reshape(shape),
@@ -123,6 +132,10 @@ _C_NAMES = {"float64": "double", "float32": "float", "float16": "c10::Half", "in
 @both
 def dot(input: Tensor, tensor: Tensor) -> Tensor:
     """The sum of the products of two vectors of one length."""
+    return _dot(DOT, input, tensor)
+
+
+def _dot(row: Row, input: Tensor, tensor: Tensor) -> Tensor:
     if input.ndim != 1 or tensor.ndim != 1:
         raise RuntimeError(f"1D tensors expected, but got {input.ndim}D and {tensor.ndim}D tensors")
     if input.dtype is not tensor.dtype:
@@ -135,24 +148,32 @@ def dot(input: Tensor, tensor: Tensor) -> Tensor:
             f"inconsistent tensor size, expected tensor {list(input.shape)} and src {list(tensor.shape)} to have the "
             f"same number of elements, but got {input.numel()} and {tensor.numel()} elements respectively"
         )
-    return apply(DOT, (input, tensor))
+    return apply(row, (input, tensor))
 
 
 @both
 def mv(input: Tensor, vec: Tensor) -> Tensor:
     """Matrix times vector."""
+    return _mv(MV, input, vec)
+
+
+def _mv(row: Row, input: Tensor, vec: Tensor) -> Tensor:
     if input.ndim != 2 or vec.ndim != 1:
         raise RuntimeError(f"vector + matrix @ vector expected, got 1, {input.ndim}, {vec.ndim}")
     if input.shape[1] != vec.shape[0]:
         rows, columns = input.shape
         raise RuntimeError(f"size mismatch, got input ({rows}), mat ({rows}x{columns}), vec ({vec.shape[0]})")
     _same_dtype(vec, input, "addmv input tensors must have the same dtype, but got {0}, {1}, and {0}")
-    return apply(MV, (input, vec))
+    return apply(row, (input, vec))
 
 
 @both
 def mm(input: Tensor, mat2: Tensor) -> Tensor:
     """Matrix times matrix."""
+    return _mm(MM, input, mat2)
+
+
+def _mm(row: Row, input: Tensor, mat2: Tensor) -> Tensor:
     if input.ndim != 2:
         raise RuntimeError("self must be a matrix")
     if mat2.ndim != 2:
@@ -161,7 +182,7 @@ def mm(input: Tensor, mat2: Tensor) -> Tensor:
     if input.dtype is not mat2.dtype:
         names = [_C_NAMES.get(matrix.dtype.name, matrix.dtype.name) for matrix in (input, mat2)]
         raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: {names[0]} != {names[1]}")
-    return apply(MM, (input, mat2))
+    return apply(row, (input, mat2))
 
 
 @both
@@ -262,17 +283,17 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
             f"both arguments to matmul need to be at least 1D, but they are {ranks[0]}D and {ranks[1]}D"
         )
     if ranks == (2, 2):
-        return mm(left, right)
+        return _mm(MATMUL[ranks], left, right)
     if ranks == (1, 1):
-        return dot(left, right)
+        return _dot(MATMUL[ranks], left, right)
     if ranks == (2, 1):
-        return mv(left, right)
+        return _mv(MATMUL[ranks], left, right)
     if ranks == (1, 2):
         return _row_times_matrix(left, right)
     return _folded(left, right) if _folds(left, right) else _batched(left, right)
 
 
-@composite
+@called("matmul")
 def _row_times_matrix(left: Tensor, right: Tensor) -> Tensor:
     return apply(SQUEEZE_, (mm(unsqueeze(left, 0), right),), (0,))
 
@@ -298,7 +319,7 @@ def _folds(left: Tensor, right: Tensor) -> bool:
     )
 
 
-@composite
+@called("matmul")
 def _folded(left: Tensor, right: Tensor) -> Tensor:
     """Times one matrix or vector, with the batch as more rows of the matrix."""
     swapped = right.ndim > left.ndim
@@ -312,7 +333,7 @@ def _folded(left: Tensor, right: Tensor) -> Tensor:
     return contiguous(transpose(out, -2, -1)) if swapped else out
 
 
-@composite
+@called("matmul")
 def _batched(left: Tensor, right: Tensor) -> Tensor:
     """Both as batches of matrices, broadcast to one batch."""
     if left.ndim == right.ndim == 3 and left.shape[0] != right.shape[0]:
@@ -354,9 +375,7 @@ def outer(input: Tensor, vec2: Tensor) -> Tensor:
     """The products of every element of one vector with every element of another: (n), (m) to (n, m)."""
     for name, vector in (("self", input), ("vec2", vec2)):
         if vector.ndim != 1:
-            raise RuntimeError(
-                f"outer: Expected 1-D argument {name}, but got {vector.ndim}-D"
-            )
+            raise RuntimeError(f"outer: Expected 1-D argument {name}, but got {vector.ndim}-D")
     return apply(MUL, (reshape(input, (input.numel(), 1)), vec2))
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from gradviz.core.apply import apply
-from gradviz.core.composites import composite
+from gradviz.core.composites import called, composite
 from gradviz.core.ops.copying import CONTIGUOUS, contiguous
 from gradviz.core.ops.samples import grid
 from gradviz.core.ops.shapes import expanded, filled_in, spread, wrap, wrap_all
@@ -63,18 +63,28 @@ VIEW = op(
         sample(grid(0, 2), 2, 0),
     ],
 )
-RESHAPE_ALIAS = op(
-    "_reshape_alias(x, *, size)",
+RESHAPE = op(
+    "reshape(x, *, size)",
     lambda x, size: x.reshape(size),
+    node="ViewBackward0",
     view=True,
-    call="reshape",
+    x=lambda g, shape: g.reshape(shape),
+    samples=lambda: [sample(grid(2, 3), (6,)), sample(grid(2, 3), (3, -1)), sample(grid(), (1,))],
+)
+RESHAPE_ALIAS = op(
+    "reshape(x, *, size)",
+    lambda x, size: x.reshape(size),
+    node="ReshapeAliasBackward0",
+    key="reshape.alias",
+    view=True,
     x=lambda g, shape: g.reshape(shape),
     samples=lambda: [sample(_fortran(2, 4), (2, 2, 2))],
 )
 UNSAFE_VIEW = op(
-    "_unsafe_view(x, *, size)",
+    "reshape(x, *, size)",
     lambda x, size: x.reshape(size),
-    call="reshape",
+    node="UnsafeViewBackward0",
+    key="reshape.copy",
     x=lambda g, shape: g.reshape(shape),
     samples=lambda: [sample(_fortran(2, 3), (6,)), sample(_fortran(2, 3), (-1, 2))],
 )
@@ -166,13 +176,13 @@ def reshape(input: Tensor, *shape: Any) -> Tensor:
     lengths = filled_in(spread(shape), first_tensor("reshape", input).numel())
     array = input._array()
     if array.flags.c_contiguous:
-        return apply(VIEW, (input,), (lengths,))
+        return apply(RESHAPE, (input,), (lengths,))
     if _viewable(array, lengths):
         return apply(RESHAPE_ALIAS, (input,), (lengths,))
     return _copied(input, lengths)
 
 
-@composite
+@called("reshape")
 def _copied(input: Tensor, size: tuple[int, ...]) -> Tensor:
     return apply(UNSAFE_VIEW, (apply(CONTIGUOUS, (input,)),), (size,))
 
@@ -182,18 +192,21 @@ def _viewable(array: Any, size: tuple[int, ...]) -> bool:
 
 
 @method
+@composite
 def view_as(self: Tensor, other: Tensor) -> Tensor:
     """`view` in the shape of `other`."""
     return view(self, other.shape)
 
 
 @method
+@composite
 def reshape_as(self: Tensor, other: Tensor) -> Tensor:
     """`reshape` to the shape of `other`."""
     return reshape(self, other.shape)
 
 
 @both
+@composite
 def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """The dimensions from `start_dim` to `end_dim`, both included, as one."""
     shape = first_tensor("flatten", input).shape
@@ -222,6 +235,7 @@ def ravel(input: Tensor) -> Tensor:
 
 
 @both
+@composite
 def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     """One dimension spread over several, whose lengths multiply to its own; one of them may be -1."""
     shape = input.shape
@@ -279,8 +293,8 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     return apply(TRANSPOSE, (input,), (wrap(dim0, ndim), wrap(dim1, ndim)))
 
 
-for _names in (FUNCTIONS, METHODS):
-    _names["swapaxes"] = _names["swapdims"] = transpose
+for _name in ("swapaxes", "swapdims"):
+    FUNCTIONS[_name] = METHODS[_name] = called(_name)(transpose)
 
 
 @both
@@ -310,6 +324,7 @@ METHODS["mT"] = property(_matrices_transposed)
 
 
 @both
+@composite
 def movedim(input: Tensor, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
     """The dimensions `source` moved to the places `destination`; the others keep their order."""
     froms, tos = (
@@ -331,7 +346,7 @@ def movedim(input: Tensor, source: int | Sequence[int], destination: int | Seque
     return permute(input, [placed[dim] if dim in placed else next(rest) for dim in range(input.ndim)])
 
 
-FUNCTIONS["moveaxis"] = METHODS["moveaxis"] = movedim
+FUNCTIONS["moveaxis"] = METHODS["moveaxis"] = called("moveaxis")(movedim)
 
 # ---- repetition
 
@@ -344,12 +359,14 @@ def expand(self: Tensor, *size: Any) -> Tensor:
 
 
 @method
+@composite
 def expand_as(self: Tensor, other: Tensor) -> Tensor:
     """`expand` to the shape of `other`."""
     return expand(self, other.shape)
 
 
 @both
+@composite
 def broadcast_to(input: Tensor, size: Sequence[int]) -> Tensor:
     """`expand` as a function."""
     return expand(input, size)

@@ -15,6 +15,7 @@ import numpy as np
 
 from gradviz.core import dtypes
 from gradviz.core.apply import leaf, remember
+from gradviz.core.composites import called
 from gradviz.core.ops.creation import DType, array_type, born, check_device, check_fits, number, source
 from gradviz.core.ops.table import op
 from gradviz.core.public import function, method
@@ -147,7 +148,7 @@ def _copied(name: str, data: Any, wanted: Any, requires_grad: bool) -> Tensor:
     if requires_grad and array.dtype.kind != "f":
         raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
     arrays = [source._data for source in tensors]
-    result: Tensor = remember(RETENSOR, tensors, arrays, (), array if array.ndim else array[()])
+    result: Tensor = called(name)(remember)(RETENSOR, tensors, arrays, (), array if array.ndim else array[()])
     if requires_grad:
         result._requires_grad = True
         result._origin.flags |= LEAF_GRAD

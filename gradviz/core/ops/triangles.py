@@ -8,6 +8,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from gradviz.core.apply import apply
+from gradviz.core.composites import composite
 from gradviz.core.inplace import apply_inplace
 from gradviz.core.ops.samples import grid
 from gradviz.core.ops.shapes import wrap
@@ -50,10 +51,10 @@ DIAGONAL = op(
     ],
 )
 DIAGONAL_COPY = op(
-    "diagonal_copy(x, *, offset, dim1, dim2)",
+    "diag(x, *, offset, dim1, dim2)",
     lambda x, offset, dim1, dim2: np.array(_diagonal(x, offset, dim1, dim2)),
     node="DiagonalBackward0_copy",
-    call="diag",
+    key="diagonal_copy",
     x=_on_diagonal,
     samples=lambda: [sample(grid(3, 3)), sample(grid(2, 4), 1), sample(grid(3, 2), diagonal=-1)],
 )
@@ -90,6 +91,7 @@ def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Te
 
 
 @both
+@composite
 def diag(input: Tensor, diagonal: int = 0) -> Tensor:
     """A matrix's diagonal, copied; or the matrix that has a vector as its diagonal."""
     if input.ndim == 1:

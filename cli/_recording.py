@@ -36,7 +36,7 @@ def obtain(source: Source, session: Session) -> Recording:
     from gradviz.graphs import Graph
 
     if source.kind == "log":
-        from gradviz.log import read_log
+        from gradviz.gvlog import read_log
 
         return Recording(Graph.build(read_log(source.name)), 0, source.name)
     from gradviz.recorder import Recorder

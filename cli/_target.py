@@ -68,7 +68,7 @@ def target_argument(metavar: str) -> Callable[[_Function], _Function]:
 
 def find_source(context: click.Context, target: str | None, module: str | None) -> Source:
     """What the user named. Raises `UsageError` where that is nothing, two things, or a log with arguments."""
-    from gradviz.log import is_log
+    from gradviz.gvlog import is_log
 
     arguments: tuple[str, ...] = context.meta.get(_ARGUMENTS, ())
     if module is not None:

@@ -176,8 +176,7 @@ class _Composer:
         concerned = tuple(tail.value for tail in tails if tail.value is not None and tail.needs)
         self.tally.cuts.append((op, concerned))
         pairs = (("gradient stops here", REASONS[cause]), *self.words.place_pairs(op.site))
-        name = op.name if cause in (Cause.ITEM, Cause.NUMPY) else cause.value
-        return self._box(BoxKind.CUT, dots(clean(name), self.words.line(op.site)), "", pairs, op)
+        return self._box(BoxKind.CUT, dots(clean(op.name), self.words.line(op.site)), "", pairs, op)
 
     def _region_kind(self, op: Op) -> str:
         region = self.graph.regions.get(op.region) if op.region is not None else None

@@ -9,10 +9,10 @@ from __future__ import annotations
 import difflib
 from bisect import bisect_left
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gradviz.errors import UsageError
-from gradviz.events import Cause, Saved, Sweep
+from gradviz.events import Cause, Note, Saved, Sweep
 from gradviz.graphs import Cut, Graph, Op, Value
 from gradviz.roads import keeps_history
 
@@ -244,17 +244,36 @@ def default_selection(graph: Graph) -> Graph:
     if not graph.sweeps:
         return graph
     last = graph.sweeps[-1]
-    roots = list(last.roots)
+    roots = [*last.roots, *last.concerned]
     if last.error:
         elsewhere = [s for s in graph.sweeps if not s.error and _place(graph, s) != _place(graph, last)]
         roots += elsewhere[-1].roots if elsewhere else ()
     roots += [value for error in graph.errors for value in error.values]
-    return selection(graph, roots)
+    return _noting_the_rest(graph, selection(graph, roots))
 
 
 def selection_of(graph: Graph, name: str) -> Graph:
-    """The selection behind the last value called `name`. Raises `UsageError` with near names where there is none."""
-    return selection(graph, [find(graph, name)[0].id])
+    """What leads to the value called `name`. Raises `UsageError` with near names where there is none.
+
+    Of several values of that name, the last one that the last sweep came by, or else the last one.
+    """
+    found = find(graph, name)
+    if graph.sweeps:
+        turns = _turns(graph)
+        swept = _upstream(graph, graph.sweeps[-1].roots, turns)
+        found = tuple(value for value in found if value.op in swept) or found
+    return _noting_the_rest(graph, behind(graph, [found[0].id]))
+
+
+def _noting_the_rest(graph: Graph, part: Graph) -> Graph:
+    """`part`, with a note that says how much of `graph` it is, where it is not all of it."""
+    drawn, all_ops = (sum(1 for op in some.ops.values() if op.inputs) for some in (part, graph))
+    if drawn == all_ops:
+        return part
+    passes = len(graph.sweeps)
+    last = f", around the last of {passes:,} backward passes" if passes > 1 and part.sweeps else ""
+    note = Note("selection", f"{drawn:,} of {all_ops:,} ops are drawn{last}; `--all` draws everything")
+    return replace(part, notes=(*part.notes, note))
 
 
 def selection(graph: Graph, roots: Collection[int]) -> Graph:
@@ -267,7 +286,9 @@ def selection(graph: Graph, roots: Collection[int]) -> Graph:
     """
     turns = _turns(graph)
     chosen = _upstream(graph, roots, turns)
-    chosen |= _skipped(graph, chosen, _iteration_start(graph, chosen, roots, turns))
+    start = _iteration_start(graph, chosen, roots, turns)
+    chosen |= _exits(graph, chosen, start, max(roots, default=0))
+    chosen |= _skipped(graph, chosen, start)
     return graph if len(chosen) == len(graph.ops) else graph.subset(chosen)
 
 
@@ -330,6 +351,27 @@ def _iteration_start(graph: Graph, chosen: set[int], roots: Collection[int], tur
     if not earlier:
         return 0
     return min((id for id in chosen if id > turns[earlier - 1] and graph.ops[id].inputs), default=turns[earlier - 1])
+
+
+def _exits(graph: Graph, chosen: set[int], start: int, end: int) -> set[int]:
+    """Ops by which data of the selection left for Python before `end`, and what led there: it may have come back."""
+    marked = {value for id in chosen for value in (*graph.ops[id].outputs, *graph.ops[id].value_inputs)}
+    between = [op for op in graph.ops.values() if start <= op.id < end and op.id not in chosen]
+    leaving: list[int] = []
+    for op in between:
+        if not marked.isdisjoint(op.value_inputs):
+            marked.update(op.outputs)
+            if not op.outputs:
+                leaving.append(op.id)
+    found = set(leaving)
+    pending = leaving
+    while pending:
+        for value in graph.ops[pending.pop()].value_inputs:
+            made = graph.values[value].op
+            if made >= start and made not in chosen and made not in found and value in marked:
+                found.add(made)
+                pending.append(made)
+    return found
 
 
 def _skipped(graph: Graph, chosen: set[int], start: int) -> set[int]:

@@ -47,6 +47,12 @@ def make_dot(
     """
     from gradviz.views.torchviz import digraph
 
+    for name, tensor in (params or {}).items():
+        if not (_is_own(tensor) or _is_torch(tensor)):
+            raise UsageError(
+                f"`params` names `{name}`, which is a `{type(tensor).__name__}`, not a tensor",
+                help="give a dict from names to tensors, such as `dict(model.named_parameters())`",
+            )
     found = _find(var, params or {})
     return digraph(
         found.graph,
@@ -129,6 +135,12 @@ def _tensors(var: Any) -> tuple[list[Any], list[Any]]:
             help="pass a tensor, or a tuple, list, dict or dataclass of tensors",
         )
     return own, foreign
+
+
+def _is_own(item: Any) -> bool:
+    from gradviz.core.tensor import Tensor
+
+    return isinstance(item, Tensor)
 
 
 def _parts(item: Any) -> list[Any]:

@@ -51,7 +51,9 @@ class Wording:
     def __init__(self, graph: Graph, *, name_file: bool = False) -> None:
         self._graph = graph
         files = {graph.sites[id].file for id in _sites_used(graph)}
-        self._several = name_file or len(files) > 1
+        target = PurePath(graph.header.target).name
+        elsewhere = bool(target) and any(PurePath(file).name != target for file in files)
+        self._several = name_file or len(files) > 1 or elsewhere
         self._short = _shorten(files)
         self._place_pairs: dict[int, Pairs] = {}
 

@@ -19,7 +19,7 @@ from gradviz_cli import _output
 from gradviz_cli.main import application
 
 import gradviz
-from gradviz.log import LogWriter
+from gradviz.gvlog import LogWriter
 from gradviz.views import VIEWS
 
 SCRIPT = """

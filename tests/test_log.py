@@ -22,7 +22,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import gradviz
-from gradviz import events, log
+from gradviz import events
+from gradviz import gvlog as log
 from gradviz.errors import LogError, UsageError
 from gradviz.events import (
     Act,
@@ -49,11 +50,11 @@ from gradviz.events import (
     Sweep,
 )
 from gradviz.graphs import Graph
-from gradviz.log import LogWriter, is_log, read_log
+from gradviz.gvlog import LogWriter, is_log, read_log
 
 ROOT = Path(__file__).parents[1]
 LOGS = Path(__file__).parent / "logs"
-SCHEMA = json.loads((Path(gradviz.__file__).parent / "log.schema.json").read_text(encoding="utf-8"))
+SCHEMA = json.loads((Path(gradviz.__file__).parent / "gvlog.schema.json").read_text(encoding="utf-8"))
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
 HEADER = '{"gradviz":{"producer":"core","schema":[1,1]}}\n'
@@ -305,11 +306,14 @@ def test_a_slow_program_is_written_as_it_goes(tmp_path: Path, monkeypatch: pytes
     path = tmp_path / "run.gvlog"
     writer = LogWriter(path)
     writer.emit(Header("core"))
+    for count in range(1, log.FLUSH_RECORDS):
+        writer.emit(Note("a", "goes"))
+        assert path.read_bytes().count(b"\n") == 1 + count
     writer.emit(Note("a", "waits"))
-    assert len(lines_of(path)) == 1
+    assert path.read_bytes().count(b"\n") == log.FLUSH_RECORDS
     now += log.FLUSH_SECONDS
     writer.emit(Note("a", "goes"))
-    assert len(lines_of(path)) == 3
+    assert path.read_bytes().count(b"\n") == log.FLUSH_RECORDS + 2
     writer.close()
     writer.close()
 
@@ -340,11 +344,11 @@ def test_after_a_failed_write_nothing_more_is_written(tmp_path: Path) -> None:
     stream = Full()
     writer = LogWriter(stream)
     writer.emit(Header("core"))
-    for id in range(100):
-        writer.emit(Op(id + 1, 0, None, 0))
-    for _ in range(2):
-        with pytest.raises(OSError, match="No space"):
-            writer.flush()
+    with pytest.raises(OSError, match="No space"):
+        for id in range(100):
+            writer.emit(Op(id + 1, 0, None, 0))
+    with pytest.raises(OSError, match="No space"):
+        writer.flush()
     with pytest.raises(OSError, match="No space"):
         writer.close()
     read = list(read_log(damaged(tmp_path, stream.getvalue())))
@@ -364,7 +368,7 @@ def test_a_killed_run_leaves_a_log(tmp_path: Path) -> None:
         """
         import os, signal, sys
         from gradviz.events import Context, Header, Op, Output, Signature
-        from gradviz.log import LogWriter
+        from gradviz.gvlog import LogWriter
         writer = LogWriter(sys.argv[1])
         writer.emit(Header("core"))
         writer.emit(Signature(0, "tensor", outputs=(Output((), "float32", 4),)))

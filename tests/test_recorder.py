@@ -16,7 +16,7 @@ from gradviz import recorder as recording
 from gradviz.errors import UsageError
 from gradviz.events import Context, End, Error, Event, Header, Name, Note, Op, Output, Role, Signature, Site, Status
 from gradviz.graphs import Graph
-from gradviz.log import read_log
+from gradviz.gvlog import read_log
 from gradviz.naming import ITEM_LIMIT, name_values
 from gradviz.recorder import FrontEnd, Recorder, active, record
 

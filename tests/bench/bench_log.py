@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gradviz.events import Context, End, Header, Op, Output, Signature, Site
 from gradviz.graphs import Graph
-from gradviz.log import LogWriter, read_log
+from gradviz.gvlog import LogWriter, read_log
 
 BAR = 40
 

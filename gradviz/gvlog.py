@@ -59,9 +59,10 @@ OpFields: TypeAlias = tuple[int, int, int | None, int, tuple[events.Input, ...]]
 class LogWriter:
     """A sink that writes a log, to a path or to an open text stream. Only one thread at a time may call it.
 
-    Lines are handed to the system whole: with the header, after every 1000 records, and with the first record that
-    comes half a second or more after the last time. What a killed process loses is what came since. Nothing is written
-    after a write has failed, so the file stays readable up to there. Raises `OSError` where it cannot be written.
+    Lines are handed to the system whole: each of the first 1000 at once, then after every 1000 records and with the
+    first record that comes half a second or more after the last time. What a killed process loses is what came since.
+    Nothing is written after a write has failed, so the file stays readable up to there. Raises `OSError` where it
+    cannot be written.
     """
 
     def __init__(self, target: str | os.PathLike[str] | TextIO) -> None:
@@ -73,6 +74,7 @@ class LogWriter:
         )
         self._lines: list[str] = []
         self._flushed = -math.inf
+        self._early = FLUSH_RECORDS
         self._failure: OSError | None = None
 
     def emit(self, event: Event) -> None:
@@ -87,7 +89,7 @@ class LogWriter:
         else:
             line = f'{{"{_TAGS[type(event)]}":{_JSON.encode(_plain(event))}}}\n'
         self._lines.append(line)
-        if len(self._lines) >= FLUSH_RECORDS or monotonic() - self._flushed >= FLUSH_SECONDS:
+        if self._is_due():
             self.flush()
 
     def emit_ops(self, rows: Sequence[OpFields]) -> None:
@@ -97,8 +99,15 @@ class LogWriter:
             given = [f"{id - item}" if item.__class__ is int else _quoted(item) for item in inputs]
             place = "null" if site is None else site
             append(f'{{"op":[{id},{signature},{place},{context},[{",".join(given)}]]}}\n')
-        if len(self._lines) >= FLUSH_RECORDS or monotonic() - self._flushed >= FLUSH_SECONDS:
+        if self._is_due():
             self.flush()
+
+    def _is_due(self) -> bool:
+        waiting = len(self._lines)
+        if self._early:  # a program that hangs or dies at once is the one whose last op is looked for
+            self._early = max(0, self._early - waiting)
+            return True
+        return waiting >= FLUSH_RECORDS or monotonic() - self._flushed >= FLUSH_SECONDS
 
     def flush(self) -> None:
         """Hand every record so far to the system, where it outlives this process."""

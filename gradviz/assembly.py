@@ -48,7 +48,7 @@ class _Folding:
         self.written: dict[int, int] = {}
         self.rewritten: list[int] = []
         self.names: dict[int, events.Name] = {}
-        self.flags: dict[int, bool] = {}
+        self.flags: list[events.RequiresGrad] = []
         self.optimizers: dict[int, Optimizer] = {}
         self.acts: list[Act] = []
         self.sweeps: list[Sweep] = []
@@ -132,7 +132,7 @@ class _Folding:
                 self.names[event.value] = replace(event, role=role)
             case events.RequiresGrad():
                 self._resolve("a change of `requires_grad`", values=[event.value], site=event.site)
-                self.flags[event.value] = event.requires_grad
+                self.flags.append(event)
             case Optimizer():
                 self._resolve(f"optimizer {event.id}", values=event.values, site=event.site)
                 earlier_site = self.optimizers[event.id].site if event.id in self.optimizers else event.site
@@ -157,7 +157,7 @@ class _Folding:
     def graph(self) -> Graph:
         """What was folded so far."""
         values = self.values
-        for id, flag in self.flags.items():
+        for id, flag in {event.value: event.requires_grad for event in self.flags}.items():
             values[id] = replace(values[id], requires_grad=flag)
         for id, told in self.names.items():
             values[id] = replace(values[id], name=told.name, role=told.role)
@@ -175,6 +175,7 @@ class _Folding:
         return Graph(
             self.header, _by_id(self.sites), _by_id(values), ops, regions, tuple(self.cuts), tuple(self.sweeps),
             tuple(self.errors), tuple(self.notes), self.end, tuple(_by_id(self.optimizers).values()), tuple(self.acts),
+            tuple(self.flags),
         )
 
     def _cuts_at(self, op: Op) -> Iterator[Cut]:

@@ -10,7 +10,22 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from gradviz.errors import GraphError
-from gradviz.events import Act, Cause, End, Error, Event, Header, Input, Note, Optimizer, Role, Saved, Site, Sweep
+from gradviz.events import (
+    Act,
+    Cause,
+    End,
+    Error,
+    Event,
+    Header,
+    Input,
+    Note,
+    Optimizer,
+    RequiresGrad,
+    Role,
+    Saved,
+    Site,
+    Sweep,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +119,10 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """A recording, folded. Every mapping is ordered by id; ids are those of the events."""
+    """A recording, folded. Every mapping is ordered by id; ids are those of the events.
+
+    `flags` are the changes of `requires_grad` after a leaf's birth, in order.
+    """
 
     header: Header
     sites: Mapping[int, Site]
@@ -118,6 +136,7 @@ class Graph:
     end: End | None
     optimizers: tuple[Optimizer, ...] = ()
     acts: tuple[Act, ...] = ()
+    flags: tuple[RequiresGrad, ...] = ()
 
     @classmethod
     def build(cls, events: Iterable[Event]) -> Graph:
@@ -168,8 +187,9 @@ class Graph:
             for act in self.acts
             if act.optimizer is not None or any(v in values for v in act.values)
         )
-        users: list[Op | Region | Sweep | Error | Optimizer | Act] = [*kept.values(), *regions.values()]
-        users += [*sweeps, *errors, *optimizers, *acts]
+        flags = tuple(flag for flag in self.flags if flag.value in values)
+        users: list[Op | Region | Sweep | Error | Optimizer | Act | RequiresGrad] = [*kept.values(), *regions.values()]
+        users += [*sweeps, *errors, *optimizers, *acts, *flags]
         return replace(
             self,
             sites=_sites_of([user.site for user in users], self.sites),
@@ -181,6 +201,7 @@ class Graph:
             errors=errors,
             optimizers=optimizers,
             acts=acts,
+            flags=flags,
         )
 
 

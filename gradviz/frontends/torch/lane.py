@@ -32,7 +32,7 @@ _PLAIN = frozenset({float, int, bool, str, type(None), torch.dtype, torch.device
 class Ticket:
     """The arguments of a call that may take the lane.
 
-    key      all that the op's signature depends on: the call, kinds of tensors (negative where one requires grad), texts
+    key      all that the op's signature depends on: the call, kinds of tensors, negative where one requires grad, texts
     inputs   what the op tells of them
     needs    one of them requires grad
     """

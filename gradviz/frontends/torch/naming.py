@@ -42,7 +42,8 @@ class Call:
     """
 
     __slots__ = (
-        "cause", "copies", "deed", "inplace", "laned", "name", "operands", "plain", "python", "source", "unlike", "variants",
+        "cause", "copies", "deed", "inplace", "laned", "name", "operands", "plain", "python", "source", "unlike",
+        "variants",
     )  # fmt: skip
 
     def __init__(self, name: str, deed: Deed) -> None:
@@ -145,7 +146,7 @@ def describe_call(func: Any) -> Call:
     call.inplace = ends_in_place or name == "__setitem__" or name in _INPLACE_OPERATORS
     if call.inplace and name not in _FILLS and name not in _OPERATORS:
         call.name = name.rstrip("_")
-    call.operands = 2 if call.name in _BINARY else 3 if call.name in ("where", "clamp", "addcmul", "lerp") else 0
+    call.operands = 2 if call.name in _BINARY else 3 if call.name == "where" else 0
     call.cause = {"detach": Cause.DETACH, "detach_": Cause.DETACH_}.get(name)
     if name in ("detach_", "set_"):
         call.inplace = False
@@ -182,10 +183,6 @@ def _in_python(call: Call, func: Any) -> Call:
 
 def op_name(call: Call, args: tuple[Any, ...]) -> str:
     """The op that a call comes down to where the call's name leaves that open."""
-    if call.name == "matmul" and len(args) == 2:
-        ranks = tuple(argument.dim() if isinstance(argument, torch.Tensor) else -1 for argument in args)
-        by_rank: dict[tuple[int, ...], str] = {(1, 1): "dot", (2, 1): "mv", (2, 2): "mm", (3, 3): "bmm"}
-        return by_rank.get(ranks, "matmul")
     if call.name == "__getitem__" and len(args) == 2:
         return _index_name(args[1])
     return call.name
@@ -195,7 +192,8 @@ def _index_name(index: Any) -> str:
     entries = index if isinstance(index, tuple) else (index,)
     if any(isinstance(entry, (torch.Tensor, list)) or hasattr(entry, "__array__") for entry in entries):
         return "index"
-    if any(isinstance(entry, slice) for entry in entries):
+    # A whole slice is passed over, as in PyTorch.
+    if any(isinstance(entry, slice) and entry != slice(None) for entry in entries):
         return "slice"
     if any(isinstance(entry, int) for entry in entries):
         return "select"

@@ -39,6 +39,15 @@ def op_name(node: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", stem).lower()
 
 
+def guess_node(op: str) -> str:
+    """The most likely name of the node of an op: `MulBackward0` for `mul`.
+
+    >>> guess_node("masked_fill")
+    'MaskedFillBackward0'
+    """
+    return "".join(part.capitalize() for part in op.split("_")) + "Backward0"
+
+
 def outputs_of(node: Any) -> tuple[Output, ...]:
     """The node's results: what autograd knows of them by itself, without holding them."""
     known = getattr(node, "_input_metadata", ())

@@ -15,7 +15,8 @@ from gradviz.frontends.torch.frames import place_of_call
 from gradviz.frontends.torch.identity import tensors_in, version_of
 from gradviz.frontends.torch.literals import literal
 from gradviz.frontends.torch.naming import Call, argument_names, op_name
-from gradviz.frontends.torch.nodes import describe_saved, node_name, output_of, saved_tensors
+from gradviz.frontends.torch.nodes import describe_saved, guess_node, output_of, saved_tensors
+from gradviz.frontends.torch.nodes import node_name as name_of_node
 from gradviz.frontends.torch.origins import Origins
 from gradviz.frontends.torch.writes import Writes
 
@@ -51,6 +52,7 @@ class Ops:
         self._origins = origins
         self._writes = writes
         self._signatures: dict[tuple[Any, ...], int] = {}
+        self._node_names: dict[str, str] = {}
 
     def gather(
         self, here: Here, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any], frame: FrameType
@@ -183,8 +185,12 @@ class Ops:
         signature = self._signatures.get(key)
         if signature is None:
             call.variants += 1
+            name = op_name(call, args)
+            # Autograd puts the node of a write to a view inside of the base's `CopySlices`, where nobody can look.
+            hidden = tracked and written is not None and first._is_view()
+            node = self._node_names.get(name) or guess_node(name) if hidden else ""
             signature = self._signatures[key] = self._describe(
-                op_name(call, args), found, outputs, tracked, cause, alias, nodes, written is not None
+                name, found, outputs, tracked, cause, alias, nodes, written is not None, node
             )
         site = book.interner.site(path, not direct)
         value = book.tell_op(here, signature, site, found.inputs, len(outputs))
@@ -244,13 +250,17 @@ class Ops:
         alias: int | None,
         nodes: tuple[int, int],
         inplace: bool,
+        node_name: str,
     ) -> int:
-        node = next((output.grad_fn for output in outputs if output.grad_fn is not None), None) if tracked else None
+        node: Any = None
+        if tracked and not node_name:
+            node = next(output.grad_fn for output in outputs if output.grad_fn is not None)
+            node_name = self._node_names[name] = name_of_node(node)
         return self._book.new_signature(
             lambda id: events.Signature(
                 id=id,
                 name=name,
-                node="" if node is None else node_name(node),
+                node=node_name,
                 tracked=tracked,
                 cause=cause,
                 needs=tuple(found.needs),
@@ -304,7 +314,7 @@ def _saved(
             source = places.get(memory_of(held)) if isinstance(held, torch.Tensor) else None
             if source is None and None in found.tensors and isinstance(held, torch.Tensor) and not held.dim():
                 continue  # the number among the operands, as autograd keeps it
-            yield describe_saved(name if current is node else f"{node_name(current)}.{name}", held, source)
+            yield describe_saved(name if current is node else f"{name_of_node(current)}.{name}", held, source)
         for following, _ in current.next_functions:
             if following is not None and following not in seen and nodes[0] <= following._sequence_nr() < nodes[1]:
                 seen.add(following)

@@ -98,8 +98,9 @@ def _switch_at(frame: FrameType) -> tuple[Any, str, FrameType]:
     method = ""
     place = frame
     while place.f_code.co_filename == grad_mode.__file__ and place.f_back is not None:
-        switch = place.f_locals.get("self")
-        method = place.f_code.co_name
+        if place.f_code.co_name not in ("clone", "__new__"):  # which make the switch, and are not its methods
+            switch = place.f_locals.get("self")
+            method = place.f_code.co_name
         place = place.f_back
     return switch, method, place
 

@@ -53,7 +53,7 @@ class Writes:
         )
         value = self._book.tell_op(here, signature, site, (owner.value, known.value))
         self.became(here, base, owner, value)
-        known.version = owner.version
+        known.version = -1  # it is cut anew from its base when it is next used
         here.trail.add(last_node, last_node + 1, value)
 
     def renew(self, here: Here, view: torch.Tensor, known: Known, site: int | None) -> None:

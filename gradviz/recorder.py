@@ -22,7 +22,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
 from importlib import import_module
-from types import TracebackType
+from inspect import CO_OPTIMIZED
+from types import FrameType, TracebackType
 from typing import Protocol, Self, runtime_checkable
 from weakref import WeakValueDictionary
 
@@ -31,8 +32,8 @@ from gradviz.endings import ending, tell_ending, text_of
 from gradviz.errors import UsageError
 from gradviz.events import End, Event, Header, Note, Op, Role, Site, Status
 from gradviz.graphs import Graph
+from gradviz.gvlog import LogWriter, OpFields, read_log
 from gradviz.imports import ImportWatch
-from gradviz.log import LogWriter, OpFields, read_log
 from gradviz.naming import name_values
 from gradviz.ranks import path_of_rank
 
@@ -167,7 +168,7 @@ class Recorder(AbstractContextManager["Recorder"]):
     def __exit__(
         self, kind: type[BaseException] | None, exception: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.stop(exception, namespace=sys._getframe(1).f_locals)
+        self.stop(exception, namespace=_variables(sys._getframe(1)))
 
     def start(self) -> None:
         """Begin to listen. Raises `UsageError` where the file cannot be written, or this was started before."""
@@ -196,12 +197,14 @@ class Recorder(AbstractContextManager["Recorder"]):
             return status, exit_code
         for watch in self._watches:
             watch.stop()
+        self._watches.clear()  # each holds on to this recording
         if namespace is not None:
             self._step("naming the values", partial(name_values, namespace, self._name))
         for emitter in self._emitters.values():
             self._step("the end of listening", emitter.uninstall)
         _dismiss(self)
         with self._lock:
+            self.drain()
             self._note_end(exception)
             self.emit(End(status, exit_code))
             self._state = _State.CLOSED
@@ -252,6 +255,7 @@ class Recorder(AbstractContextManager["Recorder"]):
     def failed(self, what: str, failure: Exception) -> None:
         """Take note that something could not be emitted. Nothing is kept after that: a graph has no holes."""
         with self._lock:
+            self.drain()
             self._lost += 1
             self._note_failure(what, failure)
 
@@ -333,6 +337,19 @@ class Recorder(AbstractContextManager["Recorder"]):
 def _running_script() -> str:
     file = getattr(sys.modules.get("__main__"), "__file__", None)
     return os.path.basename(file) if isinstance(file, str) else ""
+
+
+def _variables(frame: FrameType) -> dict[str, object]:
+    """The variables of a frame.
+
+    Up to Python 3.12 a function's frame keeps the dict that it is asked for, and so all that the dict holds, until the
+    function returns; it is therefore emptied.
+    """
+    found = frame.f_locals
+    variables = dict(found)
+    if frame.f_code.co_flags & CO_OPTIMIZED and isinstance(found, dict):
+        found.clear()
+    return variables
 
 
 def _open_log(path: str) -> LogWriter:

@@ -248,7 +248,7 @@ def default_selection(graph: Graph) -> Graph:
     if last.error:
         elsewhere = [s for s in graph.sweeps if not s.error and _place(graph, s) != _place(graph, last)]
         roots += elsewhere[-1].roots if elsewhere else ()
-    roots += [value for error in graph.errors for value in error.values]
+    roots += [*last.concerned, *(value for error in graph.errors for value in error.values)]
     return _noting_the_rest(graph, selection(graph, roots))
 
 

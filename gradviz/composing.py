@@ -279,7 +279,7 @@ class _Composer:
         for sweep in self.graph.sweeps:
             if sweep.error:
                 title = dots(f"{sweep.kind}() raised", self.words.line(sweep.site))
-                marks[sweep.error] = self._mark(title, sweep.error, sweep.site, sweep.roots)
+                marks[sweep.error] = self._mark(title, sweep.error, sweep.site, (*sweep.roots, *sweep.concerned))
         for error in self.graph.errors:
             mark = marks.get(error.message)
             known = [value for value in error.values if value in self.data]

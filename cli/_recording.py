@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gradviz.errors import UsageError
+from gradviz.errors import GraphError, LogError, UsageError
 
 from ._session import Session
 from ._target import Source
@@ -38,7 +38,10 @@ def obtain(source: Source, session: Session) -> Recording:
     if source.kind == "log":
         from gradviz.gvlog import read_log
 
-        return Recording(Graph.build(read_log(source.name)), 0, source.name)
+        try:
+            return Recording(Graph.build(read_log(source.name)), 0, source.name)
+        except GraphError as error:
+            raise LogError(f"`{source.name}` is damaged: {error.message}", help="record the script again") from None
     from gradviz.recorder import Recorder
     from gradviz.run import load, run
 
@@ -50,6 +53,8 @@ def obtain(source: Source, session: Session) -> Recording:
 
 def nothing_ran(source: Source, exit_code: int) -> UsageError:
     """The error for a script that used no tensor."""
+    if source.kind == "log":
+        return UsageError(f"`{source.name}` holds no tensor operation", help="record a script that runs some")
     when = " before it ended" if exit_code else ""
     help = "" if exit_code else "make the tensors that it computes with by gradviz"
     return UsageError(f"`{source.name}` ran no tensor operation{when}, so there is nothing to draw", help=help)

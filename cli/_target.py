@@ -51,6 +51,13 @@ class TargetCommand(click.Command):
             args = args[:position]
         return super().parse_args(ctx, args)
 
+    def help_for(self, error: click.UsageError) -> str:
+        """What to do about arguments that the command does not know: mostly they were meant for the script."""
+        foreign = isinstance(error, click.NoSuchOption) or "unexpected extra argument" in error.message
+        if foreign and error.ctx is not None and _ARGUMENTS not in error.ctx.meta:
+            return "what is meant for the script goes after `--`"
+        return ""
+
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         return [*super().collect_usage_pieces(ctx), "[-- ARGS]"]
 

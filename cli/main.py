@@ -19,6 +19,7 @@ from gradviz.errors import EXIT_INTERNAL, EXIT_USAGE, GradvizError
 from ._messages import say_error
 from ._output import ClosedPipe
 from ._session import Session
+from ._target import TargetCommand
 
 EXIT_INTERRUPTED = 130
 EXIT_CLOSED_PIPE = 141
@@ -96,6 +97,9 @@ def main() -> NoReturn:
 def _in_our_words(error: click.ClickException) -> GradvizError:
     """A complaint of click's in the form of gradviz's: lower case, names in backticks, no final period, one help."""
     text = re.sub(r"'([^']*)'", r"`\1`", " ".join(error.format_message().split()))
-    command = getattr(getattr(error, "ctx", None), "command_path", "gradviz")
     message = (text[:1].lower() + text[1:]).removesuffix(".")
-    return GradvizError(message, help=f"`{command} --help` shows how it is used")
+    context = getattr(error, "ctx", None)
+    help = f"`{getattr(context, 'command_path', 'gradviz')} --help` shows how it is used"
+    if isinstance(error, click.UsageError) and context is not None and isinstance(context.command, TargetCommand):
+        help = context.command.help_for(error) or help
+    return GradvizError(message, help=help)

@@ -59,6 +59,7 @@ class _Composer:
         self.words = Wording(graph)
         self.roads = count_roads(graph)
         self.frames, self.frame_of = frame_ops(graph, self.words)
+        self.gradients = {gradient.value: gradient for sweep in graph.sweeps for gradient in sweep.gradients}
         self.tally = Tally()
         self.boxes: list[Box] = []
         self.wires: list[Wire] = []
@@ -89,12 +90,21 @@ class _Composer:
         frozen_later = "frozen later" if value.id in self.needed and not value.requires_grad else ""
         # Brought in from outside a part of a graph, a written leaf is better known by its version than by its writer.
         born = f"version {value.version}" if value.version else self.words.line(op.site)
-        detail = dots(shape_dtype(value), born, frozen_later)
+        detail = dots(shape_dtype(value), born, frozen_later or self._gradient_state(value))
         kind = BoxKind.LEAF if value.requires_grad or frozen_later else BoxKind.CONST
         pairs = (*self.words.place_pairs(op.site), *self.words.value_pairs(value), ("made by", clean(op.name)))
         self._stand_for(value, self._box(kind, self.words.value(value.id), detail, pairs, op, value), alone=True)
         if kind is BoxKind.LEAF:
             self.tally.leaves.add(value.storage)
+
+    def _gradient_state(self, value: Value) -> str:
+        """What the drawn backward passes gave a leaf, where that is not what one expects of it."""
+        given = self.gradients.get(value.id)
+        if given is not None:
+            return "gradient is NaN" if given.nan else "gradient is zero" if given.zero else ""
+        asked = any(not sweep.error and sweep.inputs is None for sweep in self.graph.sweeps)
+        lost = value.requires_grad and value.id in self.roads.data and value.id not in self.roads.gradient
+        return "gets no gradient" if asked and lost else ""
 
     def _add_step(self, op: Op) -> None:
         """An op box; where it makes a leaf that requires grad, that leaf is a box of its own after it."""
@@ -103,11 +113,13 @@ class _Composer:
         status = self.words.status(op)
         in_place = f"in place, version {first.version}" if op.inplace else ""
         view = "view" if op.alias is not None and not op.inplace else ""
-        detail = dots(self.words.line(op.site), in_place or view, status)
+        attrs = self._attr_pairs(op)
+        told = ", ".join(f"{name}={text}" for name, text in attrs)
+        detail = dots(self.words.line(op.site), in_place or view, status, told)
         pairs = (
             *self.words.place_pairs(op.site),
             *self.words.op_pairs(op),
-            *self._attr_pairs(op),
+            *attrs,
             *self.words.value_pairs(first),
         )
         tails = self._inputs(op)
@@ -235,11 +247,13 @@ class _Composer:
             return
         for saved in op.saved:
             pairs = [("bytes", f"{saved.nbytes:,}")]
+            of = ""
             if saved.source is not None:
                 kept = op.outputs[-1 - saved.source] if saved.source < 0 else op.inputs[saved.source]
                 pairs.insert(0, ("keeps", self.words.value(kept) if isinstance(kept, int) else clean(kept)))
+                of = clean(self.graph.values[kept].name) if isinstance(kept, int) else ""
             what = saved.dtype if saved.is_gone else f"{saved.shape} {clean(saved.dtype)}"
-            head = self._box(BoxKind.SAVED, clean(saved.name), what, tuple(pairs), op)
+            head = self._box(BoxKind.SAVED, clean(f"saved {saved.name}"), dots(of, what), tuple(pairs), op)
             self.wires.append(Wire(box, head, WireKind.SAVED))
 
     def _attr_pairs(self, op: Op) -> Pairs:

@@ -89,7 +89,11 @@ def _shares(tally: Tally) -> str:
 
 def _failure(graph: Graph) -> str:
     failed = [sweep for sweep in graph.sweeps if sweep.error]
-    return f"{failed[-1].kind}() raised" if failed else ""
+    if failed:
+        return f"{failed[-1].kind}() raised"
+    if graph.errors:
+        return f"the script raised {clean(graph.errors[-1].type)}"
+    return "the script was interrupted" if graph.end is not None and graph.end.status is Status.INTERRUPTED else ""
 
 
 def _reach(graph: Graph, words: Wording, roads: Roads) -> str:

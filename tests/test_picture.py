@@ -9,7 +9,7 @@ from building import Builder
 from canonical import CANONICAL, NO_GRAD_FN, chain, detach, mixed, named, no_grad, training, untrained
 
 from gradviz.composing import compose
-from gradviz.events import Cause, Saved, Status
+from gradviz.events import Cause, Gradient, Saved, Status
 from gradviz.graphs import Graph
 from gradviz.picture import Box, BoxKind, Picture
 from gradviz.roads import MANY, count_roads
@@ -238,8 +238,8 @@ def test_saved_tensors_hang_on_their_op_when_asked_for():
     b.op("exp", x, name="y", line=2, saved=[Saved("result", (3,), "float32", 12, -1)], attrs=[("base", "e" * 80)])
     assert not [box for box in draw(b.graph()).boxes if box.kind is BoxKind.SAVED]
     picture = draw(b.graph(), show_saved=True, show_attrs=True, max_attr_chars=10)
-    assert ("y = exp", "saved", "result") in wires(picture)
-    assert ("keeps", "y") in box(picture, "result").tooltip
+    assert ("y = exp", "saved", "saved result") in wires(picture)
+    assert ("keeps", "y") in box(picture, "saved result").tooltip
     assert ("base", "e" * 9 + "…") in box(picture, "y = exp").tooltip
 
 
@@ -304,3 +304,24 @@ def test_a_hundred_thousand_ops_take_seconds():
     picture = draw(graph)
     assert len(picture.boxes) == 200_002
     assert time.process_time() - start < 20
+
+
+def test_a_leaf_says_what_the_backward_passes_gave_it_where_that_is_not_what_one_expects():
+    b = Builder()
+    w, v, u = (b.leaf(name, requires_grad=True, line=line) for line, name in enumerate("wvu", 1))
+    with b.region("no_grad", line=4):
+        skipped = b.op("mul", v, "2", line=5)
+    loss = b.op("add", b.op("mul", w, u, line=6), skipped, name="loss", line=6)
+    b.sweep(loss, line=7, gradients=[Gradient(w, 0.0, zero=True), Gradient(u, float("nan"), nan=True)])
+    picture = draw(b.graph())
+    assert box(picture, "w").detail == "() float32 · line 1 · gradient is zero"
+    assert box(picture, "u").detail == "() float32 · line 3 · gradient is NaN"
+    assert box(picture, "v").detail == "() float32 · line 2 · gets no gradient"
+
+
+def test_attributes_are_shown_when_asked_for():
+    b = Builder()
+    x = b.leaf("x", (2, 3), requires_grad=True, line=1)
+    b.op("sum", x, name="y", line=2, attrs=(("dim", "1"), ("keepdim", "True")))
+    assert box(draw(b.graph()), "y = sum").detail == "line 2"
+    assert box(draw(b.graph(), show_attrs=True), "y = sum").detail == "line 2 · dim=1, keepdim=True"

@@ -115,7 +115,7 @@ def test_an_unknown_view_suggests_near_ones(name, near):
 
 @pytest.mark.parametrize("path", ["picture.png", "picture", "picture.sgv"])
 def test_an_unknown_extension_is_refused(path):
-    with pytest.raises(UsageError, match="names no view"):
+    with pytest.raises(UsageError, match="gradviz writes no such files"):
         name_for(path)
 
 

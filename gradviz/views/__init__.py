@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -77,13 +78,15 @@ def load(name: str) -> View:
 def name_for(path: str) -> str:
     """The view that a file called `path` holds, by its extension. Raises `UsageError` where it says nothing."""
     extension = PurePath(path).suffix.lower()
+    if os.path.isdir(path):
+        raise UsageError(f"`{clean(path)}` is a directory", help="name a file in it")
     try:
         return EXTENSIONS[extension]
     except KeyError:
         file = clean(PurePath(path).name)
         found = f"`{file}` has the extension `{clean(extension)}`" if extension else f"`{file}` has no extension"
         help = _suggest(extension, list(EXTENSIONS))
-        raise UsageError(f"{found}, which names no view", help=help) from None
+        raise UsageError(f"{found}: gradviz writes no such files", help=help) from None
 
 
 def _suggest(name: str, known: list[str]) -> str:

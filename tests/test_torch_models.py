@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import socket
@@ -401,6 +402,7 @@ def test_make_dot_knows_a_recording_that_has_ended() -> None:
     assert graph.cuts
     assert "z\n ()" in gradviz.make_dot(z).source
     del rec
+    gc.collect()
     assert "✂" not in gradviz.make_dot(y).source
 
 

@@ -8,7 +8,7 @@ and the second one costs five times as much.
 from __future__ import annotations
 
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch.nn import Parameter
@@ -29,7 +29,7 @@ LIMIT = 4096
 _PLAIN = frozenset({float, int, bool, str, type(None), torch.dtype, torch.device})
 
 
-class Ticket:
+class Ticket(NamedTuple):
     """The arguments of a call that may take the lane.
 
     key      all that the op's signature depends on: the call, kinds of tensors, negative where one requires grad, texts
@@ -37,12 +37,9 @@ class Ticket:
     needs    one of them requires grad
     """
 
-    __slots__ = ("inputs", "key", "needs")
-
-    def __init__(self, call: Call) -> None:
-        self.key: list[Any] = [call]
-        self.inputs: list[events.Input] = []
-        self.needs = False
+    key: tuple[Any, ...]
+    inputs: list[events.Input]
+    needs: bool
 
 
 class Lane:
@@ -56,7 +53,7 @@ class Lane:
     def before(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Ticket | None:
         """A ticket for a call that is about to run, None for one that has to be looked at closely first."""
         ticket = self.ticket(call, args, kwargs)
-        return ticket if ticket is not None and tuple(ticket.key) in self._plans else None
+        return ticket if ticket is not None and ticket.key in self._plans else None
 
     def ran(
         self, here: Here, call: Call, args: tuple[Any, ...], result: Any, start: int, end: int, frame: FrameType
@@ -106,7 +103,7 @@ class Lane:
         if len(self._plans) >= LIMIT:
             self._plans.clear()
         kind = self._book.kinds.of(result)
-        self._plans.setdefault(tuple(ticket.key), {})[kind, tracked, cause] = signature
+        self._plans.setdefault(ticket.key, {})[kind, tracked, cause] = signature
 
     def _fits(
         self, here: Here, call: Call, ticket: Ticket, result: Any, start: int, end: int, frame: FrameType
@@ -115,7 +112,7 @@ class Lane:
         book = self._book
         if type(result) is not Tensor or id(result) in book.tensors or result._is_view():
             return False
-        plans = self._plans.get(tuple(ticket.key))
+        plans = self._plans.get(ticket.key)
         if plans is None:
             return False
         kind = book.kinds.of(result)
@@ -126,7 +123,7 @@ class Lane:
             return False
         if not is_inner(frame, call.python):
             path, direct = place_of_call(frame)
-            value = book.tell_op(here, signature, book.interner.site(path, not direct), ticket.inputs, 1)
+            value = book.tell_op(here, signature, book.interner.site(path, not direct), ticket.inputs)
             if tracked:
                 here.trail.add(start, end, value)
             book.tensors.learn(result, value, kind)
@@ -153,41 +150,60 @@ class Lane:
 
     def ticket(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Ticket | None:
         """The arguments of a call; None where one of them is of a kind that has to be looked at closely."""
-        ticket = Ticket(call)
+        tensors = self._book.tensors
+        key: list[Any] = [call]
+        inputs: list[events.Input] = []
+        needs = False
+        # Written out for what is met most; `_take` knows more.
         for item in args:
-            if not self._take(ticket, item, len(ticket.key) <= call.operands):
-                return None
+            kind = type(item)
+            if kind is Tensor or kind is Parameter:
+                known = tensors.get(id(item))
+                if known is None or not known.value:
+                    return None
+                if known.base is not None and version_of(item) != known.version:
+                    return None
+                if item.requires_grad:
+                    needs = True
+                    key.append(-known.kind)
+                else:
+                    key.append(known.kind)
+                inputs.append(known.value)
+            elif (kind is float or kind is int or kind is bool) and len(key) <= call.operands:
+                key.append(0)
+                inputs.append(repr(item))
+            else:
+                found = self._take(key, inputs, item)
+                if found is None:
+                    return None
+                needs = needs or found
         if kwargs:
             if len(args) < call.operands:
                 return None
             for name, item in kwargs.items():
-                ticket.key.append(name)
-                if not self._take(ticket, item, False):
+                key.append(name)
+                found = self._take(key, inputs, item)
+                if found is None:
                     return None
-        return ticket if ticket.inputs else None
+                needs = needs or found
+        return Ticket(tuple(key), inputs, needs) if inputs else None
 
-    def _take(self, ticket: Ticket, item: Any, operand: bool) -> bool:
-        """Add one argument; False where that cannot be done."""
+    def _take(self, key: list[Any], inputs: list[events.Input], item: Any) -> bool | None:
+        """Add an argument that is no operand; returns whether it requires grad, None where it cannot be added."""
         kind = type(item)
+        if kind in _PLAIN:
+            key.append((kind, item))
+            return False
         if kind is Tensor or kind is Parameter:
             known = self._book.tensors.get(id(item))
             if known is None or not known.value or (known.base is not None and version_of(item) != known.version):
-                return False
-            if item.requires_grad:
-                ticket.needs = True
-                ticket.key.append(-known.kind)
-            else:
-                ticket.key.append(known.kind)
-            ticket.inputs.append(known.value)
-        elif kind in _PLAIN:
-            if operand and (kind is float or kind is int or kind is bool):
-                ticket.key.append(0)
-                ticket.inputs.append(repr(item))
-            else:
-                ticket.key.append((kind, item))
-        elif kind is list or kind is tuple or kind is torch.Size:
-            ticket.key.append((kind, len(item)))
-            return all(self._take(ticket, part, False) for part in item)
-        else:
-            return False
-        return True
+                return None
+            required: bool = item.requires_grad
+            key.append(-known.kind if required else known.kind)
+            inputs.append(known.value)
+            return required
+        if kind is list or kind is tuple or kind is torch.Size:
+            key.append((kind, len(item)))
+            parts = [self._take(key, inputs, part) for part in item]
+            return None if None in parts else True in parts
+        return None

@@ -56,7 +56,7 @@ def outputs_of(node: Any) -> tuple[Output, ...]:
 
 def output_of(tensor: torch.Tensor, *, requires_grad: bool, leaf: bool) -> Output:
     """A tensor as an op's result."""
-    return Output(*type_of(tensor), requires_grad, leaf)
+    return Output(*type_of(tensor), requires_grad, leaf, str(tensor.device))
 
 
 def type_of(tensor: Any) -> tuple[tuple[int, ...], str, int]:

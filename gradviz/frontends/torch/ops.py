@@ -301,17 +301,19 @@ def _saved(
     """What the nodes of one op keep, from the last one back to the first."""
     if node is None:
         return
-    places: dict[int, int] = {}
+    places: dict[int, list[int]] = {}
     for position, tensor in enumerate(found.tensors):
         if tensor is not None:
-            places.setdefault(memory_of(tensor), position)
+            places.setdefault(memory_of(tensor), []).append(position)
     for index, output in enumerate(outputs):
-        places.setdefault(memory_of(output), -1 - index)
+        places.setdefault(memory_of(output), []).append(-1 - index)
     pending, seen = [node], {node}
     while pending:
         current = pending.pop()
         for name, held in saved_tensors(current):
-            source = places.get(memory_of(held)) if isinstance(held, torch.Tensor) else None
+            at = places.get(memory_of(held)) if isinstance(held, torch.Tensor) else None
+            # The same tensor may be given twice: `x * x` keeps it as `self` and as `other`.
+            source = None if at is None else at[min(name == "other", len(at) - 1)]
             if source is None and None in found.tensors and isinstance(held, torch.Tensor) and not held.dim():
                 continue  # the number among the operands, as autograd keeps it
             yield describe_saved(name if current is node else f"{name_of_node(current)}.{name}", held, source)

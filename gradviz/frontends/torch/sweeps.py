@@ -179,7 +179,7 @@ class Sweeps:
     def _add_inner(self, here: Here, sweep: _Running, frame: FrameType) -> None:
         """A sweep inside of another one, such as a checkpoint's: what it feeds, the outer one feeds."""
         if sweep.walk is not None:
-            here.fed += sweep.walk.leaves
+            here.fed += [leaf for leaf in sweep.walk.leaves if id(leaf) in self.book.tensors]
 
     def _tell(self, here: Here, sweep: _Running, frame: FrameType) -> None:
         book = self.book

@@ -288,12 +288,13 @@ def _unpacked(program: Listing, index: int, segment: Segment) -> str:
     text = f"({segment(program.span(index))})"  # bare, `a, *rest` would not be an expression
     node = _expression(text)
     if isinstance(node, ast.Tuple | ast.List):
-        return ", ".join(ast.get_source_segment(text, item) or "" for item in node.elts)[:NAME_LIMIT]
+        names = [ast.get_source_segment(text, item) or "" for item in node.elts]
+        return _tuple(names)[:NAME_LIMIT]
     step = program.steps[index]
     count = step.arg or 0
     if step.opname == "UNPACK_EX":
         return ""
-    names: list[str] = []
+    names = []
     for follower in program.steps[index + 1 : index + 1 + count]:
         if follower.opname in _NAME_STORES:
             names.append(str(follower.argval))
@@ -301,7 +302,12 @@ def _unpacked(program: Listing, index: int, segment: Segment) -> str:
             names.extend(follower.argval)
         elif follower.opname == "STORE_FAST_LOAD_FAST":
             names.append(follower.argval[0])
-    return ", ".join(names[:count]) if len(names) >= count else ""
+    return _tuple(names[:count]) if len(names) >= count else ""
+
+
+def _tuple(names: list[str]) -> str:
+    """As Python writes a tuple of these names without brackets."""
+    return f"{names[0]}," if len(names) == 1 else ", ".join(names)
 
 
 def _owner(text: str) -> str:

@@ -35,6 +35,7 @@ class Interner:
     def __init__(self, sink: Sink) -> None:
         self.sink = sink
         self._paths: dict[tuple[tuple[Spot, ...], bool], int | None] = {}
+        self._assigned: dict[tuple[Spot, ...], str] = {}
         self._sites: dict[tuple[Spot, int | None, str, bool], int] = {}
         self._contexts: dict[tuple[int, str, int | None], int] = {}
         self.targets: list[str] = []
@@ -52,11 +53,14 @@ class Interner:
 
     def target(self, path: tuple[Spot, ...]) -> str:
         """The variable that the value of a call at the inner end of a path is assigned to, or empty."""
-        target = ""
-        for spot in reversed(path):
-            place = place_of(spot)
-            target = place.target or (target if place.returns else "")
-        return target
+        known = self._assigned.get(path)
+        if known is None:
+            known = ""
+            for spot in reversed(path):
+                place = place_of(spot)
+                known = place.target or (known if place.returns else "")
+            self._assigned[path] = known
+        return known
 
     def _emit_sites(self, path: tuple[Spot, ...], unnamed: bool) -> int | None:
         site: int | None = None

@@ -114,6 +114,27 @@ def call_path(frame: FrameType) -> tuple[Spot, ...]:
     return tuple(path) if path else _foreign_path(frame)
 
 
+def user_frame(frame: FrameType) -> FrameType:
+    """The innermost frame of the user's code, from `frame` outwards, where `call_path` begins.
+
+    Where no frame is the user's, the innermost one that is not gradviz's own, or the outermost.
+    """
+    known = _known
+    place: FrameType | None = frame
+    while place is not None:
+        code = place.f_code
+        try:
+            entry = known[id(code)]
+        except KeyError:
+            entry = _admit(code)
+        if entry.user:
+            return place
+        place = place.f_back
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_own_folders()):
+        frame = frame.f_back
+    return frame
+
+
 def _foreign_path(frame: FrameType) -> tuple[Spot, ...]:
     place: FrameType | None = frame
     while place is not None:

@@ -14,7 +14,7 @@ def unpacked_target(target: str, index: int, count: int) -> str:
     parts = _split(target)
     if parts == [""]:
         return ""
-    if len(parts) == 1:
+    if len(parts) == 1 and not target.endswith(","):
         return f"{target}[{index}]"
     star = next((at for at, part in enumerate(parts) if part.startswith("*")), None)
     if star is not None:

@@ -318,7 +318,8 @@ def fate(source: str, node: ast.expr, parents: dict[ast.AST, ast.AST]) -> str | 
 
     def spelled(target: ast.AST) -> str:
         if isinstance(target, ast.Tuple | ast.List):
-            return ", ".join(spelled(item) for item in target.elts)
+            items = [spelled(item) for item in target.elts]
+            return f"{items[0]}," if len(items) == 1 else ", ".join(items)
         return " ".join((ast.get_source_segment(source, target) or "").split())
 
     parent = parents[node]

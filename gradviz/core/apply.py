@@ -14,7 +14,6 @@ from typing import Any
 from gradviz.core.aliasing import Made, ReplayStep, View, nth
 from gradviz.core.composites import tell, untold
 from gradviz.core.dtypes import promoted
-from gradviz.core.frames import user_frame
 from gradviz.core.grad_mode import Region, current
 from gradviz.core.listeners import listeners
 from gradviz.core.ops.shapes import refuse_shapes
@@ -34,6 +33,7 @@ from gradviz.core.trace import (
     next_ids,
 )
 from gradviz.events import Cause
+from gradviz.sites import user_frame
 
 _CAUSE_OF_REGION = {
     "backward": Cause.NO_GRAD,
@@ -302,8 +302,13 @@ def share(view: Tensor, source: Tensor, row: Row, step: ReplayStep, region: Regi
         view._origin.flags |= LEAF_GRAD
 
 
-def leaf(data: Any, name: str, requires_grad: bool, cls: type[Tensor] = Tensor) -> Tensor:
-    """A new leaf around an array (not copied); `name` is the key of the source row that made it."""
+def leaf(
+    data: Any, name: str, requires_grad: bool, cls: type[Tensor] = Tensor, *, inner: bool = False
+) -> Tensor:
+    """A new leaf around an array (not copied); `name` is the key of the source row that made it.
+
+    inner: it is not what the user's assignment names.
+    """
     if requires_grad and data.dtype.kind != "f":
         raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
     frame = user_frame(sys._getframe(1))
@@ -313,6 +318,8 @@ def leaf(data: Any, name: str, requires_grad: bool, cls: type[Tensor] = Tensor) 
     step.oldest = step.id
     if requires_grad:
         step.flags |= LEAF_GRAD
+    if inner:
+        step.flags |= INNER
     tensor = wrap(data, step, 0, requires_grad)
     if cls is not Tensor:
         tensor.__class__ = cls

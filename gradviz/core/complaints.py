@@ -40,7 +40,9 @@ def check_versions(node: Node) -> None:
         several = row.variadic and position == len(row.inputs) - 1
         for offset, pair in enumerate(mark if several else (mark,)):
             if pair is not None and pair[0].version != pair[1]:
-                raise noted(RuntimeError(_modified(node, position + offset, *pair)), node)
+                error = noted(RuntimeError(_modified(node, position + offset, *pair)), node)
+                vars(error)["concerned"] = (node.id, *getattr(pair[0], "written", ()))
+                raise error
 
 
 def _modified(node: Node, position: int, storage: Storage, version: int) -> str:
@@ -146,5 +148,5 @@ def _tensor_type(array_type: Any, shape: tuple[int, ...]) -> str:
 def noted(error: RuntimeError, node: Node) -> RuntimeError:
     """The error with a line of gradviz's own under it: which op of the user's, at which line, it is about."""
     place = decode(node.code, node.lasti)
-    error.add_note(f"gradviz: `{node.row.name}` at {place.file}:{place.line}: {place.text.strip()}")
+    error.add_note(f"gradviz: `{node.op_name}` at {place.file}:{place.line}: {place.text.strip()}")
     return error

@@ -14,10 +14,10 @@ from contextvars import ContextVar
 from types import FrameType
 from typing import Any, TypeVar
 
-from gradviz.core.frames import user_frame
 from gradviz.core.listeners import listeners
 from gradviz.core.tensor import Tensor
 from gradviz.core.trace import INNER, INPLACE, Trace
+from gradviz.sites import user_frame
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -132,8 +132,9 @@ class Emitter:
             if need and isinstance(item, int) and not self._flags.get(item, True):
                 self._tell_flag(item, True)
         self._sink.emit(events.Op(step.id, self._signature(step), site, context, inputs, step.forgotten))
-        if step.id < self._began and not step.tracked and not step.flags & (LEAF_GRAD | KEEPS_NODE):
-            self._flags.update((step.id + number, False) for number in range(1 + len(step.more)))
+        if step.id < self._began and not step.tracked and not step.flags & KEEPS_NODE:
+            flag = bool(step.flags & LEAF_GRAD)
+            self._flags.update((step.id + number, flag) for number in range(1 + len(step.more)))
 
     def _named(self, tensors: Sequence[Any], frame: FrameType) -> None:
         target = self._interner.target(call_path(frame))
@@ -182,7 +183,7 @@ class Emitter:
         gradients = []
         for leaf, grad in sweep.fed:
             gradients.append(_gradient(_value_id(leaf), grad))
-            name = self._leaf_name(leaf)
+            name = self._leaf_name(leaf) if grad is leaf._grad else ""
             if name:
                 self.name(grad, f"{name}.grad")
         region = current()
@@ -201,6 +202,7 @@ class Emitter:
                 freed=not sweep.retain_graph,
                 create_graph=sweep.create_graph,
                 error=sweep.error,
+                concerned=tuple(id for id in sweep.concerned if id >= self._began or id in self._older),
             )
         )
 
@@ -234,6 +236,9 @@ class Emitter:
             site = self._interner.site((spot_at(step.code, step.lasti),), bool(step.flags & INNER))
             region = None if step.region is None else self._region_id(step.region, thread=0)
             self._emit_op(step, site, self._interner.context(0, "", region))
+        for step in queue:
+            if isinstance(step, Node):
+                self.settle(leaf for leaf in step.leaves or () if leaf is not None)
 
     def _visit(self, origin: Trace, queue: list[Trace]) -> None:
         if origin.id < self._began and origin.id not in self._older:
@@ -244,8 +249,8 @@ class Emitter:
         """Tell of leaves from before whose `requires_grad` is not what was told."""
         for leaf in tensors:
             value = _value_id(leaf)
-            if self._flags.get(value, leaf._requires_grad) != leaf._requires_grad:
-                self._tell_flag(value, leaf._requires_grad)
+            if self._flags.get(value, leaf.requires_grad) != leaf.requires_grad:
+                self._tell_flag(value, leaf.requires_grad)
 
     # ---- what is emitted once
 

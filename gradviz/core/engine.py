@@ -16,12 +16,12 @@ import numpy as np
 from gradviz.core.apply import leaf as new_leaf
 from gradviz.core.complaints import NO_GRAD_FN, NOT_SCALAR, NOT_USED
 from gradviz.core.feeding import Leaves, Sweep, accumulate, run_node_hooks
-from gradviz.core.frames import user_frame
 from gradviz.core.listeners import listeners
 from gradviz.core.pullback import run_node
 from gradviz.core.tensor import Tensor
 from gradviz.core.trace import Node, Trace, origin_of
 from gradviz.errors import NotWrittenError
+from gradviz.sites import user_frame
 
 
 def backward(
@@ -38,8 +38,6 @@ def backward(
     """
     roots = _as_tuple(tensors)
     chosen = None if inputs is None else _as_tuple(inputs)
-    if chosen is not None and not chosen:
-        raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
     _run("backward", roots, _as_tuple(grad_tensors), retain_graph, create_graph, chosen)
 
 
@@ -58,16 +56,17 @@ def grad(
     materialize_grads: give zeros instead of None.
     """
     chosen = _as_tuple(inputs)
-    results = _run("grad", _as_tuple(outputs), _as_tuple(grad_outputs), retain_graph, create_graph, chosen)
+    optional = allow_unused or materialize_grads
+    results = _run("grad", _as_tuple(outputs), _as_tuple(grad_outputs), retain_graph, create_graph, chosen, optional)
     if materialize_grads:
-        return tuple(
-            new_leaf(np.zeros_like(tensor._data), "grad", False) if result is None else result
+        results = [
+            new_leaf(np.zeros_like(tensor._data), "grad", False, inner=True) if result is None else result
             for tensor, result in zip(chosen, results, strict=True)
-        )
-    if not allow_unused:
-        for position, result in enumerate(results):
-            if result is None:
-                raise RuntimeError(NOT_USED.format(position))
+        ]
+    if listeners:
+        frame = user_frame(sys._getframe(1))
+        for listener in tuple(listeners):
+            listener.named(results, frame)
     return tuple(results)
 
 
@@ -78,37 +77,46 @@ def _run(
     retain_graph: bool | None,
     create_graph: bool,
     inputs: tuple[Tensor, ...] | None,
+    optional: bool = True,
 ) -> list[Tensor | None]:
-    if create_graph:
-        raise NotWrittenError(
-            "`create_graph=True` is not written yet in gradviz's core", help="run the script with PyTorch installed"
-        )
     keep = bool(create_graph if retain_graph is None else retain_graph)
-    sweep = Sweep(kind, roots, inputs, keep)
+    sweep = Sweep(kind, roots, inputs, keep, bool(create_graph))
     try:
+        if create_graph:
+            raise NotWrittenError(
+                "`create_graph=True` is not written yet in gradviz's core", help="run the script with PyTorch installed"
+            )
+        if inputs is not None and not inputs:
+            raise RuntimeError(f"`inputs` argument to `{kind}()` cannot be empty.")
         cotangents = _seeds(roots, given or (None,) * len(roots))
-        if inputs is not None:
-            for position, tensor in enumerate(inputs):
-                if not tensor.requires_grad:
-                    raise RuntimeError(
-                        "One of the differentiated Tensors does not require grad"
-                        if kind == "grad"
-                        else f"One of the differentiated Tensors at index {position} does not require grad"
-                    )
-        return _pull(sweep, cotangents, keep)
-    except Exception as error:
-        sweep.error = str(error)
+        for position, tensor in enumerate(inputs or ()):
+            if not tensor.requires_grad:
+                raise RuntimeError(
+                    "One of the differentiated Tensors does not require grad"
+                    if kind == "grad"
+                    else f"One of the differentiated Tensors at index {position} does not require grad"
+                )
+        results = _pull(sweep, cotangents, keep)
+        for position, result in enumerate(results):
+            if result is None and not optional:
+                raise RuntimeError(NOT_USED.format(position))
+        return results
+    except BaseException as error:
+        sweep.error = str(error) or type(error).__name__
+        sweep.concerned = vars(error).get("concerned", ())
         raise
     finally:
         if listeners:
             frame = user_frame(sys._getframe(1))
-            for listener in listeners:
+            for listener in tuple(listeners):
                 listener.sweep_ran(sweep, frame)
 
 
 def _seeds(roots: tuple[Tensor, ...], given: tuple[Any, ...]) -> list[Any]:
+    if len(given) < len(roots):
+        raise RuntimeError(f"got {len(roots)} tensors and {len(given)} gradients")
     seeds = []
-    for position, (root, cotangent) in enumerate(zip(roots, given, strict=True)):
+    for position, (root, cotangent) in enumerate(zip(roots, given, strict=False)):
         if root.grad_fn is None and not root._requires_grad:
             raise RuntimeError(NO_GRAD_FN.format(position))
         if cotangent is not None:
@@ -218,7 +226,7 @@ def _deliver(sweep: Sweep, collected: dict[int, Any]) -> list[Tensor | None]:
     results: list[Tensor | None] = []
     for position, tensor in enumerate(sweep.inputs):
         cotangent = collected.get(position)
-        result = None if cotangent is None else new_leaf(np.array(cotangent), "grad", False)
+        result = None if cotangent is None else new_leaf(np.array(cotangent), "grad", False, inner=True)
         if result is not None:
             sweep.fed.append((tensor, result))
         results.append(result)

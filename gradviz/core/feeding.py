@@ -14,18 +14,29 @@ from gradviz.core.trace import Node
 
 
 class Sweep:
-    """What one run of the engine did, for listeners: its arguments, the leaves it fed, the error that ended it."""
+    """What one run of the engine did, for listeners: its arguments, the leaves it fed, the error that ended it.
 
-    __slots__ = ("create_graph", "error", "fed", "inputs", "kind", "retain_graph", "roots")
+    concerned   ids of the values that the error is about: of what saved a tensor, and of what was written over it
+    """
 
-    def __init__(self, kind: str, roots: Sequence[Tensor], inputs: Sequence[Tensor] | None, retain_graph: bool) -> None:
+    __slots__ = ("concerned", "create_graph", "error", "fed", "inputs", "kind", "retain_graph", "roots")
+
+    def __init__(
+        self,
+        kind: str,
+        roots: Sequence[Tensor],
+        inputs: Sequence[Tensor] | None,
+        retain_graph: bool,
+        create_graph: bool = False,
+    ) -> None:
         self.kind = kind
         self.roots = tuple(roots)
         self.inputs = None if inputs is None else tuple(inputs)
         self.retain_graph = retain_graph
-        self.create_graph = False
+        self.create_graph = create_graph
         self.fed: list[tuple[Tensor, Tensor]] = []
         self.error = ""
+        self.concerned: tuple[int, ...] = ()
 
 
 class Leaves:
@@ -87,7 +98,7 @@ def run_node_hooks(node: Node, slots: list[Any]) -> None:
 def _run_hooks(hooks: dict[int, Any], cotangent: Any) -> Any:
     for hook in tuple(hooks.values()):
         with in_backward():
-            replacement = hook(new_leaf(np.array(cotangent), "grad", False))
+            replacement = hook(new_leaf(np.array(cotangent), "grad", False, inner=True))
         if replacement is not None:
             if replacement._data.shape != cotangent.shape:
                 raise RuntimeError(f"hook '{getattr(hook, '__name__', hook)}' has changed the size of value")
@@ -98,7 +109,7 @@ def _run_hooks(hooks: dict[int, Any], cotangent: Any) -> Any:
 def accumulate(tensor: Tensor, cotangent: Any, sweep: Sweep | None) -> None:
     """Add to `.grad`, in place where there is one already, so that it stays the same object."""
     if tensor._grad is None:
-        tensor._grad = new_leaf(np.array(cotangent), "grad", False)
+        tensor._grad = new_leaf(np.array(cotangent), "grad", False, inner=True)
     else:
         held = tensor._grad
         held._array()[...] += cotangent

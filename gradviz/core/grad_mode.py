@@ -18,9 +18,9 @@ from contextvars import ContextVar
 from types import CodeType, FrameType, TracebackType
 from typing import Any, TypeVar, cast, overload
 
-from gradviz.core.frames import user_frame
 from gradviz.core.listeners import listeners
 from gradviz.interning import FIRST_LINE
+from gradviz.sites import user_frame
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -114,15 +114,16 @@ class _Switch:
             region.code, region.lasti = frame.f_code, frame.f_lasti
         else:
             region.code, region.lasti = decorated, FIRST_LINE
-        _current.set(region)
-        for listener in listeners:
+        # Last: what interrupts the listeners must not leave the mode on, for nobody would put it back.
+        for listener in tuple(listeners):
             listener.region_opened(region, frame)
+        _current.set(region)
 
     def _close(self) -> None:
         region, self._region = self._region, None
         _current.set(self._before)
         if region is not None:
-            for listener in listeners:
+            for listener in tuple(listeners):
                 listener.region_closed(region)
 
 

@@ -20,7 +20,6 @@ from gradviz.core.apply import cause_of, connect, describe, mark_result, node
 from gradviz.core.complaints import untraceable
 from gradviz.core.composites import tell
 from gradviz.core.dtypes import promoted
-from gradviz.core.frames import user_frame
 from gradviz.core.grad_mode import current
 from gradviz.core.hooks import hooks_of
 from gradviz.core.listeners import listeners
@@ -38,6 +37,7 @@ from gradviz.core.trace import (
     Trace,
     before_writes,
 )
+from gradviz.sites import user_frame
 
 Strides: TypeAlias = tuple[int, ...]
 """A base's strides where its memory is not in row order, else empty: a replay that reshapes needs the same order."""
@@ -152,6 +152,7 @@ def apply_inplace(
         write(memory, *arrays[1:], *static)
     if storage.version is not None:
         storage.version += 1
+        storage.written = (step.id,)
     step.flags |= ALIAS | INPLACE
     if isinstance(step, Node):
         mark_result(step, row, storage)
@@ -287,7 +288,7 @@ def _kept_by(target: Tensor) -> int:
     """The flag of an untracked write: what autograd still holds of the tensor that was written."""
     if target._origin.tracked:
         return KEEPS_NODE
-    return LEAF_GRAD if target._requires_grad else 0
+    return LEAF_GRAD if target.requires_grad else 0
 
 
 def _replace(target: Tensor, step: Trace) -> None:

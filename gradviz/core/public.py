@@ -135,7 +135,7 @@ def operand(value: Any) -> Any:
     if isinstance(value, Tensor) or type(value) in (float, int, bool):
         return value
     if isinstance(value, np.ndarray):
-        return leaf(value, "from_numpy", False)
+        return leaf(value, "from_numpy", False, inner=True)
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, (bool, int, float)):

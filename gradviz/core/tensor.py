@@ -160,7 +160,7 @@ class Tensor:
             )
         self._requires_grad = value
         if listeners:
-            for listener in listeners:
+            for listener in tuple(listeners):
                 listener.flag_set(self, sys._getframe(2))
 
     @property

@@ -50,12 +50,14 @@ class Storage:
 
     It is not tracked for tensors made in inference mode. `writer` is the id of the last tracked in-place write, the
     name of its node, and the id of what the tensor that was written was `before_writes`; unset where there was none.
+    `written` has the id of the last write that the version counts, tracked or not; unset where there was none.
     """
 
-    __slots__ = ("version", "writer")
+    __slots__ = ("version", "writer", "written")
 
     version: int | None
     writer: tuple[int, str, int]
+    written: tuple[int]
 
     def __init__(self) -> None:
         self.version = 0

@@ -10,6 +10,7 @@ import warnings
 from typing import Any
 
 from gradviz.core.apply import apply
+from gradviz.core.composites import called
 from gradviz.core.listeners import listeners
 from gradviz.core.ops.table import op
 from gradviz.core.public import METHODS, both, method
@@ -52,7 +53,8 @@ def _get_data(self: Tensor) -> Tensor:
     return apply(DATA, (self,))
 
 
-def _set_data(self: Tensor, value: Tensor) -> None:
+@called("")  # so that the op is told of when it is known what it made
+def _set_data(self: Tensor, value: Tensor) -> Any:
     if not isinstance(value, Tensor):
         raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
     if value._data.dtype.kind != "f" and self._requires_grad:
@@ -63,6 +65,7 @@ def _set_data(self: Tensor, value: Tensor) -> None:
         self._origin, self._number = placed._origin, 0
         if self._requires_grad:
             placed._origin.flags |= LEAF_GRAD
+    return placed
 
 
 METHODS["data"] = property(_get_data, _set_data)

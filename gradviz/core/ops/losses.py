@@ -47,10 +47,9 @@ def apply_trimmed(row: Row, inputs: list[Tensor | None], static: tuple[Any, ...]
     """Run a row whose last inputs may be left out, as None; one left out before a given one counts as 1."""
     while inputs[-1] is None:
         inputs = inputs[:-1]
-    given: list[Any] = [1 if one is None else one for one in inputs]
-    arrays = [one._data if isinstance(one, Tensor) else one for one in given]
+    arrays = [1 if one is None else one._data for one in inputs]
     absent = [None] * (len(row.inputs) - len(arrays))
-    result: Tensor = remember(row, given, arrays, static, row.forward(*arrays, *absent, *static))
+    result: Tensor = remember(row, inputs, arrays, static, row.forward(*arrays, *absent, *static))
     return result
 
 

@@ -147,8 +147,11 @@ def _copied(name: str, data: Any, wanted: Any, requires_grad: bool) -> Tensor:
         return born(name, array, requires_grad)
     if requires_grad and array.dtype.kind != "f":
         raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
-    arrays = [source._data for source in tensors]
-    result: Tensor = called(name)(remember)(RETENSOR, tensors, arrays, (), array if array.ndim else array[()])
+    return called(name)(_retensored)(tensors, array if array.ndim else array[()], requires_grad)
+
+
+def _retensored(tensors: list[Tensor], array: Any, requires_grad: bool) -> Tensor:
+    result: Tensor = remember(RETENSOR, tensors, [source._data for source in tensors], (), array)
     if requires_grad:
         result._requires_grad = True
         result._origin.flags |= LEAF_GRAD

@@ -59,6 +59,7 @@ class _Composer:
         self.words = Wording(graph)
         self.roads = count_roads(graph)
         self.frames, self.frame_of = frame_ops(graph, self.words)
+        self.reached = {graph.values[id].storage for id in self.roads.gradient}
         self.gradients = {gradient.value: gradient for sweep in graph.sweeps for gradient in sweep.gradients}
         self.tally = Tally()
         self.boxes: list[Box] = []
@@ -103,7 +104,7 @@ class _Composer:
         if given is not None:
             return "gradient is NaN" if given.nan else "gradient is zero" if given.zero else ""
         asked = any(not sweep.error and sweep.inputs is None for sweep in self.graph.sweeps)
-        lost = value.requires_grad and value.id in self.roads.data and value.id not in self.roads.gradient
+        lost = value.requires_grad and value.id in self.roads.data and value.storage not in self.reached
         return "gets no gradient" if asked and lost else ""
 
     def _add_step(self, op: Op) -> None:

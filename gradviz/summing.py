@@ -98,18 +98,26 @@ def _failure(graph: Graph) -> str:
 
 def _reach(graph: Graph, words: Wording, roads: Roads) -> str:
     """Which leaves have roads that gradient does not take; empty where all is as it should be."""
-    leaves = [value for value in graph.values.values() if value.requires_grad and value.leaf and value.id in roads.data]
-    partial = [value for value in leaves if roads.gradient.get(value.id, 0) < roads.data[value.id]]
+    data: dict[int, int] = {}
+    gradient: dict[int, int] = {}
+    names: dict[int, int] = {}
+    for value in graph.values.values():  # a leaf that was updated in place is one leaf, whichever version a road is from
+        if value.requires_grad and value.leaf and value.id in roads.data:
+            data[value.storage] = data.get(value.storage, 0) + roads.data[value.id]
+            gradient[value.storage] = gradient.get(value.storage, 0) + roads.gradient.get(value.id, 0)
+            names[value.storage] = value.id
+    partial = [leaf for leaf in data if gradient[leaf] < data[leaf]]
     if not partial:
         return ""
     if len(partial) == 1:
-        name, walked, all = words.value(partial[0].id), roads.gradient.get(partial[0].id, 0), roads.data[partial[0].id]
+        (leaf,) = partial
+        name, walked, every = words.value(names[leaf]), gradient[leaf], data[leaf]
         if not walked:
             return f"no gradient reaches {name}"
-        return f"gradient reaches {name} by {walked:,} of {all:,} roads" if all < MANY else ""
-    reached = sum(value.id in roads.gradient for value in leaves)
-    if reached < len(leaves):
-        return f"gradient reaches {reached:,} of {len(leaves):,} leaves" if reached else "gradient reaches no leaf"
+        return f"gradient reaches {name} by {walked:,} of {every:,} roads" if every < MANY else ""
+    reached = sum(bool(gradient[leaf]) for leaf in data)
+    if reached < len(data):
+        return f"gradient reaches {reached:,} of {len(data):,} leaves" if reached else "gradient reaches no leaf"
     return f"gradient reaches {plural(len(partial), 'leaf', 'leaves')} by some of the roads only"
 
 

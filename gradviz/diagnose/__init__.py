@@ -1,0 +1,66 @@
+"""Findings: what is wrong with the gradients of a recorded program, by cause and line. One module per rule.
+
+A rule reads the Graph only, so it holds alike for the numpy core, for PyTorch and for a log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Any
+
+from gradviz.diagnose.facts import Facts
+from gradviz.diagnose.findings import Complaint, Finding, Related, Severity, place, related_places
+from gradviz.diagnose.registry import Rule, find_rule, rules
+from gradviz.graphs import Graph
+
+__all__ = ["Finding", "Related", "Rule", "Severity", "diagnose", "find_rule", "rules"]
+
+
+def diagnose(graph: Graph, *, select: Collection[str] = (), ignore: Collection[str] = ()) -> tuple[Finding, ...]:
+    """What the rules find, one finding for each cause, the gravest first, then by place.
+
+    select, ignore    codes or beginnings of codes (`GV101`, `GV1`); with `select` only those rules look at all
+    """
+    facts = Facts(graph)
+    found: dict[tuple[Any, ...], Finding] = {}
+    for rule in rules():
+        if (select and not rule.code.startswith(tuple(select))) or (ignore and rule.code.startswith(tuple(ignore))):
+            continue
+        for complaint in rule.check(facts):
+            finding = _told(facts, rule, complaint)
+            key = (finding.code, finding.kind, finding.path, finding.line, finding.column or finding.message)
+            known = found.get(key)
+            found[key] = finding if known is None else _joined(known, finding)
+    return tuple(sorted(found.values(), key=_order))
+
+
+def _told(facts: Facts, rule: Rule, complaint: Complaint) -> Finding:
+    sites = facts.graph.sites
+    where: dict[str, Any] = place(sites.get(complaint.site) if complaint.site is not None else None)
+    return Finding(
+        rule.code,
+        complaint.kind or rule.kind,
+        complaint.severity,
+        complaint.message,
+        complaint.help,
+        **where,
+        names=(*complaint.named, *facts.names(complaint.values)),
+        related=related_places(sites, complaint.related),
+        values=complaint.values,
+    )
+
+
+def _joined(first: Finding, second: Finding) -> Finding:
+    """One finding for two on one culprit: the graver one speaks, for the tensors of both."""
+    graver, other = sorted((first, second), key=lambda finding: finding.severity.rank)
+    return replace(
+        graver,
+        names=tuple(dict.fromkeys((*graver.names, *other.names))),
+        related=tuple(dict.fromkeys((*graver.related, *other.related))),
+        values=tuple(dict.fromkeys((*graver.values, *other.values))),
+    )
+
+
+def _order(finding: Finding) -> tuple[Any, ...]:
+    return (finding.severity.rank, finding.path, finding.line, finding.column, finding.code, finding.message)

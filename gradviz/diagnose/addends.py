@@ -1,0 +1,87 @@
+"""The terms of a loss: what it is a sum of, and the numbers that were added to it from outside of the graph."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from gradviz.diagnose.facts import Facts
+from gradviz.events import Sweep
+
+_ADDING = frozenset({"add", "sub", "rsub", "stack", "cat"})
+LINEAR = _ADDING | {
+    "sum",
+    "mean",
+    "neg",
+    "mul",
+    "div",
+    "squeeze",
+    "unsqueeze",
+    "view",
+    "reshape",
+    "float",
+    "double",
+    "to",
+    "clone",
+}
+"""Through these a sum of terms stays a sum of terms."""
+
+
+def last_sweeps(facts: Facts) -> list[Sweep]:
+    """The last sweep from each place in the source."""
+    last = {sweep.site if sweep.site is not None else -sweep.id: sweep for sweep in facts.graph.sweeps}
+    return list(last.values())
+
+
+def addends(facts: Facts, roots: Iterable[int]) -> tuple[set[int], list[int], list[int]]:
+    """The tracked values that `roots` are a sum of, the untracked numbers added to them, and ops that add a literal."""
+    graph = facts.graph
+    terms: set[int] = set()
+    constants: dict[int, None] = {}
+    literals: dict[int, None] = {}
+    pending = list(roots)
+    while pending:
+        value = pending.pop()
+        if value in terms:
+            continue
+        terms.add(value)
+        op = graph.ops[graph.values[value].op]
+        needed = [item for item, need in zip(op.inputs, op.needs, strict=False) if need]
+        if not op.tracked or op.name not in LINEAR or (op.name not in _ADDING and len(needed) > 1):
+            continue
+        pending += [item for item in needed if isinstance(item, int)]
+        if op.name in _ADDING:
+            for item, need in zip(op.inputs, op.needs, strict=False):
+                if isinstance(item, str):
+                    literals[op.id] = None
+                elif not need and _is_number(graph.values[item].shape):
+                    constants[item] = None
+    return terms, list(constants), list(literals)
+
+
+def _is_number(shape: tuple[int, ...]) -> bool:
+    return all(extent == 1 for extent in shape)
+
+
+def returned_number(facts: Facts, exit: int) -> int | None:
+    """The op behind a loss that used, as a literal, the number that `exit` took out; by the name it was given."""
+    op = facts.graph.ops[exit]
+    site = facts.graph.sites.get(op.site) if op.site is not None else None
+    if site is None or not site.target.isidentifier():
+        return None
+    users = facts.once(_literal_users).get((site.file, site.function, site.target), ())
+    return next((user for user in users if user > exit), None)
+
+
+def _literal_users(facts: Facts) -> dict[tuple[str, str, str], list[int]]:
+    """Ops that feed a root and take a number as argument, by the names in their source: (file, function, name)."""
+    users: dict[tuple[str, str, str], list[int]] = {}
+    for op in facts.graph.ops.values():
+        site = facts.graph.sites.get(op.site) if op.site is not None else None
+        numbers = [item for item in op.inputs if isinstance(item, str)]
+        if site is None or not numbers or facts.feeding.isdisjoint(op.outputs):
+            continue
+        whole = site.text if site.end_line > site.line else site.text[max(0, site.column) : site.end_column]
+        for name in sorted(set(re.findall(r"[A-Za-z_]\w*", whole))):
+            users.setdefault((site.file, site.function, name), []).append(op.id)
+    return users

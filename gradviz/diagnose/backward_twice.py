@@ -1,0 +1,76 @@
+"""Backward went through a graph whose saved tensors an earlier backward had let go.
+
+## What it does
+Looks for a backward that raised for this, and names the tensor by which it came to the graph of the earlier one.
+
+## Why is this bad
+A state that is carried from step to step carries its graph along. PyTorch advises `retain_graph=True`, which hides the
+error and lets the graph grow without end.
+
+## Example
+    for x in batches:
+        out, state = rnn(x, state)
+        out.sum().backward()
+
+## Use instead
+    for x in batches:
+        out, state = rnn(x, state.detach())
+        out.sum().backward()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradviz.diagnose.facts import Facts
+from gradviz.diagnose.findings import Complaint, Severity
+from gradviz.query import gradient_inputs
+
+CODE = "GV501"
+RAISED = "backward through the graph a second time"
+
+
+def check(facts: Facts) -> Iterator[Complaint]:
+    """One complaint for each backward that raised for this."""
+    graph = facts.graph
+    for index, sweep in enumerate(graph.sweeps):
+        if RAISED not in sweep.error:
+            continue
+        walked = facts.walk(sweep)
+        earlier = [graph.sweeps[i] for op in walked for i in facts.swept[op] if i < index and graph.sweeps[i].freed]
+        freed = {op for past in {past.id: past for past in earlier}.values() for op in facts.walk(past)}
+        carried = carried_over(facts, walked - freed, freed)
+        first = earlier[0] if earlier else None
+        related = ((sweep.site, "backward comes to it here"),)
+        if carried is None:
+            yield Complaint(
+                Severity.ERROR,
+                f"backward runs again over a graph that the backward at {facts.line(first.site if first else None)} "
+                f"freed",
+                "run the forward pass again, or pass `retain_graph=True` to the first backward",
+                sweep.site,
+                related=((first.site, "freed here"),) if first else (),
+            )
+            continue
+        name = facts.name(carried) or graph.ops[graph.values[carried].op].name
+        yield Complaint(
+            Severity.ERROR,
+            f"`{name}` carries the graph of the step before into this one: backward at {facts.line(sweep.site)} comes "
+            f"through it, made at {facts.line(facts.maker_site(carried))}, to a graph that is freed",
+            f"detach it at the end of the step: `{name} = {name}.detach()`",
+            facts.maker_site(carried),
+            (carried,),
+            related,
+        )
+
+
+def carried_over(facts: Facts, newer: set[int], older: set[int]) -> int | None:
+    """The last value that an op of `older` made and a tracked op of `newer` used, or None."""
+    graph = facts.graph
+    found = [
+        item
+        for id in newer
+        for item in gradient_inputs(graph, graph.ops[id])
+        if graph.values[item].op in older and not graph.values[item].leaf
+    ]
+    return max(found, default=None)

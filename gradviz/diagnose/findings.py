@@ -1,0 +1,100 @@
+"""What a rule says (a Complaint) and what the user is told (a Finding): the same, with places in place of site ids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gradviz.events import Site
+
+
+class Severity(StrEnum):
+    """How much a finding matters; the first is the gravest."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+    @property
+    def rank(self) -> int:
+        """0 for the gravest."""
+        return list(Severity).index(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """What a rule found.
+
+    site      the culprit, or None where no line of the user's is known
+    values    the tensors that suffer; they are told by name
+    related   sites and what is to be said of each
+    kind      where the rule covers several kinds; empty for the rule's own
+    named     names that are no value's, such as that of a list
+    """
+
+    severity: Severity
+    message: str
+    help: str
+    site: int | None
+    values: tuple[int, ...] = ()
+    related: tuple[tuple[int | None, str], ...] = ()
+    kind: str = ""
+    named: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Related:
+    """A second place that a finding speaks of. Lines count from 1."""
+
+    path: str
+    line: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is wrong, where, with which tensors, and what to do about it.
+
+    Lines count from 1 and columns from 1; 0 means unknown. `end_column` is the first column behind the culprit.
+    `source` is the text of `line`. `names` are as `named_parameters` writes them (`model.layers.0.weight`).
+    """
+
+    code: str
+    kind: str
+    severity: Severity
+    message: str
+    help: str
+    path: str = ""
+    line: int = 0
+    end_line: int = 0
+    column: int = 0
+    end_column: int = 0
+    source: str = ""
+    names: tuple[str, ...] = ()
+    related: tuple[Related, ...] = ()
+    values: tuple[int, ...] = ()
+
+
+def place(site: Site | None) -> dict[str, str | int]:
+    """The fields of a Finding that say where it is."""
+    if site is None or not site.line:
+        return {}
+    return {
+        "path": site.file,
+        "line": site.line,
+        "end_line": site.end_line or site.line,
+        "column": site.column + 1,
+        "end_column": site.end_column + 1,
+        "source": site.text,
+    }
+
+
+def related_places(sites: Mapping[int, Site], told: tuple[tuple[int | None, str], ...]) -> tuple[Related, ...]:
+    """The places of `told` that are known, each line once."""
+    found: dict[tuple[str, int], Related] = {}
+    for id, text in told:
+        site = sites.get(id) if id is not None else None
+        if site is not None and site.line:
+            found.setdefault((site.file, site.line), Related(site.file, site.line, text))
+    return tuple(found.values())

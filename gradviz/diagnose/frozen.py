@@ -1,0 +1,64 @@
+"""Everything that the loss was made from is frozen.
+
+## What it does
+Looks for a backward that raised because nothing behind its root requires grad, with no cut on the way: the tensors
+themselves are frozen.
+
+## Why is this bad
+There is nothing to train, and PyTorch's message does not say which line froze it.
+
+## Example
+    for p in model.parameters():
+        p.requires_grad_(False)
+    model(x).sum().backward()
+
+## Use instead
+    for p in model.backbone.parameters():
+        p.requires_grad_(False)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradviz.diagnose.facts import Facts, verb
+from gradviz.diagnose.findings import Complaint, Severity
+from gradviz.diagnose.lost import cuts_behind
+from gradviz.events import Role
+from gradviz.query import ancestors
+
+CODE = "GV108"
+
+
+def check(facts: Facts) -> Iterator[Complaint]:
+    """One complaint for each backward that raised for this."""
+    graph = facts.graph
+    for sweep in graph.sweeps:
+        if not sweep.error or not sweep.roots or any(graph.values[root].requires_grad for root in sweep.roots):
+            continue
+        if cuts_behind(facts, sweep.roots):
+            continue
+        behind = [graph.ops[id] for id in sorted(ancestors(graph, sweep.roots))]
+        used = {item for op in behind for item in op.value_inputs}
+        leaves = sorted(item for item in used if graph.ops[graph.values[item].op].is_source)
+        frozen = [leaf for leaf in leaves if graph.values[leaf].role is Role.PARAMETER]
+        flags = [flag for flag in graph.flags if not flag.requires_grad and flag.value in used]
+        frozen = frozen or sorted({flag.value for flag in flags})
+        sites = list(dict.fromkeys(flag.site for flag in flags))
+        if frozen:
+            told = f"{facts.subject(frozen)} went into it, and {verb(frozen, 'it is', 'all of them are')} frozen"
+            where = " and ".join(facts.line(site) for site in sites)
+            told += f" ({where})" if sites else ""
+            help = "let the part that is to be trained require grad"
+        else:
+            told, help = "nothing that went into it requires grad", "make a tensor with `requires_grad=True`"
+        root = facts.name(sweep.roots[0])
+        related = [(site, "frozen here too") for site in sites[1:]] + [(sweep.site, "backward starts here")]
+        yield Complaint(
+            Severity.ERROR,
+            f"backward cannot start at `{root or 'its root'}`: {told}",
+            help,
+            sites[0] if sites else sweep.site,
+            tuple(frozen),
+            tuple(related),
+        )

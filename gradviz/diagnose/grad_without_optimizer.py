@@ -1,0 +1,56 @@
+"""Parameters get gradients that no optimizer uses.
+
+## What it does
+Notes parameters outside every optimizer that sweeps gave a gradient to, in a program that has an optimizer.
+
+## Why is this bad
+It costs time and memory, and `zero_grad` never clears what gathers there. A target network or a teacher belongs under
+`no_grad`; a frozen part that must let the gradient through belongs under `requires_grad_(False)`.
+
+## Example
+    target = target_net(state).max(1).values
+
+## Use instead
+    with torch.no_grad():
+        target = target_net(state).max(1).values
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradviz.diagnose import stale_optimizer, unregistered_param
+from gradviz.diagnose.facts import Facts, verb
+from gradviz.diagnose.findings import Complaint, Severity
+from gradviz.events import Role
+
+CODE = "GV404"
+
+
+def check(facts: Facts) -> Iterator[Complaint]:
+    """One note for each top-level module."""
+    if not facts.stepped:
+        return
+    graph = facts.graph
+    skip = {id for made in stale_optimizer.made_anew(facts).values() for id in made}
+    skip |= set(stale_optimizer.orphans(facts).values())
+    skip |= {id for made in unregistered_param.unregistered(facts).values() for id in made}
+    groups: dict[str, list[int]] = {}
+    for parameter in facts.parameters.values():
+        value = graph.values[parameter.id]
+        unowned = not parameter.owners and parameter.gradients and parameter.id not in skip
+        if unowned and value.role is Role.PARAMETER and graph.ops[value.op].cause is None:
+            groups.setdefault(facts.name(parameter.id).partition(".")[0], []).append(parameter.id)
+    for values in groups.values():
+        used = [op for value in values for op in facts.uses(facts.parameters[value]) if op in facts.swept]
+        if not used:
+            continue
+        site = graph.ops[min(used)].site
+        yield Complaint(
+            Severity.NOTE,
+            f"{facts.subject(values)} {verb(values, 'gets', 'get')} gradients that no optimizer uses, from "
+            f"{facts.line(site)} on",
+            "run this under `no_grad`, or freeze it with `requires_grad_(False)` if gradient must pass through it",
+            site,
+            tuple(values),
+        )

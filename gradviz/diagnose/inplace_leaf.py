@@ -1,0 +1,76 @@
+"""A leaf that requires grad, or a view of one, was written in place with grad mode on.
+
+## What it does
+Looks for the error that PyTorch raises for such a write, and names the leaf behind the view.
+
+## Why is this bad
+The leaf's gradient would belong to numbers that it no longer has, so the write is refused.
+
+## Example
+    layer.bias.view(3, -1)[:, 0] += 1
+
+## Use instead
+    with torch.no_grad():
+        layer.bias.view(3, -1)[:, 0] += 1
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from gradviz.diagnose.facts import Facts
+from gradviz.diagnose.findings import Complaint, Severity
+from gradviz.events import Error
+
+CODE = "GV302"
+RAISED = "leaf Variable that requires grad is being used in an in-place operation"
+
+
+def check(facts: Facts) -> Iterator[Complaint]:
+    """One complaint where the program ended so."""
+    for error in facts.graph.errors:
+        if RAISED in error.message:
+            leaf = _leaf(facts, error)
+            name = facts.name(leaf) if leaf is not None else ""
+            how = "through a view, " if "a view of" in error.message else ""
+            yield Complaint(
+                Severity.ERROR,
+                f"`{name or 'a tensor'}` is a leaf that requires grad, and {facts.line(error.site)} writes it in place "
+                f"{how}with grad mode on",
+                "write it inside `with torch.no_grad():`",
+                error.site,
+                () if leaf is None else (leaf,),
+                () if leaf is None else ((facts.maker_site(leaf), "the leaf is made here"),),
+            )
+
+
+def _leaf(facts: Facts, error: Error) -> int | None:
+    """The leaf that was written: behind what was made last on that line, or called by a name in its source."""
+    graph = facts.graph
+    if error.values:
+        return _base(facts, error.values[0])
+    site = graph.sites.get(error.site) if error.site is not None else None
+    if site is None:
+        return None
+    words = set(re.findall(r"[A-Za-z_]\w*", site.text))
+    for op in sorted(graph.ops.values(), key=lambda op: -op.id):
+        made = graph.sites.get(op.site) if op.site is not None else None
+        here = made is not None and (made.file, made.line) == (site.file, site.line)
+        for output in op.outputs:
+            if here or graph.values[output].name in words:
+                base = _base(facts, output)
+                if graph.values[base].leaf and graph.values[base].requires_grad:
+                    return base
+    return None
+
+
+def _base(facts: Facts, value: int) -> int:
+    """The tensor that `value` is a view of, or itself."""
+    graph = facts.graph
+    while True:
+        op = graph.ops[graph.values[value].op]
+        above = op.inputs[op.alias] if op.alias is not None and op.inputs else None
+        if not isinstance(above, int):
+            return value
+        value = above

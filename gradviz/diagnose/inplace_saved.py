@@ -1,0 +1,69 @@
+"""A tensor that backward needs was changed in place.
+
+## What it does
+Looks for a backward that raised because a saved tensor had a newer version, and names the write.
+
+## Why is this bad
+The gradient would be computed from numbers that are not those of the forward pass. PyTorch says which tensor, not which
+line changed it.
+
+## Example
+    y = w.exp()
+    y += 1
+    y.sum().backward()
+
+## Use instead
+    y = w.exp()
+    y = y + 1
+    y.sum().backward()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradviz.diagnose.facts import Facts
+from gradviz.diagnose.findings import Complaint, Severity
+
+CODE = "GV301"
+RAISED = "modified by an inplace operation"
+
+
+def check(facts: Facts) -> Iterator[Complaint]:
+    """One complaint for each backward that raised for this."""
+    graph = facts.graph
+    for sweep in graph.sweeps:
+        if RAISED not in sweep.error:
+            continue
+        told = [value for value in sweep.concerned if value in graph.values]
+        writes = [value for value in told if graph.ops[graph.values[value].op].inplace]
+        if not writes:
+            yield Complaint(
+                Severity.ERROR,
+                "backward needs a tensor as it was when it was saved, but it was changed in place since",
+                "use an out-of-place form of the change, or move it after `backward()`",
+                sweep.site,
+            )
+            continue
+        written, write = writes[-1], graph.ops[graph.values[writes[-1]].op]
+        saver = next((graph.ops[graph.values[value].op] for value in told if value not in writes), None)
+        name = facts.name(written) or facts.name(graph.values[written].storage)
+        saved = f" after `{saver.name}` saved it at {facts.line(saver.site)}" if saver is not None else ""
+        related: list[tuple[int | None, str]] = (
+            [(saver.site, f"`{saver.name}` saved it here")] if saver is not None else []
+        )
+        yield Complaint(
+            Severity.ERROR,
+            f"`{name or 'a tensor'}` was changed in place by `{write.name}` at {facts.line(write.site)}{saved}, and "
+            f"backward at {facts.line(sweep.site)} needs it as it was",
+            _help(write.name, name),
+            write.site,
+            (written,),
+            (*related, (sweep.site, "backward needs it here")),
+        )
+
+
+def _help(op: str, name: str) -> str:
+    if op == "step":
+        return "run every backward that uses these parameters before `step()`, or run the forward pass again after it"
+    return f"write the result to a new tensor in place of `{name or 'it'}`, or move the change after `backward()`"

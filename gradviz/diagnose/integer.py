@@ -1,0 +1,35 @@
+"""The road to the loss went through integers.
+
+## What it does
+Looks for `argmax`, `.long()` and the like behind which a trained parameter gets no gradient or a term of the loss is a
+constant.
+
+## Why is this bad
+An integer does not change when its input changes a little, so there is no derivative.
+
+## Example
+    loss = (logits.argmax(1).float() - target).abs().mean()
+
+## Use instead
+    loss = cross_entropy(logits, target)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradviz.diagnose.facts import Facts
+from gradviz.diagnose.findings import Complaint
+from gradviz.diagnose.lost import complaints
+
+CODE = "GV106"
+
+
+def check(facts: Facts) -> Iterator[Complaint]:
+    """One complaint for each cut."""
+    return complaints(
+        facts,
+        "integer",
+        "integers made at {line}",
+        "use a smooth form, such as `softmax` in place of `argmax`",
+    )

@@ -1,0 +1,341 @@
+"""Lost roads: where the gradient that a tensor should get stops, for all the rules that name one cause of it.
+
+A road is lost in one of four ways:
+
+    raised    backward raised, because no gradient comes to its root at all
+    starved   a trained parameter got no gradient from any sweep: the cut was on its last road to a loss
+    term      a term that is added to the loss is a constant, though trained parameters went into it
+    bypassed  a parameter's own numbers were used through `.data`: that use adds nothing to its gradient
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from gradviz.diagnose.addends import LINEAR, addends, last_sweeps, returned_number
+from gradviz.diagnose.facts import Facts, Parameter, verb
+from gradviz.diagnose.findings import Complaint, Severity
+from gradviz.events import Cause, Role, Sweep
+from gradviz.graphs import Cut, Op
+
+_MODES = (Cause.NO_GRAD, Cause.INFERENCE_MODE, Cause.SET_GRAD_ENABLED)
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """One loss of gradient. `op` cuts, `site` is to blame, `used` is the last place on the road before the cut."""
+
+    kind: str
+    state: str
+    op: int
+    site: int | None
+    values: tuple[int, ...]
+    used: int | None = None
+    term: str = ""
+    sweep: Sweep | None = None
+    others: tuple[int | None, ...] = ()
+
+
+def complaints(facts: Facts, kind: str, how: str, help: str) -> Iterator[Complaint]:
+    """What a rule on `kind` says. `how` follows "is cut by" and has `{line}` in it; `help` is the one action."""
+    for lost in lost_roads(facts):
+        if lost.kind == kind:
+            yield _complaint(facts, lost, how.format(line=facts.line(lost.site)), help)
+
+
+def _complaint(facts: Facts, lost: Lost, how: str, help: str) -> Complaint:
+    subject = facts.subject(lost.values, "parameter")
+    it = verb(lost.values, "its", "their")
+    related: list[tuple[int | None, str]] = []
+    if lost.used is not None:
+        related.append((lost.used, f"last use of {subject} on the road to the loss"))
+    related += [(site, "the same happens here") for site in lost.others]
+    if lost.sweep is not None:
+        related.append((lost.sweep.site, "backward starts here"))
+    region = _cut(facts, lost.op).region if lost.op in facts.once(_cuts) else None
+    if region is not None and facts.graph.regions[region].kind:
+        used = f" (last at {facts.line(lost.used)})" if lost.used is not None else ""
+        road = f"every use of {verb(lost.values, 'it', 'them')}{used} ran {how}"
+    else:
+        road = f"{it} only road to the loss is cut by {how}"
+    severity = Severity.ERROR
+    match lost.state:
+        case "raised":
+            root = facts.name(lost.sweep.roots[0]) if lost.sweep and lost.sweep.roots else ""
+            message = f"backward cannot start at `{root or 'its root'}`: {subject} went into it, but {road}"
+        case "starved":
+            owned = any(facts.parameters[value].owners for value in lost.values if value in facts.parameters)
+            severity = Severity.ERROR if owned else Severity.WARNING
+            role = (
+                f"{verb(lost.values, 'is', 'are')} in the optimizer"
+                if owned
+                else f"{verb(lost.values, 'requires', 'require')} grad"
+            )
+            message = f"{subject} {role} but got no gradient: {road}"
+        case "term":
+            severity = Severity.WARNING
+            where = how if region is None else f"what ran {how}"
+            message = (
+                f"the term `{lost.term}` of the loss is a constant, which trains nothing: {subject} went "
+                f"into it by {where}"
+            )
+        case _:
+            severity = Severity.WARNING
+            message = (
+                f"{subject} {verb(lost.values, 'is', 'are')} used past autograd by {how}: that use adds "
+                f"nothing to {it} gradient"
+            )
+    return Complaint(severity, message, help, lost.site, lost.values, tuple(related))
+
+
+def lost_roads(facts: Facts) -> tuple[Lost, ...]:
+    """Every loss, each once."""
+    return facts.once(_find_lost)
+
+
+def _find_lost(facts: Facts) -> tuple[Lost, ...]:
+    return (*_raised(facts), *_starved(facts), *_terms(facts), *_bypassed(facts))
+
+
+# backward raised
+
+
+def _raised(facts: Facts) -> Iterator[Lost]:
+    graph = facts.graph
+    for sweep in graph.sweeps:
+        if not sweep.error or not sweep.roots or any(graph.values[root].requires_grad for root in sweep.roots):
+            continue
+        cuts = cuts_behind(facts, sweep.roots)
+        groups: dict[tuple[str, int | None], list[Cut]] = {}
+        for cut in cuts:
+            groups.setdefault(_blame(facts, cut.op)[:2], []).append(cut)
+        for (kind, site), members in groups.items():
+            values = _concerned(facts, members)
+            last = max(members, key=lambda cut: cut.op)
+            if values:
+                yield Lost(kind, "raised", last.op, site, values, last.site, sweep=sweep)
+
+
+def cuts_behind(facts: Facts, values: Iterable[int]) -> list[Cut]:
+    """The first cuts that one comes to on the way back from untracked `values`, nearest first."""
+    graph, cuts = facts.graph, facts.once(_cuts)
+    seen: set[int] = set()
+    found: list[Cut] = []
+    pending = list(values)
+    while pending:
+        op = graph.ops[graph.values[pending.pop()].op]
+        if op.id in seen or op.tracked:
+            continue
+        seen.add(op.id)
+        if facts.renews(op):
+            continue
+        found += cuts.get(op.id, [])
+        pending += op.value_inputs  # of a value that is cut only what is untracked itself is looked into
+    return sorted(found, key=lambda cut: (-cut.op, cut.position))
+
+
+def _concerned(facts: Facts, cuts: Iterable[Cut]) -> tuple[int, ...]:
+    """The leaves that the gradient stopped by `cuts` was for; of those, what an optimizer owns, where it owns any."""
+    graph = facts.graph
+    leaves = [
+        leaf
+        for leaf in facts.leaves_behind(cut.value for cut in cuts)
+        if graph.ops[graph.values[leaf].op].cause not in _MODES  # a view made with grad off is no leaf of the user's
+    ]
+    owned = tuple(leaf for leaf in leaves if leaf in facts.parameters and facts.parameters[leaf].owners)
+    if graph.optimizers:
+        return owned
+    inputs = tuple(leaf for leaf in leaves if graph.values[leaf].role is not Role.PARAMETER)
+    return inputs or tuple(leaves)
+
+
+# no sweep gave a parameter anything
+
+
+def _starved(facts: Facts) -> Iterator[Lost]:
+    graph = facts.graph
+    starved = starved_parameters(facts)
+    if not starved:
+        return
+    keys, blamed = _blamed(facts)
+    groups: dict[tuple[int, ...], list[Parameter]] = {}
+    for parameter in starved:
+        met = {key for version in parameter.versions for key in blamed.get(version, ())}
+        best = max((keys[key][1] for key in met), default=0)
+        if best and (best == 3 or parameter.owners):
+            groups.setdefault(tuple(sorted(k for k in met if keys[k][1] == best)), []).append(parameter)
+    for reasons, members in groups.items():
+        ops = sorted(keys[key][0] for key in reasons)
+        kind = _blame(facts, ops[0])[0]
+        sites = list(dict.fromkeys(_blame(facts, op)[1] for op in ops))
+        values = tuple(parameter.id for parameter in members)
+        yield Lost(kind, "starved", ops[0], sites[0], values, graph.ops[ops[-1]].site, others=tuple(sites[1:]))
+
+
+def starved_parameters(facts: Facts) -> list[Parameter]:
+    """Trained parameters that got nothing from any sweep, though some sweep worked.
+
+    Trained is what an optimizer owns that took a step or, where the program has no optimizer, what requires grad.
+    """
+    if not any(not sweep.error for sweep in facts.graph.sweeps):
+        return []
+    return [
+        parameter
+        for parameter in facts.parameters.values()
+        if not parameter.gradients and facts.is_trainable(parameter) and facts.is_trained(parameter)
+    ]
+
+
+def _blamed(facts: Facts) -> tuple[list[tuple[int, int]], dict[int, frozenset[int]]]:
+    """For each value the cuts that a gradient on its way to it would have met first.
+
+    A cut is a key, one for all ops that cut on one line for one cause: (the last such op, how it leads on). How:
+    3 to a root, 2 through a Python number to a root, 1 out of the program's tensors.
+    """
+    graph = facts.graph
+    keys: list[tuple[int, int]] = []
+    numbers: dict[tuple[str, int | None], int] = {}
+    blamed: dict[int, frozenset[int]] = {}
+    nothing: frozenset[int] = frozenset()
+    for id in sorted(graph.ops, reverse=True):
+        op = graph.ops[id]
+        if op.tracked:
+            onward = nothing.union(*(blamed.get(output, nothing) for output in op.outputs))
+        elif op.cause is not None and not facts.renews(op):
+            rank = _leads(facts, op)
+            if not rank:
+                continue
+            kind, site = _blame(facts, id)
+            key = numbers.setdefault((kind, site), len(keys))
+            if key == len(keys):
+                keys.append((id, rank))
+            elif keys[key][1] < rank:
+                keys[key] = (id, rank)
+            onward = frozenset({key})
+        else:
+            continue
+        if onward:
+            for item, needed in zip(op.inputs, op.needs, strict=False):
+                if needed and isinstance(item, int):
+                    blamed[item] = blamed.get(item, nothing) | onward
+    return keys, blamed
+
+
+def _leads(facts: Facts, op: Op) -> int:
+    """Where the numbers of a cut went on to: see `_blamed`."""
+    if not facts.feeding.isdisjoint(op.outputs):
+        return 3
+    exit = _exit(facts, op)
+    if exit is None:
+        return 0
+    if returned_number(facts, exit) is not None:
+        return 2
+    return int(facts.graph.ops[exit].name != "item" or op.cause is Cause.INTEGER)
+
+
+def _exit(facts: Facts, op: Op) -> int | None:
+    """The op by which the numbers behind a cut left the program's tensors, where they did and did nothing else."""
+    if not op.outputs:
+        return op.id
+    if not facts.feeding.isdisjoint(op.outputs):
+        return None
+    return next((facts.exit_of[output] for output in op.outputs if output in facts.exit_of), None)
+
+
+# a term of the loss is a constant
+
+
+def _terms(facts: Facts) -> Iterator[Lost]:
+    told: set[tuple[str, int | None]] = set()
+    for sweep in last_sweeps(facts):
+        if sweep.error:
+            continue
+        terms, constants, numbers = addends(facts, sweep.roots)
+        for value in constants:
+            cuts = [cut for cut in cuts_behind(facts, [value]) if cut.value not in terms]
+            groups: dict[tuple[str, int | None], list[Cut]] = {}
+            for cut in cuts:
+                groups.setdefault(_blame(facts, cut.op)[:2], []).append(cut)
+            for (kind, site), members in groups.items():
+                values = _concerned(facts, members)
+                if values and (kind, site) not in told:
+                    told.add((kind, site))
+                    name = _term_name(facts, value)
+                    yield Lost(kind, "term", members[0].op, site, values, members[0].site, name, sweep)
+        yield from _numbers(facts, sweep, terms, numbers)
+
+
+def _numbers(facts: Facts, sweep: Sweep, terms: set[int], adding: list[int]) -> Iterator[Lost]:
+    """Terms that went through a Python number before they were added."""
+    wanted = set(adding)
+    told: set[int | None] = set()
+    for id in sorted(facts.graph.ops, reverse=True):
+        op = facts.graph.ops[id]
+        if op.cause is None or op.tracked or not wanted:
+            continue
+        exit = _exit(facts, op)
+        user = returned_number(facts, exit) if exit is not None else None
+        if exit is None or user not in wanted:
+            continue
+        kind, site = _blame(facts, id)
+        cuts = [cut for cut in facts.once(_cuts).get(id, []) if cut.value not in terms]
+        values = _concerned(facts, cuts)
+        exit_site = facts.graph.ops[exit].site
+        if values and site not in told and exit_site is not None:
+            told.add(site)
+            yield Lost(kind, "term", id, site, values, None, facts.graph.sites[exit_site].target, sweep)
+
+
+def _term_name(facts: Facts, value: int) -> str:
+    """What the user calls a term: its own name, or that of what it was scaled from."""
+    while not facts.name(value):
+        op = facts.graph.ops[facts.graph.values[value].op]
+        if op.name not in LINEAR or not op.value_inputs:
+            return op.name
+        value = op.value_inputs[0]
+    return facts.name(value)
+
+
+# a parameter's numbers were used past autograd
+
+
+def _bypassed(facts: Facts) -> Iterator[Lost]:
+    for cut in facts.graph.cuts:
+        op = facts.graph.ops[cut.op]
+        parameter = facts.parameters.get(facts.tensor(cut.value))
+        if cut.cause is not Cause.DATA or parameter is None or not parameter.gradients:
+            continue
+        trained = bool(parameter.owners) or not facts.graph.optimizers
+        region = facts.graph.regions.get(op.region) if op.region is not None else None
+        if trained and (region is None or region.enabled) and not facts.feeding.isdisjoint(op.outputs):
+            yield Lost("data", "bypassed", op.id, op.site, (parameter.id,))
+
+
+# who is to blame
+
+
+def _cuts(facts: Facts) -> dict[int, list[Cut]]:
+    found: dict[int, list[Cut]] = {}
+    for cut in facts.graph.cuts:
+        found.setdefault(cut.op, []).append(cut)
+    return found
+
+
+def _cut(facts: Facts, op: int) -> Cut:
+    return facts.once(_cuts)[op][0]
+
+
+def _blame(facts: Facts, op: int) -> tuple[str, int | None]:
+    """The kind of a cut and the site to blame: who opened the region or, where numbers left, who took them out."""
+    cut = _cut(facts, op)
+    if cut.cause in _MODES:
+        region = facts.graph.regions.get(cut.region) if cut.region is not None else None
+        return cut.cause.value, region.site if region is not None else cut.site
+    if cut.cause in (Cause.DETACH, Cause.DETACH_, Cause.DATA):
+        exit = _exit(facts, facts.graph.ops[op])
+        if exit is not None and exit != op:
+            left = facts.graph.ops[exit]
+            return ("numpy" if left.name in ("numpy", "__array__") else "item"), left.site
+        return ("data" if cut.cause is Cause.DATA else "detach"), cut.site
+    return cut.cause.value, cut.site

@@ -1,0 +1,78 @@
+"""A gradient was put into a loss without `create_graph=True`, so it is a constant there.
+
+## What it does
+Looks for terms of a loss that were computed from the results of an `autograd.grad` or from `.grad`, without a graph.
+
+## Why is this bad
+A gradient penalty then changes the loss that is printed, and no gradient.
+
+## Example
+    g, = torch.autograd.grad(score.sum(), x)
+    loss = loss + 10 * (g.norm() - 1) ** 2
+
+## Use instead
+    g, = torch.autograd.grad(score.sum(), x, create_graph=True)
+    loss = loss + 10 * (g.norm() - 1) ** 2
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from gradviz.diagnose.addends import addends, last_sweeps
+from gradviz.diagnose.facts import Facts
+from gradviz.diagnose.findings import Complaint, Severity
+from gradviz.events import Sweep
+
+CODE = "GV408"
+
+
+def check(facts: Facts) -> Iterator[Complaint]:
+    """One complaint for each loss; the other gradients in it are told beside the first."""
+    graph = facts.graph
+    made = {sweep.site: sweep for sweep in graph.sweeps if not sweep.create_graph and not sweep.error}
+    told: set[int | None] = set()
+    for sweep in last_sweeps(facts):
+        if sweep.error:
+            continue
+        _, constants, _ = addends(facts, sweep.roots)
+        for constant in constants:
+            sites = [site for site in _gradients(facts, constant) if site in made and site not in told]
+            if not sites:
+                continue
+            told.update(sites)
+            values = _trained(facts, made[sites[0]])
+            if values:
+                name = facts.name(constant)
+                yield Complaint(
+                    Severity.WARNING,
+                    f"the term{f' `{name}`' if name else ''} of the loss is a constant, which trains nothing: it "
+                    f"comes from "
+                    f"gradients taken at {facts.line(sites[0])} without `create_graph=True`",
+                    "pass `create_graph=True` to `autograd.grad`",
+                    sites[0],
+                    values,
+                    (*((site, "and here") for site in sites[1:]), (sweep.site, "backward starts here")),
+                )
+
+
+def _gradients(facts: Facts, value: int) -> Iterable[int | None]:
+    """Where the gradients that `value` was computed from were taken, without a road to what they came from."""
+    graph = facts.graph
+    found: dict[int | None, None] = {}
+    seen: set[int] = set()
+    pending = [value]
+    while pending:
+        op = graph.ops[graph.values[pending.pop()].op]
+        if op.id in seen or op.tracked or facts.renews(op):
+            continue
+        seen.add(op.id)
+        if op.name == "grad" and op.is_source:
+            found[op.site] = None
+        pending += op.value_inputs
+    return sorted(found, key=lambda site: -1 if site is None else site)
+
+
+def _trained(facts: Facts, sweep: Sweep) -> tuple[int, ...]:
+    behind = set(facts.leaves_behind(sweep.roots))
+    return tuple(id for id in sorted(behind) if id in facts.parameters and facts.is_trained(facts.parameters[id]))

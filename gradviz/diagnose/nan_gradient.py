@@ -1,0 +1,80 @@
+"""A gradient is NaN.
+
+## What it does
+Looks for the first sweep that gave a leaf a NaN, and for the operation to blame: one whose derivative is infinite at
+the edge (`/`, `sqrt`, `log`, `norm`), above all where `where` hides its result.
+
+## Why is this bad
+One step makes the parameter NaN, and soon everything. `where` does not help: it hides the value, and the infinite
+derivative is multiplied by zero, which is NaN.
+
+## Example
+    y = torch.where(n == 0, 0.0, x / n)
+
+## Use instead
+    safe = torch.where(n == 0, 1.0, n)
+    y = torch.where(n == 0, 0.0, x / safe)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradviz.diagnose.facts import Facts, verb
+from gradviz.diagnose.findings import Complaint, Severity
+
+CODE = "GV602"
+EDGED = frozenset(
+    {
+        "div",
+        "true_divide",
+        "reciprocal",
+        "sqrt",
+        "rsqrt",
+        "log",
+        "log2",
+        "log10",
+        "log1p",
+        "pow",
+        "norm",
+        "std",
+        "acos",
+        "asin",
+    }
+)
+HIDING = frozenset({"where", "masked_fill", "nan_to_num", "clamp", "max", "maximum", "minimum"})
+
+
+def check(facts: Facts) -> Iterator[Complaint]:
+    """One complaint, for the first sweep that gave a NaN."""
+    graph = facts.graph
+    for sweep in graph.sweeps:
+        values = tuple(sorted(facts.tensor(gradient.value) for gradient in sweep.gradients if gradient.nan))
+        if not values:
+            continue
+        versions = [gradient.value for gradient in sweep.gradients if gradient.nan]
+        road = facts.ahead(versions, within=facts.walk(sweep))
+        edged = [id for id in road if graph.ops[id].name in EDGED]
+        hidden = [id for id in edged if any(graph.ops[on].name in HIDING for on in facts.ahead(graph.ops[id].outputs))]
+        blamed = graph.ops[(hidden or edged or road)[-1 if hidden else 0]] if road else None
+        site = blamed.site if blamed is not None else sweep.site
+        reason = ""
+        related: list[tuple[int | None, str]] = [(sweep.site, "this backward gave the NaN")]
+        if hidden and blamed is not None:
+            over = next(graph.ops[on] for on in facts.ahead(blamed.outputs) if graph.ops[on].name in HIDING)
+            reason = (
+                f": `{blamed.name}` at {facts.line(site)} has an infinite derivative where `{over.name}` "
+                f"hides its result"
+            )
+            related.insert(0, (over.site, "hidden here, too late for the gradient"))
+        elif edged and blamed is not None:
+            reason = f": `{blamed.name}` at {facts.line(site)} can have an infinite derivative"
+        yield Complaint(
+            Severity.WARNING,
+            f"the gradient of {facts.subject(values)} {verb(values, 'is', 'are')} NaN{reason}",
+            "keep the operation itself away from the edge: make its input safe before it, not its result after it",
+            site,
+            values,
+            tuple(related),
+        )
+        return

@@ -1,0 +1,38 @@
+"""What a parameter was used for ran under `no_grad`.
+
+## What it does
+Looks for `no_grad` regions (a `with` block or a decorated function) behind which a trained parameter gets no gradient,
+a term of the loss is a constant, or backward raises. Evaluation and updates under `no_grad` are not reported.
+
+## Why is this bad
+Autograd keeps nothing of what runs there.
+
+## Example
+    @torch.no_grad()
+    def forward(self, x):
+        return self.layer(x)
+
+## Use instead
+    def forward(self, x):
+        return self.layer(x)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradviz.diagnose.facts import Facts
+from gradviz.diagnose.findings import Complaint
+from gradviz.diagnose.lost import complaints
+
+CODE = "GV201"
+
+
+def check(facts: Facts) -> Iterator[Complaint]:
+    """One complaint for each cut."""
+    return complaints(
+        facts,
+        "no_grad",
+        "inside `no_grad` opened at {line}",
+        "take this out of `no_grad`, or open `enable_grad` for the part that is to be trained",
+    )

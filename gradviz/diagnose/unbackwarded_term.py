@@ -1,0 +1,54 @@
+"""A value was computed from trained parameters and never reached a backward.
+
+## What it does
+Looks for trained parameters without a gradient whose operations are all tracked, but lead to a value that no sweep
+starts from or passes.
+
+## Why is this bad
+A loss term that is built and logged, but not added to what is differentiated, trains nothing.
+
+## Example
+    loss = main + 0.1 * auxiliary
+    main.backward()
+
+## Use instead
+    loss = main + 0.1 * auxiliary
+    loss.backward()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradviz.diagnose.facts import Facts, verb
+from gradviz.diagnose.findings import Complaint, Severity
+from gradviz.diagnose.lost import lost_roads, starved_parameters
+
+CODE = "GV406"
+
+
+def check(facts: Facts) -> Iterator[Complaint]:
+    """One complaint for each value that was left out."""
+    graph = facts.graph
+    explained = {value for lost in lost_roads(facts) for value in lost.values}
+    ends: dict[int, list[int]] = {}
+    for parameter in starved_parameters(facts):
+        uses = facts.uses(parameter)
+        if parameter.id in explained or not uses or any(use in facts.swept for use in uses):
+            continue
+        ahead = facts.ahead(parameter.versions)
+        end = graph.ops[ahead[-1]].outputs[0]
+        ends.setdefault(end, []).append(parameter.id)
+    for end, values in ends.items():
+        name = facts.name(end)
+        yield Complaint(
+            Severity.ERROR,
+            f"{facts.subject(values)} got no gradient: {verb(values, 'it', 'they')} only went into "
+            f"`{name or graph.ops[graph.values[end].op].name}` ({facts.line(facts.maker_site(end))}), which no "
+            f"backward "
+            "started from",
+            f"call backward on `{name}`, or add it to the loss" if name else "add it to the loss",
+            facts.maker_site(end),
+            tuple(values),
+            tuple((sweep.site, "backward starts here") for sweep in graph.sweeps[-1:]),
+        )

@@ -1,0 +1,79 @@
+"""A parameter got gradients that are exactly zero.
+
+## What it does
+Looks for trained parameters whose gradient was zero in every sweep while others got more. Warns where it finds the
+reason: every road goes through a flat operation such as `sign`, or two roads meet in a difference and cancel. Without a
+reason it is a note: a zero can be the honest answer, as for a first step from weights of zero.
+
+## Why is this bad
+Zero is not None: the optimizer takes the gradient and the parameter does not move.
+
+## Example
+    mask = torch.sign(x - threshold)
+
+## Use instead
+    mask = torch.tanh((x - threshold) / temperature)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradviz.diagnose.facts import Facts, Parameter, verb
+from gradviz.diagnose.findings import Complaint, Severity
+from gradviz.query import gradient_inputs
+
+CODE = "GV601"
+FLAT = frozenset({"sign", "sgn", "round", "floor", "ceil", "trunc", "fix", "heaviside", "floor_divide"})
+
+
+def check(facts: Facts) -> Iterator[Complaint]:
+    """One complaint for each reason."""
+    reasons: dict[tuple[str, int | None], list[int]] = {}
+    for parameter in facts.parameters.values():
+        got = [gradient for _, gradient in parameter.gradients]
+        if not got or not all(gradient.zero and not gradient.estimated for gradient in got):
+            continue
+        others = facts.graph.sweeps[parameter.gradients[-1][0]].gradients
+        if facts.is_trained(parameter) and any(not gradient.zero for gradient in others):
+            reasons.setdefault(_reason(facts, parameter), []).append(parameter.id)
+    for (reason, site), values in reasons.items():
+        subject = f"{facts.subject(values)} got a gradient of exactly zero in every backward"
+        if reason == "":
+            told, severity, help = subject, Severity.NOTE, "see whether it should depend on this at all"
+        elif reason == "cancel":
+            told = (
+                f"{subject}: two roads to {verb(values, 'it', 'them')}, one through {facts.line(site)}, meet and cancel"
+            )
+            severity, help = Severity.WARNING, "detach one of the two roads"
+        else:
+            told = f"{subject}: `{reason}` at {facts.line(site)} is flat everywhere"
+            severity, help = (
+                Severity.WARNING,
+                "use a smooth form, such as `tanh` or `sigmoid`, or a straight-through estimate",
+            )
+        yield Complaint(severity, told, help, site, tuple(values))
+
+
+def _reason(facts: Facts, parameter: Parameter) -> tuple[str, int | None]:
+    graph = facts.graph
+    on_road = facts.ahead(parameter.versions, within=facts.swept)
+    flat = [id for id in on_road if graph.ops[id].name in FLAT]
+    if flat:
+        beyond = set(facts.ahead([output for id in flat for output in graph.ops[id].outputs]))
+        around = set(facts.ahead(parameter.versions, within=set(on_road) - set(flat)))
+        roots = {graph.values[root].op for sweep in graph.sweeps for root in sweep.roots}
+        if roots.isdisjoint(around - beyond):
+            return graph.ops[flat[0]].name, graph.ops[flat[0]].site
+    road = set(on_road)
+    for id in on_road:
+        op = graph.ops[id]
+        pair = [item for item in gradient_inputs(graph, op) if graph.values[item].op in road]
+        if op.name in ("sub", "rsub") and len(pair) == 2:
+            for longer, shorter in (pair, pair[::-1]):
+                if (
+                    graph.values[shorter].op in facts.behind([longer])
+                    and graph.values[longer].op > graph.values[shorter].op
+                ):
+                    return "cancel", facts.maker_site(longer)
+    return "", graph.ops[on_road[0]].site if on_road else facts.maker_site(parameter.id)

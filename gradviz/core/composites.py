@@ -41,14 +41,14 @@ def called(name: str) -> Callable[[F], F]:
             if untold() is not None:
                 return call(*args, **kwargs)
             waiting: list[tuple[Trace, FrameType]] = []
-            token = _untold.set(waiting)
             try:
+                _untold.set(waiting)
                 result = call(*args, **kwargs)
                 made = _maker(result)
                 if made is not None and not any(result is given for given in args):
                     _name(made, name)
             finally:
-                _untold.reset(token)
+                _untold.set(None)
                 _tell_all(waiting)
             if listeners and made is None and type(result) in (tuple, list):
                 frame = user_frame(sys._getframe(1))

@@ -129,8 +129,8 @@ class Emitter:
     def _emit_op(self, step: Trace, site: int | None, context: int) -> None:
         inputs = inputs_of(step)
         for item, need in zip(inputs, needs_of(step), strict=True):
-            if need and isinstance(item, int) and not self._flags.get(item, True):
-                self._tell_flag(item, True)
+            if isinstance(item, int) and self._flags.get(item, need) != need:
+                self._tell_flag(item, need)
         self._sink.emit(events.Op(step.id, self._signature(step), site, context, inputs, step.forgotten))
         if step.id < self._began and not step.tracked and not step.flags & KEEPS_NODE:
             flag = bool(step.flags & LEAF_GRAD)

@@ -114,10 +114,13 @@ class _Switch:
             region.code, region.lasti = frame.f_code, frame.f_lasti
         else:
             region.code, region.lasti = decorated, FIRST_LINE
-        # Last: what interrupts the listeners must not leave the mode on, for nobody would put it back.
-        for listener in tuple(listeners):
-            listener.region_opened(region, frame)
-        _current.set(region)
+        try:
+            _current.set(region)
+            for listener in tuple(listeners):
+                listener.region_opened(region, frame)
+        except BaseException:  # Ctrl-C: nobody would put the mode back
+            _current.set(before)
+            raise
 
     def _close(self) -> None:
         region, self._region = self._region, None

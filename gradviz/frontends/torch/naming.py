@@ -192,8 +192,8 @@ def _index_name(index: Any) -> str:
     entries = index if isinstance(index, tuple) else (index,)
     if any(isinstance(entry, (torch.Tensor, list)) or hasattr(entry, "__array__") for entry in entries):
         return "index"
-    # A whole slice is passed over, as in PyTorch.
-    if any(isinstance(entry, slice) and entry != slice(None) for entry in entries):
+    # Among others, a whole slice is passed over, as in PyTorch.
+    if isinstance(index, slice) or any(isinstance(entry, slice) and entry != slice(None) for entry in entries):
         return "slice"
     if any(isinstance(entry, int) for entry in entries):
         return "select"

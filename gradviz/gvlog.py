@@ -14,40 +14,21 @@ import json
 import math
 import os
 import re
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, fields, is_dataclass
-from enum import StrEnum
+from collections.abc import Iterator, Sequence
+from dataclasses import fields, is_dataclass
 from functools import cache, lru_cache
 from itertools import chain
 from time import monotonic
-from types import NoneType
-from typing import Any, TextIO, TypeAlias, get_args, get_origin, get_type_hints
+from typing import TextIO, TypeAlias
 
 from gradviz import events
+from gradviz.decoding import TAGS, Decoder, Mismatch, op
 from gradviz.errors import LogError, UsageError
-from gradviz.events import SCHEMA, End, Event, Header, Note, Op
+from gradviz.events import SCHEMA, Event, Header, Note, Op
 
 FLUSH_RECORDS = 1000
 FLUSH_SECONDS = 0.5
 
-_TAGS: Mapping[type, str] = {
-    Header: "gradviz",
-    events.Site: "site",
-    events.Signature: "signature",
-    events.Context: "context",
-    events.Region: "region",
-    events.RegionEnd: "region_end",
-    Op: "op",
-    events.Name: "name",
-    events.RequiresGrad: "requires_grad",
-    events.Optimizer: "optimizer",
-    events.Act: "act",
-    events.Sweep: "sweep",
-    events.Error: "error",
-    Note: "note",
-    End: "end",
-}
 _BLOCK_BYTES = 1 << 14
 """How much is parsed at a time. More is slower: what is parsed lives until its block ends and burdens the collector."""
 
@@ -80,27 +61,33 @@ class LogWriter:
     def emit(self, event: Event) -> None:
         """Write one record."""
         if type(event) is Op:
-            id = event.id
-            # Inputs as distances from the op: they are mostly near, and their absolute ids would be half of the line.
-            inputs = [f"{id - item}" if item.__class__ is int else _quoted(item) for item in event.inputs]
-            site = "null" if event.site is None else event.site
-            more = f",{event.forgotten}" if event.forgotten else ""
-            line = f'{{"op":[{id},{event.signature},{site},{event.context},[{",".join(inputs)}]{more}]}}\n'
+            self._add_op(event.id, event.signature, event.site, event.context, event.inputs, event.forgotten)
         else:
-            line = f'{{"{_TAGS[type(event)]}":{_JSON.encode(_plain(event))}}}\n'
-        self._lines.append(line)
+            self._lines.append(f'{{"{TAGS[type(event)]}":{_JSON.encode(_plain(event))}}}\n')
         if self._is_due():
             self.flush()
 
     def emit_ops(self, rows: Sequence[OpFields]) -> None:
         """Write ops, each given as the first five fields of its record."""
-        append = self._lines.append
-        for id, signature, site, context, inputs in rows:
-            given = [f"{id - item}" if item.__class__ is int else _quoted(item) for item in inputs]
-            place = "null" if site is None else site
-            append(f'{{"op":[{id},{signature},{place},{context},[{",".join(given)}]]}}\n')
+        for row in rows:
+            self._add_op(*row)
         if self._is_due():
             self.flush()
+
+    def _add_op(
+        self,
+        id: int,
+        signature: int,
+        site: int | None,
+        context: int,
+        inputs: tuple[events.Input, ...],
+        forgotten: int = 0,
+    ) -> None:
+        # Inputs as distances from the op: they are mostly near, and their absolute ids would be half of the line.
+        given = [f"{id - item}" if item.__class__ is int else _quoted(item) for item in inputs]
+        place = "null" if site is None else site
+        more = f",{forgotten}" if forgotten else ""
+        self._lines.append(f'{{"op":[{id},{signature},{place},{context},[{",".join(given)}]{more}]}}\n')
 
     def _is_due(self) -> bool:
         waiting = len(self._lines)
@@ -186,7 +173,7 @@ def read_log(path: str | os.PathLike[str]) -> Iterator[Event]:
 class _Reader:
     def __init__(self, path: str) -> None:
         self.path = path
-        self.decoder = _Decoder()
+        self.decoder = Decoder()
         self.ended = False
         self.torn = False
 
@@ -228,7 +215,7 @@ class _Reader:
             )
         try:
             header: Header = self.decoder.read(Header, body)
-        except _Mismatch as mismatch:
+        except Mismatch as mismatch:
             raise self._damage(1, str(mismatch)) from None
         return header
 
@@ -249,11 +236,11 @@ class _Reader:
                 continue
             try:
                 ((tag, body),) = item.items()
-                event = _op(body) if tag == "op" else self.decoder.event(tag, body)
+                event = op(body) if tag == "op" else self.decoder.event(tag, body)
                 if type(event) is Header:
-                    raise _Mismatch("a second recording begins")
+                    raise Mismatch("a second recording begins")
             except (AttributeError, TypeError, ValueError) as mismatch:
-                what = str(mismatch) if isinstance(mismatch, _Mismatch) else "it does not have the form of a record"
+                what = str(mismatch) if isinstance(mismatch, Mismatch) else "it does not have the form of a record"
                 raise self._damage(at, what) from None
             if event is not None:
                 self.ended = self.ended or tag == "end"
@@ -277,130 +264,3 @@ class _Reader:
 
 _NOTHING = object()
 _HELP = "make one with `gradviz record SCRIPT -o LOG`"
-
-
-class _Mismatch(ValueError):
-    """A record that has not the form that `events` gives it; the message says where."""
-
-
-def _op(body: Any) -> Op:
-    if len(body) == 5:
-        id, signature, site, context, inputs = body
-        forgotten = 0
-    else:
-        id, signature, site, context, inputs, forgotten, *_ = body
-    for number in (id, signature, context, forgotten, 0 if site is None else site):
-        if number.__class__ is not int:
-            raise _Mismatch("an op refers to something by other than a number")
-    past = [id - item if item.__class__ is int else _literal(item) for item in inputs]
-    return Op(id, signature, site, context, tuple(past), forgotten)
-
-
-def _literal(item: object) -> str:
-    if not isinstance(item, str):
-        raise _Mismatch("an input of an op is neither a number nor a text")
-    return item
-
-
-class _Decoder:
-    """Turns parsed JSON into records, as the types of their fields in `events` say; counts what is not known here."""
-
-    def __init__(self) -> None:
-        self.unknown: Counter[str] = Counter()
-        self._records = {tag: record for record, tag in _TAGS.items()}
-        self._readers: dict[object, Callable[[Any], Any]] = {}
-
-    def event(self, tag: str, body: object) -> Event | None:
-        """The record, or None for a tag of a newer schema."""
-        record = self._records.get(tag)
-        if record is None:
-            self.unknown[f"record `{tag}`"] += 1
-            return None
-        event: Event = self.read(record, body)
-        return event
-
-    def read(self, hint: Any, value: Any) -> Any:
-        """`value` as an instance of the type `hint`. Raises `_Mismatch`."""
-        reader = self._readers.get(hint)
-        if reader is None:
-            reader = self._readers[hint] = self._reader(hint)
-        return reader(value)
-
-    def _reader(self, hint: Any) -> Callable[[Any], Any]:
-        if get_origin(hint) is tuple:
-            return self._tuple_reader(get_args(hint))
-        if NoneType in get_args(hint):
-            (other,) = (kind for kind in get_args(hint) if kind is not NoneType)
-            return lambda value: None if value is None else self.read(other, value)
-        if is_dataclass(hint):
-            return self._record_reader(hint)
-        if issubclass(hint, StrEnum):
-            return lambda value: self._word(hint, value)
-        return _float if hint is float else lambda value: _exactly(hint, value)
-
-    def _record_reader(self, record: Any) -> Callable[[Any], Any]:
-        hints = get_type_hints(record)
-        required = {field.name for field in fields(record) if field.default is MISSING}
-
-        def read(value: Any) -> Any:
-            held = {}
-            for name, item in _exactly(dict, value).items():
-                if name in hints:
-                    try:
-                        result = self.read(hints[name], item)
-                    except _Mismatch as mismatch:
-                        raise _Mismatch(f"`{name}` of `{record.__name__}`: {mismatch}") from None
-                    if result is not _UNKNOWN:
-                        held[name] = result
-            missing = required - held.keys()
-            if missing:
-                raise _Mismatch(f"`{record.__name__}` has no `{min(missing)}`")
-            return record(**held)
-
-        return read
-
-    def _tuple_reader(self, kinds: tuple[Any, ...]) -> Callable[[Any], Any]:
-        if kinds[-1] is Ellipsis:
-            return lambda value: tuple([self.read(kinds[0], item) for item in _exactly(list, value)])
-
-        def read(value: Any) -> Any:
-            if len(_exactly(list, value)) != len(kinds):
-                raise _Mismatch(f"there are {len(value)} items where {len(kinds)} belong")
-            return tuple([self.read(kind, item) for kind, item in zip(kinds, value, strict=True)])
-
-        return read
-
-    def _word(self, kind: type[StrEnum], value: object) -> object:
-        try:
-            return kind(_exactly(str, value))
-        except _Mismatch:
-            raise
-        except ValueError:
-            self.unknown[f"{kind.__name__.lower()} `{value}`"] += 1
-            return _UNKNOWN
-
-
-_UNKNOWN = object()
-"""Stands for a word that a newer schema added: its field keeps its default."""
-
-
-def _exactly(kind: type, value: Any) -> Any:
-    if type(value) is not kind:
-        raise _Mismatch(f"expected {_JSON_NAMES[kind]}, found {_JSON_NAMES.get(type(value), 'null')}")
-    return value
-
-
-def _float(value: object) -> float:
-    if value in ("nan", "inf", "-inf") or type(value) in (int, float):
-        return float(value)  # type: ignore[arg-type]
-    raise _Mismatch(f"expected a number, found {_JSON_NAMES.get(type(value), 'null')}")
-
-
-_JSON_NAMES = {
-    int: "a whole number",
-    float: "a number",
-    str: "a text",
-    bool: "true or false",
-    list: "an array",
-    dict: "an object",
-}

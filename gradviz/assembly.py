@@ -141,7 +141,8 @@ class _Folding:
                 self._resolve(f"a `{event.kind[:40]}`", values=event.values, site=event.site)
                 self.acts.append(event)
             case Sweep():
-                told = [*event.roots, *(event.inputs or ()), *(gradient.value for gradient in event.gradients), *event.concerned]
+                given = [gradient.value for gradient in event.gradients]
+                told = [*event.roots, *(event.inputs or ()), *given, *event.concerned]
                 self._resolve(f"sweep {event.id}", values=told, site=event.site)
                 self.sweeps.append(event)
             case Error():

@@ -101,7 +101,7 @@ def _reach(graph: Graph, words: Wording, roads: Roads) -> str:
     data: dict[int, int] = {}
     gradient: dict[int, int] = {}
     names: dict[int, int] = {}
-    for value in graph.values.values():  # a leaf that was updated in place is one leaf, whichever version a road is from
+    for value in graph.values.values():  # a leaf that was updated in place is one leaf, whatever version is used
         if value.requires_grad and value.leaf and value.id in roads.data:
             data[value.storage] = data.get(value.storage, 0) + roads.data[value.id]
             gradient[value.storage] = gradient.get(value.storage, 0) + roads.gradient.get(value.id, 0)

@@ -1,4 +1,4 @@
-# no_grad as a decorator: around a function, and around a generator, where it holds only while the generator itself runs.
+# no_grad as a decorator: around a function, and around a generator, where it holds only while the generator runs.
 # See: the ops inside `scale` and `doubled` in dashed boxes named after the decorator's line; `kept`, made between two
 # steps of the generator, is tracked.
 import gradviz

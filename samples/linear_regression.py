@@ -17,7 +17,7 @@ distance = gradviz.tensor([row[1] for row in training])
 slope = gradviz.tensor(0.0, requires_grad=True)
 offset = gradviz.tensor(0.0, requires_grad=True)
 
-for epoch in range(300):
+for _ in range(300):
     prediction = slope * (speed - 15.0) + offset
     loss = ((prediction - distance) ** 2).mean()
     loss.backward()

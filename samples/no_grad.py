@@ -1,5 +1,5 @@
 # w * x + b, outside no_grad and inside it.
-# See: y with its two gradient wires to w and b, and the same two ops skipped in the box named after the line that opened it.
+# See: y with its gradient wires to w and b, and the same two ops skipped, in a box named after the line that opened it.
 import gradviz
 
 x = gradviz.tensor(3.0)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -66,7 +67,10 @@ FULL: tuple[Event, ...] = (
     Site(0, "train.py", 3, 4, 8, 20, "forward", "self.h", "self.h = f(x)", None),
     Site(1, "train.py", 9, 9, 0, 4, "<lambda>", "a, b", "a, b = g()", 0),
     Signature(
-        0, "tensor", outputs=(Output((2, 3), "float32", 24, True, True), Output((), "int64", 8, device="cuda:0")), attrs=(("dim", "0"),)
+        0,
+        "tensor",
+        outputs=(Output((2, 3), "float32", 24, True, True), Output((), "int64", 8, device="cuda:0")),
+        attrs=(("dim", "0"),),
     ),
     Signature(1, "mul", "MulBackward0", True, None, (True, False), (Output((0,), "float16", 0, True, False),), 0, True,
               (Saved("self", (2,), "float64", 16, 0), Saved("result", (), "bool", 1, -1), Saved("m", (1,), "bool", 1))),
@@ -87,7 +91,9 @@ FULL: tuple[Event, ...] = (
     Optimizer(0, "SGD", ()),
     Act("step", (1,), 0, 1, 0, 3),
     Act("hook"),
-    Sweep(1, "grad", (3,), 1, 1, (1,), (Gradient(1, float("nan"), False, True), Gradient(2, 0.5)), False, True, "no", (1,)),
+    Sweep(
+        1, "grad", (3,), 1, 1, (1,), (Gradient(1, float("nan"), False, True), Gradient(2, 0.5)), False, True, "no", (1,)
+    ),
     Sweep(2, "backward", (), gradients=(Gradient(1, float("inf")), Gradient(1, 0.0, True))),
     Error("ValueError", "bad", 0, (1, 3)),
     Error("E", ""),
@@ -344,9 +350,9 @@ def test_after_a_failed_write_nothing_more_is_written(tmp_path: Path) -> None:
     stream = Full()
     writer = LogWriter(stream)
     writer.emit(Header("core"))
+    ops = iter([Op(id + 1, 0, None, 0) for id in range(100)])
     with pytest.raises(OSError, match="No space"):
-        for id in range(100):
-            writer.emit(Op(id + 1, 0, None, 0))
+        deque(map(writer.emit, ops), maxlen=0)
     with pytest.raises(OSError, match="No space"):
         writer.flush()
     with pytest.raises(OSError, match="No space"):

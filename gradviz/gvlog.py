@@ -64,37 +64,29 @@ class LogWriter:
             self._add_op(event.id, event.signature, event.site, event.context, event.inputs, event.forgotten)
         else:
             self._lines.append(f'{{"{TAGS[type(event)]}":{_JSON.encode(_plain(event))}}}\n')
-        if self._is_due():
-            self.flush()
+        self._flush_if_due()
 
     def emit_ops(self, rows: Sequence[OpFields]) -> None:
         """Write ops, each given as the first five fields of its record."""
         for row in rows:
             self._add_op(*row)
-        if self._is_due():
-            self.flush()
+        self._flush_if_due()
 
     def _add_op(
-        self,
-        id: int,
-        signature: int,
-        site: int | None,
-        context: int,
-        inputs: tuple[events.Input, ...],
-        forgotten: int = 0,
+        self, id: int, signature: int, site: int | None, context: int, inputs: Sequence[int | str], forgotten: int = 0
     ) -> None:
         # Inputs as distances from the op: they are mostly near, and their absolute ids would be half of the line.
-        given = [f"{id - item}" if item.__class__ is int else _quoted(item) for item in inputs]
-        place = "null" if site is None else site
-        more = f",{forgotten}" if forgotten else ""
-        self._lines.append(f'{{"op":[{id},{signature},{place},{context},[{",".join(given)}]{more}]}}\n')
+        given = ",".join([f"{id - item}" if item.__class__ is int else _quoted(item) for item in inputs])
+        place, more = "null" if site is None else site, f",{forgotten}" if forgotten else ""
+        self._lines.append(f'{{"op":[{id},{signature},{place},{context},[{given}]{more}]}}\n')
 
-    def _is_due(self) -> bool:
+    def _flush_if_due(self) -> None:
         waiting = len(self._lines)
         if self._early:  # a program that hangs or dies at once is the one whose last op is looked for
             self._early = max(0, self._early - waiting)
-            return True
-        return waiting >= FLUSH_RECORDS or monotonic() - self._flushed >= FLUSH_SECONDS
+            self.flush()
+        elif waiting >= FLUSH_RECORDS or monotonic() - self._flushed >= FLUSH_SECONDS:
+            self.flush()
 
     def flush(self) -> None:
         """Hand every record so far to the system, where it outlives this process."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import subprocess
 import sys
 import textwrap
@@ -82,7 +83,9 @@ def test_saved_memory_is_told_by_its_source_and_counted_once() -> None:
     assert loss.requires_grad
 
 
-@pytest.mark.parametrize("write", ["h.mul_(2)", "h.relu_()", "F.relu(h, inplace=True)", "torch.sigmoid_(h)", "h[1:] = 0"])
+@pytest.mark.parametrize(
+    "write", ["h.mul_(2)", "h.relu_()", "F.relu(h, inplace=True)", "torch.sigmoid_(h)", "h[1:] = 0"]
+)
 def test_a_write_in_place_by_any_name_is_one(write: str) -> None:
     with gradviz.record() as rec:
         x = torch.randn(4, requires_grad=True)
@@ -263,6 +266,36 @@ def test_modules_give_scopes_and_names() -> None:
     assert not called(graph, "kaiming_uniform"), "how weights were drawn is not told"
 
 
+def test_a_copy_of_a_model_has_parameters_of_its_own() -> None:
+    with gradviz.record() as rec:
+        model = nn.Linear(2, 1)
+        model(torch.ones(1, 2))
+        twin = copy.deepcopy(model)
+        (model(torch.ones(1, 2)) - twin(torch.ones(1, 2))).sum().backward()
+    graph = checked(rec)
+    assert not graph.cuts
+    assert {op.name for op in graph.ops.values() if op.is_source} == {"Parameter", "ones", "grad"}
+    assert {name_of(graph, gradient.value) for gradient in graph.sweeps[0].gradients} == {
+        "model.weight", "model.bias", "twin.weight", "twin.bias",
+    }  # fmt: skip
+
+
+def test_a_change_of_type_is_an_op() -> None:
+    with gradviz.record() as rec:
+        x = torch.ones(2, requires_grad=True)
+        x.type(torch.float64).sum().backward()
+        assert x.type() == "torch.FloatTensor"
+    assert [op.name for op in checked(rec).ops.values() if op.inputs] == ["type", "sum"]
+
+
+def test_a_pytorch_that_is_too_old_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "__version__", "2.2.1+cpu")
+    with gradviz.record() as rec:
+        torch.ones(2) * 2
+    assert rec.failures == ["listening to torch: UsageError: PyTorch 2.2.1 is too old to be recorded"]
+    assert torch._C._len_torch_function_stack() == 0
+
+
 def test_a_model_that_only_a_function_knows_keeps_its_names() -> None:
     def train() -> None:
         net = Net()
@@ -415,7 +448,7 @@ def test_what_nobody_recorded_is_said_so() -> None:
 
 
 def test_a_scripted_function_is_unrecorded() -> None:
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="script"):
         scripted = torch.jit.script(_double)
     with gradviz.record() as rec:
         x = torch.ones(3, requires_grad=True)

@@ -14,7 +14,9 @@ from gradviz.frontends.torch.nodes import saved_tensors
 if TYPE_CHECKING:
     from gradviz.frontends.torch.sweeps import Walk
 
-_WRITTEN = re.compile(r"modified by an inplace operation: \[[\w.]+ \[(?P<shape>[\d, ]*)\]\].* is at version (?P<version>\d+);")
+_WRITTEN = re.compile(
+    r"modified by an inplace operation: \[[\w.]+ \[(?P<shape>[\d, ]*)\]\].* is at version (?P<version>\d+);"
+)
 
 
 def concerned_by(book: Book, here: Here, walk: Walk, error: str) -> tuple[int, ...]:

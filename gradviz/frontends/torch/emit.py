@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from gradviz import events
+from gradviz.errors import UsageError
 from gradviz.frontends.torch.acts import Acts
 from gradviz.frontends.torch.book import Book, Here
 from gradviz.frontends.torch.calling import stand_in
@@ -27,6 +28,9 @@ from gradviz.frontends.torch.threads import Threads
 from gradviz.frontends.torch.unseen import Unseen
 from gradviz.frontends.torch.writes import Writes
 from gradviz.interning import OpSink
+
+OLDEST = (2, 4)
+"""The oldest version of PyTorch that can be recorded."""
 
 
 class Emitter:
@@ -52,14 +56,18 @@ class Emitter:
         self._modes: list[RecordingMode] = []
 
     def install(self) -> None:
-        """Start to listen, in this thread and in those that it starts."""
+        """Start to listen, in this thread and in those that it starts. Raises UsageError where PyTorch is too old."""
+        version = torch.__version__.split("+")[0]
+        if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
+            oldest = ".".join(map(str, OLDEST))
+            raise UsageError(f"PyTorch {version} is too old to be recorded", help=f"install PyTorch {oldest} or newer")
         self.sweeps.install(self._patches)
         self.threads.install(self._patches)
         self.unseen.install(self._patches)
         self.elsewhere.install(self._patches)
         self.optimizers.install(self._patches)
         self.modules.install(self._patches)
-        self.enter_thread().__enter__()
+        self.enter_thread().__enter__()  # type: ignore[no-untyped-call]
 
     def uninstall(self) -> None:
         """Stop listening."""

@@ -21,9 +21,10 @@ _BETWEEN = frozenset(
 """Files of PyTorch whose frames are part of a call, not callers of it."""
 
 _INNER = tuple(
-    os.path.join(_TORCH, *parts) for parts in (("optim", ""), ("nn", "init.py"), ("nn", "modules", "module.py"))
+    os.path.join(_TORCH, *parts)
+    for parts in (("optim", ""), ("nn", "init.py"), ("nn", "parameter.py"), ("nn", "modules", "module.py"))
 )
-"""PyTorch's own work on parameters, told of in other ways: steps, initial values, moves and `zero_grad`."""
+"""PyTorch's own work on parameters, told of in other ways: steps, initial values, copies, moves and `zero_grad`."""
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 

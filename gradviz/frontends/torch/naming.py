@@ -72,7 +72,7 @@ _OPERATORS = {
     "__iand__": "bitwise_and", "__or__": "bitwise_or", "__ror__": "bitwise_or", "__ior__": "bitwise_or",
     "__xor__": "bitwise_xor", "__rxor__": "bitwise_xor", "__ixor__": "bitwise_xor", "__eq__": "eq", "__ne__": "ne",
     "__lt__": "lt", "__le__": "le", "__gt__": "gt", "__ge__": "ge", "__lshift__": "bitwise_left_shift",
-    "__rshift__": "bitwise_right_shift", "__setitem__": "copy",
+    "__rshift__": "bitwise_right_shift", "__setitem__": "copy", "__deepcopy__": "deepcopy",
 }  # fmt: skip
 
 _INPLACE_OPERATORS = frozenset(name for name in _OPERATORS if name.startswith("__i") and name != "__invert__")
@@ -104,9 +104,9 @@ _COPIES = frozenset({"tensor", "new_tensor", "asarray"})
 
 _PATTERNS = frozenset(
     {"zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like", "randint_like", "new_zeros",
-     "new_ones", "new_empty", "new_full", "new_empty_strided"}
+     "new_ones", "new_empty", "new_full", "new_empty_strided", "__deepcopy__"}
 )  # fmt: skip
-"""Functions that take only shape and dtype from a tensor: what they make comes from nothing."""
+"""Functions that take only shape and dtype from a tensor, or make a twin of it: what they make begins a new history."""
 
 _HOOKS = frozenset(
     {"register_hook", "register_post_accumulate_grad_hook", "retain_grad", "register_multi_grad_hook"}
@@ -116,11 +116,10 @@ _PASSED_OVER = frozenset(
     {"backward", "__torch_function__", "is_floating_point", "is_complex", "is_contiguous", "is_inference", "is_pinned",
      "is_shared", "is_signed", "is_same_size", "is_conj", "is_neg", "is_set_to", "size", "dim", "numel", "nelement",
      "element_size", "stride", "storage_offset", "data_ptr", "ndimension", "get_device", "untyped_storage", "storage",
-     "storage_type", "type", "as_subclass", "share_memory_", "pin_memory", "dense_dim", "sparse_dim", "has_names",
-     "result_type", "can_cast", "is_tensor", "is_storage", "is_nonzero_", "_is_view", "_has_compatible_shallow_copy_type",
-     "__len__", "__repr__", "__format__", "__hash__", "__dir__", "__reduce_ex__", "__deepcopy__", "__setstate__",
-     "__array_priority__", "__dlpack_device__", "__cuda_array_interface__", "__iter__", "names", "align_to",
-     "_assert_async", "_debug_has_internal_overlap"}
+     "storage_type", "share_memory_", "dense_dim", "sparse_dim", "has_names", "result_type", "can_cast", "is_tensor",
+     "is_storage", "_is_view", "_has_compatible_shallow_copy_type", "__len__", "__repr__", "__format__", "__hash__",
+     "__dir__", "__reduce_ex__", "__setstate__", "__array_priority__", "__dlpack_device__", "__cuda_array_interface__",
+     "__iter__", "names", "_assert_async", "_debug_has_internal_overlap"}
 )  # fmt: skip
 
 

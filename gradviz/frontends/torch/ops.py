@@ -103,7 +103,7 @@ class Ops:
             found.tensors.append(None)
             found.needs.append(False)
             found.key.append(0)
-        elif isinstance(item, (tuple, list, dict)) and (parts := tensors_in(item)):
+        elif isinstance(item, (tuple, list, dict)) and not call.source and (parts := tensors_in(item)):
             for part in parts:
                 self._take_tensor(here, found, part, frame)
         elif not call.copies:
@@ -280,7 +280,8 @@ class Ops:
         self._take_tensor(here, found, tensor, frame)
         cause = call.cause if found.needs[0] else None
         signature = self._book.signature(
-            ("left", call.name, cause), lambda id: events.Signature(id, call.name, cause=cause, needs=tuple(found.needs))
+            ("left", call.name, cause),
+            lambda id: events.Signature(id, call.name, cause=cause, needs=tuple(found.needs)),
         )
         self._book.tell_op(here, signature, self._book.interner.site(place_of_call(frame)[0]), found.inputs, 0)
 

@@ -6,6 +6,7 @@ Names are loaded when they are first used: `import gradviz` by itself imports ne
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -86,7 +87,8 @@ def _find(name: str) -> Any:
         return getattr(importlib.import_module("gradviz.core.dtypes"), _DTYPES[name])
     if name in _NUMBERS:
         return getattr(importlib.import_module("math"), name)
-    if name.startswith("_"):
+    if name.startswith("_") or importlib.util.find_spec(f"gradviz.{name}") is not None:
+        # `from gradviz import events` asks here before it looks for the module: it must not load the core.
         raise AttributeError(f"module 'gradviz' has no attribute '{name}'")
     functions = importlib.import_module("gradviz.core.public").FUNCTIONS
     importlib.import_module("gradviz.core")

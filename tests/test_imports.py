@@ -162,3 +162,18 @@ def test_every_package_is_installed() -> None:
     with (ROOT / "pyproject.toml").open("rb") as file:
         listed = tomllib.load(file)["tool"]["setuptools"]["packages"]
     assert sorted(listed) == sorted(PACKAGES)
+
+
+def test_no_module_takes_the_name_of_something_public() -> None:
+    """`gradviz.log` is the logarithm: a module of that name would take its place as soon as it was imported."""
+    modules = {path.stem for path in (ROOT / "gradviz").iterdir() if not path.name.startswith("_")}
+    listed = "import gradviz; print(*dir(gradviz))"
+    public = subprocess.run([sys.executable, "-c", listed], capture_output=True, text=True, check=True).stdout.split()
+    assert modules & set(public) == {"autograd", "nn"}, "these two are modules in public, too"
+
+
+@pytest.mark.parametrize("module", ["events", "errors", "graphs", "query", "layout"])
+def test_a_consumer_is_imported_without_the_core(module: str) -> None:
+    loads = f"import sys; from gradviz import {module}; print('numpy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", loads], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

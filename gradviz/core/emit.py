@@ -128,8 +128,9 @@ class Emitter:
 
     def _emit_op(self, step: Trace, site: int | None, context: int) -> None:
         inputs = inputs_of(step)
+        merges = step.row.key == "copy_slices"  # what it needs of the part is not the part's flag
         for item, need in zip(inputs, needs_of(step), strict=True):
-            if isinstance(item, int) and self._flags.get(item, need) != need:
+            if isinstance(item, int) and self._flags.get(item, need) != need and not merges:
                 self._tell_flag(item, need)
         self._sink.emit(events.Op(step.id, self._signature(step), site, context, inputs, step.forgotten))
         if step.id < self._began and not step.tracked and not step.flags & KEEPS_NODE:

@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from gradviz.events import (
+    Act,
     Cause,
     Context,
     End,
@@ -32,6 +33,7 @@ from gradviz.events import (
     Name,
     Note,
     Op,
+    Optimizer,
     Output,
     Region,
     RegionEnd,
@@ -57,6 +59,7 @@ class Builder:
         self.file = file
         self.thread = 0
         self.scope = ""
+        self.function = "<module>"
         self._events: list[Event] = [Header(producer, target=file)]
         self._interned: dict[Event, int] = {}
         self._outputs: dict[int, Output] = {}
@@ -181,14 +184,32 @@ class Builder:
         gradients: Sequence[Gradient] = (),
         inputs: Sequence[int] | None = None,
         freed: bool = True,
+        create_graph: bool = False,
         error: str = "",
+        concerned: Sequence[int] = (),
     ) -> int:
         """One `backward()` from `roots`. Returns the sweep's id."""
         self._counts["sweep"] += 1
         site = self.site(line) if line else None
         id, asked = self._counts["sweep"], None if inputs is None else tuple(inputs)
-        self._events.append(Sweep(id, kind, roots, site, self._context(), asked, tuple(gradients), freed, error=error))
+        self._events.append(
+            Sweep(
+                id, kind, roots, site, self._context(), asked, tuple(gradients), freed, create_graph, error,
+                tuple(concerned),
+            )
+        )
         return id
+
+    def optimizer(self, *values: int, kind: str = "SGD", line: int = 0) -> int:
+        """An optimizer that owns `values`. Returns its id."""
+        id = self._counts["optimizer"] = self._counts.get("optimizer", -1) + 1
+        self._events.append(Optimizer(id, kind, values, self.site(line) if line else None))
+        return id
+
+    def act(self, kind: str, *values: int, optimizer: int | None = None, line: int = 0) -> None:
+        """Something done with values that is no op: `step`, `zero_grad`, `read_grad`, ..."""
+        site = self.site(line) if line else None
+        self._events.append(Act(kind, values, site, self._context(), optimizer, self._next - 1))
 
     def name(self, value: int, name: str, role: Role | None = None) -> None:
         """The program holds `value` under `name`."""
@@ -210,7 +231,8 @@ class Builder:
 
     def site(self, line: int, *, target: str = "", text: str = "", caller: int | None = None) -> int:
         """The id of the site at `line`, emitted when it is first asked for."""
-        return self._intern(Site(0, self.file, line, line, 0, 10, target=target, text=text, caller=caller))
+        place = Site(0, self.file, line, line, 0, 10, self.function, target=target, text=text, caller=caller)
+        return self._intern(place)
 
     # results
 

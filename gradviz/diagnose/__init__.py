@@ -38,6 +38,7 @@ def diagnose(graph: Graph, *, select: Collection[str] = (), ignore: Collection[s
 def _told(facts: Facts, rule: Rule, complaint: Complaint) -> Finding:
     sites = facts.graph.sites
     where: dict[str, Any] = place(sites.get(complaint.site) if complaint.site is not None else None)
+    here = (where.get("path"), where.get("line"))
     return Finding(
         rule.code,
         complaint.kind or rule.kind,
@@ -46,7 +47,7 @@ def _told(facts: Facts, rule: Rule, complaint: Complaint) -> Finding:
         complaint.help,
         **where,
         names=(*complaint.named, *facts.names(complaint.values)),
-        related=related_places(sites, complaint.related),
+        related=tuple(other for other in related_places(sites, complaint.related) if (other.path, other.line) != here),
         values=complaint.values,
     )
 

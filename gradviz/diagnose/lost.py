@@ -49,7 +49,7 @@ def _complaint(facts: Facts, lost: Lost, how: str, help: str) -> Complaint:
     it = verb(lost.values, "its", "their")
     related: list[tuple[int | None, str]] = []
     if lost.used is not None:
-        related.append((lost.used, f"last use of {subject} on the road to the loss"))
+        related.append((lost.used, "the last use on the road to the loss"))
     related += [(site, "the same happens here") for site in lost.others]
     if lost.sweep is not None:
         related.append((lost.sweep.site, "backward starts here"))

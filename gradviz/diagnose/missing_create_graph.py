@@ -30,18 +30,18 @@ CODE = "GV408"
 def check(facts: Facts) -> Iterator[Complaint]:
     """One complaint for each loss; the other gradients in it are told beside the first."""
     graph = facts.graph
-    made = {sweep.site: sweep for sweep in graph.sweeps if not sweep.create_graph and not sweep.error}
-    told: set[int | None] = set()
+    made = {_place(facts, sweep.site): sweep for sweep in graph.sweeps if not sweep.create_graph and not sweep.error}
+    told: set[int] = set()
     for sweep in last_sweeps(facts):
         if sweep.error:
             continue
         _, constants, _ = addends(facts, sweep.roots)
         for constant in constants:
-            sites = [site for site in _gradients(facts, constant) if site in made and site not in told]
+            sites = [site for site in _gradients(facts, constant) if _place(facts, site) in made and site not in told]
             if not sites:
                 continue
             told.update(sites)
-            values = _trained(facts, made[sites[0]])
+            values = _trained(facts, made[_place(facts, sites[0])])
             if values:
                 name = facts.name(constant)
                 yield Complaint(
@@ -56,10 +56,15 @@ def check(facts: Facts) -> Iterator[Complaint]:
                 )
 
 
-def _gradients(facts: Facts, value: int) -> Iterable[int | None]:
+def _place(facts: Facts, site: int | None) -> tuple[str, int] | None:
+    found = facts.graph.sites.get(site) if site is not None else None
+    return (found.file, found.line) if found is not None else None
+
+
+def _gradients(facts: Facts, value: int) -> Iterable[int]:
     """Where the gradients that `value` was computed from were taken, without a road to what they came from."""
     graph = facts.graph
-    found: dict[int | None, None] = {}
+    found: set[int] = set()
     seen: set[int] = set()
     pending = [value]
     while pending:
@@ -67,10 +72,10 @@ def _gradients(facts: Facts, value: int) -> Iterable[int | None]:
         if op.id in seen or op.tracked or facts.renews(op):
             continue
         seen.add(op.id)
-        if op.name == "grad" and op.is_source:
-            found[op.site] = None
+        if op.name == "grad" and op.is_source and op.site is not None:
+            found.add(op.site)
         pending += op.value_inputs
-    return sorted(found, key=lambda site: -1 if site is None else site)
+    return sorted(found)
 
 
 def _trained(facts: Facts, sweep: Sweep) -> tuple[int, ...]:

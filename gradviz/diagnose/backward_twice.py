@@ -20,7 +20,7 @@ error and lets the graph grow without end.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.findings import Complaint, Severity
@@ -36,11 +36,11 @@ def check(facts: Facts) -> Iterator[Complaint]:
     for index, sweep in enumerate(graph.sweeps):
         if RAISED not in sweep.error:
             continue
-        walked = facts.walk(sweep)
-        earlier = [graph.sweeps[i] for op in walked for i in facts.swept[op] if i < index and graph.sweeps[i].freed]
-        freed = {op for past in {past.id: past for past in earlier}.values() for op in facts.walk(past)}
+        walked = facts.walked(index)
+        earlier = sorted({i for op in walked for i in facts.swept[op] if i < index and graph.sweeps[i].freed})
+        freed = frozenset().union(*(facts.walked(past) for past in earlier))
         carried = carried_over(facts, walked - freed, freed)
-        first = earlier[0] if earlier else None
+        first = graph.sweeps[earlier[-1]] if earlier else None
         related = ((sweep.site, "backward comes to it here"),)
         if carried is None:
             yield Complaint(
@@ -64,7 +64,7 @@ def check(facts: Facts) -> Iterator[Complaint]:
         )
 
 
-def carried_over(facts: Facts, newer: set[int], older: set[int]) -> int | None:
+def carried_over(facts: Facts, newer: Collection[int], older: Collection[int]) -> int | None:
     """The last value that an op of `older` made and a tracked op of `newer` used, or None."""
     graph = facts.graph
     found = [

@@ -25,6 +25,7 @@ from gradviz.diagnose.facts import Facts, verb
 from gradviz.diagnose.findings import Complaint, Severity
 from gradviz.diagnose.lost import starved_parameters
 from gradviz.graphs import Op
+from gradviz.query import gradient_inputs
 
 CODE = "GV110"
 
@@ -32,9 +33,9 @@ CODE = "GV110"
 def check(facts: Facts) -> Iterator[Complaint]:
     """One complaint for each custom function that starves parameters."""
     starved: dict[int, list[int]] = {}
+    ahead = facts.once(_custom_ahead)
     for parameter in starved_parameters(facts):
-        on_road = facts.ahead(parameter.versions, within=facts.swept)
-        custom = [id for id in on_road if is_custom(facts.graph.ops[id])]
+        custom = [ahead[version] for version in parameter.versions if version in ahead]
         if custom:
             starved.setdefault(custom[0], []).append(parameter.id)
     seen: set[int | None] = set()
@@ -52,6 +53,18 @@ def check(facts: Facts) -> Iterator[Complaint]:
             op.site,
             tuple(values),
         )
+
+
+def _custom_ahead(facts: Facts) -> dict[int, int]:
+    """For each value the first custom op, of those that sweeps walked, that a gradient on its way to it has passed."""
+    found: dict[int, int] = {}
+    for id in sorted(facts.swept, reverse=True):
+        op = facts.graph.ops[id]
+        onward = [id] if is_custom(op) else [found[output] for output in op.outputs if output in found]
+        if onward:
+            for item in gradient_inputs(facts.graph, op):
+                found[item] = min(onward[0], found.get(item, id))
+    return found
 
 
 def is_custom(op: Op) -> bool:

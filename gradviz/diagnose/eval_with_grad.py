@@ -38,8 +38,8 @@ def check(facts: Facts) -> Iterator[Complaint]:
     starved = {parameter.id for parameter in starved_parameters(facts)}
     runs: dict[tuple[str, str], dict[int | None, list[int]]] = {}
     for op in graph.ops.values():
-        if not op.tracked or op.id in facts.swept or op.alias is not None:
-            continue
+        if not op.tracked or op.id in facts.swept or not facts.feeding.isdisjoint(op.outputs):
+            continue  # what is detached and then used for a loss is no evaluation
         used = [facts.tensor(item) for item in gradient_inputs(graph, op) if facts.tensor(item) in facts.parameters]
         site = graph.sites.get(op.site) if op.site is not None else None
         if site is not None and used and starved.isdisjoint(used):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
-from gradviz.events import Act, Gradient, Optimizer, Role, Sweep
+from gradviz.events import Act, Gradient, Optimizer, Role
 from gradviz.graphs import Graph, Op
 from gradviz.query import gradient_inputs
 from gradviz.wording import Wording, join, plural
@@ -41,6 +41,7 @@ class Facts:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.wording = Wording(graph)
+        self._walks: dict[int, frozenset[int]] = {}
         self._answers: dict[Callable[[Facts], Any], Any] = {}
 
     def once(self, question: Callable[[Facts], T]) -> T:
@@ -155,14 +156,28 @@ class Facts:
     def swept(self) -> dict[int, list[int]]:
         """The tracked ops that sweeps walked: op id -> the sweeps' indices, oldest first."""
         walked: dict[int, list[int]] = {}
-        for index, sweep in enumerate(self.graph.sweeps):
-            for op in self.walk(sweep):
+        for index in range(len(self.graph.sweeps)):
+            for op in self.walked(index):
                 walked.setdefault(op, []).append(index)
         return walked
 
-    def walk(self, sweep: Sweep) -> set[int]:
-        """Ids of the tracked ops that a gradient at the roots of `sweep` goes back through."""
-        return self.behind(sweep.roots)
+    def walked(self, index: int) -> frozenset[int]:
+        """Ids of the tracked ops that the sweep at `index` of `Graph.sweeps` goes back through."""
+        known = self._walks.get(index)
+        if known is None:
+            known = self._walks[index] = frozenset(self.behind(self.graph.sweeps[index].roots))
+        return known
+
+    @cached_property
+    def farthest(self) -> dict[int, int]:
+        """For each value the last tracked op that a gradient on its way to it has passed."""
+        farthest: dict[int, int] = {}
+        for id in sorted(self.graph.ops, reverse=True):
+            op = self.graph.ops[id]
+            last = max([id, *(farthest[output] for output in op.outputs if output in farthest)])
+            for item in gradient_inputs(self.graph, op):
+                farthest[item] = max(farthest.get(item, 0), last)
+        return farthest
 
     def behind(self, values: Iterable[int]) -> set[int]:
         """Ids of the tracked ops behind `values`, along gradient edges."""

@@ -39,7 +39,7 @@ def check(facts: Facts) -> Iterator[Complaint]:
         ends = sorted({max(past.roots) for past in runs})
         if len(ends) < STEPS:
             continue
-        walked = facts.walk(sweep)
+        walked = facts.walked(graph.sweeps.index(sweep))
         last = ends[-2]
         steps = {bisect_left(ends, op) for op in walked}
         carried = carried_over(facts, {op for op in walked if op > last}, {op for op in walked if op <= last})

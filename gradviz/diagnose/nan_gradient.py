@@ -48,12 +48,12 @@ HIDING = frozenset({"where", "masked_fill", "nan_to_num", "clamp", "max", "maxim
 def check(facts: Facts) -> Iterator[Complaint]:
     """One complaint, for the first sweep that gave a NaN."""
     graph = facts.graph
-    for sweep in graph.sweeps:
+    for index, sweep in enumerate(graph.sweeps):
         values = tuple(sorted(facts.tensor(gradient.value) for gradient in sweep.gradients if gradient.nan))
         if not values:
             continue
         versions = [gradient.value for gradient in sweep.gradients if gradient.nan]
-        road = facts.ahead(versions, within=facts.walk(sweep))
+        road = facts.ahead(versions, within=facts.walked(index))
         edged = [id for id in road if graph.ops[id].name in EDGED]
         hidden = [id for id in edged if any(graph.ops[on].name in HIDING for on in facts.ahead(graph.ops[id].outputs))]
         blamed = graph.ops[(hidden or edged or road)[-1 if hidden else 0]] if road else None

@@ -36,8 +36,8 @@ def check(facts: Facts) -> Iterator[Complaint]:
         uses = facts.uses(parameter)
         if parameter.id in explained or not uses or any(use in facts.swept for use in uses):
             continue
-        ahead = facts.ahead(parameter.versions)
-        end = graph.ops[ahead[-1]].outputs[0]
+        last = max(facts.farthest[version] for version in parameter.versions if version in facts.farthest)
+        end = graph.ops[last].outputs[0]
         ends.setdefault(end, []).append(parameter.id)
     for end, values in ends.items():
         name = facts.name(end)

@@ -25,6 +25,7 @@ from gradviz.query import gradient_inputs
 
 CODE = "GV601"
 FLAT = frozenset({"sign", "sgn", "round", "floor", "ceil", "trunc", "fix", "heaviside", "floor_divide"})
+SHIFTING = frozenset({"add", "sub", "view", "reshape", "clone", "squeeze", "unsqueeze", "expand"})
 
 
 def check(facts: Facts) -> Iterator[Complaint]:
@@ -56,14 +57,14 @@ def check(facts: Facts) -> Iterator[Complaint]:
 
 
 def _reason(facts: Facts, parameter: Parameter) -> tuple[str, int | None]:
+    """What makes it zero, and where: the name of a flat op, `cancel`, or empty for what is not known."""
     graph = facts.graph
-    on_road = facts.ahead(parameter.versions, within=facts.swept)
+    index, gradient = parameter.gradients[-1]
+    on_road = facts.ahead([gradient.value], within=facts.walked(index))
     flat = [id for id in on_road if graph.ops[id].name in FLAT]
     if flat:
-        beyond = set(facts.ahead([output for id in flat for output in graph.ops[id].outputs]))
-        around = set(facts.ahead(parameter.versions, within=set(on_road) - set(flat)))
-        roots = {graph.values[root].op for sweep in graph.sweeps for root in sweep.roots}
-        if roots.isdisjoint(around - beyond):
+        around = set(facts.ahead([gradient.value], within=set(on_road).difference(flat)))
+        if not any(graph.values[root].op in around for root in graph.sweeps[index].roots):
             return graph.ops[flat[0]].name, graph.ops[flat[0]].site
     road = set(on_road)
     for id in on_road:
@@ -71,9 +72,23 @@ def _reason(facts: Facts, parameter: Parameter) -> tuple[str, int | None]:
         pair = [item for item in gradient_inputs(graph, op) if graph.values[item].op in road]
         if op.name in ("sub", "rsub") and len(pair) == 2:
             for longer, shorter in (pair, pair[::-1]):
-                if (
-                    graph.values[shorter].op in facts.behind([longer])
-                    and graph.values[longer].op > graph.values[shorter].op
-                ):
+                if _shifted(facts, longer, shorter):
                     return "cancel", facts.maker_site(longer)
     return "", graph.ops[on_road[0]].site if on_road else facts.maker_site(parameter.id)
+
+
+def _shifted(facts: Facts, value: int, base: int) -> bool:
+    """`value` is `base` plus something: its derivative by `base` is exactly one."""
+    graph = facts.graph
+    pending, seen = [value], {value}
+    while pending:
+        op = graph.ops[graph.values[pending.pop()].op]
+        if op.tracked and op.name in SHIFTING:
+            inputs = gradient_inputs(graph, op)
+            if base in inputs:
+                return True
+            # In `a - b` only a passes on as it is.
+            onward = [item for item in (inputs[:1] if op.name == "sub" else inputs) if item not in seen]
+            seen.update(onward)
+            pending += onward
+    return False

@@ -14,6 +14,8 @@ torch.set_warn_always(True)  # some of its warnings come once a process: a compa
 
 GOLDEN = Path(__file__).parent / "golden"
 
+collect_ignore = ["bench", "cases"]  # scripts to be run, not tests
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write what the tests got into tests/golden")

@@ -17,7 +17,7 @@ _SEVERITIES = ["error", "warning", "note", "never"]
 
 @click.command(cls=TargetCommand)
 @target_argument("TARGET")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--format", "form", type=click.Choice(["text", "json", "github"]), default="text", show_default=True)
 @click.option("--select", metavar="CODES", multiple=True, help="Apply these rules only: `GV101,GV3`.")
 @click.option("--ignore", metavar="CODES", multiple=True, help="Leave these rules out.")
 @click.option(
@@ -45,7 +45,7 @@ def command(
     error. The exit status is the script's own where it failed, else 1 for findings as grave as --fail-on.
     """
     from gradviz.diagnose import diagnose, rules
-    from gradviz.diagnose.report import as_json, as_text, list_rules
+    from gradviz.diagnose.report import as_github, as_json, as_text, list_rules
 
     if listing:
         with shared_stdout() as stdout:
@@ -59,7 +59,7 @@ def command(
         if not recording.graph.ops and not recording.exit_code:
             raise nothing_ran(source, recording.exit_code)
         findings = diagnose(recording.graph, select=selected, ignore=ignored)
-        stdout.write(as_json(findings) if form == "json" else as_text(findings))
+        stdout.write({"text": as_text, "json": as_json, "github": as_github}[form](findings))
         for failure in recording.failures:
             say(f"warning: the recording is not complete: {failure}")
     if recording.exit_code:

@@ -6,16 +6,17 @@ import json
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 from building import Builder
 
 from gradviz.diagnose import Finding, Severity, diagnose, find_rule, rules
-from gradviz.diagnose.report import as_json, as_text, document_rules
+from gradviz.diagnose.report import as_github, as_json, as_text, document_rules
 from gradviz.errors import UsageError
-from gradviz.events import Cause, Gradient, Role, Saved
+from gradviz.events import Cause, Gradient, Op, Role, Saved
+from gradviz.graphs import Graph
 
 DOCS = Path(__file__).parents[1] / "docs" / "rules.md"
 HEADINGS = ["What it does", "Why is this bad", "Example", "Use instead"]
@@ -282,6 +283,31 @@ def a_custom_function_that_gives_one() -> Builder:
     h = b.op("Scale", b.w, node="ScaleBackward", line=20)
     b.train(loss_of(b, b.op("mul", h, b.v, line=30)), b.v, b.w)
     return b
+
+
+def _adversarial(cut: Callable[[Builder, int], int]) -> Builder:
+    """A generator with a loss of its own, and one by way of a critic that another optimizer trains."""
+    b = Builder("train.py")
+    generator = b.leaf("generator", (3,), requires_grad=True, line=1, op="Parameter")
+    critic = b.leaf("critic", (3,), requires_grad=True, line=2, op="Parameter")
+    own, other = b.optimizer(generator, line=3), b.optimizer(critic, line=4)
+    b.sweep(loss_of(b, b.op("exp", critic)), line=80, gradients=[Gradient(critic, 1.0)])
+    b.act("step", optimizer=other)
+    fake = b.op("mul", generator, "2", line=10)
+    loss = loss_of(b, b.op("exp", fake, line=11), b.op("mul", cut(b, fake), critic, line=30))
+    b.sweep(loss, line=90, gradients=[Gradient(generator, 1.0), Gradient(critic, 1.0)])
+    b.act("step", optimizer=own)
+    return b
+
+
+@fires("GV111", "warning", 20, "generator")
+def an_adversarial_term_behind_integers() -> Builder:
+    return _adversarial(lambda b, fake: b.op("argmax", fake, cause=Cause.INTEGER, dtype="int64", line=20))
+
+
+@silent("GV111")
+def an_adversarial_term() -> Builder:
+    return _adversarial(lambda b, fake: b.op("tanh", fake, line=20))
 
 
 @fires("GV201", "error", 20, "w")
@@ -839,6 +865,33 @@ def test_json_has_its_fields() -> None:
     assert told["summary"] == {"errors": 1, "warnings": 1, "notes": 0}
     fields = ["code", "kind", "severity", "path", "line", "end_line", "column", "names", "related", "message", "help"]
     assert [list(finding) for finding in told["findings"]] == [fields] * 2
+
+
+def test_github_has_a_command_a_finding() -> None:
+    lines = as_github(diagnose(many().graph())).splitlines()
+    assert lines[0].startswith("::error file=train.py,line=20,endLine=20,col=1,title=GV101::`net.a` and `net.b` are")
+    assert lines[1].startswith("::warning file=train.py,line=1,")
+    assert as_github([Finding("GV101", "detach", Severity.NOTE, "100%\nof `a:b`", "", "a,b:c.py", 3)]) == (
+        "::notice file=a%2Cb%3Ac.py,line=3,title=GV101::100%25%0Aof `a:b`\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("comment", "silent"),
+    [("# gradviz: ignore", True), ("# gradviz: ignore[GV4, gv101]", True), ("# gradviz: ignore[GV401]", False)],
+)
+def test_a_comment_silences_its_line(comment: str, silent: bool) -> None:
+    b = Training()
+    h = b.op("mul", b.w, "2", line=10)
+    site = b.site(20, text=f"h = h.detach()  {comment}")
+    cut = b.detach(h, line=20)
+    events = [replace(e, site=site) if isinstance(e, Op) and e.id == cut else e for e in _trained(b, cut).events()]
+    assert [f.code for f in diagnose(Graph.build(events))] == ([] if silent else ["GV101"])
+
+
+def _trained(b: Training, h: int) -> Training:
+    b.train(loss_of(b, b.op("mul", b.v, h, line=30)), b.v)
+    return b
 
 
 def test_two_runs_say_the_same() -> None:

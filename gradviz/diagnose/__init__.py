@@ -5,6 +5,7 @@ A rule reads the Graph only, so it holds alike for the numpy core, for PyTorch a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
@@ -21,6 +22,8 @@ def diagnose(graph: Graph, *, select: Collection[str] = (), ignore: Collection[s
     """What the rules find, one finding for each cause, the gravest first, then by place.
 
     select, ignore    codes or beginnings of codes (`GV101`, `GV1`); with `select` only those rules look at all
+
+    A comment on the culprit's line, `# gradviz: ignore[GV101]` or without codes for every rule, silences a finding.
     """
     facts = Facts(graph)
     found: dict[tuple[Any, ...], Finding] = {}
@@ -29,6 +32,8 @@ def diagnose(graph: Graph, *, select: Collection[str] = (), ignore: Collection[s
             continue
         for complaint in rule.check(facts):
             finding = _told(facts, rule, complaint)
+            if _is_ignored(finding):
+                continue
             key = (finding.code, finding.kind, finding.path, finding.line, finding.column or finding.message)
             known = found.get(key)
             found[key] = finding if known is None else _joined(known, finding)
@@ -50,6 +55,14 @@ def _told(facts: Facts, rule: Rule, complaint: Complaint) -> Finding:
         related=tuple(other for other in related_places(sites, complaint.related) if (other.path, other.line) != here),
         values=complaint.values,
     )
+
+
+def _is_ignored(finding: Finding) -> bool:
+    comment = re.search(r"#\s*gradviz:\s*ignore(?:\[([^\]]*)\])?", finding.source)
+    if comment is None:
+        return False
+    codes = [code.strip().upper() for code in (comment[1] or "").split(",") if code.strip()]
+    return not codes or finding.code in codes
 
 
 def _joined(first: Finding, second: Finding) -> Finding:

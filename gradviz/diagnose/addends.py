@@ -47,7 +47,9 @@ def addends(facts: Facts, roots: Iterable[int]) -> tuple[set[int], list[int], li
         terms.add(value)
         op = graph.ops[graph.values[value].op]
         needed = [item for item, need in zip(op.inputs, op.needs, strict=False) if need]
-        if not op.tracked or op.name not in LINEAR or (op.name not in _ADDING and len(needed) > 1):
+        others = [item for item, need in zip(op.inputs, op.needs, strict=False) if not need and isinstance(item, int)]
+        scaled = op.name in _ADDING or (len(needed) == 1 and all(_is_number(graph.values[i].shape) for i in others))
+        if not op.tracked or op.name not in LINEAR or not scaled:
             continue
         pending += [item for item in needed if isinstance(item, int)]
         if op.name in _ADDING:

@@ -41,7 +41,18 @@ def complaints(facts: Facts, kind: str, how: str, help: str) -> Iterator[Complai
     """What a rule on `kind` says. `how` follows "is cut by" and has `{line}` in it; `help` is the one action."""
     for lost in lost_roads(facts):
         if lost.kind == kind:
-            yield _complaint(facts, lost, how.format(line=facts.line(lost.site)), help)
+            yield _complaint(facts, lost, how.format(line=_opener(facts, lost)), help)
+
+
+def _opener(facts: Facts, lost: Lost) -> str:
+    """`line 5`, and the function there where a grad mode that somebody else switched off is to blame."""
+    sites = facts.graph.sites
+    opener = sites.get(lost.site) if lost.site is not None else None
+    used = sites.get(lost.used) if lost.used is not None else None
+    line = facts.line(lost.site)
+    if opener is None or used is None or opener.text.lstrip().startswith("@"):
+        return line
+    return f"{line} in `{opener.function}`" if opener.function not in (used.function, "<module>") else line
 
 
 def _complaint(facts: Facts, lost: Lost, how: str, help: str) -> Complaint:
@@ -53,7 +64,7 @@ def _complaint(facts: Facts, lost: Lost, how: str, help: str) -> Complaint:
     related += [(site, "the same happens here") for site in lost.others]
     if lost.sweep is not None:
         related.append((lost.sweep.site, "backward starts here"))
-    region = _cut(facts, lost.op).region if lost.op in facts.once(_cuts) else None
+    region = _cut(facts, lost.op).region if lost.op in facts.once(cuts_by_op) else None
     if region is not None and facts.graph.regions[region].kind:
         used = f" (last at {facts.line(lost.used)})" if lost.used is not None else ""
         road = f"every use of {verb(lost.values, 'it', 'them')}{used} ran {how}"
@@ -109,9 +120,9 @@ def _raised(facts: Facts) -> Iterator[Lost]:
         cuts = cuts_behind(facts, sweep.roots)
         groups: dict[tuple[str, int | None], list[Cut]] = {}
         for cut in cuts:
-            groups.setdefault(_blame(facts, cut.op)[:2], []).append(cut)
+            groups.setdefault(blame(facts, cut.op)[:2], []).append(cut)
         for (kind, site), members in groups.items():
-            values = _concerned(facts, members)
+            values = concerned(facts, members)
             last = max(members, key=lambda cut: cut.op)
             if values:
                 yield Lost(kind, "raised", last.op, site, values, last.site, sweep=sweep)
@@ -119,7 +130,7 @@ def _raised(facts: Facts) -> Iterator[Lost]:
 
 def cuts_behind(facts: Facts, values: Iterable[int]) -> list[Cut]:
     """The first cuts that one comes to on the way back from untracked `values`, nearest first."""
-    graph, cuts = facts.graph, facts.once(_cuts)
+    graph, cuts = facts.graph, facts.once(cuts_by_op)
     seen: set[int] = set()
     found: list[Cut] = []
     pending = list(values)
@@ -135,7 +146,7 @@ def cuts_behind(facts: Facts, values: Iterable[int]) -> list[Cut]:
     return sorted(found, key=lambda cut: (-cut.op, cut.position))
 
 
-def _concerned(facts: Facts, cuts: Iterable[Cut]) -> tuple[int, ...]:
+def concerned(facts: Facts, cuts: Iterable[Cut]) -> tuple[int, ...]:
     """The leaves that the gradient stopped by `cuts` was for; of those, what an optimizer owns, where it owns any."""
     graph = facts.graph
     leaves = [
@@ -167,8 +178,8 @@ def _starved(facts: Facts) -> Iterator[Lost]:
             groups.setdefault(tuple(sorted(k for k in met if keys[k][1] == best)), []).append(parameter)
     for reasons, members in groups.items():
         ops = sorted(keys[key][0] for key in reasons)
-        kind = _blame(facts, ops[0])[0]
-        sites = list(dict.fromkeys(_blame(facts, op)[1] for op in ops))
+        kind = blame(facts, ops[0])[0]
+        sites = list(dict.fromkeys(blame(facts, op)[1] for op in ops))
         values = tuple(parameter.id for parameter in members)
         yield Lost(kind, "starved", ops[0], sites[0], values, graph.ops[ops[-1]].site, others=tuple(sites[1:]))
 
@@ -206,7 +217,7 @@ def _blamed(facts: Facts) -> tuple[list[tuple[int, int]], dict[int, frozenset[in
             rank = _leads(facts, op)
             if not rank:
                 continue
-            kind, site = _blame(facts, id)
+            kind, site = blame(facts, id)
             key = numbers.setdefault((kind, site), len(keys))
             if key == len(keys):
                 keys.append((id, rank))
@@ -256,9 +267,9 @@ def _terms(facts: Facts) -> Iterator[Lost]:
             cuts = [cut for cut in cuts_behind(facts, [value]) if cut.value not in terms]
             groups: dict[tuple[str, int | None], list[Cut]] = {}
             for cut in cuts:
-                groups.setdefault(_blame(facts, cut.op)[:2], []).append(cut)
+                groups.setdefault(blame(facts, cut.op)[:2], []).append(cut)
             for (kind, site), members in groups.items():
-                values = _concerned(facts, members)
+                values = concerned(facts, members)
                 if values and (kind, site) not in told:
                     told.add((kind, site))
                     name = _term_name(facts, value)
@@ -278,9 +289,9 @@ def _numbers(facts: Facts, sweep: Sweep, terms: set[int], adding: list[int]) -> 
         user = returned_number(facts, exit) if exit is not None else None
         if exit is None or user not in wanted:
             continue
-        kind, site = _blame(facts, id)
-        cuts = [cut for cut in facts.once(_cuts).get(id, []) if cut.value not in terms]
-        values = _concerned(facts, cuts)
+        kind, site = blame(facts, id)
+        cuts = [cut for cut in facts.once(cuts_by_op).get(id, []) if cut.value not in terms]
+        values = concerned(facts, cuts)
         exit_site = facts.graph.ops[exit].site
         if values and site not in told and exit_site is not None:
             told.add(site)
@@ -315,7 +326,8 @@ def _bypassed(facts: Facts) -> Iterator[Lost]:
 # who is to blame
 
 
-def _cuts(facts: Facts) -> dict[int, list[Cut]]:
+def cuts_by_op(facts: Facts) -> dict[int, list[Cut]]:
+    """The cuts at each op."""
     found: dict[int, list[Cut]] = {}
     for cut in facts.graph.cuts:
         found.setdefault(cut.op, []).append(cut)
@@ -323,10 +335,10 @@ def _cuts(facts: Facts) -> dict[int, list[Cut]]:
 
 
 def _cut(facts: Facts, op: int) -> Cut:
-    return facts.once(_cuts)[op][0]
+    return facts.once(cuts_by_op)[op][0]
 
 
-def _blame(facts: Facts, op: int) -> tuple[str, int | None]:
+def blame(facts: Facts, op: int) -> tuple[str, int | None]:
     """The kind of a cut and the site to blame: who opened the region or, where numbers left, who took them out."""
     cut = _cut(facts, op)
     if cut.cause in _MODES:

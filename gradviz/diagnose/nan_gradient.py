@@ -18,10 +18,12 @@ derivative is multiplied by zero, which is NaN.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
-from gradviz.diagnose.facts import Facts, verb
+from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.findings import Complaint, Severity
+from gradviz.graphs import Op
 
 CODE = "GV602"
 EDGED = frozenset(
@@ -54,7 +56,7 @@ def check(facts: Facts) -> Iterator[Complaint]:
             continue
         versions = [gradient.value for gradient in sweep.gradients if gradient.nan]
         road = facts.ahead(versions, within=facts.walked(index))
-        edged = [id for id in road if graph.ops[id].name in EDGED]
+        edged = [id for id in road if _is_edged(graph.ops[id])]
         hidden = [id for id in edged if any(graph.ops[on].name in HIDING for on in facts.ahead(graph.ops[id].outputs))]
         blamed = graph.ops[(hidden or edged or road)[-1 if hidden else 0]] if road else None
         site = blamed.site if blamed is not None else sweep.site
@@ -71,10 +73,17 @@ def check(facts: Facts) -> Iterator[Complaint]:
             reason = f": `{blamed.name}` at {facts.line(site)} can have an infinite derivative"
         yield Complaint(
             Severity.WARNING,
-            f"the gradient of {facts.subject(values)} {verb(values, 'is', 'are')} NaN{reason}",
+            f"the gradient of {facts.subject(values)} is NaN{reason}",
             "keep the operation itself away from the edge: make its input safe before it, not its result after it",
             site,
             values,
             tuple(related),
         )
         return
+
+
+def _is_edged(op: Op) -> bool:
+    """The derivative of `op` is infinite somewhere; of a power, where the exponent is below one or not known."""
+    if op.name == "pow" and len(op.inputs) > 1 and isinstance(op.inputs[1], str):
+        return re.fullmatch(r"[1-9]\d*(\.\d*)?", op.inputs[1]) is None
+    return op.name in EDGED

@@ -26,6 +26,24 @@ def as_json(findings: Sequence[Finding]) -> str:
     return json.dumps(told, indent=2, ensure_ascii=True) + "\n"
 
 
+def as_github(findings: Sequence[Finding]) -> str:
+    """Workflow commands, by which GitHub Actions shows each finding beside the line it is about."""
+    levels = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "notice"}
+    lines = []
+    for finding in findings:
+        where = {"file": finding.path, "line": finding.line, "endLine": finding.end_line, "col": finding.column}
+        fields = {**{key: value for key, value in where.items() if value}, "title": finding.code}
+        told = ",".join(f"{key}={_escaped(str(value), ':,')}" for key, value in fields.items())
+        text = f"{finding.message}; help: {finding.help}" if finding.help else finding.message
+        lines.append(f"::{levels[finding.severity]} {told}::{_escaped(text)}\n")
+    return "".join(lines)
+
+
+def _escaped(text: str, more: str = "") -> str:
+    """`text` as a workflow command takes it, without line breaks."""
+    return "".join(f"%{ord(char):02X}" if char in "%\r\n" + more else char for char in text)
+
+
 def count_severities(findings: Iterable[Finding]) -> dict[Severity, int]:
     """How many findings there are of each severity, the gravest first."""
     counts = dict.fromkeys(Severity, 0)

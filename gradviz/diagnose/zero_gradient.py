@@ -36,8 +36,11 @@ def check(facts: Facts) -> Iterator[Complaint]:
         if not got or not all(gradient.zero and not gradient.estimated for gradient in got):
             continue
         others = facts.graph.sweeps[parameter.gradients[-1][0]].gradients
-        if facts.is_trained(parameter) and any(not gradient.zero for gradient in others):
-            reasons.setdefault(_reason(facts, parameter), []).append(parameter.id)
+        if not facts.is_trained(parameter):
+            continue
+        found = _reason(facts, parameter)
+        if found[0] or any(not gradient.zero for gradient in others):
+            reasons.setdefault(found, []).append(parameter.id)
     for (reason, site), values in reasons.items():
         subject = f"{facts.subject(values)} got a gradient of exactly zero in every backward"
         if reason == "":

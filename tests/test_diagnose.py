@@ -446,6 +446,29 @@ def an_overwrite_after_backward() -> Builder:
     return b
 
 
+def _residual(*, made_in: str) -> Builder:
+    b = Training()
+    b.scope = made_in
+    x = b.op("mul", b.w, b.v, name="x", line=10)
+    b.scope = "block.branch.0"
+    x = b.inplace("relu", x, line=20)
+    b.scope = "block.branch.1"
+    h = b.op("exp", x, line=21)
+    b.scope = "block"
+    b.train(loss_of(b, b.op("add", x, h, line=22)), b.w, b.v)
+    return b
+
+
+@fires("GV304", "note", 20, "x")
+def a_branch_that_rectifies_its_input() -> Builder:
+    return _residual(made_in="stem")
+
+
+@silent("GV304")
+def a_branch_that_rectifies_its_own() -> Builder:
+    return _residual(made_in="block.branch.2")
+
+
 @fires("GV401", "warning", 1, "w")
 def a_parameter_that_nothing_uses() -> Builder:
     b = Training()

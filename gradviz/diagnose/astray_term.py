@@ -61,7 +61,7 @@ def _astray(facts: Facts, sweep: Sweep, term: int, stepping: frozenset[int]) -> 
                 kind, site = blame(facts, cut.op)
                 yield Complaint(
                     Severity.WARNING,
-                    f"the term of the loss made at {facts.line(facts.maker_site(term))} trains none of what steps next: "
+                    f"the term made at {facts.line(facts.maker_site(term))} trains none of what steps next: "
                     f"{facts.subject(values)} went into it, but {verb(values, 'its', 'their')} road is cut at "
                     f"{facts.line(site)}",
                     "let the gradient through, by a smooth form or a straight-through estimate",

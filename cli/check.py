@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from gradviz.errors import EXIT_SCRIPT, UsageError
@@ -10,9 +12,8 @@ from ._messages import say
 from ._output import reserved_stdout, shared_stdout
 from ._recording import nothing_ran, obtain
 from ._session import session_of
+from ._settings import SEVERITIES, read_settings
 from ._target import TargetCommand, find_source, target_argument
-
-_SEVERITIES = ["error", "warning", "note", "never"]
 
 
 @click.command(cls=TargetCommand)
@@ -22,10 +23,8 @@ _SEVERITIES = ["error", "warning", "note", "never"]
 @click.option("--ignore", metavar="CODES", multiple=True, help="Leave these rules out.")
 @click.option(
     "--fail-on",
-    type=click.Choice(_SEVERITIES),
-    default="error",
-    show_default=True,
-    help="Exit with status 1 for findings of this severity or a graver one.",
+    type=click.Choice(SEVERITIES),
+    help="Exit with status 1 for findings of this severity or a graver one.  [default: error]",
 )
 @click.option("--rules", "listing", is_flag=True, help="List the rules and exit.")
 @click.pass_context
@@ -36,13 +35,16 @@ def command(
     form: str,
     select: tuple[str, ...],
     ignore: tuple[str, ...],
-    fail_on: str,
+    fail_on: str | None,
     listing: bool,
 ) -> int:
     """Find out why tensors of TARGET got no gradient, and which line did it.
 
     TARGET is a Python script, which is run, or a log of an earlier run. What the script itself prints goes to standard
     error. The exit status is the script's own where it failed, else 1 for findings as grave as --fail-on.
+
+    A comment `# gradviz: ignore[GV101]` silences a line. The table [tool.gradviz] in pyproject.toml may set select,
+    ignore and fail-on.
     """
     from gradviz.diagnose import diagnose, rules
     from gradviz.diagnose.report import as_github, as_json, as_text, list_rules
@@ -51,7 +53,9 @@ def command(
         with shared_stdout() as stdout:
             stdout.write(list_rules(rules()))
         return 0
-    selected, ignored = _codes(select), _codes(ignore)
+    settings = read_settings(Path.cwd())
+    selected, ignored = _codes(select or settings.select), _codes(ignore or settings.ignore)
+    fail_on = fail_on or settings.fail_on
     source = find_source(context, target, module)
     session = session_of(context)
     with shared_stdout() if source.kind == "log" else reserved_stdout(keep=session.own_process) as stdout:
@@ -64,7 +68,7 @@ def command(
             say(f"warning: the recording is not complete: {failure}")
     if recording.exit_code:
         return recording.exit_code
-    grave = _SEVERITIES[: _SEVERITIES.index(fail_on) + 1] if fail_on != "never" else []
+    grave = SEVERITIES[: SEVERITIES.index(fail_on) + 1] if fail_on != "never" else ()
     return EXIT_SCRIPT if any(finding.severity.value in grave for finding in findings) else 0
 
 

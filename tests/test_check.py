@@ -127,6 +127,35 @@ def test_exit_status(log: str, options: list[str], status: int) -> None:
     assert run("check", log, *options).exit_code == status
 
 
+@pytest.mark.parametrize(
+    ("table", "options", "status"),
+    [
+        ('fail-on = "never"', [], 0),
+        ('fail-on = "never"', ["--fail-on", "error"], 1),
+        ('ignore = ["GV101"]', [], 0),
+        ('ignore = ["GV101"]', ["--ignore", "GV4"], 1),
+        ('select = ["GV4", "GV5"]', [], 0),
+        ('fail-on = "often"', [], 2),
+        ("ignore = 3", [], 2),
+        ("colour = true", [], 2),
+        ("=", [], 2),
+    ],
+)
+def test_a_project_has_settings(log: str, folder: Path, table: str, options: list[str], status: int) -> None:
+    Path("pyproject.toml").write_text(f"[tool.gradviz]\n{table}\n", encoding="utf-8")
+    result = run("check", log, *options)
+    assert result.exit_code == status
+    assert (status == 2) == result.stderr.startswith("error: ")
+
+
+def test_the_settings_of_a_folder_above_hold(log: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("pyproject.toml").write_text('[tool.gradviz]\nfail-on = "never"\n', encoding="utf-8")
+    (folder / "inner").mkdir()
+    monkeypatch.chdir(folder / "inner")
+    Path("pyproject.toml").write_text("[project]\n", encoding="utf-8")
+    assert run("check", f"../{log}").exit_code == 0
+
+
 def test_an_unknown_code_is_a_usage_error(log: str) -> None:
     result = run("check", log, "--select", "GV9")
     assert result.exit_code == 2

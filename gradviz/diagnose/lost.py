@@ -106,7 +106,8 @@ def lost_roads(facts: Facts) -> tuple[Lost, ...]:
 
 
 def _find_lost(facts: Facts) -> tuple[Lost, ...]:
-    return (*_raised(facts), *_starved(facts), *_terms(facts), *_bypassed(facts))
+    starved = tuple(_starved(facts))
+    return (*_raised(facts), *starved, *_terms(facts, {lost.site for lost in starved}), *_bypassed(facts))
 
 
 # backward raised
@@ -120,7 +121,7 @@ def _raised(facts: Facts) -> Iterator[Lost]:
         cuts = cuts_behind(facts, sweep.roots)
         groups: dict[tuple[str, int | None], list[Cut]] = {}
         for cut in cuts:
-            groups.setdefault(blame(facts, cut.op)[:2], []).append(cut)
+            groups.setdefault(blame(facts, cut.op), []).append(cut)
         for (kind, site), members in groups.items():
             values = concerned(facts, members)
             last = max(members, key=lambda cut: cut.op)
@@ -257,7 +258,8 @@ def _exit(facts: Facts, op: Op) -> int | None:
 # a term of the loss is a constant
 
 
-def _terms(facts: Facts) -> Iterator[Lost]:
+def _terms(facts: Facts, explained: set[int | None]) -> Iterator[Lost]:
+    """Terms that are constants. A term that one of the sites `explained` cuts is told of already."""
     told: set[tuple[str, int | None]] = set()
     for sweep in last_sweeps(facts):
         if sweep.error:
@@ -267,10 +269,14 @@ def _terms(facts: Facts) -> Iterator[Lost]:
             cuts = [cut for cut in cuts_behind(facts, [value]) if cut.value not in terms]
             groups: dict[tuple[str, int | None], list[Cut]] = {}
             for cut in cuts:
-                groups.setdefault(blame(facts, cut.op)[:2], []).append(cut)
+                groups.setdefault(blame(facts, cut.op), []).append(cut)
+            if any(site in explained for _, site in groups):
+                continue
+            # What is detached inside of a term that is cut elsewhere too was meant to be: an advantage, a target.
+            meant = [key for key in groups if key[0] == "detach"] if len({kind for kind, _ in groups}) > 1 else []
             for (kind, site), members in groups.items():
                 values = concerned(facts, members)
-                if values and (kind, site) not in told:
+                if values and (kind, site) not in told and (kind, site) not in meant:
                     told.add((kind, site))
                     name = _term_name(facts, value)
                     yield Lost(kind, "term", members[0].op, site, values, members[0].site, name, sweep)

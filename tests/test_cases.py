@@ -8,8 +8,6 @@ from score_cases import CASES, Case, check, expected, judge
 # What is not found yet, and which fact a recording would have to hold.
 NOT_YET = {
     "26_module_requires_grad_attribute.py": "an attribute that is set on a module is not recorded",
-    "36_scaled_leaf_is_not_a_leaf.py": "a read of `.grad` that gives None is not recorded",
-    "37_clamp_rebinds_the_leaf.py": "a read of `.grad` that gives None is not recorded",
     "43_layers_in_python_list.py": "modules in a plain list are called by the loop variable, not by the list",
     "50_inplace_relu_changes_skip_connection.py": "where a module was constructed is not recorded, only where it ran",
     "53_retain_graph_hides_growing_history.py": "a tensor kept as attribute of a module is called `self.state`",

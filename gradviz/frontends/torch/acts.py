@@ -41,6 +41,8 @@ class Acts:
                 if result is not None:
                     self._know_gradient(here, tensor, result)
                     self._act(here, "read_grad", tensor, frame)
+                elif not tensor.is_leaf:  # of a leaf it means that no gradient came yet, which loops ask all the time
+                    self._act(here, "read_grad", tensor, frame)
             case Deed.GRAD_WRITE:
                 if len(args) > 1 and isinstance(args[1], torch.Tensor):
                     self._origins.know(here, args[1])

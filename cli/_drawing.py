@@ -108,6 +108,6 @@ def _select(request: Request, recording: Recording) -> Graph:
 
 
 def _summary(graph: Graph, options: Options) -> str:
-    from gradviz.composing import compose
+    from gradviz.picture.composing import compose
 
     return compose(graph, options).summary

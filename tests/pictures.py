@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gradviz.picture import Box, BoxKind, Frame, Picture, Wire, WireKind
+from gradviz.picture.records import Box, BoxKind, Frame, Picture, Wire, WireKind
 
 _BOXES = {kind.value: kind for kind in BoxKind}
 _WIRES = {

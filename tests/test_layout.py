@@ -14,7 +14,7 @@ from gradviz.layout import arrange, check, measure
 from gradviz.layout.check import polyline
 from gradviz.layout.drawing import Drawing, PlacedBox, Rectangle
 from gradviz.layout.simplex import longest_path, solve
-from gradviz.picture import Box, BoxKind, Frame, Picture, Wire, WireKind
+from gradviz.picture.records import Box, BoxKind, Frame, Picture, Wire, WireKind
 
 DIRECTIONS = ["TB", "LR"]
 

@@ -8,13 +8,13 @@ import pytest
 from building import Builder
 from canonical import CANONICAL, NO_GRAD_FN, chain, detach, mixed, named, no_grad, training, untrained
 
-from gradviz.composing import compose
 from gradviz.events import Cause, Gradient, Saved, Status
 from gradviz.graphs import Graph
-from gradviz.picture import Box, BoxKind, Picture
+from gradviz.picture.composing import compose
+from gradviz.picture.records import Box, BoxKind, Picture
+from gradviz.picture.wording import TITLE_LIMIT, Wording, clean, clip, join, plural
 from gradviz.roads import MANY, count_roads
 from gradviz.views import Options
-from gradviz.wording import TITLE_LIMIT, Wording, clean, clip, join, plural
 
 
 def draw(graph: Graph, **options: object) -> Picture:

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from gradviz.composing import compose
 from gradviz.events import Cause
 from gradviz.graphs import Graph
 from gradviz.gvlog import read_log
 from gradviz.layout import arrange, check
-from gradviz.picture import BoxKind, Picture
+from gradviz.picture.composing import compose
+from gradviz.picture.records import BoxKind, Picture
 from gradviz.query import default_selection
 from gradviz.views import Options
 

@@ -13,7 +13,7 @@ from oracles import open_in_chromium
 from pictures import ALL, chain, detach, empty, everything, hostile, mlp, no_grad
 
 from gradviz.layout import arrange
-from gradviz.picture import Box, BoxKind, Picture, WireKind
+from gradviz.picture.records import Box, BoxKind, Picture, WireKind
 from gradviz.views.svg import write
 from gradviz.views.svg_style import PAINTS, TEXT_ON, style_sheet
 

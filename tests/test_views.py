@@ -14,11 +14,11 @@ from building import Builder
 from canonical import CANONICAL, chain, detach, mixed, named, no_grad, training, untrained
 from oracles import require_dot
 
-from gradviz.composing import compose
 from gradviz.errors import UsageError
 from gradviz.events import Gradient
 from gradviz.graphs import Graph
-from gradviz.picture import BoxKind
+from gradviz.picture.composing import compose
+from gradviz.picture.records import BoxKind
 from gradviz.views import EXTENSIONS, VIEWS, Options, draw, load, name_for
 
 EVERYTHING = Options(show_saved=True, show_attrs=True)

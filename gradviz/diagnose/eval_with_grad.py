@@ -24,8 +24,8 @@ from collections.abc import Iterator
 from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.findings import Complaint, Severity
 from gradviz.diagnose.lost import starved_parameters
+from gradviz.picture.wording import plural
 from gradviz.query import gradient_inputs
-from gradviz.wording import plural
 
 CODE = "GV504"
 

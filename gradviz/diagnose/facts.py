@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 
 from gradviz.events import Act, Gradient, Optimizer, Role
 from gradviz.graphs import Graph, Op
+from gradviz.picture.wording import Wording, join, plural
 from gradviz.query import gradient_inputs
-from gradviz.wording import Wording, join, plural
 
 T = TypeVar("T")
 

@@ -22,8 +22,8 @@ from collections.abc import Iterator
 
 from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.findings import Complaint, Severity
+from gradviz.picture.wording import plural
 from gradviz.query import gradient_inputs
-from gradviz.wording import plural
 
 CODE = "GV503"
 STEPS = 3

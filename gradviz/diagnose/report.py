@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from gradviz.diagnose.findings import Finding, Severity
 from gradviz.diagnose.registry import Rule
-from gradviz.wording import clean, plural
+from gradviz.picture.wording import clean, plural
 
 _LINE_LIMIT = 2000
 

@@ -9,7 +9,7 @@ from gradviz.layout import measure, order, place, rank, route, rows, spine
 from gradviz.layout.drawing import MODULE_KINDS, Direction, Drawing
 from gradviz.layout.pack import LaidOut, pack
 from gradviz.layout.parts import LITERAL_GAP, LOOP, PORT_MARGIN, Part, Survey
-from gradviz.picture import BoxKind, Picture, Wire, WireKind
+from gradviz.picture.records import BoxKind, Picture, Wire, WireKind
 
 _ACCENTED = (WireKind.GRADIENT, WireKind.CUT)
 _OUTPUTS = (BoxKind.OUTPUT, BoxKind.OFF_OUTPUT)

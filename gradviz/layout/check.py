@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from gradviz.layout import measure
 from gradviz.layout.drawing import Drawing, PlacedFrame, Point, Rectangle, RoutedWire
-from gradviz.picture import BoxKind
+from gradviz.picture.records import BoxKind
 
 _STEPS = 16
 _CELL = 128

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from gradviz.picture import Box, Frame, Picture, Wire
+from gradviz.picture.records import Box, Frame, Picture, Wire
 
 Direction: TypeAlias = Literal["TB", "LR"]
 Point: TypeAlias = tuple[float, float]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import unicodedata
 from functools import lru_cache
 
-from gradviz.picture import Box, BoxKind
+from gradviz.picture.records import Box, BoxKind
 
 TITLE_SIZE = 12
 DETAIL_SIZE = 11

@@ -10,7 +10,7 @@ from gradviz.layout import measure
 from gradviz.layout.drawing import Drawing, Piece, PlacedBox, PlacedFrame, Point, Rectangle, RoutedWire
 from gradviz.layout.parts import LITERAL_GAP, LOOP, Literal, Part, Survey
 from gradviz.layout.route import Plan
-from gradviz.picture import BoxKind
+from gradviz.picture.records import BoxKind
 
 _PART_GAP = 48
 _ASPECT = 1.5

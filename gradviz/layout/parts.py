@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from gradviz.layout import measure
 from gradviz.layout.drawing import Direction
-from gradviz.picture import BoxKind, Frame, Picture
+from gradviz.picture.records import BoxKind, Frame, Picture
 
 LITERAL_GAP = 22
 """Between a literal and its user: the length of the wire."""

@@ -13,7 +13,7 @@ from typing import Protocol, cast
 
 from gradviz.errors import UsageError
 from gradviz.graphs import Graph
-from gradviz.wording import clean
+from gradviz.picture.wording import clean
 
 VIEWS: Mapping[str, str] = MappingProxyType(
     {

@@ -6,11 +6,11 @@ import html
 
 import graphviz
 
-from gradviz.composing import compose
 from gradviz.graphs import Graph
-from gradviz.picture import Box, BoxKind, Frame, Picture, WireKind
+from gradviz.picture.composing import compose
+from gradviz.picture.records import Box, BoxKind, Frame, Picture, WireKind
+from gradviz.picture.wording import clean
 from gradviz.views import Options
-from gradviz.wording import clean
 
 RED = "#b91c1c"
 GREY = "#6b7280"

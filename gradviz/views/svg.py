@@ -8,7 +8,7 @@ from zlib import crc32
 
 from gradviz.layout.drawing import Drawing, PlacedBox, PlacedFrame
 from gradviz.layout.measure import BADGE_AXIS, clip, one_line, text_width
-from gradviz.picture import BoxKind
+from gradviz.picture.records import BoxKind
 from gradviz.views.svg_legend import ROW_HEIGHT, draw_legend, legend_items, shelf_width, shelve
 from gradviz.views.svg_marks import (
     BOX_CLASS,
@@ -40,8 +40,8 @@ _TOOLTIP_LIMIT = 2000
 
 def draw(graph: Graph, options: Options) -> str:
     """The graph as SVG text."""
-    from gradviz.composing import compose
     from gradviz.layout import arrange
+    from gradviz.picture.composing import compose
 
     direction: Literal["TB", "LR"] = "LR" if options.direction == "LR" else "TB"
     return write(arrange(compose(graph, options), direction))

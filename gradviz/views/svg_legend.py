@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gradviz.layout.drawing import Drawing, Rectangle
 from gradviz.layout.measure import text_width
-from gradviz.picture import BoxKind, WireKind
+from gradviz.picture.records import BoxKind, WireKind
 from gradviz.views.svg_marks import BOX_CLASS, WIRE_CLASS, cross_at, is_module, outline, rectangle, scissors, text
 
 ROW_HEIGHT = 22

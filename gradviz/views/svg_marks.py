@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gradviz.layout.drawing import MODULE_KINDS, Drawing, PlacedBox, PlacedFrame, Point, Rectangle, RoutedWire
 from gradviz.layout.measure import BADGE_AXIS, DETAIL_SIZE, TITLE_SIZE, is_plain, text_width
-from gradviz.picture import BoxKind, WireKind
+from gradviz.picture.records import BoxKind, WireKind
 
 BOX_CLASS = {
     BoxKind.LEAF: "leaf",

@@ -13,16 +13,16 @@ from dataclasses import dataclass, field
 
 import graphviz
 
-from gradviz.composing import BADGES
 from gradviz.events import Cause
-from gradviz.framing import frame_ops
 from gradviz.graphs import Graph, Op, Value
-from gradviz.picture import Frame
+from gradviz.picture.composing import BADGES
+from gradviz.picture.framing import frame_ops
+from gradviz.picture.records import Frame
+from gradviz.picture.wording import Wording, clean, plural
 from gradviz.roads import keeps_history, restarts
 from gradviz.views import Options, draw
 from gradviz.views.display import Drawing
 from gradviz.views.dot import GREY, RED, quote
-from gradviz.wording import Wording, clean, plural
 
 NODE = {
     "style": "filled", "shape": "box", "align": "left", "fontsize": "10", "ranksep": "0.1", "height": "0.2",

@@ -28,9 +28,9 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from gradviz.composing import compose
 from gradviz.graphs import Graph
-from gradviz.picture import BoxKind, Picture, Wire, WireKind
+from gradviz.picture.composing import compose
+from gradviz.picture.records import BoxKind, Picture, Wire, WireKind
 from gradviz.views import Options
 
 SYMBOLS = {

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gradviz.graphs import Graph, Op, Region
-from gradviz.picture import Frame
-from gradviz.wording import Wording, clean, dots
+from gradviz.picture.records import Frame
+from gradviz.picture.wording import Wording, clean, dots
 
 
 @dataclass(slots=True)

@@ -7,9 +7,9 @@ from pathlib import PurePath
 
 from gradviz.events import Status
 from gradviz.graphs import Graph, Op
+from gradviz.picture.wording import TOOLTIP_LIMIT, Wording, clean, clip, dots, join, plural
 from gradviz.roads import MANY, Roads
 from gradviz.views import Options
-from gradviz.wording import TOOLTIP_LIMIT, Wording, clean, clip, dots, join, plural
 
 NOTE_LIMIT = 300
 COVERAGE = "coverage"

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from gradviz.events import Cause
-from gradviz.framing import frame_ops
 from gradviz.graphs import Graph, Op, Value
-from gradviz.picture import Box, BoxKind, Picture, Wire, WireKind
+from gradviz.picture.framing import frame_ops
+from gradviz.picture.records import Box, BoxKind, Picture, Wire, WireKind
+from gradviz.picture.summing import Tally, describe, heading, list_notes, summarize
+from gradviz.picture.wording import REASONS, TOOLTIP_LIMIT, Pairs, Wording, clean, clip, dots, plural, shape_dtype
 from gradviz.roads import count_roads, keeps_history, restarts
-from gradviz.summing import Tally, describe, heading, list_notes, summarize
 from gradviz.views import Options
-from gradviz.wording import REASONS, TOOLTIP_LIMIT, Pairs, Wording, clean, clip, dots, plural, shape_dtype
 
 BADGES = frozenset({Cause.DETACH, Cause.DETACH_, Cause.DATA, Cause.RETENSOR, Cause.INTEGER, Cause.ITEM, Cause.NUMPY})
 """Causes that the user wrote as an op of its own: drawn as the badge of a cut. The others show on a skipped op."""

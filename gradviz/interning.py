@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import linecache
+import threading
 from dataclasses import replace
 from typing import Protocol
 
 from gradviz.events import Context, Event, Input, Site
+from gradviz.ids import Numbers
 from gradviz.sites import TEXT_LIMIT, Place, Spot, decode
 
 FIRST_LINE = -2
@@ -30,15 +32,27 @@ class OpSink(Sink, Protocol):
 
 
 class Interner:
-    """Numbers the sites and contexts of one recording, in the order in which they are first used."""
+    """Numbers the sites and contexts of one recording, in the order in which they are first used.
+
+    A sink that more than one producer may write to has an `interner` of its own, which they share.
+    """
 
     def __init__(self, sink: Sink) -> None:
         self.sink = sink
+        self.numbers = Numbers()
+        # Inside of it only the sink's own lock is taken. Reentrant: a finalizer may run an op in the middle of this.
+        self._lock = threading.RLock()
         self._paths: dict[tuple[tuple[Spot, ...], bool], int | None] = {}
         self._assigned: dict[tuple[Spot, ...], str] = {}
         self._sites: dict[tuple[Spot, int | None, str, bool], int] = {}
         self._contexts: dict[tuple[int, str, int | None], int] = {}
         self.targets: list[str] = []
+
+    @classmethod
+    def of(cls, sink: Sink) -> Interner:
+        """The one that the producers of `sink` share."""
+        shared = getattr(sink, "interner", None)
+        return shared if isinstance(shared, cls) else cls(sink)
 
     def site(self, path: tuple[Spot, ...], unnamed: bool = False) -> int | None:
         """The site at the inner end of a call path, None for an empty one.
@@ -48,7 +62,8 @@ class Interner:
         try:
             return self._paths[path, unnamed]
         except KeyError:
-            site = self._paths[path, unnamed] = self._emit_sites(path, unnamed)
+            with self._lock:
+                site = self._paths[path, unnamed] = self._emit_sites(path, unnamed)
             return site
 
     def target(self, path: tuple[Spot, ...]) -> str:
@@ -100,9 +115,12 @@ class Interner:
         key = (thread, scope, region)
         known = self._contexts.get(key)
         if known is None:
-            known = len(self._contexts)
-            self.sink.emit(Context(known, thread, scope, region))
-            self._contexts[key] = known
+            with self._lock:
+                known = self._contexts.get(key)  # another thread may have been first
+                if known is None:
+                    known = len(self._contexts)
+                    self.sink.emit(Context(known, thread, scope, region))
+                    self._contexts[key] = known
         return known
 
 

@@ -34,6 +34,7 @@ from gradviz.events import End, Event, Header, Note, Op, Role, Site, Status
 from gradviz.graphs import Graph
 from gradviz.gvlog import LogWriter, OpFields, read_log
 from gradviz.imports import ImportWatch
+from gradviz.interning import Interner
 from gradviz.naming import name_values
 from gradviz.ranks import path_of_rank
 
@@ -116,6 +117,7 @@ class Recorder(AbstractContextManager["Recorder"]):
     pending     ops that a front end has told of and that are not kept yet, as the fields of their records. A front end
                 with many small ones may append to it, and call `drain` now and then
     failures    what went wrong inside the recording itself, one line each
+    interner    what its front ends number together
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None, *, target: str = "") -> None:
@@ -123,6 +125,7 @@ class Recorder(AbstractContextManager["Recorder"]):
         self.ops = 0
         self.pending: list[OpFields] = []
         self.failures: list[str] = []
+        self.interner = Interner(self)
         self._target = target or _running_script()
         self._memory: list[Event] = []
         self._log: LogWriter | None = None
@@ -237,7 +240,8 @@ class Recorder(AbstractContextManager["Recorder"]):
     def drain(self) -> None:
         """Keep what is pending. A header went before it: a site and a signature precede every op."""
         with self._lock:
-            rows, self.pending[:] = self.pending[:], ()
+            rows = self.pending[:]
+            del self.pending[: len(rows)]  # and no more: a thread may append meanwhile
             if not rows or self._state is not _State.OPEN:
                 return
             if self._lost:
@@ -272,7 +276,8 @@ class Recorder(AbstractContextManager["Recorder"]):
             version = getattr(sys.modules.get(package), "__version__", None)
             if version is not None:
                 versions[package] = str(version)
-        return Header("+".join(self._emitters), self._target, tuple(sorted(versions.items())))
+        producers = [front_end.producer for front_end in FRONT_ENDS if front_end.producer in self._emitters]
+        return Header("+".join(producers), self._target, tuple(sorted(versions.items())))
 
     def _install(self, front_end: FrontEnd) -> None:
         def install() -> None:

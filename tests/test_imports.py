@@ -19,6 +19,7 @@ LAYERS = {
     "gradviz": "consumer",
     "gradviz.errors": "waist",
     "gradviz.events": "waist",
+    "gradviz.ids": "waist",
     "gradviz.interning": "waist",
     "gradviz.sites": "waist",
     "gradviz.bytecode": "waist",

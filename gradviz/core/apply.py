@@ -29,10 +29,9 @@ from gradviz.core.trace import (
     Storage,
     Trace,
     bound,
-    next_id,
-    next_ids,
 )
 from gradviz.events import Cause
+from gradviz.ids import next_id, next_ids
 from gradviz.sites import user_frame
 
 _CAUSE_OF_REGION = {

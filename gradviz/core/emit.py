@@ -22,7 +22,8 @@ from gradviz.core.grad_mode import Region, current
 from gradviz.core.listeners import listeners
 from gradviz.core.signatures import inputs_of, literals_of, needs_of, outputs_of, saved_by, types_of
 from gradviz.core.tensor import Tensor
-from gradviz.core.trace import ALIAS, INNER, INPLACE, KEEPS_NODE, LEAF_GRAD, Node, Trace, next_id, seen
+from gradviz.core.trace import ALIAS, INNER, INPLACE, KEEPS_NODE, LEAF_GRAD, Node, Trace, seen
+from gradviz.ids import next_id
 from gradviz.interning import FIRST_LINE, Interner, Sink
 from gradviz.sites import call_path, decode, spot_at
 from gradviz.targets import unpacked_target
@@ -41,18 +42,15 @@ class Emitter:
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
-        self._interner = Interner(sink)
+        self._interner = Interner.of(sink)
+        self._numbers = self._interner.numbers
         self._lock = threading.RLock()
-        self._here = threading.local()
-        self._threads = 0
         self._began = 0
         self._older: set[int] = set()
         self._flags: dict[int, bool] = {}
         self._signatures: dict[tuple[Any, ...], int] = {}
         self._variants: dict[str, set[tuple[str, ...]]] = {}
         self._regions: dict[int, int] = {}
-        self._region_count = 0
-        self._sweeps = 0
         self._leaf_names: dict[int, tuple[weakref.ref[Tensor], str]] = {}
 
     # ---- as a listener of the core
@@ -124,7 +122,7 @@ class Emitter:
                 self.history((origin,))
         site = self._interner.site(call_path(frame), bool(step.flags & INNER))
         region = None if step.region is None else self._region_id(step.region)
-        self._emit_op(step, site, self._interner.context(self._thread(), "", region))
+        self._emit_op(step, site, self._interner.context(self._numbers.thread(), "", region))
 
     def _emit_op(self, step: Trace, site: int | None, context: int) -> None:
         inputs = inputs_of(step)
@@ -157,7 +155,7 @@ class Emitter:
         spots = call_path(frame)
         if region.lasti == FIRST_LINE and region.code is not None:
             spots = (spot_at(region.code, FIRST_LINE), *spots)
-        self._region_id(region, self._interner.site(spots, True), self._thread())
+        self._region_id(region, self._interner.site(spots, True), self._numbers.thread())
 
     def _region_id(self, region: Region, site: int | None = None, thread: int | None = None) -> int:
         known = self._regions.get(region.id)
@@ -166,10 +164,10 @@ class Emitter:
         parent = None if region.parent is None else self._region_id(region.parent, thread=thread)
         if site is None and region.code is not None:
             site = self._interner.site((spot_at(region.code, region.lasti),), True)
-        known = self._region_count + 1
-        here = self._thread() if thread is None else thread
+        known = self._numbers.region()
+        here = self._numbers.thread() if thread is None else thread
         self._sink.emit(events.Region(known, region.kind, region.enabled, site, here, parent))
-        self._region_count = self._regions[region.id] = known
+        self._regions[region.id] = known
         return known
 
     def _region_end(self, region: Region) -> None:
@@ -188,15 +186,14 @@ class Emitter:
             if name:
                 self.name(grad, f"{name}.grad")
         region = current()
-        self._sweeps += 1
         self._sink.emit(
             events.Sweep(
-                id=self._sweeps,
+                id=self._numbers.sweep(),
                 kind=sweep.kind,
                 roots=tuple(_value_id(root) for root in sweep.roots),
                 site=site,
                 context=self._interner.context(
-                    self._thread(), "", None if region is None else self._region_id(region)
+                    self._numbers.thread(), "", None if region is None else self._region_id(region)
                 ),
                 inputs=None if sweep.inputs is None else tuple(_value_id(tensor) for tensor in sweep.inputs),
                 gradients=tuple(gradients),
@@ -273,7 +270,7 @@ class Emitter:
         )
         known = self._signatures.get(key)
         if known is None:
-            known = len(self._signatures)
+            known = self._numbers.signature()
             self._sink.emit(
                 events.Signature(
                     id=known,
@@ -301,18 +298,6 @@ class Emitter:
                 return ("",) * len(texts)
             known.add(texts)
         return texts
-
-    def _thread(self) -> int:
-        """0 for the main thread; the others count up as they are first seen."""
-        number: int | None = getattr(self._here, "number", None)
-        if number is None:
-            if threading.current_thread() is threading.main_thread():
-                number = 0
-            else:
-                self._threads += 1
-                number = self._threads
-            self._here.number = number
-        return number
 
 
 class _List:

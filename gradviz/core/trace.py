@@ -10,7 +10,6 @@ let go and counted, so a loop under `no_grad` runs in constant memory.
 
 from __future__ import annotations
 
-import itertools
 import weakref
 from collections.abc import Callable
 from types import CodeType
@@ -24,21 +23,6 @@ if TYPE_CHECKING:
 
 HISTORY_LIMIT = 256
 """Most traces that may lie behind a trace."""
-
-next_id = itertools.count(1).__next__
-"""The one counter: an op's id is that of its first output."""
-
-
-def next_ids(count: int) -> int:
-    """The first of `count` ids in a row. Those drawn while another thread drew one in between are given up."""
-    while True:
-        first = next_id()
-        for following in range(first + 1, first + count):
-            if next_id() != following:
-                break
-        else:
-            return first
-
 
 Link: TypeAlias = Any
 """Where an input came from: a Trace, a Node, a `Faint` reference to a Node, a pair (one of these, output number) for

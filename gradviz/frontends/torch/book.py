@@ -16,6 +16,7 @@ import torch
 
 from gradviz import events
 from gradviz.frontends.torch.identity import Kinds, Known, Tensors
+from gradviz.ids import next_id, next_ids
 from gradviz.interning import Interner, OpSink
 
 T = TypeVar("T")
@@ -134,16 +135,14 @@ class Book:
     def __init__(self, sink: OpSink) -> None:
         self.sink: OpSink = sink
         self.lock = threading.RLock()
-        self.interner = Interner(sink)
+        self.interner = Interner.of(sink)
+        self.numbers = self.interner.numbers
         self.tensors = Tensors()
         self.kinds = Kinds()
         self.threads: list[Here] = []
-        self._numbers = 0
         self._signatures: dict[Hashable, int] = {}
-        self._signature_count = 0
-        self._next = 1
+        self._last = 0
         self.unrecorded = 0
-        self._regions = 0
         self._local = threading.local()
 
     def here(self) -> Here | None:
@@ -156,9 +155,7 @@ class Book:
         here = self.here()
         if here is None:
             with self.lock:
-                main = threading.current_thread() is threading.main_thread()
-                self._numbers += not main
-                here = self._local.here = Here(0 if main else self._numbers)
+                here = self._local.here = Here(self.numbers.thread())
                 self.threads.append(here)
         return here
 
@@ -184,7 +181,7 @@ class Book:
     @property
     def last_value(self) -> int:
         """The last id that was given away."""
-        return self._next - 1
+        return self._last
 
     def signature(self, key: Hashable, make: Callable[[int], events.Signature]) -> int:
         """The number of the signature that `key` stands for, which `make` makes when it is first met."""
@@ -196,10 +193,8 @@ class Book:
 
     def new_signature(self, make: Callable[[int], events.Signature]) -> int:
         """Emit a signature under a number of its own."""
-        number = self._signature_count
-        signature = make(number)
-        self._signature_count += 1
-        self.sink.emit(signature)
+        number = self.numbers.signature()
+        self.sink.emit(make(number))
         return number
 
     def context(self, here: Here) -> int:
@@ -215,8 +210,7 @@ class Book:
             untold.append(around)
             around = around.parent
         for inner in reversed(untold):
-            self._regions += 1
-            inner.id = self._regions
+            inner.id = self.numbers.region()
             parent = None if inner.parent is None else inner.parent.id
             self.sink.emit(events.Region(inner.id, inner.kind, inner.enabled, inner.site, here.thread, parent))
         return region.id
@@ -226,8 +220,8 @@ class Book:
     ) -> int:
         """Emit an op of `count` outputs; returns the id of the first."""
         context = self.context(here)
-        value = self._next
-        self._next = value + (count or 1)
+        value = next_ids(count) if count > 1 else next_id()
+        self._last = value + max(count, 1) - 1
         pending = self.sink.pending
         pending.append((value, signature, site, context, tuple(inputs)))
         if len(pending) >= PENDING_LIMIT:
@@ -244,7 +238,8 @@ class Book:
 
     def close(self) -> None:
         """Let go of the sink: what was told can still be asked for, and nothing more is told."""
-        self.sink = self.interner.sink = _Nowhere()
+        self.sink = _Nowhere()
+        self.interner = Interner(self.sink)
 
     def value_of_node(self, here: Here, node: Any, index: int) -> int | None:
         """The value that is output `index` of an autograd node, None where no recorded op made the node."""

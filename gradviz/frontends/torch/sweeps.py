@@ -99,7 +99,6 @@ class Sweeps:
         self.origins = origins
         self.nodes = 0
         self.matched = 0
-        self._count = 0
 
     def install(self, patches: Patches) -> None:
         """Stand before the engine."""
@@ -203,10 +202,9 @@ class Sweeps:
         self._tell_gradients(here, sweep, made, path)
         concerned = () if walk is None or not sweep.error else concerned_by(book, here, walk, sweep.error)
         site = book.interner.site(path)
-        self._count += 1
         book.sink.emit(
             events.Sweep(
-                id=self._count,
+                id=book.numbers.sweep(),
                 kind=sweep.kind,
                 roots=tuple(roots),
                 site=site,

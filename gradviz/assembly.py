@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import fields, make_dataclass, replace
 from functools import cache
@@ -11,8 +12,23 @@ from typing import Any, TypeVar
 
 from gradviz import events
 from gradviz.errors import GraphError
-from gradviz.events import Act, Cause, End, Error, Event, Header, Note, Optimizer, Site, Sweep
-from gradviz.graphs import Cut, Graph, Op, Region, Value
+from gradviz.events import (
+    Act,
+    Cause,
+    End,
+    Error,
+    Event,
+    Header,
+    Module,
+    Note,
+    Optimizer,
+    RequiresGrad,
+    Site,
+    Statement,
+    Sweep,
+    Work,
+)
+from gradviz.graphs import Cut, Graph, Op, Region, Time, Value
 from gradviz.targets import single_target, unpacked_target
 
 R = TypeVar("R")
@@ -52,6 +68,11 @@ class _Folding:
         self.optimizers: dict[int, Optimizer] = {}
         self.acts: list[Act] = []
         self.sweeps: list[Sweep] = []
+        self.modules: list[Module] = []
+        self.work: list[Work] = []
+        self.statements: list[Statement] = []
+        self.order: list[Optimizer | Act | RequiresGrad | Sweep] = []
+        self.spent: Counter[tuple[int, int | None, int | None]] = Counter()
         self.errors: list[Error] = []
         self.notes: list[Note] = []
         self.end: End | None = None
@@ -130,21 +151,38 @@ class _Folding:
                 earlier = self.names.get(event.value)
                 role = event.role or (earlier.role if earlier else None)
                 self.names[event.value] = replace(event, role=role)
-            case events.RequiresGrad():
+            case RequiresGrad():
                 self._resolve("a change of `requires_grad`", values=[event.value], site=event.site)
                 self.flags.append(event)
+                self.order.append(event)
             case Optimizer():
                 self._resolve(f"optimizer {event.id}", values=event.values, site=event.site)
                 earlier_site = self.optimizers[event.id].site if event.id in self.optimizers else event.site
                 self.optimizers[event.id] = replace(event, site=earlier_site)
+                self.order.append(event)
             case Act():
                 self._resolve(f"a `{event.kind[:40]}`", values=event.values, site=event.site)
                 self.acts.append(event)
+                self.order.append(event)
+            case Module():
+                self._resolve(f"module `{event.scope[:40]}`", site=event.site)
+                self.modules.append(event)
+            case Work():
+                self._resolve("the work of a thread", site=event.site, region=event.region)
+                self.work.append(event)
+            case Statement():
+                self._resolve(f"a `{event.kind[:40]}` statement", site=event.site)
+                self.statements.append(event)
             case Sweep():
                 given = [gradient.value for gradient in event.gradients]
                 told = [*event.roots, *(event.inputs or ()), *given, *event.concerned]
                 self._resolve(f"sweep {event.id}", values=told, site=event.site)
                 self.sweeps.append(event)
+                self.order.append(event)
+            case events.Clock():
+                if event.context not in self.contexts:
+                    raise GraphError(f"a clock refers to context {event.context}, which does not exist")
+                self.spent[event.context, event.sweep, event.optimizer] += event.nanoseconds
             case Error():
                 self._resolve("an error", values=event.values, site=event.site)
                 self.errors.append(event)
@@ -176,8 +214,15 @@ class _Folding:
         return Graph(
             self.header, _by_id(self.sites), _by_id(values), ops, regions, tuple(self.cuts), tuple(self.sweeps),
             tuple(self.errors), tuple(self.notes), self.end, tuple(_by_id(self.optimizers).values()), tuple(self.acts),
-            tuple(self.flags),
+            tuple(self.flags), tuple(self._times()), tuple(self.modules), tuple(self.work), tuple(self.statements),
+            tuple(self.order),
         )
+
+    def _times(self) -> Iterator[Time]:
+        """What the clocks showed, by context, the time of ops first."""
+        for key in sorted(self.spent, key=lambda key: tuple(-1 if part is None else part for part in key)):
+            context = self.contexts[key[0]]
+            yield Time(context.scope, context.region, context.thread, self.spent[key], *key[1:])
 
     def _cuts_at(self, op: Op) -> Iterator[Cut]:
         """One cut for each input that a gradient could have come to."""

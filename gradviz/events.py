@@ -17,6 +17,7 @@ Interning
 Schema history
     1.0   first
     1.1   `Output.device`, `Sweep.concerned`; `Optimizer` and `Act`
+    1.2   `Clock`; `Act.text`; `Module`, `Work` and `Statement`
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-SCHEMA = (1, 1)
+SCHEMA = (1, 2)
 
 
 class Cause(StrEnum):
@@ -244,10 +245,13 @@ class Optimizer:
 class Act:
     """Something that the program did with values and that is no op.
 
-    kind       `step`, `zero_grad`, `read_grad`, `write_grad`, `hook`, `retain_grad`
-    values     the values concerned: those that an optimizer owns, or the tensor
+    kind       `step`, `zero_grad`, `read_grad`, `write_grad`, `hook`, `retain_grad`; `eval` and `train` of a module;
+               `attribute`, set on a module or tensor where it means nothing to PyTorch; `watched`, alive at the end
+               although the program only holds a weak reference
+    values     the values concerned: those that an optimizer owns, the parameters of a module, or the tensor
     optimizer  the optimizer that did it, or None
     after      the last id that was in use when it happened, so that it has a place in the order of ops
+    text       what was written: `requires_grad = False` for an attribute, `refs[0]()` for a weak reference
     """
 
     kind: str
@@ -256,6 +260,51 @@ class Act:
     context: int = 0
     optimizer: int | None = None
     after: int = 0
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """The module that runs as `scope` is a `kind` (`ReLU`), and was made at `site`."""
+
+    scope: str
+    kind: str
+    site: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What `thread` does from here on was handed to it at `site`, inside `region`, which is another thread's.
+
+    Grad mode does not follow. A record without a region ends what the one before it says. `after` is the last id that
+    was in use.
+    """
+
+    thread: int
+    site: int | None = None
+    region: int | None = None
+    after: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A statement of the user's source, told when the recording ends, where a reader may want to point at it.
+
+    kind     `branch`, a test that decides whether lines run; `return`, of a function; `fill`, which puts things into a
+             container; `assign`, which sets an attribute
+    site     where it stands; the site's `function` is empty
+    first    the first line that it speaks for: of the branch, of the function, or its own
+    last     the last such line
+    target   the container or attribute, as written: `self.items`
+    names    the plain names in it, in order: what a `return` gives back, what is put into the container
+    """
+
+    kind: str
+    site: int
+    first: int
+    last: int
+    target: str = ""
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,6 +355,22 @@ class Sweep:
 
 
 @dataclass(frozen=True, slots=True)
+class Clock:
+    """Time that passed, in a recording that was asked for times: none of them is the same twice.
+
+    nanoseconds   of real time: from the event before on the same thread to each op told in `context`, added up. Records
+                  of one context add up in their turn
+    sweep         the sweep that took it, or None
+    optimizer     the optimizer whose steps took it, or None
+    """
+
+    context: int
+    nanoseconds: int
+    sweep: int | None = None
+    optimizer: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Error:
     """An exception ended the user's program. `values` are the values concerned, where they are known."""
 
@@ -344,7 +409,11 @@ Event: TypeAlias = (
     | RequiresGrad
     | Optimizer
     | Act
+    | Module
+    | Work
+    | Statement
     | Sweep
+    | Clock
     | Error
     | Note
     | End

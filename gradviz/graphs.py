@@ -7,7 +7,7 @@ Nothing here knows how a graph is drawn or where the events came from.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from gradviz.errors import GraphError
 from gradviz.events import (
@@ -18,13 +18,16 @@ from gradviz.events import (
     Event,
     Header,
     Input,
+    Module,
     Note,
     Optimizer,
     RequiresGrad,
     Role,
     Saved,
     Site,
+    Statement,
     Sweep,
+    Work,
 )
 
 
@@ -118,10 +121,32 @@ class Cut:
 
 
 @dataclass(frozen=True, slots=True)
+class Time:
+    """Real time that passed in one place: in a module scope and a region of a thread, or in a sweep or steps there.
+
+    `sweep` and `optimizer` are their ids, None for the time of ops.
+    """
+
+    scope: str
+    region: int | None
+    thread: int
+    nanoseconds: int
+    sweep: int | None = None
+    optimizer: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Graph:
     """A recording, folded. Every mapping is ordered by id; ids are those of the events.
 
-    `flags` are the changes of `requires_grad` after a leaf's birth, in order.
+    flags       the changes of `requires_grad` after a leaf's birth, in order
+    modules     which module runs as which scope
+    work        what was handed to which thread
+    statements  statements of the source that a reader may want to point at
+    order       what happened besides ops, as it happened: each record of an optimizer, an act, a flag, a sweep
+    times       empty where the recording was not asked for them
+
+    The last five are those of the whole recording; a part of a graph has none.
     """
 
     header: Header
@@ -137,6 +162,11 @@ class Graph:
     optimizers: tuple[Optimizer, ...] = ()
     acts: tuple[Act, ...] = ()
     flags: tuple[RequiresGrad, ...] = ()
+    times: tuple[Time, ...] = ()
+    modules: tuple[Module, ...] = ()
+    work: tuple[Work, ...] = ()
+    statements: tuple[Statement, ...] = ()
+    order: tuple[Optimizer | Act | RequiresGrad | Sweep, ...] = field(default=(), compare=False)
 
     @classmethod
     def build(cls, events: Iterable[Event]) -> Graph:
@@ -202,6 +232,11 @@ class Graph:
             optimizers=optimizers,
             acts=acts,
             flags=flags,
+            times=(),
+            modules=(),
+            work=(),
+            statements=(),
+            order=(),
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
-from gradviz.events import Act, Error, Optimizer, Sweep
+from gradviz.events import Act, Error, Module, Optimizer, Statement, Sweep, Work
 from gradviz.graphs import Graph, Op, Region
 
 
@@ -95,8 +95,9 @@ def _broken_surroundings(graph: Graph) -> Iterator[str]:
             road.add(step)
             step = graph.sites[step].caller if step in graph.sites else None
         rooted |= road
-    users: list[Op | Region | Sweep | Error | Optimizer | Act] = [*graph.ops.values(), *graph.regions.values()]
-    users += [*graph.sweeps, *graph.errors, *graph.optimizers, *graph.acts]
+    users: list[Op | Region | Sweep | Error | Optimizer | Act | Module | Work | Statement] = [*graph.ops.values()]
+    users += [*graph.regions.values(), *graph.sweeps, *graph.errors, *graph.optimizers, *graph.acts]
+    users += [*graph.modules, *graph.work, *graph.statements]
     referred = {user.site for user in users} | {site.caller for site in graph.sites.values()}
     for missing in sorted(id for id in referred if id is not None and id not in graph.sites):
         yield f"site {missing} is referred to but does not exist"

@@ -29,12 +29,14 @@ from gradviz.errors import LogError, UsageError
 from gradviz.events import (
     Act,
     Cause,
+    Clock,
     Context,
     End,
     Error,
     Event,
     Gradient,
     Header,
+    Module,
     Name,
     Note,
     Op,
@@ -47,8 +49,10 @@ from gradviz.events import (
     Saved,
     Signature,
     Site,
+    Statement,
     Status,
     Sweep,
+    Work,
 )
 from gradviz.graphs import Graph
 from gradviz.gvlog import LogWriter, is_log, read_log
@@ -58,7 +62,7 @@ LOGS = Path(__file__).parent / "logs"
 SCHEMA = json.loads((Path(gradviz.__file__).parent / "gvlog.schema.json").read_text(encoding="utf-8"))
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
-HEADER = '{"gradviz":{"producer":"core","schema":[1,1]}}\n'
+HEADER = '{"gradviz":{"producer":"core","schema":[1,2]}}\n'
 END = '{"end":{}}\n'
 
 # Every record twice over: with all of its fields set, and with none that has a default.
@@ -91,10 +95,19 @@ FULL: tuple[Event, ...] = (
     Optimizer(0, "SGD", ()),
     Act("step", (1,), 0, 1, 0, 3),
     Act("hook"),
+    Act("attribute", (1,), text="requires_grad = False"),
+    Module("net.act", "ReLU", 0),
+    Module("net", "Net"),
+    Work(2, 0, 1, 3),
+    Work(2),
+    Statement("return", 0, 3, 9, "self.items", ("x", "y")),
+    Statement("branch", 1, 3, 9),
     Sweep(
         1, "grad", (3,), 1, 1, (1,), (Gradient(1, float("nan"), False, True), Gradient(2, 0.5)), False, True, "no", (1,)
     ),
     Sweep(2, "backward", (), gradients=(Gradient(1, float("inf")), Gradient(1, 0.0, True))),
+    Clock(0, 1_500),
+    Clock(1, 20, 1, 0),
     Error("ValueError", "bad", 0, (1, 3)),
     Error("E", ""),
     Note("unrecorded", "2 threads", 2),

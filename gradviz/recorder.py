@@ -18,62 +18,27 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
 from importlib import import_module
 from inspect import CO_OPTIMIZED
 from types import FrameType, TracebackType
-from typing import Protocol, Self, runtime_checkable
+from typing import Self
 from weakref import WeakValueDictionary
 
 import gradviz
+from gradviz.emitters import FRONT_ENDS, Emitter, Finder, FrontEnd
 from gradviz.endings import ending, tell_ending, text_of
 from gradviz.errors import UsageError
-from gradviz.events import End, Event, Header, Note, Op, Role, Site, Status
+from gradviz.events import End, Event, Header, Note, Op, Site, Status
 from gradviz.graphs import Graph
 from gradviz.gvlog import LogWriter, OpFields, read_log
 from gradviz.imports import ImportWatch
 from gradviz.interning import Interner
 from gradviz.naming import name_values
 from gradviz.ranks import path_of_rank
+from gradviz.stopwatch import Stopwatch, TimedRows
 
-
-class Emitter(Protocol):
-    """What a front end installs: it listens to its framework and emits what happens there."""
-
-    def install(self) -> None: ...
-
-    def uninstall(self) -> None: ...
-
-    def name(self, value: object, name: str, role: Role | None = None) -> bool: ...
-
-
-@runtime_checkable
-class Finder(Protocol):
-    """What an emitter is besides, where a tensor of its framework does not know its own history."""
-
-    def value_of(self, value: object) -> int | None:
-        """The id of the value that a tensor is at present; None for one that was not recorded. Emits nothing."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class FrontEnd:
-    """One framework that can be recorded.
-
-    `producer` is its name in the header; once `framework` is imported, `Emitter(sink)` of module `emitter` listens.
-    """
-
-    producer: str
-    framework: str
-    emitter: str
-
-
-FRONT_ENDS = (
-    FrontEnd("core", "gradviz.core", "gradviz.core.emit"),
-    FrontEnd("torch", "torch", "gradviz.frontends.torch.emit"),
-)
 
 class _State(Enum):
     NEW = auto()
@@ -88,13 +53,15 @@ _admission = threading.RLock()
 _watches_forks = False
 
 
-def record(path: str | os.PathLike[str] | None = None) -> Recorder:
+def record(path: str | os.PathLike[str] | None = None, *, times: bool = False) -> Recorder:
     """Record what happens inside the `with` block: in memory or, with a path, in a log file that is written meanwhile.
+
+    times    note how much real time passes where. Without it, two recordings of one program are the same
 
     Raises `UsageError` on entry where the file cannot be written. An exception that leaves the block is noted and goes
     on.
     """
-    return Recorder(path)
+    return Recorder(path, times=times)
 
 
 def active() -> tuple[Recorder, ...]:
@@ -113,6 +80,7 @@ class Recorder(AbstractContextManager["Recorder"]):
 
     path        the log file, or None for a recording in memory
     target      what is recorded, for the heading of a picture; by default the running script
+    times       note how much real time passes where
     ops         how many operations were recorded so far
     pending     ops that a front end has told of and that are not kept yet, as the fields of their records. A front end
                 with many small ones may append to it, and call `drain` now and then
@@ -120,10 +88,11 @@ class Recorder(AbstractContextManager["Recorder"]):
     interner    what its front ends number together
     """
 
-    def __init__(self, path: str | os.PathLike[str] | None = None, *, target: str = "") -> None:
+    def __init__(self, path: str | os.PathLike[str] | None = None, *, target: str = "", times: bool = False) -> None:
         self.path = None if path is None else os.fspath(path)
         self.ops = 0
-        self.pending: list[OpFields] = []
+        self._stopwatch = Stopwatch() if times else None
+        self.pending: list[OpFields] = [] if self._stopwatch is None else TimedRows(self._stopwatch)
         self.failures: list[str] = []
         self.interner = Interner(self)
         self._target = target or _running_script()
@@ -208,6 +177,9 @@ class Recorder(AbstractContextManager["Recorder"]):
         _dismiss(self)
         with self._lock:
             self.drain()
+            if self._stopwatch is not None:
+                for clock in self._stopwatch.records():
+                    self.emit(clock)
             self._note_end(exception)
             self.emit(End(status, exit_code))
             self._state = _State.CLOSED
@@ -231,7 +203,10 @@ class Recorder(AbstractContextManager["Recorder"]):
                     self._began = True
                 if self.pending:
                     self.drain()
+                clocks = () if self._stopwatch is None else self._stopwatch.saw(event)
                 self._keep(event)
+                for clock in clocks:
+                    self._keep(clock)
                 self.ops += type(event) is Op
                 self._sites += type(event) is Site
             except Exception as failure:

@@ -28,6 +28,7 @@ LAYERS = {
     "gradviz.nn": "producer",
     "gradviz.autograd": "producer",
     "gradviz.frontends": "producer",
+    "gradviz.emitters": "driver",
     "gradviz.recorder": "driver",
     "gradviz.run": "driver",
     "gradviz.snapshot": "driver",

@@ -13,12 +13,13 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from gradviz import recorder as recording
+from gradviz.emitters import FrontEnd
 from gradviz.errors import UsageError
 from gradviz.events import Context, End, Error, Event, Header, Name, Note, Op, Output, Role, Signature, Site, Status
 from gradviz.graphs import Graph
 from gradviz.gvlog import read_log
 from gradviz.naming import ITEM_LIMIT, name_values
-from gradviz.recorder import FrontEnd, Recorder, active, record
+from gradviz.recorder import Recorder, active, record
 
 
 class Tensor:

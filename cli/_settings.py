@@ -1,14 +1,19 @@
-"""What a project asks of `gradviz check` in the `[tool.gradviz]` table of its pyproject.toml."""
+"""What a project asks of `gradviz check`: the `[tool.gradviz]` table of its pyproject.toml, and codes of rules."""
 
 from __future__ import annotations
 
+import difflib
+import os
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from gradviz.errors import UsageError
 
 SEVERITIES = ("error", "warning", "note", "never")
+
+_EXAMPLES = {"select": '["GV1", "GV2"]', "ignore": '["GV504"]', "fail-on": '"warning"'}
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,34 +25,70 @@ class Settings:
     fail_on: str = "error"
 
 
-def read_settings(folder: Path) -> Settings:
-    """The settings in the nearest pyproject.toml of `folder` and the folders around it that has such a table.
+def read_settings(*folders: Path) -> Settings:
+    """The settings in the nearest pyproject.toml that has such a table: around the first of `folders`, else the next.
 
     Raises `UsageError` for a file that is no TOML, and for a key or a value that means nothing.
     """
-    for place in (folder, *folder.parents):
+    for place in dict.fromkeys(parent for folder in folders for parent in (folder, *folder.parents)):
         path = place / "pyproject.toml"
         if not path.is_file():
             continue
         try:
-            table = tomllib.loads(path.read_text(encoding="utf-8")).get("tool", {}).get("gradviz")
+            tool = tomllib.loads(path.read_text(encoding="utf-8")).get("tool")
         except (OSError, ValueError) as error:
-            raise UsageError(f"cannot read `{path}`: {error}", help="mend the file, or move it away") from None
-        if table is not None:
-            return _settings(table, path)
+            raise UsageError(f"cannot read `{_shown(path)}`: {error}", help="mend the file, or move it away") from None
+        if isinstance(tool, dict) and "gradviz" in tool:
+            return _settings(tool["gradviz"], f"`[tool.gradviz]` of `{_shown(path)}`")
     return Settings()
 
 
-def _settings(table: object, path: Path) -> Settings:
+def codes_of(given: Iterable[str], where: str) -> tuple[str, ...]:
+    """The codes or beginnings of codes in texts that may hold several, parted by commas.
+
+    Raises `UsageError`, which begins with `where`, for one that begins no rule's code, and where there is none at all.
+    """
+    from gradviz.diagnose import rules
+
+    texts = tuple(given)
+    codes = tuple(code.strip().upper() for text in texts for code in text.split(",") if code.strip())
+    if texts and not codes:
+        raise UsageError(f"{where} names no rule", help="leave it out, or name codes such as `GV101` or `GV1`")
+    for code in codes:
+        if not any(rule.code.startswith(code) for rule in rules()):
+            help = _near(code, [rule.code for rule in rules()], "`gradviz check --rules` lists them")
+            raise UsageError(f"{where}: no rule has a code that begins with `{code}`", help=help)
+    return codes
+
+
+def _settings(table: object, where: str) -> Settings:
     if not isinstance(table, dict):
-        raise UsageError(f"`tool.gradviz` in `{path}` is no table", help="write `[tool.gradviz]`")
+        raise UsageError(f"{where} is no table", help="write `[tool.gradviz]` and a line for each setting")
     for key, value in table.items():
-        fits = value in SEVERITIES if key == "fail-on" else _is_codes(value)
-        if key not in ("select", "ignore", "fail-on") or not fits:
-            known = '`select = ["GV1"]`, `ignore = ["GV504"]` and `fail-on = "warning"`'
-            raise UsageError(f"`{key}` in `[tool.gradviz]` of `{path}` cannot be used", help=f"the keys are {known}")
-    return Settings(tuple(table.get("select", ())), tuple(table.get("ignore", ())), table.get("fail-on", "error"))
+        if key not in _EXAMPLES:
+            keys = ", ".join(f"`{name}`" for name in _EXAMPLES)
+            help = _near(key.replace("_", "-"), _EXAMPLES, f"the keys are {keys}")
+            raise UsageError(f"{where} has the unknown key `{key}`", help=help)
+        if key == "fail-on":
+            if value not in SEVERITIES:
+                known = ", ".join(SEVERITIES)
+                help = _near(str(value), SEVERITIES, f"write one of {known}")
+                raise UsageError(f"`fail-on` in {where} is `{value}`, not one of {known}", help=help)
+        elif not isinstance(value, list) or not all(isinstance(code, str) for code in value):
+            raise UsageError(f"`{key}` in {where} is no list of codes", help=f"write `{key} = {_EXAMPLES[key]}`")
+    return Settings(
+        codes_of(table.get("select", ()), f"`select` in {where}"),
+        codes_of(table.get("ignore", ()), f"`ignore` in {where}"),
+        table.get("fail-on", "error"),
+    )
 
 
-def _is_codes(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(code, str) for code in value)
+def _near(word: str, known: Iterable[str], otherwise: str) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f"did you mean `{close[0]}`?" if close else otherwise
+
+
+def _shown(path: Path) -> str:
+    """A path as short as it can be said from here."""
+    relative = os.path.relpath(path)
+    return relative if len(relative) < len(str(path)) else str(path)

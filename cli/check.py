@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from gradviz.errors import EXIT_SCRIPT, UsageError
 
-from ._messages import say
-from ._output import reserved_stdout, shared_stdout
-from ._recording import nothing_ran, obtain
+from ._messages import say, say_error
+from ._output import Destination, File, reserved_stdout, shared_stdout
+from ._recording import Recording, nothing_ran, obtain
 from ._session import session_of
-from ._settings import SEVERITIES, read_settings
-from ._target import TargetCommand, find_source, target_argument
+from ._settings import SEVERITIES, Settings, codes_of, read_settings
+from ._target import Source, TargetCommand, find_source, target_argument
+
+if TYPE_CHECKING:
+    from gradviz.diagnose import Findings
+
+STDOUT = "-"
 
 
 @click.command(cls=TargetCommand)
 @target_argument("TARGET")
-@click.option("--format", "form", type=click.Choice(["text", "json", "github"]), default="text", show_default=True)
+@click.option("-o", "--output", metavar="FILE", default=STDOUT, help="Where to write, instead of standard output.")
+@click.option(
+    "-f",
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "sarif", "github"]),
+    default="text",
+    show_default=True,
+    help="What to write: for people, for programs, for code scanning, or as annotations of GitHub Actions.",
+)
 @click.option("--select", metavar="CODES", multiple=True, help="Apply these rules only: `GV101,GV3`.")
 @click.option("--ignore", metavar="CODES", multiple=True, help="Leave these rules out.")
 @click.option(
@@ -32,6 +48,7 @@ def command(
     context: click.Context,
     target: str | None,
     module: str | None,
+    output: str,
     form: str,
     select: tuple[str, ...],
     ignore: tuple[str, ...],
@@ -43,41 +60,80 @@ def command(
     TARGET is a Python script, which is run, or a log of an earlier run. What the script itself prints goes to standard
     error. The exit status is the script's own where it failed, else 1 for findings as grave as --fail-on.
 
-    A comment `# gradviz: ignore[GV101]` silences a line. The table [tool.gradviz] in pyproject.toml may set select,
-    ignore and fail-on.
+    A comment `# gradviz: ignore[GV101]` silences a statement. The table [tool.gradviz] in pyproject.toml may set
+    select, ignore and fail-on.
     """
-    from gradviz.diagnose import diagnose, rules
-    from gradviz.diagnose.report import as_github, as_json, as_text, list_rules
-
     if listing:
+        from gradviz.diagnose import rules
+        from gradviz.diagnose.report import list_rules
+
         with shared_stdout() as stdout:
             stdout.write(list_rules(rules()))
         return 0
-    settings = read_settings(Path.cwd())
-    selected, ignored = _codes(select or settings.select), _codes(ignore or settings.ignore)
-    fail_on = fail_on or settings.fail_on
     source = find_source(context, target, module)
+    settings = _settings(source, select, ignore, fail_on)
     session = session_of(context)
-    with shared_stdout() if source.kind == "log" else reserved_stdout(keep=session.own_process) as stdout:
+    place: AbstractContextManager[Destination]
+    if output != STDOUT:
+        file = File(output)
+        file.keep_off(source.name)
+        place = nullcontext(file)
+    else:
+        place = shared_stdout() if source.kind == "log" else reserved_stdout(keep=session.own_process)
+    with place as destination:
         recording = obtain(source, session)
         if not recording.graph.ops and not recording.exit_code:
             raise nothing_ran(source, recording.exit_code)
-        findings = diagnose(recording.graph, select=selected, ignore=ignored)
-        stdout.write({"text": as_text, "json": as_json, "github": as_github}[form](findings))
+        findings = _diagnose(recording, settings)
+        try:
+            _write(findings, form, destination, recording.file)
+        except UsageError as error:
+            if not recording.exit_code:
+                raise
+            say_error(error)
         for failure in recording.failures:
             say(f"warning: the recording is not complete: {failure}")
     if recording.exit_code:
         return recording.exit_code
-    grave = SEVERITIES[: SEVERITIES.index(fail_on) + 1] if fail_on != "never" else ()
+    grave = SEVERITIES[: SEVERITIES.index(settings.fail_on) + 1] if settings.fail_on != "never" else ()
     return EXIT_SCRIPT if any(finding.severity.value in grave for finding in findings) else 0
 
 
-def _codes(given: tuple[str, ...]) -> tuple[str, ...]:
-    """The codes or beginnings of codes in options that may be repeated and may hold several, parted by commas."""
+def _settings(source: Source, select: tuple[str, ...], ignore: tuple[str, ...], fail_on: str | None) -> Settings:
+    """The project's settings, each of which an option replaces; those of the script's project go before those here."""
     from gradviz.diagnose import rules
 
-    codes = tuple(code.strip().upper() for text in given for code in text.split(",") if code.strip())
-    for code in codes:
-        if not any(rule.code.startswith(code) for rule in rules()):
-            raise UsageError(f"no rule has a code that begins with `{code}`", help="`gradviz check --rules` lists them")
-    return codes
+    folders = [Path(source.name).absolute().parent] if source.kind == "script" else []
+    project = read_settings(*folders, Path.cwd())
+    settings = Settings(
+        codes_of(select, "`--select`") or project.select,
+        codes_of(ignore, "`--ignore`") or project.ignore,
+        fail_on or project.fail_on,
+    )
+    if all(rule.code.startswith(settings.ignore) or not _selected(rule.code, settings) for rule in rules()):
+        raise UsageError("every rule that is selected is ignored, too", help="ignore fewer rules, or select more")
+    return settings
+
+
+def _selected(code: str, settings: Settings) -> bool:
+    return not settings.select or code.startswith(settings.select)
+
+
+def _diagnose(recording: Recording, settings: Settings) -> Findings:
+    from gradviz.diagnose import diagnose, rules
+    from gradviz.diagnose.silencing import misspelt_codes
+
+    for file, line, code in misspelt_codes(recording.graph.sites, [rule.code for rule in rules()]):
+        say(f"warning: {file}:{line}: no rule has a code that begins with `{code}`, so this comment silences nothing")
+    return diagnose(recording.graph, select=settings.select, ignore=settings.ignore)
+
+
+def _write(findings: Findings, form: str, destination: Destination, read: str) -> None:
+    from gradviz.diagnose.formats import FORMATS
+    from gradviz.diagnose.formats.text import summary_line
+
+    if isinstance(destination, File):
+        destination.keep_off(read)  # a module's file is known only after the search for it
+    destination.write(FORMATS[form](findings))
+    if isinstance(destination, File):
+        say(f"{destination.name}: {summary_line(findings)}")

@@ -9,7 +9,7 @@ import importlib
 import importlib.util
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from gradviz._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from gradviz import autograd as autograd

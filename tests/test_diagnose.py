@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Callable
@@ -12,8 +11,8 @@ from pathlib import Path
 import pytest
 from building import Builder
 
-from gradviz.diagnose import Finding, Severity, diagnose, find_rule, rules
-from gradviz.diagnose.report import as_github, as_json, as_text, document_rules
+from gradviz.diagnose import Severity, diagnose, find_rule, rules
+from gradviz.diagnose.report import document_rules
 from gradviz.errors import UsageError
 from gradviz.events import Cause, Gradient, Op, Role, Saved
 from gradviz.graphs import Graph
@@ -857,48 +856,6 @@ def test_select_and_ignore() -> None:
     assert [f.code for f in diagnose(graph, ignore=["GV401"])] == ["GV101"]
 
 
-def test_text_has_the_line_and_carets() -> None:
-    text = as_text([Finding("GV301", "inplace_saved", Severity.ERROR, "`w` was changed", "use `w = w + 1`",
-                            "train.py", 14, 14, 5, 11, "    w += 1")])  # fmt: skip
-    assert text == (
-        "error[GV301]: `w` was changed\n"
-        "  --> train.py:14:5\n"
-        "   |\n"
-        "14 |     w += 1\n"
-        "   |     ^^^^^^\n"
-        "   = help: use `w = w + 1`\n"
-        "\n"
-        "1 error\n"
-    )
-
-
-def test_text_stays_on_its_lines_whatever_a_name_is() -> None:
-    b = Training()
-    for leaf in (b.w, b.v):
-        b.name(leaf, "</script>\n\x1b[31m[bold]" + "x" * 10_000)
-    b.train(loss_of(b, b.op("mul", b.detach(b.w, line=20), b.v)), b.v)
-    text = as_text(diagnose(b.graph()))
-    assert "\x1b" not in text
-    assert max(map(len, text.splitlines())) < 3000
-    assert json.loads(as_json(diagnose(b.graph())))["summary"]["errors"] == 1
-
-
-def test_json_has_its_fields() -> None:
-    told = json.loads(as_json(diagnose(many().graph())))
-    assert told["summary"] == {"errors": 1, "warnings": 1, "notes": 0}
-    fields = ["code", "kind", "severity", "path", "line", "end_line", "column", "names", "related", "message", "help"]
-    assert [list(finding) for finding in told["findings"]] == [fields] * 2
-
-
-def test_github_has_a_command_a_finding() -> None:
-    lines = as_github(diagnose(many().graph())).splitlines()
-    assert lines[0].startswith("::error file=train.py,line=20,endLine=20,col=1,title=GV101::`net.a` and `net.b` are")
-    assert lines[1].startswith("::warning file=train.py,line=1,")
-    assert as_github([Finding("GV101", "detach", Severity.NOTE, "100%\nof `a:b`", "", "a,b:c.py", 3)]) == (
-        "::notice file=a%2Cb%3Ac.py,line=3,title=GV101::100%25%0Aof `a:b`\n"
-    )
-
-
 @pytest.mark.parametrize(
     ("comment", "silent"),
     [("# gradviz: ignore", True), ("# gradviz: ignore[GV4, gv101]", True), ("# gradviz: ignore[GV401]", False)],
@@ -917,13 +874,8 @@ def _trained(b: Training, h: int) -> Training:
     return b
 
 
-def test_two_runs_say_the_same() -> None:
-    assert as_json(diagnose(many().graph())) == as_json(diagnose(many().graph()))
-
-
 def test_nothing_is_said_of_an_empty_graph() -> None:
     assert diagnose(Builder().graph()) == ()
-    assert as_text(()) == "no findings\n"
 
 
 def test_a_large_graph_is_diagnosed_in_time() -> None:

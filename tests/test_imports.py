@@ -17,10 +17,12 @@ ROOT = Path(__file__).parents[1]
 # is named nowhere is one.
 LAYERS = {
     "gradviz": "consumer",
+    "gradviz._version": "waist",
     "gradviz.errors": "waist",
     "gradviz.events": "waist",
     "gradviz.ids": "waist",
     "gradviz.interning": "waist",
+    "gradviz.naming": "waist",
     "gradviz.sites": "waist",
     "gradviz.bytecode": "waist",
     "gradviz.targets": "waist",
@@ -32,6 +34,7 @@ LAYERS = {
     "gradviz.recorder": "driver",
     "gradviz.run": "driver",
     "gradviz.snapshot": "driver",
+    "gradviz.inquiry": "driver",
     "gradviz.__init__": "face",
     "gradviz.__main__": "face",
     "gradviz_cli": "commands",
@@ -49,6 +52,7 @@ MAY_IMPORT = {
 FOREIGN: dict[str, set[str]] = {"producer": {"numpy"}, "commands": {"click", "rich"}}
 FOREIGN_MORE = {
     "gradviz.snapshot": {"graphviz"},
+    "gradviz.views.account": {"rich"},
     "gradviz.views.display": {"graphviz"},
     "gradviz.views.dot": {"graphviz"},
     "gradviz.views.torchviz": {"graphviz"},

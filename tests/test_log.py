@@ -60,7 +60,8 @@ from gradviz.gvlog import LogWriter, is_log, read_log
 ROOT = Path(__file__).parents[1]
 LOGS = Path(__file__).parent / "logs"
 SCHEMA = json.loads((Path(gradviz.__file__).parent / "gvlog.schema.json").read_text(encoding="utf-8"))
-VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+# Without its name, which is a `urn:`: older releases of jsonschema look for what a `$ref` means behind it.
+VALIDATOR = jsonschema.Draft202012Validator({key: part for key, part in SCHEMA.items() if key != "$id"})
 
 HEADER = '{"gradviz":{"producer":"core","schema":[1,2]}}\n'
 END = '{"end":{}}\n'

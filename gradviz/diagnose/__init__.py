@@ -5,39 +5,39 @@ A rule reads the Graph only, so it holds alike for the numpy core, for PyTorch a
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
 from gradviz.diagnose.facts import Facts
-from gradviz.diagnose.findings import Complaint, Finding, Related, Severity, place, related_places
+from gradviz.diagnose.findings import Complaint, Finding, Findings, Related, Severity, place, related_places
 from gradviz.diagnose.registry import Rule, find_rule, rules
+from gradviz.diagnose.silencing import Comments
 from gradviz.graphs import Graph
 
-__all__ = ["Finding", "Related", "Rule", "Severity", "diagnose", "find_rule", "rules"]
+__all__ = ["Finding", "Findings", "Related", "Rule", "Severity", "diagnose", "find_rule", "rules"]
 
 
-def diagnose(graph: Graph, *, select: Collection[str] = (), ignore: Collection[str] = ()) -> tuple[Finding, ...]:
+def diagnose(graph: Graph, *, select: Collection[str] = (), ignore: Collection[str] = ()) -> Findings:
     """What the rules find, one finding for each cause, the gravest first, then by place.
 
     select, ignore    codes or beginnings of codes (`GV101`, `GV1`); with `select` only those rules look at all
 
-    A comment on the culprit's line, `# gradviz: ignore[GV101]` or without codes for every rule, silences a finding.
+    A comment in the culprit's statement silences a finding: `# gradviz: ignore[GV101]`, or without codes every one.
     """
-    facts = Facts(graph)
+    facts, comments = Facts(graph), Comments()
     found: dict[tuple[Any, ...], Finding] = {}
     for rule in rules():
         if (select and not rule.code.startswith(tuple(select))) or (ignore and rule.code.startswith(tuple(ignore))):
             continue
         for complaint in rule.check(facts):
             finding = _told(facts, rule, complaint)
-            if _is_ignored(finding):
+            if comments.silence(finding):
                 continue
             key = (finding.code, finding.kind, finding.path, finding.line, finding.column or finding.message)
             known = found.get(key)
             found[key] = finding if known is None else _joined(known, finding)
-    return tuple(sorted(found.values(), key=_order))
+    return Findings(sorted(found.values(), key=_order), graph)
 
 
 def _told(facts: Facts, rule: Rule, complaint: Complaint) -> Finding:
@@ -55,14 +55,6 @@ def _told(facts: Facts, rule: Rule, complaint: Complaint) -> Finding:
         related=tuple(other for other in related_places(sites, complaint.related) if (other.path, other.line) != here),
         values=complaint.values,
     )
-
-
-def _is_ignored(finding: Finding) -> bool:
-    comment = re.search(r"#\s*gradviz:\s*ignore(?:\[([^\]]*)\])?", finding.source)
-    if comment is None:
-        return False
-    codes = [code.strip().upper() for code in (comment[1] or "").split(",") if code.strip()]
-    return not codes or finding.code in codes
 
 
 def _joined(first: Finding, second: Finding) -> Finding:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING, Self
 
 from gradviz.events import Site
+
+if TYPE_CHECKING:
+    from gradviz.graphs import Graph
 
 
 class Severity(StrEnum):
@@ -74,6 +78,50 @@ class Finding:
     names: tuple[str, ...] = ()
     related: tuple[Related, ...] = ()
     values: tuple[int, ...] = ()
+
+
+class Findings(tuple[Finding, ...]):
+    """What was found, the gravest first; `str()` of it is the report that `gradviz check` prints.
+
+    graph    the recording that was looked at
+    errors, warnings, notes
+             the findings of one severity
+    """
+
+    graph: Graph
+
+    def __new__(cls, findings: Iterable[Finding], graph: Graph) -> Self:
+        made = super().__new__(cls, findings)
+        made.graph = graph
+        return made
+
+    def __getnewargs__(self) -> tuple[tuple[Finding, ...], Graph]:
+        return tuple(self), self.graph
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        return self._of(Severity.ERROR)
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        return self._of(Severity.WARNING)
+
+    @property
+    def notes(self) -> tuple[Finding, ...]:
+        return self._of(Severity.NOTE)
+
+    def _of(self, severity: Severity) -> tuple[Finding, ...]:
+        return tuple(finding for finding in self if finding.severity is severity)
+
+    def __str__(self) -> str:
+        from gradviz.diagnose.formats.text import as_text  # the formats build on this module
+
+        return as_text(self).rstrip("\n")
+
+    def __repr__(self) -> str:
+        from gradviz.diagnose.formats.text import summary_line
+
+        return f"<Findings: {summary_line(self)}>"
 
 
 def place(site: Site | None) -> dict[str, str | int]:

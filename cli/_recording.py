@@ -31,8 +31,11 @@ class Recording:
     remains: object = None
 
 
-def obtain(source: Source, session: Session) -> Recording:
-    """Read or run `source`. Raises `UsageError` where it cannot be run, `LogError` where it cannot be read."""
+def obtain(source: Source, session: Session, *, times: bool = False) -> Recording:
+    """Read or run `source`, where it is run with `times` if asked for.
+
+    Raises `UsageError` where it cannot be run, `LogError` where it cannot be read.
+    """
     from gradviz.graphs import Graph
 
     if source.kind == "log":
@@ -46,7 +49,7 @@ def obtain(source: Source, session: Session) -> Recording:
     from gradviz.run import load, run
 
     program = load(source.target())
-    recorder = Recorder(target=str(program.target))
+    recorder = Recorder(target=str(program.target), times=times)
     outcome = run(program, recorder, last=session.own_process)
     return Recording(recorder.graph(), outcome.exit_code, program.file, tuple(recorder.failures), outcome)
 

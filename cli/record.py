@@ -19,12 +19,14 @@ from ._target import TargetCommand, find_source, target_argument
 @click.command(cls=TargetCommand)
 @target_argument("SCRIPT")
 @click.option("-o", "--output", metavar="LOG", help="Where to write.  [default: SCRIPT's name with .gvlog]")
+@click.option("--times", is_flag=True, help="Note how much time passes where, for `gradviz stats LOG`.")
 @click.pass_context
-def command(context: click.Context, target: str | None, module: str | None, output: str | None) -> int:
+def command(context: click.Context, target: str | None, module: str | None, output: str | None, times: bool) -> int:
     """Run SCRIPT and write what happens to a log, while it happens.
 
     The log can be drawn by `gradviz render LOG` and `gradviz tree LOG`, also where the script cannot be run, and also
-    after the script was killed. The exit status is the script's own.
+    after the script was killed. Two logs of one script are the same, unless they are made with --times. The exit
+    status is the script's own.
     """
     from gradviz.recorder import Recorder
     from gradviz.run import load, run
@@ -38,7 +40,7 @@ def command(context: click.Context, target: str | None, module: str | None, outp
     program = load(source.target())
     File(output).keep_off(program.file)
     path = os.path.abspath(output)
-    recorder = Recorder(path, target=str(program.target))
+    recorder = Recorder(path, target=str(program.target), times=times)
     outcome = run(program, recorder, last=session_of(context).own_process)
     for failure in recorder.failures:
         say(f"warning: the recording is not complete: {failure}")

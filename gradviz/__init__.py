@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from gradviz.core.grad_mode import set_grad_enabled as set_grad_enabled
     from gradviz.core.size import Size as Size
     from gradviz.core.tensor import Tensor as Tensor
+    from gradviz.inquiry import explain as explain
     from gradviz.recorder import record as record
     from gradviz.snapshot import graph as graph
     from gradviz.snapshot import make_dot as make_dot
 
 _HOMES = {
     "record": "gradviz.recorder",
+    "explain": "gradviz.inquiry",
     "make_dot": "gradviz.snapshot",
     "graph": "gradviz.snapshot",
     "Tensor": "gradviz.core.tensor",

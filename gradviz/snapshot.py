@@ -21,7 +21,7 @@ def graph(var: Any) -> Graph:
 
     Raises UsageError where `var` holds no tensor.
     """
-    return _find(var, {}).graph
+    return locate(var, {}).graph
 
 
 def make_dot(
@@ -48,12 +48,12 @@ def make_dot(
     from gradviz.views.torchviz import digraph
 
     for name, tensor in (params or {}).items():
-        if not (_is_own(tensor) or _is_torch(tensor)):
+        if not (is_own(tensor) or is_torch(tensor)):
             raise UsageError(
                 f"`params` names `{name}`, which is a `{type(tensor).__name__}`, not a tensor",
                 help="give a dict from names to tensors, such as `dict(model.named_parameters())`",
             )
-    found = _find(var, params or {})
+    found = locate(var, params or {})
     return digraph(
         found.graph,
         found.roots,
@@ -64,7 +64,7 @@ def make_dot(
     )
 
 
-class _Found(NamedTuple):
+class Located(NamedTuple):
     """A graph, the values in it that were asked for, and the names that were given to some of its values."""
 
     graph: Graph
@@ -72,7 +72,11 @@ class _Found(NamedTuple):
     names: dict[int, str]
 
 
-def _find(var: Any, params: Mapping[str, Any]) -> _Found:
+def locate(var: Any, params: Mapping[str, Any]) -> Located:
+    """The graph behind the tensors in `var`: what a recording knows of them or else what they know themselves.
+
+    Raises UsageError where `var` holds no tensor, or tensors of both gradviz and PyTorch.
+    """
     own, foreign = _tensors(var)
     if own and foreign:
         raise UsageError(
@@ -83,11 +87,11 @@ def _find(var: Any, params: Mapping[str, Any]) -> _Found:
     from gradviz.core.emit import snapshot, value_id
 
     known = Graph.build(snapshot(own, params))
-    named = {value_id(tensor): name for name, tensor in params.items() if not _is_torch(tensor)}
-    return _Found(known, [value_id(tensor) for tensor in own], {id: named[id] for id in named if id in known.values})
+    named = {value_id(tensor): name for name, tensor in params.items() if not is_torch(tensor)}
+    return Located(known, [value_id(tensor) for tensor in own], {id: named[id] for id in named if id in known.values})
 
 
-def _recorded(tensors: Sequence[Any], params: Mapping[str, Any]) -> _Found | None:
+def _recorded(tensors: Sequence[Any], params: Mapping[str, Any]) -> Located | None:
     """What a recording knows of PyTorch's `tensors`; None where no recording knows them all."""
     for recording in recordings():
         roots = [value for tensor in tensors if (value := recording.value_of(tensor)) is not None]
@@ -98,18 +102,18 @@ def _recorded(tensors: Sequence[Any], params: Mapping[str, Any]) -> _Found | Non
         if all(known.values[root].leaf == tensor.is_leaf for root, tensor in zip(roots, tensors, strict=True)):
             values = {name: recording.value_of(tensor) for name, tensor in params.items()}
             part = behind(known, roots)
-            return _Found(part, roots, {id: name for name, id in values.items() if id in part.values and id})
+            return Located(part, roots, {id: name for name, id in values.items() if id in part.values and id})
     return None
 
 
-def _walked(tensors: Sequence[Any], params: Mapping[str, Any]) -> _Found:
+def _walked(tensors: Sequence[Any], params: Mapping[str, Any]) -> Located:
     """What autograd itself knows of PyTorch's `tensors`."""
     from gradviz.frontends.torch.snapshot import Snapshot
 
     snapshot = Snapshot(tensors, params)
     values = {name: snapshot.value_of(tensor) for name, tensor in params.items()}
     roots = [value for tensor in tensors if (value := snapshot.value_of(tensor)) is not None]
-    return _Found(Graph.build(snapshot.events), roots, {id: name for name, id in values.items() if id is not None})
+    return Located(Graph.build(snapshot.events), roots, {id: name for name, id in values.items() if id is not None})
 
 
 def _tensors(var: Any) -> tuple[list[Any], list[Any]]:
@@ -124,7 +128,7 @@ def _tensors(var: Any) -> tuple[list[Any], list[Any]]:
         item = pending.pop()
         if isinstance(item, Tensor):
             own.append(item)
-        elif _is_torch(item):
+        elif is_torch(item):
             foreign.append(item)
         elif id(item) not in opened:  # a container may hold itself
             opened.add(id(item))
@@ -137,7 +141,8 @@ def _tensors(var: Any) -> tuple[list[Any], list[Any]]:
     return own, foreign
 
 
-def _is_own(item: Any) -> bool:
+def is_own(item: Any) -> bool:
+    """True for a tensor of gradviz."""
     from gradviz.core.tensor import Tensor
 
     return isinstance(item, Tensor)
@@ -155,7 +160,7 @@ def _parts(item: Any) -> list[Any]:
     return []
 
 
-def _is_torch(item: Any) -> bool:
+def is_torch(item: Any) -> bool:
     """True for a tensor of PyTorch. Whoever holds one has imported it."""
     torch = sys.modules.get("torch")
     kind = getattr(torch, "Tensor", None)

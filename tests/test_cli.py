@@ -81,7 +81,7 @@ def write(name: str, text: str) -> str:
 # ---- help
 
 
-@pytest.mark.parametrize("command", ["", "check", "record", "render", "rule", "tree"])
+@pytest.mark.parametrize("command", ["", "check", "explain", "record", "render", "rule", "stats", "tree"])
 def test_help_is_the_golden_file(command: str, golden: Callable[[str, str], None]) -> None:
     result = run(*command.split(), "--help")
     assert result.exit_code == 0
@@ -91,7 +91,7 @@ def test_help_is_the_golden_file(command: str, golden: Callable[[str, str], None
 def test_every_command_has_a_golden_help() -> None:
     golden = Path(__file__).parent / "golden"
     commands = application.list_commands(None)  # type: ignore[arg-type]
-    assert commands == ["check", "record", "render", "rule", "tree"]
+    assert commands == ["check", "explain", "record", "render", "rule", "stats", "tree"]
     assert {f"help-{name}.txt" for name in commands} <= {path.name for path in golden.glob("help*.txt")}
 
 

@@ -35,6 +35,7 @@ LAYERS = {
     "gradviz.run": "driver",
     "gradviz.snapshot": "driver",
     "gradviz.inquiry": "driver",
+    "gradviz.inquiry": "driver",
     "gradviz.__init__": "face",
     "gradviz.__main__": "face",
     "gradviz_cli": "commands",
@@ -52,6 +53,7 @@ MAY_IMPORT = {
 FOREIGN: dict[str, set[str]] = {"producer": {"numpy"}, "commands": {"click", "rich"}}
 FOREIGN_MORE = {
     "gradviz.snapshot": {"graphviz"},
+    "gradviz.views.account": {"rich"},
     "gradviz.views.account": {"rich"},
     "gradviz.views.display": {"graphviz"},
     "gradviz.views.dot": {"graphviz"},

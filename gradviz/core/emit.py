@@ -181,7 +181,7 @@ class Emitter:
         site = self._interner.site(call_path(frame))
         gradients = []
         for leaf, grad in sweep.fed:
-            gradients.append(_gradient(_value_id(leaf), grad))
+            gradients.append(measure_gradient(_value_id(leaf), grad))
             name = self._leaf_name(leaf) if grad is leaf._grad else ""
             if name:
                 self.name(grad, f"{name}.grad")
@@ -355,7 +355,8 @@ def _by_id(step: Trace) -> int:
     return step.id
 
 
-def _gradient(value: int, grad: Tensor) -> events.Gradient:
+def measure_gradient(value: int, grad: Tensor) -> events.Gradient:
+    """How large `grad` is, as the gradient of value `value`."""
     flat = np.asarray(grad._data, dtype=np.float64).ravel()
     largest = float(np.max(np.abs(flat), initial=0.0))
     if math.isnan(largest) or math.isinf(largest) or not largest:

@@ -1,0 +1,332 @@
+"""Composing: the account of one value of a graph, from the sweeps that ran, the roads to them and what rules found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gradviz.accounts import telling
+from gradviz.accounts.records import Account, Held, Passage, State
+from gradviz.accounts.steps import describe, road, title
+from gradviz.accounts.tracks import Track, Tracks
+from gradviz.diagnose import diagnose
+from gradviz.diagnose.facts import Facts
+from gradviz.diagnose.findings import Finding
+from gradviz.events import Gradient, Sweep
+from gradviz.graphs import Graph, Value
+from gradviz.picture.wording import clean, clip, join
+from gradviz.roads import count_roads
+
+LOST_LIMIT = 5
+"""Most lost roads of one passage that are drawn; the nearest cuts come first."""
+
+def account_of(graph: Graph, value: int, *, remarks: Sequence[str] = (), held: Held | None = None) -> Account:
+    """What is to be said of the gradient of value `value`; all versions of a leaf that is written in place are one.
+
+    remarks: what else is to be told, such as how the value was chosen. held: what the tensor itself holds, if at hand.
+    """
+    return _Composer(Facts(graph), value, held).account(tuple(remarks))
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A place that calls backward: its sweeps' indices, and those that gave the tensor a gradient, with what."""
+
+    indices: tuple[int, ...]
+    got: tuple[tuple[int, Gradient], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Met:
+    """What one such place has to do with the tensor: the sweep to tell of, and the tracks to its roots."""
+
+    line: _Line
+    sweep: Sweep
+    tracks: Tracks
+    alive: Track | None
+    lost: tuple[Track, ...]
+    alive_roads: int
+    all_roads: int
+
+
+class _Composer:
+    """Puts together the account of one tensor."""
+
+    def __init__(self, facts: Facts, value: int, held: Held | None) -> None:
+        self.facts = facts
+        self.held = held
+        self.recorded = held is None or held.recorded
+        self.graph = facts.graph
+        self.tensor = facts.tensor(value)
+        self.value: Value = self.graph.values[value]
+        parameter = facts.parameters.get(self.tensor)
+        known = parameter.versions if parameter is not None else ()
+        self.values = tuple(sorted({*known, value, *(v for v, f in facts.first_version.items() if f == self.tensor)}))
+        self.needs = any(self.graph.values[version].requires_grad for version in self.values)
+        self.name = title(facts, value)
+
+    def account(self, remarks: tuple[str, ...]) -> Account:
+        passages = tuple(self._passage(line) for line in self._lines()) or self._without_sweep()
+        main = _main(passages)
+        owned = telling.ownership(self.facts, self.tensor) if self.needs else ""
+        return Account(
+            self.name,
+            self.value.id,
+            describe(self.facts, self.tensor),
+            self.facts.wording.line(self.facts.maker_site(self.tensor)),
+            self._outcome(main),
+            self._verdict(main) if self.recorded else self._verdict_of_held(main),
+            (*((owned,) if owned else ()), *remarks, *self._remarks(main)),
+            passages,
+            self._findings(),
+        )
+
+    # what each line that calls backward did
+
+    def _lines(self) -> list[_Line]:
+        got: dict[int, Gradient] = {}
+        places: dict[tuple[str, int | None], list[int]] = {}
+        for index, sweep in enumerate(self.graph.sweeps):
+            if max(sweep.roots, default=self.tensor) < self.tensor:
+                continue  # it ran before the tensor was there
+            places.setdefault((sweep.kind, sweep.site), []).append(index)
+            for gradient in sweep.gradients:
+                if self.facts.tensor(gradient.value) == self.tensor:
+                    got[index] = gradient
+        lines = [_Line(tuple(at), tuple((i, got[i]) for i in at if i in got)) for at in places.values()]
+        return sorted(lines, key=lambda line: line.indices[-1])
+
+    def _tracks(self, line: _Line) -> tuple[Sweep, Tracks]:
+        """The sweep to tell of, and the roads to its roots: the last that met the tensor, or else the last."""
+        last = line.got[-1][0] if line.got else line.indices[-1]
+        born = next((i for i in line.indices if max(self.graph.sweeps[i].roots, default=0) >= self.value.id), last)
+        for index in dict.fromkeys((last, born)):
+            sweep = self.graph.sweeps[index]
+            tracks = Tracks(self.facts, sweep.roots)
+            if tracks.has(self.values):
+                break
+        return sweep, tracks
+
+    def _passage(self, line: _Line) -> Passage:
+        sweep, tracks = self._tracks(line)
+        alive, lost = tracks.alive(self.values), tracks.lost(self.values)
+        if alive is not None:
+            lost = [track for track in lost if not tracks.is_by_nature(track)]
+        count = tracks.count(self.values)
+        drawn = [track for track in (alive, *lost[:LOST_LIMIT]) if track is not None]
+        if not drawn and (data := tracks.by_data(self.values)) is not None:
+            drawn = [data]
+        met = _Met(line, sweep, tracks, alive, tuple(lost), *count)
+        state, norm = self._state(met)
+        return Passage(
+            telling.call(self.facts, sweep),
+            self.facts.wording.line(sweep.site),
+            len(line.indices),
+            len(line.got),
+            state,
+            self._told(met, state),
+            clip(sweep.error.splitlines()[0], 90) if sweep.error else "",
+            norm,
+            tuple(road(self.facts, tracks, track, sweep.site) for track in drawn if track.ops),
+            *count,
+        )
+
+    def _state(self, met: _Met) -> tuple[State, float | None]:
+        if met.line.got:
+            return telling.amount(met.line.got[-1][1])
+        if met.sweep.error:
+            return State.NONE, None
+        if self.value.id in met.sweep.roots:
+            return State.STARTS, None
+        passed = met.alive is not None and not self.value.leaf and met.sweep.inputs is None
+        return (State.PASSED if passed else State.NONE), None
+
+    def _told(self, met: _Met, state: State) -> str:
+        """What the sweeps of one line did: "a gradient of norm 2", "no gradient: the road to `r` is cut by ..."."""
+        share = telling.share(self.facts, met.alive_roads, met.all_roads, met.lost)
+        if state is State.STARTS:
+            return "it starts here"
+        if met.line.got:
+            gradient = met.line.got[-1][1]
+            gave = telling.in_words(state, gradient.norm, estimated=gradient.estimated)
+            told = gave + telling.counted(len(met.line.got), len(met.line.indices))
+        elif state is State.PASSED:
+            told = "a gradient, which passed through it"
+        else:
+            return f"no gradient: {self._reason(met)}"
+        return f"{told}, {share}" if share else told
+
+    def _reason(self, met: _Met) -> str:
+        """Why a sweep gave the tensor nothing."""
+        roots = met.sweep.roots
+        if met.sweep.error and (met.alive is not None or not met.lost):
+            return "it raised"
+        if not met.tracks.has(self.values):
+            return f"nothing that was made from it went into {telling.goal(self.facts, roots)}"
+        if met.sweep.inputs is not None and not set(self.values) & set(met.sweep.inputs):
+            asked = join([f"`{title(self.facts, item)}`" for item in met.sweep.inputs])
+            return f"it was asked for {asked} only"
+        if not self.needs:
+            return "it requires no grad"
+        if met.alive is not None:
+            return telling.nothing_came(self.facts, met.alive)
+        return telling.roads_cut(self.facts, roots, met.lost, met.all_roads) if met.lost else "no road is known"
+
+    def _without_sweep(self) -> tuple[Passage, ...]:
+        """Where no sweep ran: the roads to what a backward could start from."""
+        goals = [goal for goal in count_roads(self.graph).goals if goal not in self.values]
+        tracks = Tracks(self.facts, goals)
+        if not goals or not self.needs or not tracks.has(self.values):
+            return ()
+        alive, lost, count = tracks.alive(self.values), tracks.lost(self.values), tracks.count(self.values)
+        drawn = [track for track in (alive, *lost[:LOST_LIMIT]) if track is not None]
+        roads = tuple(road(self.facts, tracks, track) for track in drawn if track.ops)
+        if not roads:
+            return ()
+        told = f"a backward from `{roads[0].steps[-1].title}` would bring it "
+        if alive is not None:
+            share = telling.share(self.facts, *count, lost)
+            told += f"one, {share}" if share else "one"
+        else:
+            told += f"none: {telling.roads_cut(self.facts, goals, lost, count[1])}"
+        return (Passage("", "", 0, 0, State.NONE, told, "", None, roads, *count),)
+
+    # the answer
+
+    def _outcome(self, main: Passage | None) -> State:
+        if self.held is not None and not self.held.recorded:
+            return telling.amount(self.held.gradient)[0]
+        return main.state if main is not None else State.NONE
+
+    def _verdict_of_held(self, main: Passage | None) -> str:
+        """The answer where nothing was recorded: what the tensor holds, and what a backward would do."""
+        name, gradient = f"`{self.name}`", self.held.gradient if self.held is not None else None
+        if not self.needs:
+            return f"{name} {telling.unneeded(self.facts, self.value)}"
+        state, norm = telling.amount(gradient)
+        told = f"{name} holds {telling.in_words(state, norm)}"
+        return f"{told}; {main.told}" if main is not None else told
+
+    def _verdict(self, main: Passage | None) -> str:
+        name = f"`{self.name}`"
+        if not self.needs and (main is None or main.state is State.NONE):
+            return f"{name} {telling.unneeded(self.facts, self.value)}"
+        if main is None or not main.runs:
+            before = "" if not self.graph.sweeps else " after it was made"
+            told = main.told if main is not None else "nothing was made of it that one could start from"
+            return f"{name} has no gradient: no backward ran{before}; {told}"
+        by = f"`{main.call}`{f' ({main.place})' if main.place else ''}"
+        if main.state is State.STARTS:
+            one = "1" if all(extent == 1 for extent in self.value.shape) else "what was passed to it"
+            return f"{by} starts at {name}: its gradient there is {one}"
+        if main.error:
+            reason = main.told.removeprefix("no gradient: ")
+            cut = f": {reason}" if reason != "it raised" else ""
+            return f"{name} got no gradient, because {by} raised{cut}"
+        if main.state is State.PASSED and not self._kept():
+            return f"a gradient passed through {name} and was not kept{main.told.partition('through it')[2]}"
+        if main.state is State.NONE:
+            return f"{name} got {main.told}"
+        what, comma, share = main.told.partition(", by ")
+        return f"{name} got {what} from {by}{comma}{share}"
+
+    def _kept(self) -> str:
+        acts = [act for act in self.facts.acts("retain_grad") if set(act.values) & set(self.values)]
+        return f"`retain_grad()` at {self.facts.line(acts[-1].site)} keeps its gradient" if acts else ""
+
+    def _remarks(self, main: Passage | None) -> tuple[str, ...]:
+        told: list[str] = []
+        if self.held is not None and self.recorded:
+            told += self._since(main, self.held.gradient)
+        hooks = [act for act in self.facts.acts("hook") if set(act.values) & set(self.values)]
+        if hooks:
+            where = join(list(dict.fromkeys(self.facts.line(act.site) for act in hooks)))
+            told.append(f"a hook on it ({where}) may change its gradient")
+        starts = main is not None and main.state is State.STARTS
+        if self._kept():
+            told.append(self._kept())
+        elif self.needs and not self.value.leaf and not starts:
+            who = "it is the result of an operation, not a leaf"
+            told.append(f"{who}: `.grad` stays None unless `{self.name}.retain_grad()` is called before backward")
+        if starts or (not self.recorded and not self.value.leaf and main is None):
+            told += self._reached()
+        if not self.recorded:
+            unknown = "which backward ran and what else used it is not known"
+            return (*told, f"nothing was recorded, so {unknown}: put `with gradviz.record():` around the code")
+        uses = {op for value in self.values for op in self.facts.consumers.get(value, ())}
+        ends = [op for op in uses if not self.facts.renews(self.graph.ops[op])]
+        if self.needs and not ends and self.value.id not in {r for s in self.graph.sweeps for r in s.roots}:
+            told.append("no recorded operation used it")
+        elif main is not None and main.runs and not main.roads and main.state is not State.STARTS:
+            told += self._dead_end()
+        return tuple(told)
+
+    def _since(self, main: Passage | None, gradient: Gradient | None) -> list[str]:
+        """What `.grad` holds, where that is not what the last backward left there."""
+        came = main is not None and main.state in (State.VALUE, State.ZERO, State.NAN) and "backward" in main.call
+        if came and gradient is None:
+            return ["its `.grad` is None at this moment: it was cleared since"]
+        if gradient is not None and not came and self.value.leaf:
+            held = telling.in_words(*telling.amount(gradient))
+            return [f"its `.grad` holds {held} all the same, which the recording did not see come"]
+        return []
+
+    def _reached(self) -> list[str]:
+        """Of a root: which leaves its gradient goes to, and which went into it and get none."""
+        sweeps = [sweep for sweep in self.graph.sweeps if self.value.id in sweep.roots and not sweep.error]
+        if self.recorded and not sweeps:
+            return []
+        tracks = Tracks(self.facts, sweeps[-1].roots if sweeps else [self.value.id])
+        behind = sorted({*tracks.hops, *tracks.reached})
+        leaves = [v for v in behind if self.graph.values[v].leaf and self.graph.values[v].requires_grad]
+        reached = sorted({self.facts.tensor(v) for v in leaves if v in tracks.reached})
+        missed: dict[str, list[int]] = {}
+        for value in leaves:
+            if self.facts.tensor(value) not in reached and (lost := tracks.lost([value])):
+                missed.setdefault(telling.stops(self.facts, lost), []).append(self.facts.tensor(value))
+        told = [f"gradient goes on from it to {self.facts.subject(reached, 'tensor') if reached else 'no leaf'}"]
+        for stops, values in missed.items():
+            gets = "gets" if len(set(values)) == 1 else "get"
+            told.append(f"{self.facts.subject(values, 'tensor')} went into it and {gets} none: cut by {stops}")
+        return told
+
+    def _dead_end(self) -> list[str]:
+        """Where the data of a tensor went that comes to no root: the last named value, and the way out."""
+        if not self.needs:
+            return []
+        ahead = self.facts.ahead(self.values)
+        made = [output for op in ahead for output in self.graph.ops[op].outputs]
+        named = [value for value in made if self.facts.name(value)]
+        told = []
+        if named:
+            where = self.facts.line(self.facts.maker_site(named[-1]))
+            told.append(f"what was made from it ends in `{title(self.facts, named[-1])}` ({where})")
+        exits = {self.facts.exit_of[value] for value in (*self.values, *made) if value in self.facts.exit_of}
+        if exits:
+            op = self.graph.ops[max(exits)]
+            told.append(f"its numbers left the program's tensors by `{clean(op.name)}()` at {self.facts.line(op.site)}")
+        return told
+
+    def _findings(self) -> tuple[Finding, ...]:
+        """What `gradviz check` says of the tensor."""
+        names = set(self.facts.names([self.value.id]))
+        mine = set(self.values)
+        return tuple(
+            finding
+            for finding in diagnose(self.graph)
+            if mine & {self.facts.tensor(v) for v in finding.values} or mine & set(finding.values)
+            or (not finding.values and names & set(finding.names))
+        )
+
+
+def _main(passages: Sequence[Passage]) -> Passage | None:
+    """The passage that answers: the last that brought something, else the last that the tensor's data came to."""
+    for fits in (_gave, lambda passage: passage.state is State.STARTS, lambda passage: passage.roads):
+        found = [passage for passage in passages if fits(passage)]
+        if found:
+            return found[-1]
+    return passages[-1] if passages else None
+
+
+def _gave(passage: Passage) -> bool:
+    return passage.state not in (State.NONE, State.STARTS)

@@ -1,0 +1,251 @@
+"""Tracks: the shortest ways from a tensor to the roots of a sweep, by gradient and past each cause that stops it.
+
+Data is followed backwards from the roots, so the ways onward are known for every value at once. A number that left by
+`item()` and came back as a plain argument is followed as well. An update of a parameter ends every way: what a step
+makes of a weight is the same weight to its user.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from gradviz.diagnose.addends import returned_number
+from gradviz.diagnose.facts import Facts
+from gradviz.diagnose.lost import blame, cuts_by_op
+from gradviz.events import Cause
+from gradviz.graphs import Op
+from gradviz.query import gradient_inputs
+from gradviz.roads import MANY, restarts
+
+_MODES = (Cause.NO_GRAD, Cause.INFERENCE_MODE, Cause.SET_GRAD_ENABLED)
+_BY_NATURE = (Cause.NONDIFFERENTIABLE, Cause.INTEGER)
+"""Causes that nobody chose: beside a way that carries gradient they are not worth a word."""
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One way: the value it begins at, the ops on it, and the value that each of them hands on.
+
+    cut    the op that a gradient on its way back from the root does not pass, nearest to the tensor; None for none
+    alike  how many ops cut for the same cause and by the same line
+    """
+
+    start: int
+    ops: tuple[int, ...]
+    values: tuple[int, ...]
+    cut: int | None = None
+    alike: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Hop:
+    """From a value onward: through `ops` to the value `to`, which is `left` steps from a root."""
+
+    ops: tuple[int, ...]
+    to: int
+    left: int
+
+
+class Tracks:
+    """The ways that lead to `roots`. `values` by which ones gradient comes back are in `reached`."""
+
+    def __init__(self, facts: Facts, roots: Collection[int]) -> None:
+        self.facts = facts
+        self.graph = facts.graph
+        self.roots = tuple(roots)
+        self.reached = self._follow_gradient()
+        self.hops, self.leads = self._follow_data()
+
+    def has(self, values: Iterable[int]) -> bool:
+        """The data of one of `values` comes to a root."""
+        return any(value in self.hops or value in self.roots for value in values)
+
+    def alive(self, values: Iterable[int]) -> Track | None:
+        """The shortest way by which gradient comes back to one of `values`."""
+        found = [value for value in values if value in self.reached]
+        if not found:
+            return None
+        start = value = min(found, key=lambda item: (self.reached[item].left, item))
+        return self._track(start, [], [], value, self.reached)
+
+    def lost(self, values: Collection[int]) -> list[Track]:
+        """For each cause that stops gradient on a way to `values` the shortest such way, the nearest cut first."""
+        before, cuts = self._leave(values)
+        ways: dict[tuple[str, int | None], list[tuple[int, int, int]]] = {}
+        for op, value in cuts:
+            length = before[value][0] + self.leads[op].left
+            ways.setdefault(blame(self.facts, op), []).append((length, op, value))
+        tracks = []
+        for members in ways.values():
+            _, op, value = min(members)
+            ops, through = self._back(before, value)
+            hop = self.leads[op]
+            start = ops[0][0] if ops else value
+            track = self._track(
+                start,
+                [*(op for _, op in ops), *hop.ops],
+                [*through, *(hop.to for _ in hop.ops)],
+                hop.to,
+                self.hops,
+                cut=op,
+                alike=len({op for _, op, _ in members}),
+            )
+            tracks.append(track)
+        return sorted(tracks, key=lambda track: (self.is_by_nature(track), len(track.ops), track.ops))
+
+    def by_data(self, values: Collection[int]) -> Track | None:
+        """The shortest way that the data of `values` takes, whatever becomes of gradient there."""
+        found = [value for value in values if value in self.hops]
+        if not found:
+            return None
+        start = min(found, key=lambda item: (self.hops[item].left, item))
+        return self._track(start, [], [], start, self.hops)
+
+    def is_by_nature(self, track: Track) -> bool:
+        """What cuts this way is an op without a derivative, and nothing that somebody wrote to cut it."""
+        return track.cut is not None and self.graph.ops[track.cut].cause in _BY_NATURE
+
+    def count(self, values: Collection[int]) -> tuple[int, int]:
+        """By how many ways gradient comes back to `values`, and by how many their data goes: at most a million."""
+        data = dict.fromkeys(self.roots, 1)
+        walked = {root: int(self.graph.values[root].requires_grad) for root in self.roots}
+        for id in sorted(self.leads, reverse=True):
+            op = self.graph.ops[id]
+            if op.cause in _BY_NATURE:
+                continue
+            hop = self.leads[id]
+            outputs = op.outputs if len(hop.ops) == 1 else (hop.to,)
+            onward = min(MANY, sum(data.get(item, 0) for item in outputs if not self._ends(op, item)))
+            back = min(MANY, sum(walked.get(item, 0) for item in op.outputs))
+            passing = set(gradient_inputs(self.graph, op)) if back else set()
+            for item in dict.fromkeys(op.value_inputs):
+                data[item] = min(MANY, data.get(item, 0) + onward)
+                if item in passing:
+                    walked[item] = min(MANY, walked.get(item, 0) + back)
+        alive = sum(walked.get(value, 0) for value in values)
+        return min(MANY, alive), min(MANY, max(alive, sum(data.get(value, 0) for value in values)))
+
+    def uses(self, values: Iterable[int]) -> dict[int, int]:
+        """The ops that lead on from one of `values`, by id: how many of them stand on the same line."""
+        ops = {op for value in values for op in self.facts.consumers.get(value, ()) if op in self.leads}
+        lines: dict[tuple[str, int | None], int] = {}
+        for op in ops:
+            key = self._line(op)
+            lines[key] = lines.get(key, 0) + 1
+        return {op: lines[self._line(op)] for op in ops}
+
+    def _line(self, op: int) -> tuple[str, int | None]:
+        return self.graph.ops[op].name, self.graph.ops[op].site
+
+    # walks
+
+    def _follow_gradient(self) -> dict[int, _Hop]:
+        reached = {root: _Hop((), root, 0) for root in self.roots if self.graph.values[root].requires_grad}
+        pending = deque(reached)
+        while pending:
+            value = pending.popleft()
+            op = self.graph.ops[self.graph.values[value].op]
+            for item in gradient_inputs(self.graph, op):
+                if item not in reached:
+                    reached[item] = _Hop((op.id,), value, reached[value].left + 1)
+                    pending.append(item)
+        return reached
+
+    def _follow_data(self) -> tuple[dict[int, _Hop], dict[int, _Hop]]:
+        """The hop from each value, and from each op that data passes, on the shortest way to a root."""
+        numbers = self.facts.once(_numbers)
+        hops: dict[int, _Hop] = {}
+        leads: dict[int, _Hop] = {}
+        pending = deque((root, 0) for root in self.roots)
+        while pending:
+            value, left = pending.popleft()
+            op = self.graph.ops[self.graph.values[value].op]
+            if op.id in leads or self._ends(op, value):
+                continue
+            steps = [(op, _Hop((op.id,), value, left + 1))]
+            steps += [(self.graph.ops[exit], _Hop((exit, op.id), value, left + 2)) for exit in numbers.get(op.id, ())]
+            for step, hop in steps:
+                leads[step.id] = hop
+                for item in step.value_inputs:
+                    if item not in hops and item not in self.roots:
+                        hops[item] = hop
+                        pending.append((item, hop.left))
+        return hops, leads
+
+    def _ends(self, op: Op, value: int) -> bool:
+        """Behind the op that made `value` lies another life of it: an update, or a weight made anew with grad off."""
+        if self.facts.renews(op):
+            return True
+        return (not op.cause or op.cause in _MODES) and restarts(self.graph, op, value)
+
+    def _leave(
+        self, values: Collection[int]
+    ) -> tuple[dict[int, tuple[int, int | None, int]], list[tuple[int, int]]]:
+        """Forward from `values` by ops that pass gradient on: how each value was come by, and the cuts that were met.
+
+        How: the number of steps, the op and the value before it. A cut is told as its op and the value that it cuts.
+        """
+        known = self.facts.once(cuts_by_op)
+        before: dict[int, tuple[int, int | None, int]] = {value: (0, None, value) for value in sorted(values)}
+        cuts: list[tuple[int, int]] = []
+        pending = deque(before)
+        while pending:
+            value = pending.popleft()
+            for id in self.facts.consumers.get(value, ()):
+                if id not in self.leads:
+                    continue
+                op = self.graph.ops[id]
+                if value in gradient_inputs(self.graph, op):
+                    for output in op.outputs:
+                        if output not in before and (output in self.hops or output in self.roots):
+                            before[output] = (before[value][0] + 1, id, value)
+                            pending.append(output)
+                elif any(cut.value == value for cut in known.get(id, ())):
+                    cuts.append((id, value))
+        return before, cuts
+
+    def _back(
+        self, before: dict[int, tuple[int, int | None, int]], value: int
+    ) -> tuple[list[tuple[int, int]], list[int]]:
+        """The way from the start to `value`: each value with the op that uses it, and what those ops hand on."""
+        steps: list[tuple[int, int]] = []
+        through: list[int] = []
+        while True:
+            _, op, previous = before[value]
+            if op is None:
+                return steps[::-1], through[::-1]
+            steps.append((previous, op))
+            through.append(value)
+            value = previous
+
+    def _track(
+        self,
+        start: int,
+        ops: list[int],
+        values: list[int],
+        value: int,
+        hops: dict[int, _Hop],
+        *,
+        cut: int | None = None,
+        alike: int = 1,
+    ) -> Track:
+        """The way so far, and then from `value` along `hops`."""
+        while value not in self.roots:
+            hop = hops[value]
+            ops += hop.ops
+            values += [hop.to] * len(hop.ops)
+            value = hop.to
+        return Track(start, tuple(ops), tuple(values), cut, alike)
+
+
+def _numbers(facts: Facts) -> dict[int, list[int]]:
+    """The ops that use, as a plain number, what another op took out of the program's tensors: user -> those ops."""
+    users: dict[int, list[int]] = {}
+    for op in facts.graph.ops.values():
+        if not op.outputs and op.cause is not None:
+            user = returned_number(facts, op.id)
+            if user is not None:
+                users.setdefault(user, []).append(op.id)
+    return users

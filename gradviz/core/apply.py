@@ -243,7 +243,7 @@ def cause_of(step: Trace, row: Row, first: Any, region: Region | None) -> None:
         if row.cause is not None:
             step.cause = row.cause
         elif region is not None and not region.tracks:
-            step.cause = Cause.INFERENCE_MODE if region.inference else _CAUSE_OF_REGION[region.kind]
+            step.cause = Cause.INFERENCE_MODE if region.enabled else _CAUSE_OF_REGION[region.kind]
         elif first is not None and first.dtype.kind in "iu":
             step.cause = Cause.INTEGER
         else:

@@ -13,7 +13,7 @@ import functools
 import inspect
 import itertools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from types import CodeType, FrameType, TracebackType
 from typing import Any, TypeVar, cast, overload
@@ -28,10 +28,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Region:
     """One grad-mode switch in effect: what it set, who opened it, what it lies in.
 
-    `tracks` is what an op asks for: grad enabled and not in inference mode.
+    `tracks` is what an op asks for: grad enabled and not in inference mode. `held` says that it lasts until its switch
+    is left: it is the extent of a `with` or of a decorated call.
     """
 
-    __slots__ = ("code", "enabled", "id", "inference", "kind", "lasti", "parent", "tracks")
+    __slots__ = ("code", "enabled", "held", "id", "inference", "kind", "lasti", "parent", "tracks")
 
     def __init__(self, kind: str, enabled: bool, inference: bool, parent: Region | None) -> None:
         self.id = next(_ids)
@@ -40,6 +41,7 @@ class Region:
         self.inference = inference
         self.tracks = enabled and not inference
         self.parent = parent
+        self.held = True
         self.code: CodeType | None = None
         self.lasti = -1
 
@@ -123,11 +125,25 @@ class _Switch:
             raise
 
     def _close(self) -> None:
-        region, self._region = self._region, None
-        _current.set(self._before)
-        if region is not None:
-            for listener in tuple(listeners):
-                listener.region_closed(region)
+        self._region = None
+        left, before = current(), self._before
+        _current.set(before)
+        if listeners:
+            kept = set(_chain(before))
+            for region in _chain(left):
+                if region not in kept:
+                    _tell_end(region)
+
+
+def _chain(region: Region | None) -> Iterator[Region]:
+    while region is not None:
+        yield region
+        region = region.parent
+
+
+def _tell_end(region: Region) -> None:
+    for listener in tuple(listeners):
+        listener.region_closed(region)
 
 
 def _wrap_generator(switch: _Switch, function: Any, code: CodeType | None) -> Any:
@@ -214,26 +230,45 @@ class set_grad_enabled(_Switch):
 
     _kind = "set_grad_enabled"
 
+    _undone: Region | None = None
+
     def __init__(self, mode: bool) -> None:
         self._mode = bool(mode)
         self._enabled = self._mode
-        outer = current()
-        self._outer = outer
-        beneath = outer.parent if outer is not None and outer.kind == self._kind else outer
-        if (beneath is None or beneath.enabled) == self._mode and outer is not beneath:
+        outer = self._outer = current()
+        is_free = outer is not None and outer.kind == self._kind and not outer.held
+        beneath = outer.parent if is_free and outer is not None else outer
+        if is_free and (beneath is None or beneath.enabled) == self._mode:
             _current.set(beneath)
+            self._undone = outer
         elif is_grad_enabled() != self._mode:
             self._open(sys._getframe(1), None)
+            assert self._region is not None
+            self._region.held = False
         self._before = outer
 
+    def __del__(self) -> None:
+        # Nobody entered it, so what it took back is over.
+        if self._undone is not None:
+            _tell_end(self._undone)
+
     def __call__(self, function: F) -> F:
+        self._undone = None
         self._close()
         return super().__call__(function)
 
     def __enter__(self) -> None:
-        if self._region is None:
+        undone, self._undone = self._undone, None
+        if undone is not None:
+            if current() is undone.parent:
+                _current.set(undone)
+            else:  # something else was switched in between
+                _tell_end(undone)
+        if self._region is None or self._region is not current():
             self._open(sys._getframe(1), None)
             self._before = self._outer
+        assert self._region is not None
+        self._region.held = True
 
     def _clone(self) -> _Switch:
         switch = _Switch()

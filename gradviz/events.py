@@ -162,9 +162,16 @@ class Signature:
     attrs: tuple[tuple[str, str], ...] = ()
 
 
+BACKWARD = "backward"
+
+
 @dataclass(frozen=True, slots=True)
 class Region:
     """A grad-mode switch takes effect: `kind` as the user wrote it, `enabled` the grad mode inside.
+
+    What the engine calls of the user's (hooks, the backward of custom functions, recomputation) runs in a region of the
+    kind `BACKWARD`, opened at the sweep. Nobody switched grad mode off there, so ops in it count as neither cut nor
+    skipped.
 
     `parent` is the region around it on the same thread, `site` the opener's.
     """

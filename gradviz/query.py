@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from gradviz.errors import UsageError
-from gradviz.events import Cause, Note, Saved, Sweep
+from gradviz.events import BACKWARD, Cause, Note, Saved, Sweep
 from gradviz.graphs import Cut, Graph, Op, Value
 from gradviz.roads import keeps_history
 
@@ -339,7 +339,8 @@ def _renews_leaf(graph: Graph, op: Op) -> bool:
 
 
 def _grad_off(graph: Graph, op: Op) -> bool:
-    return not op.tracked and op.region is not None and not graph.regions[op.region].enabled
+    region = graph.regions[op.region] if op.region is not None else None
+    return not op.tracked and region is not None and not region.enabled and region.kind != BACKWARD
 
 
 def _iteration_start(graph: Graph, chosen: set[int], roots: Collection[int], turns: list[int]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import PurePath
 
-from gradviz.events import Cause, Site
+from gradviz.events import BACKWARD, Cause, Site
 from gradviz.graphs import Graph, Op, Value
 
 TITLE_LIMIT = 48
@@ -91,7 +91,7 @@ class Wording:
         if op.tracked:
             return ""
         region = self._graph.regions.get(op.region) if op.region is not None else None
-        if region is not None and not region.enabled:
+        if region is not None and not region.enabled and region.kind != BACKWARD:
             return "skipped"
         if op.cause in (Cause.NO_GRAD, Cause.INFERENCE_MODE, Cause.SET_GRAD_ENABLED):
             return f"skipped under {op.cause}"

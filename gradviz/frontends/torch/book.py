@@ -110,7 +110,11 @@ class Here:
         self.scopes: list[str] = []
         self.trail = Trail()
         self.quiet = 0
-        self.fed: list[torch.Tensor] = []
+        self.fed: list[Known] = []
+
+    def is_switched_off(self) -> bool:
+        """Nothing is tracked at present because the engine runs, not because somebody wrote so: see `Within`."""
+        return False
 
 
 class _Nowhere:
@@ -158,6 +162,10 @@ class Book:
                 here = self._local.here = Here(self.numbers.thread())
                 self.threads.append(here)
         return here
+
+    def stand_at(self, here: Here) -> None:
+        """Make `here` the record of the current thread."""
+        self._local.here = here
 
     def guarded(self, what: str, step: Callable[..., object], *arguments: object) -> None:
         """Run a step of the recording's own; what it raises ends the recording and never reaches the program."""

@@ -44,7 +44,7 @@ class Emitter:
         self.lane = Lane(self.book, self.ops)
         self.acts = Acts(self.book, self.origins, self.writes, self.ops)
         self.regions = Regions(self.book)
-        self.sweeps = Sweeps(self.book, self.origins)
+        self.sweeps = Sweeps(self.book, self.origins, lambda here: RecordingMode(self, here))
         self.modules = Modules(self.book)
         self.optimizers = Optimizers(self.book, self.origins, self.writes)
         self.unseen = Unseen(self)

@@ -175,7 +175,7 @@ class Ops:
         first = outputs[0]
         path, direct = place_of_call(frame)
         tracked = nodes[1] != nodes[0] and any(output.requires_grad for output in outputs)
-        cause = None if tracked else self._cause(call, here, found, first)
+        cause = None if tracked else self._cause(call, here, found, first, direct)
         alias = self._alias(first, found, call) if written is None else written
         kinds = [book.kinds.of(output) for output in outputs]
         key = (
@@ -213,9 +213,12 @@ class Ops:
                 known.target = book.interner.targets[site]
         return signature
 
-    def _cause(self, call: Call, here: Here, found: Gathered, first: torch.Tensor) -> Cause | None:
-        """Why an untracked call stops a gradient, None where none could have come to it."""
-        if True not in found.needs:
+    def _cause(self, call: Call, here: Here, found: Gathered, first: torch.Tensor, direct: bool) -> Cause | None:
+        """Why an untracked call stops a gradient, None where none could have come to it.
+
+        Inside of the engine, that is where the user's own code, which calls directly, wrote a cut down.
+        """
+        if True not in found.needs or (here.is_switched_off() and (call.cause is None or not direct)):
             return None
         if call.cause is not None:
             return call.cause
@@ -288,7 +291,7 @@ class Ops:
 
 def cause_of_mode(here: Here) -> Cause | None:
     """Why nothing is tracked at present, None where grad mode is on."""
-    if torch.is_grad_enabled() and not torch.is_inference_mode_enabled():
+    if (torch.is_grad_enabled() and not torch.is_inference_mode_enabled()) or here.is_switched_off():
         return None
     region = here.region
     while region is not None and region.cause is None:

@@ -11,6 +11,7 @@ from gradviz.frontends.torch.book import Book, Here
 from gradviz.frontends.torch.depth import make_room
 from gradviz.frontends.torch.identity import Known
 from gradviz.frontends.torch.nodes import node_name, output_of, outputs_of
+from gradviz.frontends.torch.within import Within
 from gradviz.sites import Spot
 
 UNKNOWN = "of unknown origin"
@@ -33,7 +34,9 @@ class Origins:
         elif known is None:
             node = tensor.grad_fn
             if node is None:
-                known = self.source(here, UNKNOWN, tensor, ())
+                # What the engine hands to a hook or to the backward of a custom function is a gradient.
+                name, path = ("grad", here.path) if isinstance(here, Within) else (UNKNOWN, ())
+                known = self.source(here, name, tensor, path)
             else:
                 value = self._recall(here, node, tensor.output_nr)
                 known = self._book.tensors.learn(tensor, value, self._book.kinds.of(tensor))

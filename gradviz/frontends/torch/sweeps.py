@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from types import FrameType
 from typing import Any
 
@@ -17,9 +18,10 @@ from gradviz.frontends.torch.calling import strip_own
 from gradviz.frontends.torch.depth import make_room
 from gradviz.frontends.torch.gradients import measure
 from gradviz.frontends.torch.identity import Known
-from gradviz.frontends.torch.mode import sequence_number
+from gradviz.frontends.torch.mode import RecordingMode, sequence_number
 from gradviz.frontends.torch.origins import Origins
 from gradviz.frontends.torch.patches import Patches, like
+from gradviz.frontends.torch.within import Entering, Within, is_library
 from gradviz.sites import Spot, call_path
 
 OWNERS = (torch.autograd, torch.autograd.graph)
@@ -79,6 +81,7 @@ class _Running:
         retain_graph: bool,
         create_graph: bool,
         walk: Walk | None,
+        path: tuple[Spot, ...],
     ) -> None:
         self.kind = kind
         self.roots = roots
@@ -86,6 +89,8 @@ class _Running:
         self.retain_graph = retain_graph
         self.create_graph = create_graph
         self.walk = walk
+        self.path = path
+        self.fed: list[Known] = []
         self.results: Sequence[Any] = ()
         self.error = ""
         self.first_node = self.last_node = 0
@@ -94,9 +99,11 @@ class _Running:
 class Sweeps:
     """Stands before the engine: every `backward()` and every `autograd.grad()` of the program comes through here."""
 
-    def __init__(self, book: Book, origins: Origins) -> None:
+    def __init__(self, book: Book, origins: Origins, mode: Callable[[Here], RecordingMode]) -> None:
         self.book = book
         self.origins = origins
+        self._mode = mode
+        self.missed = False
         self.nodes = 0
         self.matched = 0
 
@@ -121,14 +128,19 @@ class Sweeps:
             if here is None:
                 return run(roots, seeds, retain_graph, create_graph, inputs, *rest, **options)
             frame = sys._getframe(1)
-            inner = here.quiet > 0
-            walk = self.book.looked("a sweep", self._walk, here, roots)
+            found = self.book.looked("a sweep", self._look, here, roots, frame, bool(create_graph))
+            walk, path, within = (None, (), None) if found is None else found
             kind = "backward" if options.get("accumulate_grad") else "grad"
-            sweep = _Running(kind, roots, inputs, bool(retain_graph), bool(create_graph), walk)
+            sweep = _Running(kind, roots, inputs, bool(retain_graph), bool(create_graph), walk, path)
+            # What a sweep of a library feeds, the sweep that it runs in feeds: a checkpoint has one of its own.
+            is_part = here.quiet > 0 or (isinstance(here, Within) and is_library(frame))
+            entering = nullcontext() if within is None else Entering(self.book, here, within, self._mode(within))
+            before, here.fed = here.fed, []
             sweep.first_node = sequence_number()
             here.quiet += 1
             try:
-                results = run(roots, seeds, retain_graph, create_graph, inputs, *rest, **options)
+                with entering:
+                    results = run(roots, seeds, retain_graph, create_graph, inputs, *rest, **options)
                 sweep.results = results or ()
                 return results
             except BaseException as raised:
@@ -138,7 +150,11 @@ class Sweeps:
             finally:
                 here.quiet -= 1
                 sweep.last_node = sequence_number()
-                self.book.guarded("a sweep", self._add_inner if inner else self._tell, here, sweep, frame)
+                sweep.fed, here.fed = here.fed, before if is_part else []
+                if within is not None:
+                    sweep.fed += within.fed
+                    self.missed = self.missed or within.missed
+                self.book.guarded("a sweep", self._add_part if is_part else self._tell, here, sweep)
 
         return engine
 
@@ -153,13 +169,24 @@ class Sweeps:
                 here = self.book.here()
                 if here is not None and not here.quiet:
                     frame = sys._getframe(1)
-                    sweep = _Running(frame.f_code.co_name, roots, (), False, False, None)
+                    sweep = _Running(frame.f_code.co_name, roots, (), False, False, None, call_path(frame))
                     sweep.error = str(raised)
-                    self.book.guarded("a sweep", self._tell, here, sweep, frame)
+                    self.book.guarded("a sweep", self._tell, here, sweep)
                 strip_own(raised)
                 raise
 
         return make_grads
+
+    def _look(
+        self, here: Here, roots: Sequence[Any], frame: FrameType, create_graph: bool
+    ) -> tuple[Walk, tuple[Spot, ...], Within | None]:
+        """What lies behind a sweep, where it was called, and what it will be inside of it.
+
+        A sweep that makes a graph of its own is told of as one op: what runs inside of it is a part of that.
+        """
+        path = call_path(frame)
+        is_told = not here.quiet and not create_graph
+        return self._walk(here, roots), path, Within(here, path, self.book.interner.site(path)) if is_told else None
 
     def _walk(self, here: Here, roots: Sequence[Any]) -> Walk:
         trails = [here.trail, *(other.trail for other in self.book.threads if other is not here)]
@@ -175,14 +202,14 @@ class Sweeps:
         make_room(walk.nodes)
         return walk
 
-    def _add_inner(self, here: Here, sweep: _Running, frame: FrameType) -> None:
-        """A sweep inside of another one, such as a checkpoint's: what it feeds, the outer one feeds."""
-        if sweep.walk is not None:
-            here.fed += [leaf for leaf in sweep.walk.leaves if id(leaf) in self.book.tensors]
+    def _add_part(self, here: Here, sweep: _Running) -> None:
+        """A sweep that is a part of another one, such as a checkpoint's: what it feeds, the other one feeds."""
+        walked = [] if sweep.walk is None else sweep.walk.leaves
+        known = (self.book.tensors.get(id(leaf)) for leaf in walked)
+        here.fed += [*sweep.fed, *(leaf for leaf in known if leaf is not None)]
 
-    def _tell(self, here: Here, sweep: _Running, frame: FrameType) -> None:
+    def _tell(self, here: Here, sweep: _Running) -> None:
         book = self.book
-        path = call_path(frame)
         roots = [self.origins.know(here, root).value for root in sweep.roots if isinstance(root, torch.Tensor)]
         asked = [tensor for tensor in sweep.inputs if isinstance(tensor, torch.Tensor)]
         wanted = tuple(self.origins.know(here, tensor).value for tensor in asked)
@@ -191,7 +218,6 @@ class Sweeps:
             self.nodes += walk.nodes
             self.matched += walk.matched
         fed = [] if sweep.error else self._fed(here, sweep, asked)
-        here.fed = []
         gradients = []
         made: list[tuple[Known, torch.Tensor]] = []
         for (tensor, grad), found in zip(fed, measure([grad for _, grad in fed]), strict=True):
@@ -199,15 +225,14 @@ class Sweeps:
             gradients.append(events.Gradient(known.value, found.norm, found.zero, found.nan, found.estimated))
             if book.tensors.get(id(grad)) is None:
                 made.append((known, grad))
-        self._tell_gradients(here, sweep, made, path)
+        self._tell_gradients(here, sweep, made)
         concerned = () if walk is None or not sweep.error else concerned_by(book, here, walk, sweep.error)
-        site = book.interner.site(path)
         book.sink.emit(
             events.Sweep(
                 id=book.numbers.sweep(),
                 kind=sweep.kind,
                 roots=tuple(roots),
-                site=site,
+                site=book.interner.site(sweep.path),
                 context=book.context(here),
                 inputs=wanted if asked else None,
                 gradients=tuple(gradients),
@@ -222,23 +247,26 @@ class Sweeps:
         """The tensors that got a gradient, each with it."""
         if sweep.kind == "grad":
             return [(tensor, grad) for tensor, grad in zip(asked, sweep.results, strict=False) if grad is not None]
-        reached = asked or ([] if sweep.walk is None else sweep.walk.leaves) + here.fed
+        # The copies that a checkpoint made of its inputs, to begin anew with, are gone by now.
+        parts = [leaf for known in sweep.fed if (leaf := known()) is not None]
+        reached = asked or ([] if sweep.walk is None else sweep.walk.leaves) + parts
         pairs = ((leaf, leaf.grad if leaf.is_leaf or leaf.retains_grad else None) for leaf in _once(reached))
         return [(leaf, grad) for leaf, grad in pairs if grad is not None]
 
-    def _tell_gradients(
-        self, here: Here, sweep: _Running, made: list[tuple[Known, torch.Tensor]], path: tuple[Spot, ...]
-    ) -> None:
+    def _tell_gradients(self, here: Here, sweep: _Running, made: list[tuple[Known, torch.Tensor]]) -> None:
         """The gradients that are new tensors: sources or, where the sweep kept a graph, results of one op."""
         named = sweep.kind == "grad"
         for known, grad in made:
             if grad.grad_fn is None:
-                born = self.origins.source(here, "grad", grad, path, named)
+                born = self.origins.source(here, "grad", grad, sweep.path, named)
                 if known.target:
                     self.book.sink.emit(events.Name(born.value, f"{known.target}.grad"))
         graphed = [grad for _, grad in made if grad.grad_fn is not None]
-        if graphed:
-            self.origins.swept(here, graphed, (sweep.first_node, sweep.last_node), path, named)
+        if not sweep.create_graph:
+            for grad in graphed:  # a hook's, which it tracked by itself
+                self.origins.know(here, grad)
+        elif graphed:
+            self.origins.swept(here, graphed, (sweep.first_node, sweep.last_node), sweep.path, named)
 
     def tell_coverage(self) -> None:
         """Say how many of the autograd nodes that were swept belong to recorded ops."""

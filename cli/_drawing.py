@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -15,9 +16,11 @@ from ._messages import say, say_error
 from ._output import Destination, File, reserved_stdout, shared_stdout, terminal_of_stdout
 from ._recording import Recording, nothing_ran, obtain
 from ._session import Session
+from ._settings import Settings, read_settings
 from ._target import Source
 
 if TYPE_CHECKING:
+    from gradviz.diagnose import Findings
     from gradviz.graphs import Graph
     from gradviz.views import Options
 
@@ -27,7 +30,10 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to draw, which part of it (`of` a name, everything, or the default), as which view, and to which file."""
+    """What to draw, which part of it (`of` a name, everything, or the default), as which view, and to which file.
+
+    findings   also what the rules find, as the project's settings have it
+    """
 
     source: Source
     of: str | None
@@ -35,6 +41,7 @@ class Request:
     view: str
     options: Options
     output: str = STDOUT
+    findings: bool = True
 
     def __post_init__(self) -> None:
         if self.of is not None and self.everything:
@@ -42,8 +49,12 @@ class Request:
 
 
 def choice_options(function: _Function) -> _Function:
-    """Decorator: the options that say what is shown; as `of`, `everything`, `show_saved`, `show_attrs`."""
+    """Decorator: the options that say what is shown.
+
+    As `of`, `everything`, `show_saved`, `show_attrs` and `no_findings`.
+    """
     for option in (
+        click.option("--no-findings", is_flag=True, help="Leave out what `gradviz check` finds."),
         click.option("--show-attrs", is_flag=True, help="Show the static arguments of each operation."),
         click.option("--show-saved", is_flag=True, help="Show the tensors that are kept for backward."),
         click.option("--all", "everything", is_flag=True, help="Show all that was recorded."),
@@ -59,6 +70,7 @@ def fulfil(request: Request, session: Session) -> int:
     Where the script failed, what else goes wrong afterwards is told but does not hide that status; where it did not,
     it is raised.
     """
+    settings = read_settings(Path.cwd()) if request.findings else None
     place: AbstractContextManager[Destination]
     # What the script may change is looked at first: standard output, the terminal, the working directory.
     if request.output == STDOUT:
@@ -73,7 +85,7 @@ def fulfil(request: Request, session: Session) -> int:
     with place as destination:
         recording = obtain(request.source, session)
         try:
-            _draw(request, recording, destination)
+            _draw(request, recording, destination, settings)
         except GradvizError as error:
             if not recording.exit_code:
                 raise
@@ -83,16 +95,17 @@ def fulfil(request: Request, session: Session) -> int:
     return recording.exit_code
 
 
-def _draw(request: Request, recording: Recording, destination: Destination) -> None:
+def _draw(request: Request, recording: Recording, destination: Destination, settings: Settings | None) -> None:
     from gradviz.views import draw
 
     graph = _select(request, recording)
-    text = draw(graph, request.view, request.options)
+    findings = _diagnose(recording.graph, settings) if settings is not None else None
+    text = draw(graph, request.view, request.options, findings)
     if isinstance(destination, File):
         destination.keep_off(recording.file)  # a module's file is known only after the search for it
     destination.write(text)
     if isinstance(destination, File):
-        say(f"{request.output}: {_summary(graph, request.options)}")
+        say(f"{request.output}: {_summary(graph, request.options, findings)}")
 
 
 def _select(request: Request, recording: Recording) -> Graph:
@@ -107,7 +120,15 @@ def _select(request: Request, recording: Recording) -> Graph:
     return default_selection(graph) if request.of is None else selection_of(graph, request.of)
 
 
-def _summary(graph: Graph, options: Options) -> str:
+def _diagnose(graph: Graph, settings: Settings) -> Findings:
+    """What `gradviz check` would find in all of the graph."""
+    from gradviz.diagnose import diagnose
+
+    select, ignore = (tuple(code.strip().upper() for code in codes) for codes in (settings.select, settings.ignore))
+    return diagnose(graph, select=select, ignore=ignore)
+
+
+def _summary(graph: Graph, options: Options, findings: Findings | None) -> str:
     from gradviz.picture.composing import compose
 
-    return compose(graph, options).summary
+    return compose(graph, options, findings).summary

@@ -28,12 +28,14 @@ def command(
     everything: bool,
     show_saved: bool,
     show_attrs: bool,
+    no_findings: bool,
     direction: str,
 ) -> int:
     """Draw the computation graph of TARGET: a Python script, which is run, or a log of an earlier run.
 
-    Shown is what led to the last backward pass, with what autograd skipped or lost on the way. Without -o the drawing
-    is an SVG file in the current directory, named after TARGET. The exit status is the script's own.
+    Shown is what led to the last backward pass, with what autograd skipped or lost on the way, and the errors and
+    warnings of `gradviz check` on what they blame. Without -o the drawing is an SVG file in the current directory,
+    named after TARGET. The exit status is the script's own.
     """
     source = find_source(context, target, module)
     if view is None:
@@ -41,7 +43,8 @@ def command(
     if output is None:
         output = STDOUT if view == "tree" else source.stem + _extension(view)
     options = Options(direction=direction, show_saved=show_saved, show_attrs=show_attrs)
-    return fulfil(Request(source, of, everything, view, options, output), session_of(context))
+    request = Request(source, of, everything, view, options, output, findings=not no_findings)
+    return fulfil(request, session_of(context))
 
 
 def _extension(view: str) -> str:

@@ -23,11 +23,14 @@ def command(
     everything: bool,
     show_saved: bool,
     show_attrs: bool,
+    no_findings: bool,
 ) -> int:
     """Print the computation graph of TARGET: a Python script, which is run, or a log of an earlier run.
 
-    What the script itself prints goes to standard error. The exit status is the script's own.
+    The errors and warnings of `gradviz check` are marked in it and listed below. What the script itself prints goes to
+    standard error. The exit status is the script's own.
     """
     source = find_source(context, target, module)
     options = Options(show_saved=show_saved, show_attrs=show_attrs)
-    return fulfil(Request(source, of, everything, "tree", options), session_of(context))
+    request = Request(source, of, everything, "tree", options, findings=not no_findings)
+    return fulfil(request, session_of(context))

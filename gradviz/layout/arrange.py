@@ -96,7 +96,8 @@ def _cell(survey: Survey, box: int, fence_at: dict[int, int]) -> rows.Cell:
 
 def _fence(survey: Survey, frame: int, fence_at: dict[int, int]) -> rows.Fence:
     parent = survey.parent_of[frame]
-    size = measure.tab_size(measure.tab_text(survey.frames[frame].title))
+    title, tags = measure.tab_text(survey.frames[frame].title), len(survey.frames[frame].findings)
+    size = measure.tab_size(title, tags)
     return rows.Fence(fence_at[parent] if parent >= 0 else -1, _turn(size, survey.direction))
 
 

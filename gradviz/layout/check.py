@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from gradviz.layout import measure
 from gradviz.layout.drawing import Drawing, PlacedFrame, Point, Rectangle, RoutedWire
+from gradviz.layout.tags import TAG_SIZE, box_room, tab_room, text_area
 from gradviz.picture.records import BoxKind
 
 _STEPS = 16
@@ -19,9 +20,9 @@ def check(drawing: Drawing) -> tuple[str, ...]:
 
     Boxes, tabs and labels overlap nothing; wires run through no box but their own two, over no tab and no label of
     another; a frame contains its boxes and frames and no other; sibling frames lie apart; texts fit; all is within the
-    drawing.
+    drawing. Tags lie in their box or tab, beside each other and beside the text.
     """
-    return (*_overlaps(drawing), *_frames(drawing), *_wires(drawing), *_texts(drawing))
+    return (*_overlaps(drawing), *_frames(drawing), *_wires(drawing), *_texts(drawing), *_tags(drawing))
 
 
 class _Field:
@@ -181,12 +182,13 @@ def _texts(drawing: Drawing) -> Iterator[str]:
         bold = placed.box.kind in (BoxKind.CUT, BoxKind.ERROR)
         title = measure.text_width(placed.title, "bold" if bold else "mono", measure.TITLE_SIZE)
         detail = measure.text_width(placed.detail, "sans", measure.DETAIL_SIZE)
-        if max(title, detail) > placed.area.width - 8:
+        if max(title, detail) > placed.area.width - box_room(placed.box) - 8:
             yield f"the text of box {placed.box.id} is wider than the box"
         if (2 if placed.detail else 1) * measure.LINE_HEIGHT > placed.area.height:
             yield f"the text of box {placed.box.id} is higher than the box"
     for frame in drawing.frames:
-        if measure.text_width(frame.title, "bold", measure.DETAIL_SIZE) > frame.tab.width - 8:
+        room = tab_room(len(frame.tags))
+        if measure.text_width(frame.title, "bold", measure.DETAIL_SIZE) > frame.tab.width - room - 8:
             yield f"the title of frame {frame.frame.id} is wider than its tab"
     for number, wire in enumerate(drawing.wires):
         if wire.label_area is None:
@@ -194,3 +196,27 @@ def _texts(drawing: Drawing) -> Iterator[str]:
                 yield f"wire {number} has a label and no place for it"
         elif measure.text_width(wire.label, "sans", measure.DETAIL_SIZE) > wire.label_area.width:
             yield f"the label of wire {number} is wider than its place"
+
+
+def _tags(drawing: Drawing) -> Iterator[str]:
+    for box in drawing.boxes:
+        badge = box.box.kind is BoxKind.CUT
+        free = text_area(box.area, box_room(box.box), before=not badge)
+        yield from _misplaced(f"box {box.box.id}", box.box.findings, box.tags, box.area, free)
+    for frame in drawing.frames:
+        free = text_area(frame.tab, tab_room(len(frame.tags)))
+        yield from _misplaced(f"tab of {frame.frame.id}", frame.frame.findings, frame.tags, frame.tab, free)
+
+
+def _misplaced(
+    name: str, numbers: tuple[int, ...], tags: tuple[Rectangle, ...], area: Rectangle, free: Rectangle
+) -> Iterator[str]:
+    if len(tags) != len(numbers):
+        yield f"{name} has {len(numbers)} findings and {len(tags)} tags"
+    # The text keeps this much of its own room free, and tags may reach into that.
+    words = Rectangle(free.x + measure.PADDING - 2, free.y, free.width - 2 * (measure.PADDING - 2), free.height)
+    for number, tag in enumerate(tags):
+        if not area.contains(tag) or (tag.width, tag.height) != (TAG_SIZE, TAG_SIZE):
+            yield f"a tag reaches out of {name}"
+        if tag.overlaps(words) or any(tag.overlaps(other) for other in tags[:number]):
+            yield f"a tag of {name} overlaps what it holds"

@@ -50,12 +50,13 @@ class Rectangle:
 
 @dataclass(frozen=True, slots=True)
 class PlacedBox:
-    """A box, where it lies, and its one or two lines of text, clipped to what fits."""
+    """A box, where it lies, its one or two lines of text, clipped to what fits, and where its tags lie."""
 
     box: Box
     area: Rectangle
     title: str
     detail: str
+    tags: tuple[Rectangle, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +77,13 @@ class RoutedWire:
 
 @dataclass(frozen=True, slots=True)
 class PlacedFrame:
-    """A frame's border and the tab that sits on it; `title` is the tab's text, clipped to what fits."""
+    """A frame's border, the tab that sits on it and where its tags lie; `title` is the tab's text, clipped to fit."""
 
     frame: Frame
     area: Rectangle
     tab: Rectangle
     title: str
+    tags: tuple[Rectangle, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

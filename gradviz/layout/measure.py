@@ -9,6 +9,7 @@ from __future__ import annotations
 import unicodedata
 from functools import lru_cache
 
+from gradviz.layout.tags import TAG_SIZE, box_room, tab_room
 from gradviz.picture.records import Box, BoxKind
 
 TITLE_SIZE = 12
@@ -120,17 +121,18 @@ def box_texts(box: Box) -> tuple[str, str]:
 
 
 def box_size(box: Box, title: str, detail: str) -> tuple[int, int]:
-    """Width and height of a box around the two lines of text."""
+    """Width and height of a box around the two lines of text and its tags."""
+    room = box_room(box)
     if box.kind is BoxKind.CUT:
         text = max(text_width(title, "bold", TITLE_SIZE), text_width(detail, "sans", DETAIL_SIZE))
-        return _even(text + _BADGE_TEXT + PADDING), 42 if detail else 30
+        return _even(text + _BADGE_TEXT + PADDING) + room, 42 if detail else 30
     font = "bold" if box.kind is BoxKind.ERROR else "mono"
     text = max(text_width(title, font, TITLE_SIZE), text_width(detail, "sans", DETAIL_SIZE))
     if is_literal(box):
-        return _even(max(text + 2 * 9, 28)), 22
+        return _even(max(text + 2 * 9, 28)) + room, 22
     floor = 40 if box.kind in (BoxKind.CONST, BoxKind.SAVED) else 96
     extra = 20 if box.kind in (BoxKind.ERROR, BoxKind.EXIT) else 0
-    return _even(max(text + 2 * PADDING + extra, floor)), 40 if detail else 28
+    return _even(max(text + 2 * PADDING + extra, floor)) + room, 40 if detail else 28
 
 
 def is_literal(box: Box) -> bool:
@@ -143,9 +145,29 @@ def tab_text(title: str) -> str:
     return clip(one_line(title), "bold", DETAIL_SIZE, _MAX_TAB)
 
 
-def tab_size(text: str) -> tuple[int, int]:
-    """Width and height of the tab around a frame's title."""
-    return _even(text_width(text, "bold", DETAIL_SIZE) + 2 * PADDING), 22
+def tab_size(text: str, tags: int = 0) -> tuple[int, int]:
+    """Width and height of the tab around a frame's title and its tags."""
+    return _even(text_width(text, "bold", DETAIL_SIZE) + 2 * PADDING) + tab_room(tags), TAG_SIZE + 6 if tags else 22
+
+
+def wrap(text: str, font: str, size: float, width: float, most: int = 4) -> list[str]:
+    """A text as lines that are at most `width` wide; no more than `most`, the last one clipped."""
+    lines: list[str] = []
+    rest = text
+    while rest and len(lines) < most - 1 and text_width(rest, font, size) > width:
+        fitting = 0
+        used = 0.0
+        for index, character in enumerate(rest):
+            used += text_width(character, font, size)
+            if used > width:
+                break
+            if character == " ":
+                fitting = index
+        if not fitting:
+            break
+        lines.append(rest[:fitting])
+        rest = rest[fitting + 1 :]
+    return [*lines, clip(rest, font, size, width)]
 
 
 def label_text(label: str) -> str:

@@ -10,7 +10,8 @@ from gradviz.layout import measure
 from gradviz.layout.drawing import Drawing, Piece, PlacedBox, PlacedFrame, Point, Rectangle, RoutedWire
 from gradviz.layout.parts import LITERAL_GAP, LOOP, Literal, Part, Survey
 from gradviz.layout.route import Plan
-from gradviz.picture.records import BoxKind
+from gradviz.layout.tags import box_tags, tab_tags
+from gradviz.picture.records import BoxKind, Frame
 
 _PART_GAP = 48
 _ASPECT = 1.5
@@ -49,17 +50,21 @@ class _Packer:
             picture,
             self.survey.direction,
             tuple(
-                PlacedBox(box, self.boxes[number], *self.survey.texts[number])
+                PlacedBox(box, self.boxes[number], *self.survey.texts[number], box_tags(box, self.boxes[number]))
                 for number, box in enumerate(picture.boxes)
             ),
             tuple(
                 RoutedWire(wire, *self.wires[number], measure.label_text(wire.label), self.labels.get(number))
                 for number, wire in enumerate(picture.wires)
             ),
-            tuple(PlacedFrame(frame, *self.frames[at], measure.tab_text(frame.title)) for frame, at in placed),
+            tuple(self._frame(frame, at) for frame, at in placed),
             width,
             height,
         )
+
+    def _frame(self, frame: Frame, at: int) -> PlacedFrame:
+        border, tab = self.frames[at]
+        return PlacedFrame(frame, border, tab, measure.tab_text(frame.title), tab_tags(len(frame.findings), tab))
 
     def _pack(self) -> tuple[float, float]:
         """Put the parts beside each other, in as many shelves as make the whole a little wider than high."""

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from gradviz.events import Cause
 from gradviz.graphs import Graph, Op, Value
 from gradviz.picture.framing import frame_ops
+from gradviz.picture.marking import mark_findings
 from gradviz.picture.records import Box, BoxKind, Picture, Wire, WireKind
 from gradviz.picture.summing import Tally, describe, heading, list_notes, summarize
 from gradviz.picture.wording import REASONS, TOOLTIP_LIMIT, Pairs, Wording, clean, clip, dots, plural, shape_dtype
 from gradviz.roads import count_roads, keeps_history, restarts
 from gradviz.views import Options
+
+if TYPE_CHECKING:
+    from gradviz.diagnose import Finding
 
 BADGES = frozenset({Cause.DETACH, Cause.DETACH_, Cause.DATA, Cause.RETENSOR, Cause.INTEGER, Cause.ITEM, Cause.NUMPY})
 """Causes that the user wrote as an op of its own: drawn as the badge of a cut. The others show on a skipped op."""
@@ -33,14 +38,18 @@ class _Tail(NamedTuple):
     needs: bool = False
 
 
-def compose(graph: Graph, options: Options) -> Picture:
-    """The picture of all of `graph`. Equal graphs give equal pictures, box for box."""
+def compose(graph: Graph, options: Options, findings: Sequence[Finding] | None = None) -> Picture:
+    """The picture of all of `graph`. Equal graphs give equal pictures, box for box.
+
+    Of `findings`, which may be those of a graph that `graph` is a part of, errors and warnings are marked on what they
+    blame and listed; see `marking`.
+    """
     composer = _Composer(graph, options)
     for op in graph.ops.values():
         composer.add_op(op)
     composer.add_outputs()
     composer.add_errors()
-    return composer.finish()
+    return mark_findings(composer.finish(), graph, composer.words, composer.roads.goals, findings or ())
 
 
 class _Composer:
@@ -308,7 +317,7 @@ class _Composer:
 
     def _mark(self, title: str, message: str, site: int | None, values: tuple[int, ...]) -> str:
         pairs = (("message", clean(message, TOOLTIP_LIMIT * 3)), *self.words.place_pairs(site))
-        box = self._box(BoxKind.ERROR, title, clip(message, ERROR_LIMIT), pairs, None)
+        box = self._box(BoxKind.ERROR, title, clip(message, ERROR_LIMIT), pairs, None, site=site)
         tails = [self.ends.get(value, self.data[value]) for value in values if value in self.data]
         self.wires += [Wire(tail, box, WireKind.ERROR) for tail in dict.fromkeys(tails)]
         return box
@@ -316,12 +325,19 @@ class _Composer:
     # keeping
 
     def _box(
-        self, kind: BoxKind, title: str, detail: str, pairs: Pairs, op: Op | None, value: Value | None = None
+        self,
+        kind: BoxKind,
+        title: str,
+        detail: str,
+        pairs: Pairs,
+        op: Op | None,
+        value: Value | None = None,
+        site: int | None = None,
     ) -> str:
         id = f"b{len(self.boxes)}"
         frame = self.frame_of.get(op.id) if op is not None else None
         own = value.id if value is not None else None
-        self.boxes.append(Box(id, kind, title, detail, pairs, frame, own, op.id if op is not None else None))
+        self.boxes.append(Box(id, kind, title, detail, pairs, frame, own, op.id if op is not None else None, site))
         return id
 
     def _stand_for(self, value: Value, box: str, *, alone: bool = False) -> None:

@@ -100,4 +100,5 @@ def _finish(draft: _Draft, words: Wording) -> Frame:
     pairs = (("grad mode", mode), ("ops", f"{draft.ops:,}"), *words.place_pairs(region.site))
     if region.thread:
         pairs = (*pairs, ("thread", str(region.thread)))
-    return Frame(draft.id, "region", dots(clean(region.kind), words.line(region.site), times), pairs, draft.parent)
+    title = dots(clean(region.kind), words.line(region.site), times)
+    return Frame(draft.id, "region", title, pairs, draft.parent, tuple(sorted(draft.regions)))

@@ -42,7 +42,8 @@ class Box:
     """One box. `id` is dense and stable (`b0`, `b1`, ...); `title` and `detail` are its one or two lines of text.
 
     `tooltip` holds label and text pairs. `frame` is the id of the innermost frame it lies in. `value` and `op` say
-    what it stands for in the graph, for views and tests that want to look it up.
+    what it stands for in the graph, for views and tests that want to look it up; `site` says where in the source it
+    comes from, where no op says that. `findings` are the numbers of the remarks whose culprit it is.
     """
 
     id: str
@@ -53,6 +54,8 @@ class Box:
     frame: str | None = None
     value: int | None = None
     op: int | None = None
+    site: int | None = None
+    findings: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,7 @@ class Wire:
 
     `lost` is true where a value that requires grad enters a skipped op on a road to a root: the gradient it lost there
     is marked. `label` is short and mostly empty. Where several wires join the same two boxes, they are all here.
+    `road` is the number of the gravest remark whose lost road runs over it, or 0.
     """
 
     tail: str
@@ -68,17 +72,45 @@ class Wire:
     kind: WireKind
     label: str = ""
     lost: bool = False
+    road: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A box around boxes: a grad-mode region or a module scope. `title` goes on its tab (`no_grad · line 8`)."""
+    """A box around boxes: a grad-mode region or a module scope. `title` goes on its tab (`no_grad · line 8`).
+
+    `regions` are the ids of the regions that it stands for, `findings` as those of a box.
+    """
 
     id: str
     kind: str
     title: str
     tooltip: tuple[tuple[str, str], ...] = ()
     parent: str | None = None
+    regions: tuple[int, ...] = ()
+    findings: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """A finding as the list under the picture tells it; `number` is what stands on its culprit, from 1 on.
+
+    severity    "error", "warning" or "note"
+    place       `line 5`, or empty where no line is known
+    """
+
+    number: int
+    severity: str
+    code: str
+    place: str
+    message: str
+    help: str
+
+    @property
+    def heading(self) -> str:
+        """`error GV101 · line 5`"""
+        told = f"{self.severity} {self.code}" if self.code else self.severity
+        return f"{told} · {self.place}" if self.place else told
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +121,7 @@ class Picture:
     summary     one line of counts: "6 ops · 1 leaf that requires grad · 1 cut"
     description one or two sentences for a reader who cannot see the drawing
     notes       what must be said under the picture: where the run ended, what was let go
+    remarks     the findings that concern what is drawn, the gravest first; remark `n` is at `n - 1`
     """
 
     title: str
@@ -98,3 +131,4 @@ class Picture:
     wires: tuple[Wire, ...]
     frames: tuple[Frame, ...]
     notes: tuple[str, ...] = ()
+    remarks: tuple[Remark, ...] = ()

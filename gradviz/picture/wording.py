@@ -54,6 +54,7 @@ class Wording:
         target = PurePath(graph.header.target).name
         elsewhere = bool(target) and any(PurePath(file).name != target for file in files)
         self._several = name_file or len(files) > 1 or elsewhere
+        self._home = files | {graph.header.target}
         self._short = _shorten(files)
         self._place_pairs: dict[int, Pairs] = {}
 
@@ -68,6 +69,15 @@ class Wording:
         """`train.py:5`, or empty where the place is not known."""
         found = self._graph.sites.get(site) if site is not None else None
         return f"{self._file(found)}:{found.line}" if found is not None and found.line else ""
+
+    def place(self, path: str, line: int) -> str:
+        """As `line`, for a place that need not be a site of the graph."""
+        if not line:
+            return ""
+        at_home = path in self._home or PurePath(path).name == PurePath(self._graph.header.target).name
+        if at_home and not self._several:
+            return f"line {line}"
+        return f"{self._short.get(path) or clean(PurePath(path).name)}:{line}"
 
     def value(self, id: int) -> str:
         """What a value is called: the user's name for it, or the op that made it."""

@@ -1,19 +1,22 @@
-"""Views: one module per way to show a graph, each offering `draw(graph, options) -> str`, looked up here by name."""
+"""Views: one module per way to show a graph, each offering a `draw` that returns text, looked up here by name."""
 
 from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import PurePath
 from types import MappingProxyType
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from gradviz.errors import UsageError
 from gradviz.graphs import Graph
 from gradviz.picture.wording import clean
+
+if TYPE_CHECKING:
+    from gradviz.diagnose import Finding
 
 VIEWS: Mapping[str, str] = MappingProxyType(
     {
@@ -56,14 +59,22 @@ class Options:
 class View(Protocol):
     """What a view module offers."""
 
-    def draw(self, graph: Graph, options: Options) -> str:
-        """The whole drawing as text that ends with a newline."""
+    def draw(self, graph: Graph, options: Options, findings: Sequence[Finding] | None = None) -> str:
+        """The whole drawing as text that ends with a newline.
+
+        findings   what the rules say of `graph`, or of one that it is a part of; None where nobody asked them
+        """
         ...
 
 
-def draw(graph: Graph, name: str, options: Options | None = None) -> str:
-    """`graph` as the view called `name` shows it. Raises `UsageError` where there is no such view."""
-    return load(name).draw(graph, options or Options())
+def draw(
+    graph: Graph, name: str, options: Options | None = None, findings: Sequence[Finding] | None = None
+) -> str:
+    """`graph` as the view called `name` shows it, with `findings` marked on what they blame, and listed.
+
+    Raises `UsageError` where there is no such view.
+    """
+    return load(name).draw(graph, options or Options(), findings)
 
 
 def load(name: str) -> View:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import html
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import graphviz
 
 from gradviz.graphs import Graph
 from gradviz.picture.composing import compose
-from gradviz.picture.records import Box, BoxKind, Frame, Picture, WireKind
+from gradviz.picture.records import Box, BoxKind, Frame, Picture, Remark, Wire, WireKind
 from gradviz.picture.wording import clean
 from gradviz.views import Options
+
+if TYPE_CHECKING:
+    from gradviz.diagnose import Finding
 
 RED = "#b91c1c"
 GREY = "#6b7280"
@@ -41,6 +47,14 @@ WIRES: dict[WireKind, dict[str, str]] = {
 
 LOST = {"style": "dashed", "color": RED, "fontcolor": RED, "penwidth": "1.8", "label": "✂ gradient lost"}
 
+WARNING = "#8a5a00"
+
+SEVERITIES = {"error": RED, "warning": WARNING}
+"""Colour of a culprit and of its lost road; the number and the word for the severity stand in the label."""
+
+LIST_WIDTH = 110
+"""Longest line of the list of findings, in characters."""
+
 MARKS = {BoxKind.CUT: "✂", BoxKind.ERROR: "✗"}
 """Signs before the title, for those who see no red."""
 
@@ -65,14 +79,15 @@ WIRE_MEANING = {
 }
 
 
-def draw(graph: Graph, options: Options) -> str:
+def draw(graph: Graph, options: Options, findings: Sequence[Finding] | None = None) -> str:
     """DOT source; `options.show_attrs` puts the arguments into the labels."""
-    return str(digraph(compose(graph, options), graph, options).source)
+    return str(digraph(compose(graph, options, findings), graph, options).source)
 
 
 def digraph(picture: Picture, graph: Graph, options: Options) -> graphviz.Digraph:
     """The picture as a `graphviz.Digraph`, whose nodes and clusters are called like the picture's boxes and frames."""
-    heading = "".join(f"{line}\n" for line in (picture.title, picture.summary, *picture.notes) if line)
+    lines = [picture.title, picture.summary, *(line for remark in picture.remarks for line in _entry(remark))]
+    heading = "".join(f"{line}\n" for line in (*lines, *picture.notes) if line)
     dot = graphviz.Digraph(
         "gradviz",
         graph_attr={
@@ -83,15 +98,19 @@ def digraph(picture: Picture, graph: Graph, options: Options) -> graphviz.Digrap
         node_attr={"shape": "box", "fontname": "monospace", "fontsize": "10", "height": "0.3", "margin": "0.12,0.05"},
         edge_attr={"fontname": "sans-serif", "fontsize": "9", "arrowsize": "0.7"},
     )  # fmt: skip
-    inside: dict[str | None, graphviz.Digraph] = {frame.id: _cluster(frame) for frame in picture.frames}
+    inside: dict[str | None, graphviz.Digraph] = {
+        frame.id: _cluster(frame, picture) for frame in picture.frames
+    }
     inside[None] = dot
     for box in picture.boxes:
-        inside[box.frame].node(box.id, _label(box, graph, options), tooltip=_tooltip(box.tooltip), **BOXES[box.kind])
+        text = _label(box, graph, options, _tags(box.findings, picture))
+        ring = _ring(box.findings, picture)
+        inside[box.frame].node(box.id, text, tooltip=_tooltip(box.tooltip), **(BOXES[box.kind] | ring))
     # Children go into their parents first: `subgraph` copies the lines that are there when it is called.
     for frame in reversed(picture.frames):
         inside[frame.parent].subgraph(inside[frame.id])
     for wire in picture.wires:
-        look = LOST if wire.lost else WIRES[wire.kind]
+        look = (LOST if wire.lost else WIRES[wire.kind]) | _road(wire, picture)
         label = {"label": quote(wire.label)} if wire.label and not wire.lost else {}
         dot.edge(wire.tail, wire.head, **look, **label)
     if picture.boxes:
@@ -109,17 +128,46 @@ def quote(text: str, *, newline: str = "\\n") -> str:
     return quoted
 
 
-def _cluster(frame: Frame) -> graphviz.Digraph:
+def _entry(remark: Remark) -> list[str]:
+    """A finding as lines of the list: its number and heading, its message and its help."""
+    told = textwrap.wrap(remark.message, LIST_WIDTH)
+    if remark.help:
+        told += textwrap.wrap(f"help: {remark.help}", LIST_WIDTH)
+    return [f"{remark.number}  {remark.heading}", *(f"    {line}" for line in told)]
+
+
+def _tags(numbers: Sequence[int], picture: Picture) -> list[str]:
+    return [f"{number} {picture.remarks[number - 1].severity}" for number in numbers]
+
+
+def _ring(numbers: Sequence[int], picture: Picture) -> dict[str, str]:
+    """What makes a culprit stand out."""
+    if not numbers:
+        return {}
+    return {"color": SEVERITIES[picture.remarks[numbers[0] - 1].severity], "penwidth": "2.5"}
+
+
+def _road(wire: Wire, picture: Picture) -> dict[str, str]:
+    if not wire.road:
+        return {}
+    return {"color": SEVERITIES[picture.remarks[wire.road - 1].severity], "penwidth": "3"}
+
+
+def _cluster(frame: Frame, picture: Picture) -> graphviz.Digraph:
     cluster = graphviz.Digraph(f"cluster_{frame.id}")
+    title = " · ".join([frame.title, *_tags(frame.findings, picture)])
     cluster.attr(
-        label=quote(frame.title), tooltip=_tooltip(frame.tooltip), labeljust="l", labelloc="t", style="dashed,rounded",
+        label=quote(title), tooltip=_tooltip(frame.tooltip), labeljust="l", labelloc="t", style="dashed,rounded",
         color=GREY, fontcolor="#4b5563", fontname="sans-serif", fontsize="10", bgcolor="#f9fafb",
     )  # fmt: skip
+    if frame.findings:
+        ring = _ring(frame.findings, picture)
+        cluster.attr(**ring, fontcolor=ring["color"])
     return cluster
 
 
-def _label(box: Box, graph: Graph, options: Options) -> str:
-    lines = [f"{MARKS[box.kind]} {box.title}" if box.kind in MARKS else box.title, box.detail]
+def _label(box: Box, graph: Graph, options: Options, tags: Sequence[str]) -> str:
+    lines = [f"{MARKS[box.kind]} {box.title}" if box.kind in MARKS else box.title, box.detail, *tags]
     if options.show_attrs and box.kind in (BoxKind.OP, BoxKind.OFF) and box.op is not None:
         limit = max(1, options.max_attr_chars)
         lines += [f"{clean(name)} = {clean(text, limit)}" for name, text in graph.ops[box.op].attrs]
@@ -138,6 +186,9 @@ def _legend(picture: Picture) -> str:
     for wire, (line, meaning) in WIRE_MEANING.items():
         if wire in kinds:
             rows.append((_ink(line, WIRES[wire]["color"]), meaning))
+    road = min((wire.road for wire in picture.wires if wire.road), default=0)
+    if road:
+        rows.append((_ink("━━▶", SEVERITIES[picture.remarks[road - 1].severity]), "road of a lost gradient"))
     if lost:
         rows.append((_ink("╌✂╌▶", RED), "gradient lost on entering a skipped op"))
     shown = {box.kind for box in picture.boxes}

@@ -12,6 +12,7 @@ The document is one object. Its keys always stand in this order, and each record
     sweeps              list of runs of `backward()` or `grad()`
     optimizers, acts    who owns which values, and what was done to values besides ops
     errors, notes       what raised, and what must be known about the recording
+    findings            list of what `gradviz check --format json` says, or null where the rules were not asked
     end                 how the run ended, or null
 
 The keys of a record are the fields of the record of that name in `gradviz.graphs` or `gradviz.events`; lists are
@@ -22,16 +23,20 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
+from typing import TYPE_CHECKING
 
 from gradviz.graphs import Graph
 from gradviz.views import Options
 
-VERSION = (1, 1)
+if TYPE_CHECKING:
+    from gradviz.diagnose import Finding
+
+VERSION = (1, 2)
 
 
-def draw(graph: Graph, options: Options) -> str:
+def draw(graph: Graph, options: Options, findings: Sequence[Finding] | None = None) -> str:
     """The document, in ASCII; no option changes it."""
     parts = [
         f'"format":"gradviz-graph","version":{_encode(list(VERSION))}',
@@ -46,9 +51,21 @@ def draw(graph: Graph, options: Options) -> str:
         _list("acts", graph.acts),
         _list("errors", graph.errors),
         _list("notes", graph.notes),
+        _findings(graph, findings),
         f'"end":{_encode(graph.end)}',
     ]
     return "{" + ",\n".join(parts) + "}\n"
+
+
+def _findings(graph: Graph, findings: Sequence[Finding] | None) -> str:
+    if findings is None:
+        return '"findings":null'
+    from gradviz.diagnose import Findings
+    from gradviz.diagnose.formats import as_json
+
+    told = json.loads(as_json(Findings(findings, graph)))["findings"]
+    lines = [json.dumps(record, separators=(",", ":")) for record in told]
+    return '"findings":[\n' + ",\n".join(lines) + "\n]" if lines else '"findings":[]'
 
 
 def _list(key: str, records: Iterable[object]) -> str:

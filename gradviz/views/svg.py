@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Literal
 from zlib import crc32
 
 from gradviz.layout.drawing import Drawing, PlacedBox, PlacedFrame
-from gradviz.layout.measure import BADGE_AXIS, clip, one_line, text_width
-from gradviz.picture.records import BoxKind
+from gradviz.layout.measure import BADGE_AXIS, clip, one_line, text_width, wrap
+from gradviz.layout.tags import tab_room, text_area
+from gradviz.picture.records import BoxKind, Remark
+from gradviz.views.svg_findings import LEAST_WIDTH as LEAST_LIST_WIDTH
+from gradviz.views.svg_findings import Listing, bands, heading_width, ring, tags
 from gradviz.views.svg_legend import ROW_HEIGHT, draw_legend, legend_items, shelf_width, shelve
 from gradviz.views.svg_marks import (
     BOX_CLASS,
@@ -27,6 +30,9 @@ from gradviz.views.svg_marks import (
 from gradviz.views.svg_style import style_sheet
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gradviz.diagnose import Finding
     from gradviz.graphs import Graph
     from gradviz.views import Options
 
@@ -38,19 +44,20 @@ _LINE = 16
 _TOOLTIP_LIMIT = 2000
 
 
-def draw(graph: Graph, options: Options) -> str:
+def draw(graph: Graph, options: Options, findings: Sequence[Finding] | None = None) -> str:
     """The graph as SVG text."""
     from gradviz.layout import arrange
     from gradviz.picture.composing import compose
 
     direction: Literal["TB", "LR"] = "LR" if options.direction == "LR" else "TB"
-    return write(arrange(compose(graph, options), direction))
+    return write(arrange(compose(graph, options, findings), direction))
 
 
 def write(drawing: Drawing) -> str:
     """A drawing as SVG text that ends with a newline."""
     picture = drawing.picture
     title, summary = one_line(picture.title), one_line(picture.summary)
+    remarks = picture.remarks
     legend = legend_items(drawing)
     width = max(
         drawing.width,
@@ -58,11 +65,15 @@ def write(drawing: Drawing) -> str:
         min(_MOST_TEXT, text_width(title, "bold", 15)),
         min(_MOST_TEXT, text_width(summary, "sans", 11)),
         *(item.width for item in legend),
+        LEAST_LIST_WIDTH if remarks else 0,
+        heading_width(remarks),
     )
     shelves = shelve(legend, max(width, 560))
     width = ceil(max([width, *map(shelf_width, shelves)]))
-    notes = [line for note in picture.notes for line in _wrap(one_line(note), width)]
-    bottom = _TOP + drawing.height + (10 if drawing.boxes else -24)
+    notes = [line for note in picture.notes for line in wrap(one_line(note), "sans", 11, width)]
+    listing = Listing(remarks, width)
+    list_at = _TOP + drawing.height + (20 if drawing.boxes else -24)
+    bottom = _TOP + drawing.height + (10 if drawing.boxes else -24) + listing.height + (8 if remarks else 0)
     legend_at = bottom + _LINE * len(notes) + (12 if notes else 0) + 26
     height = ceil(legend_at) + ROW_HEIGHT * len(shelves) - (8 if shelves else 22)
     name = f"{crc32(picture.title.encode('utf-8', 'replace')):08x}"
@@ -72,18 +83,20 @@ def write(drawing: Drawing) -> str:
         f'height="{size.split()[1]}" role="img" aria-labelledby="t{name} d{name}">',
         f'<title id="t{name}">{escape("gradviz: " + title)}</title>',
         f'<desc id="d{name}">{escape(one_line(picture.description))}</desc>',
-        f"<style>\n{style_sheet()}\n</style>",
+        f"<style>\n{style_sheet(findings=bool(remarks))}\n</style>",
         markers(drawing),
         '<rect class="paper" width="100%" height="100%"/>',
         text(_MARGIN, 34, clip(title, "bold", 15, width), "h"),
         text(_MARGIN, 54, clip(summary, "sans", 11, width), "s"),
         f'<g transform="translate({number(_MARGIN + (width - drawing.width) // 2)} {_TOP})">',
-        *(_frame(placed) for placed in sorted(drawing.frames, key=lambda placed: -placed.area.width)),
+        *(_frame(placed, remarks) for placed in sorted(drawing.frames, key=lambda placed: -placed.area.width)),
+        *bands(drawing),
         *(path(wire) for wire in drawing.wires),
-        *(_box(placed) for placed in drawing.boxes),
-        *(_tab(placed) for placed in drawing.frames),
+        *(_box(placed, remarks) for placed in drawing.boxes),
+        *(_tab(placed, remarks) for placed in drawing.frames),
         *(cross(wire) for wire in drawing.wires if wire.wire.lost),
         "</g>",
+        *listing.draw(_MARGIN, list_at),
         *(text(_MARGIN, bottom + 18 + _LINE * index, line, "s") for index, line in enumerate(notes)),
         *draw_legend(shelves, _MARGIN, legend_at),
         "</svg>",
@@ -91,42 +104,33 @@ def write(drawing: Drawing) -> str:
     return "\n".join(part for part in parts if part) + "\n"
 
 
-def _wrap(note: str, width: float) -> list[str]:
-    """A note as lines that are at most `width` wide; no more than four, the last one clipped."""
-    lines: list[str] = []
-    rest = note
-    while rest and len(lines) < 3 and text_width(rest, "sans", 11) > width:
-        fitting = 0
-        used = 0.0
-        for index, character in enumerate(rest):
-            used += text_width(character, "sans", 11)
-            if used > width:
-                break
-            if character == " ":
-                fitting = index
-        if not fitting:
-            break
-        lines.append(rest[:fitting])
-        rest = rest[fitting + 1 :]
-    return [*lines, clip(rest, "sans", 11, width)]
+def _frame(placed: PlacedFrame, remarks: Sequence[Remark]) -> str:
+    style = "fm" if is_module(placed) else "f"
+    return rectangle(placed.area, 10, _joined(style, ring(placed.frame.findings, remarks)))
 
 
-def _frame(placed: PlacedFrame) -> str:
-    return rectangle(placed.area, 10, "fm" if is_module(placed) else "f")
+def _tab(placed: PlacedFrame, remarks: Sequence[Remark]) -> str:
+    tab, numbers = placed.tab, placed.frame.findings
+    style = "fmt" if is_module(placed) else "ft"
+    shape = rectangle(tab, tab.height / 2, _joined(style, ring(numbers, remarks)))
+    free = text_area(tab, tab_room(len(numbers)))
+    words = text(free.x + free.width / 2, tab.y + tab.height / 2 + 4, placed.title, "t", True)
+    tooltip = _tooltip(placed.frame.title, placed.title, placed.frame.tooltip)
+    return f"<g>{tooltip}{shape}{words}{tags(placed.tags, numbers, remarks)}</g>"
 
 
-def _tab(placed: PlacedFrame) -> str:
-    tab = placed.tab
-    shape = rectangle(tab, tab.height / 2, "fmt" if is_module(placed) else "ft")
-    words = text(tab.x + tab.width / 2, tab.y + tab.height / 2 + 4, placed.title, "t", True)
-    return f"<g>{_tooltip(placed.frame.title, placed.title, placed.frame.tooltip)}{shape}{words}</g>"
-
-
-def _box(placed: PlacedBox) -> str:
-    kind, area = placed.box.kind, placed.area
+def _box(placed: PlacedBox, remarks: Sequence[Remark]) -> str:
+    kind, area, numbers = placed.box.kind, placed.area, placed.box.findings
     mark = scissors(area.x + BADGE_AXIS, area.y + area.height / 2, BADGE_AXIS) if kind is BoxKind.CUT else ""
     tooltip = _tooltip(placed.box.title, placed.title, placed.box.tooltip)
-    return f'<g class="{BOX_CLASS[kind]}">{tooltip}{outline(kind, area)}{mark}{box_text(placed)}</g>'
+    # A cut is red whatever a rule says of it.
+    style = _joined(BOX_CLASS[kind], "" if kind is BoxKind.CUT else ring(numbers, remarks))
+    shown = f"{outline(kind, area)}{mark}{box_text(placed)}{tags(placed.tags, numbers, remarks)}"
+    return f'<g class="{style}">{tooltip}{shown}</g>'
+
+
+def _joined(*classes: str) -> str:
+    return " ".join(filter(None, classes))
 
 
 def _tooltip(title: str, shown: str, pairs: tuple[tuple[str, str], ...]) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from gradviz.layout.drawing import Drawing, Rectangle
 from gradviz.layout.measure import text_width
 from gradviz.picture.records import BoxKind, WireKind
+from gradviz.views.svg_findings import band_sample
 from gradviz.views.svg_marks import BOX_CLASS, WIRE_CLASS, cross_at, is_module, outline, rectangle, scissors, text
 
 ROW_HEIGHT = 22
@@ -56,6 +57,9 @@ def legend_items(drawing: Drawing) -> list[Item]:
     items = [Item(_line(kind), 28, words) for kind, words in _WIRES.items() if kind in wires]
     if BoxKind.CUT in boxes or WireKind.CUT in wires:
         items.append(Item('<path class="c" d="M0-4H14"/>' + scissors(21, -4, 9), 30, "gradient stops"))
+    sample = band_sample(drawing)
+    if sample:
+        items.append(Item(sample, 28, "road of a lost gradient"))
     if any(wire.wire.lost for wire in drawing.wires):
         items.append(Item('<path class="d" d="M0-4H28"/>' + cross_at(11, -4), 30, "gradient lost here"))
     for kind, words in _BOXES.items():

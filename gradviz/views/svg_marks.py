@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gradviz.layout.drawing import MODULE_KINDS, Drawing, PlacedBox, PlacedFrame, Point, Rectangle, RoutedWire
 from gradviz.layout.measure import BADGE_AXIS, DETAIL_SIZE, TITLE_SIZE, is_plain, text_width
+from gradviz.layout.tags import box_room, text_area
 from gradviz.picture.records import BoxKind, WireKind
 
 BOX_CLASS = {
@@ -32,7 +33,7 @@ _HEAD = {WireKind.GRADIENT: "g", WireKind.ALIAS: "g", WireKind.SHADOW: "d", Wire
 _TIP = 2
 _CROSS_DISTANCE = 18
 _FONTS = {"h": ("bold", 15), "t": ("bold", DETAIL_SIZE), "k": ("sans", DETAIL_SIZE), "s": ("sans", DETAIL_SIZE)}
-_FONTS |= {"ct": ("bold", TITLE_SIZE), "": ("mono", TITLE_SIZE)}
+_FONTS |= {"ct": ("bold", TITLE_SIZE), "": ("mono", TITLE_SIZE), "fh": ("bold", TITLE_SIZE), "fi": ("sans", TITLE_SIZE)}
 
 
 def escape(text: str) -> str:
@@ -51,7 +52,8 @@ def text(x: float, y: float, words: str, style: str = "", middle: bool = False) 
         return ""
     fit = ""
     if not is_plain(words):
-        fit = f' textLength="{number(text_width(words, *_FONTS[style]))}" lengthAdjust="spacingAndGlyphs"'
+        fitted = text_width(words, *_FONTS[style.partition(" ")[0]])
+        fit = f' textLength="{number(fitted)}" lengthAdjust="spacingAndGlyphs"'
     classes = " ".join(filter(None, ("m" if middle else "", style)))
     mark = f' class="{classes}"' if classes else ""
     return f'<text{mark} x="{number(x)}" y="{number(y)}"{fit}>{escape(words)}</text>'
@@ -96,9 +98,9 @@ def _polygon(points: tuple[float, ...]) -> str:
     return f'<polygon class="e" points="{pairs}"/>'
 
 
-def path(wire: RoutedWire) -> str:
-    """A wire's line, ended short of its head by the tip of its arrow, if it has one."""
-    x, y = _before_end(wire, _TIP if wire.wire.kind in _HEAD else 0)
+def stretch(wire: RoutedWire, tip: float) -> str:
+    """A wire's way as the data of a path that ends `tip` before its head."""
+    x, y = _before_end(wire, tip)
     steps = [f"M{number(wire.start[0])} {number(wire.start[1])}"]
     at = wire.start
     for index, piece in enumerate(wire.pieces):
@@ -112,7 +114,13 @@ def path(wire: RoutedWire) -> str:
         else:
             steps.append(f"L{number(end[0])} {number(end[1])}")
         at = end
-    line = f'<path class="{WIRE_CLASS[wire.wire.kind]}" d="{"".join(steps)}"/>'
+    return "".join(steps)
+
+
+def path(wire: RoutedWire) -> str:
+    """A wire's line, ended short of its head by the tip of its arrow, if it has one."""
+    way = stretch(wire, _TIP if wire.wire.kind in _HEAD else 0)
+    line = f'<path class="{WIRE_CLASS[wire.wire.kind]}" d="{way}"/>'
     if wire.label_area is not None:
         area = wire.label_area
         line += text(area.x, area.bottom - 4, wire.label, "k")
@@ -176,11 +184,12 @@ def box_text(placed: PlacedBox) -> str:
     """The one or two lines of a box."""
     area = placed.area
     middle = area.y + area.height / 2
-    if placed.box.kind is BoxKind.CUT:
+    if placed.box.kind is BoxKind.CUT:  # its tags lie behind the text
         x = area.x + 2 * BADGE_AXIS + 5
         first = middle + 4 - (7 if placed.detail else 0)
         return text(x, first, placed.title, "ct") + text(x, first + 15, placed.detail, "k")
-    x = area.x + area.width / 2
+    free = text_area(area, box_room(placed.box))
+    x = free.x + free.width / 2
     style = "ct" if placed.box.kind is BoxKind.ERROR else ""
     if not placed.detail:
         return text(x, middle + 4, placed.title, style, True)

@@ -28,6 +28,10 @@ PAINTS: Mapping[str, tuple[str, str]] = {
     "region": ("#f7f8fa", "#131a24"),
     "module": ("#fbfbfd", "#10161f"),
     "module edge": ("#c3c9d2", "#3c4656"),
+    "warning": ("#8a5a00", "#e3b341"),
+    "warning mark": ("#ffffff", "#1f1503"),
+    "error road": ("#fbcaca", "#5c2323"),
+    "warning road": ("#f5dd9a", "#4d3b10"),
 }
 """Each paint on a light and on a dark page."""
 
@@ -49,6 +53,8 @@ TEXT_ON: tuple[tuple[str, str], ...] = (
     ("cut", "cut ground"),
     ("muted", "cut ground"),
     ("cut mark", "cut"),
+    ("warning", "paper"),
+    ("warning mark", "warning"),
 )
 """Which paint text is written in, and which paint lies under it."""
 
@@ -93,14 +99,32 @@ _RULES: tuple[tuple[str, str, str, str], ...] = (
     (".ch", "", "cut", ""),
 )
 
+# What only a drawing with findings needs.
+_FINDING_RULES: tuple[tuple[str, str, str, str], ...] = (
+    (".re,.rw", "fill:none;stroke-width:10;stroke-linecap:round", "", ""),
+    (".re", "", "", "error road"),
+    (".rw", "", "", "warning road"),
+    (".xe rect,.xe .e,rect.xe", "stroke-width:2.2", "", "cut"),
+    (".xw rect,.xw .e,rect.xw", "stroke-width:2.2", "", "warning"),
+    (".fh", "font:600 12px system-ui,sans-serif", "", ""),
+    (".fi", "font:12px system-ui,sans-serif", "ink", ""),
+    (".te", "", "cut", ""),
+    (".tw", "", "warning", ""),
+    (".n", "font:700 12px system-ui,sans-serif", "", ""),
+    (".ns", "font:700 9px system-ui,sans-serif", "", ""),
+    (".te .n,.te .ns", "", "cut mark", ""),
+    (".tw .n,.tw .ns", "", "warning mark", ""),
+)
 
-def style_sheet() -> str:
+
+def style_sheet(*, findings: bool = False) -> str:
     """The text of the `<style>` element: every rule in light colours, then the colours again for a dark page.
 
+    findings   with the rules for a drawing that has some
     Every selector is held to our own root, since a page may hold this SVG inline among others.
     """
     light, dark = [], []
-    for selectors, plain, fill, stroke in _RULES:
+    for selectors, plain, fill, stroke in (*_RULES, *(_FINDING_RULES if findings else ())):
         selector = ",".join(f".gv {part}" for part in selectors.split(","))
         light.append(f"{selector}{{{';'.join(filter(None, (plain, *_paint(fill, stroke, 0))))}}}")
         if fill or stroke:

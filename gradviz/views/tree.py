@@ -20,9 +20,10 @@ written once, with a number, and `↑1` or `↓1` elsewhere says that it stands 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -30,8 +31,11 @@ from rich.text import Text
 
 from gradviz.graphs import Graph
 from gradviz.picture.composing import compose
-from gradviz.picture.records import BoxKind, Picture, Wire, WireKind
+from gradviz.picture.records import BoxKind, Picture, Remark, Wire, WireKind
 from gradviz.views import Options
+
+if TYPE_CHECKING:
+    from gradviz.diagnose import Finding
 
 SYMBOLS = {
     BoxKind.LEAF: ("●", "bold blue", "requires grad"),
@@ -60,8 +64,13 @@ WIRES = {
 
 WIRE_MEANING = {WireKind.GRADIENT: "gradient", WireKind.SHADOW: "data only", WireKind.ALIAS: "same storage"}
 
+HEAVY = str.maketrans("─│╌┊├└", "━┃╍┇┝┕")
+"""How a wire is drawn that is part of a lost road."""
+
 SIDE, DOWN, LOST = "✂", "✂", "bold red"
 """The same for a wire on which gradient was lost."""
+
+SEVERITIES = {"error": "bold red", "warning": "bold yellow"}
 
 LEAST_ROOM = 24
 """Columns that the text of a line keeps; a branch that would leave it fewer is written below, as a tree of its own."""
@@ -73,9 +82,9 @@ Spans = tuple[tuple[str, str], ...]
 """Pieces of text, each with its style; cheaper to put together than `Text`."""
 
 
-def draw(graph: Graph, options: Options) -> str:
+def draw(graph: Graph, options: Options, findings: Sequence[Finding] | None = None) -> str:
     """The tree, at most `options.width` columns wide, with terminal colours where `options.color`."""
-    picture = compose(graph, options)
+    picture = compose(graph, options, findings)
     lines = [*_head(picture), *_Tree(picture, options.width).lines(), *_foot(picture, options.width)]
     rows = [row for line in lines for row in _wrap(line, options.width)]
     text = _color(rows) if options.color else "\n".join(row.plain.rstrip() for row in rows)
@@ -84,15 +93,27 @@ def draw(graph: Graph, options: Options) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Feed:
-    """The wires from one box into another: their kind, how many, and whether gradient was lost on the way."""
+    """The wires from one box into another: their kind, how many, and whether gradient was lost on the way.
+
+    `road` is the severity of the finding whose lost road they are on, or empty.
+    """
 
     tail: str
     kind: WireKind
     count: int = 1
     lost: bool = False
+    road: str = ""
 
     def glyphs(self) -> tuple[str, str, str]:
-        return (SIDE, DOWN, LOST) if self.lost else WIRES[self.kind]
+        side, down, style = (SIDE, DOWN, LOST) if self.lost else WIRES[self.kind]
+        if not self.road:
+            return side, down, style
+        return side.translate(HEAVY), down.translate(HEAVY), SEVERITIES[self.road]
+
+    def fork(self, more: bool) -> str:
+        """The piece of the column that it joins; `more` follows below."""
+        fork = "├" if more else "└"
+        return fork.translate(HEAVY) if self.road else fork
 
 
 @dataclass(slots=True)
@@ -120,6 +141,8 @@ class _Tree:
     def __init__(self, picture: Picture, width: int | None) -> None:
         self.boxes = {box.id: box for box in picture.boxes}
         self.frames = {frame.id: frame.title for frame in picture.frames}
+        self.remarks = picture.remarks
+        self.blamed = {frame.id: frame.findings for frame in picture.frames if frame.findings}
         self.feeds, uses = _gather(picture)
         self.shared = {id for id, count in uses.items() if count > 1}
         self.roots = deque(_roots(picture, uses))
@@ -151,7 +174,7 @@ class _Tree:
                 feed = branch.waiting.popleft()
                 rest = self._rest(branch)
                 side, _, style = feed.glyphs()
-                fork = "├" if branch.waiting or branch.position + 1 < len(branch.spine) else "└"
+                fork = feed.fork(bool(branch.waiting) or branch.position + 1 < len(branch.spine))
                 first = (*branch.prefix, (f"{fork}{side} ", style))
                 indent = (*branch.prefix, *rest, ("  ", ""))
                 if feed.tail in self.written or feed.tail in self.planned:
@@ -219,9 +242,16 @@ class _Tree:
             text.append((f"  {box.detail}", "red" if box.kind is BoxKind.ERROR else "dim"))
         if box.frame is not None:
             text.append((f"  in {self.frames[box.frame]}", "italic"))
+            text += self._tags(self.blamed.pop(box.frame, ()))
+        text += self._tags(box.findings)
         if feed.tail in self.shared or feed.tail in self.numbers:
             text.append((f"  #{self._number(feed.tail)}", "cyan"))
         return _Line(tuple(text), first, (*other, ("    ", "")))
+
+    def _tags(self, numbers: Sequence[int]) -> Spans:
+        """`◀ 1 error` for each; a frame's stand on the first line that lies in it."""
+        told = [(number, self.remarks[number - 1].severity) for number in numbers]
+        return tuple((f"  ◀ {number} {severity}", SEVERITIES[severity]) for number, severity in told)
 
     def _reference(self, feed: _Feed, first: Spans, other: Spans) -> _Line:
         arrow = "↑" if feed.tail in self.written else "↓"
@@ -243,11 +273,17 @@ def _gather(picture: Picture) -> tuple[dict[str, list[_Feed]], dict[str, int]]:
     uses: dict[str, int] = {}
     for head, tails in found.items():
         feeds[head] = [
-            _Feed(tail, wires[0].kind, len(wires), any(wire.lost for wire in wires)) for tail, wires in tails.items()
+            _Feed(tail, wires[0].kind, len(wires), any(wire.lost for wire in wires), _road(wires, picture))
+            for tail, wires in tails.items()
         ]
         for tail in tails:
             uses[tail] = uses.get(tail, 0) + 1
     return feeds, uses
+
+
+def _road(wires: Sequence[Wire], picture: Picture) -> str:
+    number = min((wire.road for wire in wires if wire.road), default=0)
+    return picture.remarks[number - 1].severity if number else ""
 
 
 def _roots(picture: Picture, uses: dict[str, int]) -> list[str]:
@@ -262,8 +298,9 @@ def _head(picture: Picture) -> list[_Line]:
 
 
 def _foot(picture: Picture, width: int | None) -> list[_Line]:
-    """The notes, then what the signs that occur mean; a sign and its words stay on one row."""
-    lines = [_Line(((f"note: {note}", ""),), other=(("      ", ""),)) for note in picture.notes]
+    """The findings, the notes, then what the signs that occur mean; a sign and its words stay on one row."""
+    lines = [line for remark in picture.remarks for line in _entry(remark)]
+    lines += [_Line(((f"note: {note}", ""),), other=(("      ", ""),)) for note in picture.notes]
     row: list[tuple[str, str]] = []
     for sign, style, meaning in _legend(picture):
         entry = ((sign, style), (f" {meaning}", "dim"))
@@ -272,6 +309,17 @@ def _foot(picture: Picture, width: int | None) -> list[_Line]:
             row = []
         row += [("  ", ""), *entry] if row else entry
     return [*lines, _Line(tuple(row))]
+
+
+def _entry(remark: Remark) -> Iterator[_Line]:
+    """A finding in the list: its number, its severity, code and place, what it says, and its help."""
+    style = SEVERITIES[remark.severity]
+    indent = (" " * (len(str(remark.number)) + 2), "")
+    yield _Line(((f"{remark.number}  {remark.heading}", style),), other=(indent,))
+    yield _Line(((remark.message, ""),), (indent,), (indent,))
+    if remark.help:
+        yield _Line(((f"help: {remark.help}", "dim"),), (indent,), (indent, ("      ", "")))
+    yield _Line(())
 
 
 def _legend(picture: Picture) -> Iterator[tuple[str, str, str]]:
@@ -284,6 +332,9 @@ def _legend(picture: Picture) -> Iterator[tuple[str, str, str]]:
             yield down, style, meaning
     if any(wire.lost for wire in picture.wires):
         yield f"├{SIDE}", LOST, "gradient lost"
+    roads = [wire for wire in picture.wires if wire.road]
+    if roads:
+        yield "┃", SEVERITIES[_road(roads, picture)], "road of a lost gradient"
 
 
 def _wrap(line: _Line, width: int | None) -> Iterator[Text]:

@@ -19,9 +19,13 @@ from gradviz.frontends.torch.nodes import describe_saved, guess_node, output_of,
 from gradviz.frontends.torch.nodes import node_name as name_of_node
 from gradviz.frontends.torch.origins import Origins
 from gradviz.frontends.torch.writes import Writes
+from gradviz.targets import unpacked_target
 
 VARIANT_LIMIT = 64
 """How many different settings of plain arguments a function is told with; a loop over `x[i]` must not grow the book."""
+
+EACH = frozenset({"broadcast_tensors", "meshgrid", "atleast_1d", "atleast_2d", "atleast_3d"})
+"""Functions that do to each of several tensors what they do to one: no result has to do with another's tensor."""
 
 _NUMBERS = (int, float, bool, complex)
 
@@ -141,10 +145,15 @@ class Ops:
         outputs = [result] if isinstance(result, torch.Tensor) else tensors_in(result)
         if call.inplace and found.tensors and found.tensors[0] is not None:
             return self._tell(here, call, args, found, [found.tensors[0]], nodes, frame, written=0)
+        if call.name in EACH and len(outputs) == len(found.tensors):
+            self._tell_each(here, call, args, found, outputs, nodes, frame)
+            return None
         held = self._book.tensors
         made = [output for output in outputs if id(output) not in held]
-        if made and len(made) < len(outputs) and len(outputs) > 1:
-            made = outputs  # some of them are new: the op is told of with all, and its others become new values
+        if made and len(made) < len(outputs):
+            # Some of them are new: the op is told of with all but what it was given, and those become new values.
+            given = set(map(id, found.tensors))
+            made = [output for output in outputs if id(output) not in given]
         if made:
             return self._tell(here, call, args, found, made, nodes, frame)
         if outputs and nodes[1] != nodes[0]:
@@ -155,6 +164,34 @@ class Ops:
         elif outputs and call.cause is Cause.DETACH_:
             return self._tell(here, call, args, found, outputs[:1], nodes, frame)
         return None
+
+    def _tell_each(
+        self,
+        here: Here,
+        call: Call,
+        args: tuple[Any, ...],
+        found: Gathered,
+        outputs: list[torch.Tensor],
+        nodes: tuple[int, int],
+        frame: FrameType,
+    ) -> None:
+        """A call that makes one result of each tensor that it is given: as many ops, less those that made nothing."""
+        path, direct = place_of_call(frame)
+        target = self._book.interner.target(path) if direct else ""
+        start = nodes[0]
+        for index, output in enumerate(outputs):
+            if id(output) in self._book.tensors:
+                continue
+            part = Gathered()
+            part.inputs, part.tensors, part.needs = [found.inputs[index]], [found.tensors[index]], [found.needs[index]]
+            part.key, part.attrs = [found.key[index]], found.attrs
+            node: Any = output.grad_fn
+            end = start if node is None else max(start, node._sequence_nr() + 1)
+            self._tell(here, call, args, part, [output], (start, end), frame)
+            start = end
+            name = unpacked_target(target, index, len(outputs))
+            if name:
+                self._book.tell_name(self._book.tensors[id(output)], name)
 
     def _tell(
         self,
@@ -175,7 +212,7 @@ class Ops:
         first = outputs[0]
         path, direct = place_of_call(frame)
         tracked = nodes[1] != nodes[0] and any(output.requires_grad for output in outputs)
-        cause = None if tracked else self._cause(call, here, found, first, direct)
+        cause = None if tracked else self._cause(call, here, found, outputs, direct)
         alias = self._alias(first, found, call) if written is None else written
         kinds = [book.kinds.of(output) for output in outputs]
         key = (
@@ -195,7 +232,7 @@ class Ops:
         site = book.interner.site(path, not direct)
         value = book.tell_op(here, signature, site, found.inputs, len(outputs))
         if tracked:
-            here.trail.add(*nodes, value, len(outputs))
+            _trace(here, nodes, value, outputs)
         if written is not None:
             known = book.tensors[id(first)]
             self._writes.became(here, first, known, value)
@@ -213,7 +250,9 @@ class Ops:
                 known.target = book.interner.targets[site]
         return signature
 
-    def _cause(self, call: Call, here: Here, found: Gathered, first: torch.Tensor, direct: bool) -> Cause | None:
+    def _cause(
+        self, call: Call, here: Here, found: Gathered, outputs: list[torch.Tensor], direct: bool
+    ) -> Cause | None:
         """Why an untracked call stops a gradient, None where none could have come to it.
 
         Inside of the engine, that is where the user's own code, which calls directly, wrote a cut down.
@@ -225,9 +264,9 @@ class Ops:
         cause = cause_of_mode(here)
         if cause is not None:
             return cause
-        if first.dtype is torch.bool or first.dtype.is_floating_point or first.dtype.is_complex:
-            return call.unlike
-        return Cause.INTEGER
+        if all(is_integer(output.dtype) for output in outputs):
+            return Cause.INTEGER
+        return call.unlike
 
     def _alias(self, first: torch.Tensor, found: Gathered, call: Call) -> int | None:
         """The position of the input whose memory the result shares."""
@@ -325,6 +364,30 @@ def _saved(
             if following is not None and following not in seen and nodes[0] <= following._sequence_nr() < nodes[1]:
                 seen.add(following)
                 pending.append(following)
+
+
+def is_integer(dtype: torch.dtype) -> bool:
+    """Of whole numbers; truth values are none."""
+    return not (dtype is torch.bool or dtype.is_floating_point or dtype.is_complex)
+
+
+def _trace(here: Here, nodes: tuple[int, int], value: int, outputs: list[torch.Tensor]) -> None:
+    """Take note that these nodes belong to an op, and which one leads to which of its results."""
+    start = nodes[0]
+    if len(outputs) > 1:
+        # Results of one node are told apart by their number there; those of several nodes are all number 0.
+        ends: dict[int, tuple[int, int]] = {}
+        for index, output in enumerate(outputs):
+            if output.grad_fn is not None and index != output.output_nr:
+                ends[output.grad_fn._sequence_nr()] = value + index - output.output_nr, output.output_nr + 1
+        for number in sorted(ends):
+            if start <= number < nodes[1]:
+                if start < number:
+                    here.trail.add(start, number, value, len(outputs))
+                here.trail.add(number, number + 1, *ends[number])
+                start = number + 1
+    if start < nodes[1]:
+        here.trail.add(start, nodes[1], value, len(outputs))
 
 
 def memory_of(tensor: torch.Tensor) -> int:

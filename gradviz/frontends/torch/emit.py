@@ -25,6 +25,7 @@ from gradviz.frontends.torch.patches import Patches
 from gradviz.frontends.torch.regions import Regions
 from gradviz.frontends.torch.sweeps import Sweeps
 from gradviz.frontends.torch.threads import Threads
+from gradviz.frontends.torch.transforms import Transforms
 from gradviz.frontends.torch.unseen import Unseen
 from gradviz.frontends.torch.writes import Writes
 from gradviz.interning import OpSink
@@ -48,6 +49,7 @@ class Emitter:
         self.modules = Modules(self.book)
         self.optimizers = Optimizers(self.book, self.origins, self.writes)
         self.unseen = Unseen(self)
+        self.transforms = Transforms(self)
         self.elsewhere = Elsewhere(self.book)
         self.calls: dict[Any, Call] = {}
         self.threads = Threads(self.enter_thread)
@@ -64,6 +66,7 @@ class Emitter:
         self.sweeps.install(self._patches)
         self.threads.install(self._patches)
         self.unseen.install(self._patches)
+        self.transforms.install(self._patches)
         self.elsewhere.install(self._patches)
         self.optimizers.install(self._patches)
         self.modules.install(self._patches)

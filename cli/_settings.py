@@ -1,4 +1,4 @@
-"""What a project asks of `gradviz check`: the `[tool.gradviz]` table of its pyproject.toml, and codes of rules."""
+"""What a project asks of `gradviz check`: the `[tool.gradviz]` table of its pyproject.toml."""
 
 from __future__ import annotations
 
@@ -43,24 +43,6 @@ def read_settings(*folders: Path) -> Settings:
     return Settings()
 
 
-def codes_of(given: Iterable[str], where: str) -> tuple[str, ...]:
-    """The codes or beginnings of codes in texts that may hold several, parted by commas.
-
-    Raises `UsageError`, which begins with `where`, for one that begins no rule's code, and where there is none at all.
-    """
-    from gradviz.diagnose import rules
-
-    texts = tuple(given)
-    codes = tuple(code.strip().upper() for text in texts for code in text.split(",") if code.strip())
-    if texts and not codes:
-        raise UsageError(f"{where} names no rule", help="leave it out, or name codes such as `GV101` or `GV1`")
-    for code in codes:
-        if not any(rule.code.startswith(code) for rule in rules()):
-            help = _near(code, [rule.code for rule in rules()], "`gradviz check --rules` lists them")
-            raise UsageError(f"{where}: no rule has a code that begins with `{code}`", help=help)
-    return codes
-
-
 def _settings(table: object, where: str) -> Settings:
     if not isinstance(table, dict):
         raise UsageError(f"{where} is no table", help="write `[tool.gradviz]` and a line for each setting")
@@ -76,6 +58,8 @@ def _settings(table: object, where: str) -> Settings:
                 raise UsageError(f"`fail-on` in {where} is `{value}`, not one of {known}", help=help)
         elif not isinstance(value, list) or not all(isinstance(code, str) for code in value):
             raise UsageError(f"`{key}` in {where} is no list of codes", help=f"write `{key} = {_EXAMPLES[key]}`")
+    from gradviz.diagnose.choosing import codes_of
+
     return Settings(
         codes_of(table.get("select", ()), f"`select` in {where}"),
         codes_of(table.get("ignore", ()), f"`ignore` in {where}"),

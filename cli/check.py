@@ -14,7 +14,7 @@ from ._messages import say, say_error
 from ._output import Destination, File, reserved_stdout, shared_stdout
 from ._recording import Recording, nothing_ran, obtain
 from ._session import session_of
-from ._settings import SEVERITIES, Settings, codes_of, read_settings
+from ._settings import SEVERITIES, Settings, read_settings
 from ._target import Source, TargetCommand, find_source, target_argument
 
 if TYPE_CHECKING:
@@ -102,6 +102,7 @@ def command(
 def _settings(source: Source, select: tuple[str, ...], ignore: tuple[str, ...], fail_on: str | None) -> Settings:
     """The project's settings, each of which an option replaces; those of the script's project go before those here."""
     from gradviz.diagnose import rules
+    from gradviz.diagnose.choosing import codes_of
 
     folders = [Path(source.name).absolute().parent] if source.kind == "script" else []
     project = read_settings(*folders, Path.cwd())

@@ -14,6 +14,8 @@ from gradviz._version import __version__ as __version__
 if TYPE_CHECKING:
     from gradviz import autograd as autograd
     from gradviz import nn as nn
+    from gradviz import testing as testing
+    from gradviz.checkup import check as check
     from gradviz.core.dtypes import dtype as dtype
     from gradviz.core.grad_mode import enable_grad as enable_grad
     from gradviz.core.grad_mode import inference_mode as inference_mode
@@ -33,6 +35,7 @@ _HOMES = {
     "explain": "gradviz.inquiry",
     "make_dot": "gradviz.snapshot",
     "graph": "gradviz.snapshot",
+    "check": "gradviz.checkup",
     "Tensor": "gradviz.core.tensor",
     "Size": "gradviz.core.size",
     "dtype": "gradviz.core.dtypes",
@@ -51,7 +54,7 @@ _HOMES = {
 }
 """Where a public name lives, for those that are not ops."""
 
-_PACKAGES = ("autograd", "nn")
+_PACKAGES = ("autograd", "nn", "testing")
 
 _DTYPES = {
     "bool": "bool_",

@@ -26,10 +26,9 @@ class Page:
         from io import StringIO
 
         from rich.console import Console
-        from rich.table import Table as Grid
         from rich.text import Text
 
-        from gradviz.stats.report import GAP, fit
+        from gradviz.stats.report import fit, lines_of
 
         page = StringIO()
         console = Console(
@@ -37,19 +36,13 @@ class Page:
             no_color=not self.color,
         )  # fmt: skip
         for line in lines:
-            console.print(Text(line), soft_wrap=False)
-        for whole in tables:
-            table = fit(whole, self.width)
-            grid = Grid(box=None, padding=(0, GAP, 0, 0), pad_edge=False, header_style="bold")
-            for at, column in enumerate(table.columns):
-                grid.add_column(
-                    Text(column.head), justify="right" if at else "left", no_wrap=True, overflow="ellipsis",
-                    ratio=None if at else 1, min_width=len(column.head) if at else None,
-                )  # fmt: skip
-            for row in table.rows:
-                grid.add_row(*(Text(cell, style="dim" if cell == "-" else "") for cell in row))
+            console.print(Text(line))
+        for table in tables:
             console.print()
-            console.print(grid)
+            for number, line in enumerate(lines_of(fit(table, self.width))):
+                text = Text(line, style="" if number else "bold")
+                text.highlight_regex(r"(?<= )-(?= |$)", "dim")
+                console.print(text, no_wrap=True, overflow="ignore", crop=False)
         return "".join(f"{line.rstrip()}\n" for line in page.getvalue().splitlines())
 
 

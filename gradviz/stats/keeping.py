@@ -7,7 +7,7 @@ least. Where the program never tracks such an op, the table below says it, for o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import ceil
+from math import ceil, prod
 from types import MappingProxyType
 
 from gradviz.events import Saved
@@ -28,7 +28,6 @@ _FIRST = """
     log log2 log10 log1p sin cos asin acos atan sinh cosh asinh acosh atanh erf erfc abs square clamp clip clamp_min
     clamp_max gelu silu mish leaky_relu elu selu softplus softsign hardtanh hardswish hardsigmoid relu6 logsigmoid glu
     avg_pool1d avg_pool2d max_pool1d max_pool2d layer_norm group_norm batch_norm instance_norm rms_norm var l1_loss
-    index_select
 """
 _CROSSED = "mul matmul mm bmm linear conv1d conv2d conv3d conv_transpose2d outer dot mv einsum addmm baddbmm bilinear"
 
@@ -40,13 +39,19 @@ KEPT: Mapping[str, tuple[int, ...]] = MappingProxyType(
         **dict.fromkeys(["pow", "minimum", "maximum", "mse_loss", "smooth_l1_loss", "huber_loss"], (0, 1)),
         **dict.fromkeys(["norm", "std", "logsumexp", "prod", "max", "min", "amax", "amin"], (0, -1)),
         "embedding": (0,),
+        "dropout": (),
+        "cross_entropy": (1,),
         "where": (0,),
         "masked_fill": (1,),
-        "gather": (1,),
+        "index_select": (1,),
+        "gather": (0, 1),
         "scaled_dot_product_attention": (0, 1, 2, -1),
     }
 )
 """What ops keep, as `Saved.source` says it: the positions of inputs, or -1 - k for the k-th output."""
+
+OWN: Mapping[str, int] = MappingProxyType({"max_pool1d": 8, "max_pool2d": 8, "max_pool3d": 8, "dropout": 4})
+"""Bytes for each number of the result that nodes make for themselves and keep: indices, a mask."""
 
 CROSSED = frozenset(_CROSSED.split())
 """Products: each input is kept for the gradient of the others, so only where one of them needs a gradient."""
@@ -78,7 +83,8 @@ class Keeper:
             return self._as(op, like.saved, self._scale(op, like))
         sources = self._sources(op, needs)
         if sources is not None:
-            return self._as(op, tuple(Saved("", (), "", 0, source) for source in sources), 1.0)
+            saved = [Saved("", (), "", 0, source) for source in sources]
+            return self._as(op, (*saved, *self._own(op)), 1.0)
         like = self._of_name.get(op.name)
         return None if like is None else self._as(op, like.saved, self._scale(op, like))
 
@@ -90,6 +96,14 @@ class Keeper:
         if op.name == "div":
             return tuple(at for at in values if needs[-1] or at) if len(values) > 1 else ()
         return KEPT.get(op.name.removesuffix("_") if op.name not in KEPT else op.name)
+
+    def _own(self, op: Op) -> list[Saved]:
+        """What the table says of tensors that only the node holds."""
+        values = self._graph.values
+        if op.name == "cross_entropy":  # the logarithm of the softmax of all that it is given
+            return [Saved("", (), "", values[item].nbytes) for item in op.inputs[:1] if isinstance(item, int)]
+        each = OWN.get(op.name, 0)
+        return [Saved("", (), "", each * prod(values[output].shape)) for output in op.outputs[:1] if each]
 
     def _as(self, op: Op, saved: tuple[Saved, ...], scale: float) -> dict[Storage, int]:
         """`saved` as `op` would have it; what only a node holds grows with the results, by `scale`."""

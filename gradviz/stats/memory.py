@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -92,42 +91,32 @@ def _play(
     graph: Graph, kept: dict[int, tuple[Storage, ...]], sizes: dict[Storage, int]
 ) -> tuple[frozenset[int], tuple[int, ...], int]:
     """Freed ops, bytes that each sweep released, and the peak."""
-    holders: Counter[Storage] = Counter()
-    current = peak = 0
-    freed: set[int] = set()
-    released = []
-    coming = iter(kept)
+    freed = {id: index for index, walked in enumerate(_freed_by(graph)) for id in walked}
+    never = len(graph.sweeps)
+    first: dict[Storage, int] = {}
+    last: dict[Storage, int] = {}
+    for id, storages in kept.items():
+        for storage in storages:
+            first.setdefault(storage, id)
+            last[storage] = max(last.get(storage, 0), freed.get(id, never))
+    released = [0] * (never + 1)
+    for storage, index in last.items():
+        released[index] += sizes[storage]
+    current = peak = reached = 0
+    coming = iter(first.items())
     following = next(coming, None)
-    reached = 0
-    for sweep, walked in zip(graph.sweeps, _freed_by(graph), strict=True):
+    for index, sweep in enumerate(graph.sweeps):
         # A sweep has no place in the order of ops but this: it came after its roots, and after the sweep before it.
         reached = max(reached, *sweep.roots, 0)
-        while following is not None and following <= reached:
-            current += _hold(kept[following], holders, sizes)
+        while following is not None and following[1] <= reached:
+            current += sizes[following[0]]
             following = next(coming, None)
         peak = max(peak, current)
-        let_go = 0
-        for id in walked:
-            for storage in kept.get(id, ()):
-                holders[storage] -= 1
-                if not holders[storage]:
-                    let_go += sizes[storage]
-        current -= let_go
-        released.append(let_go)
-        freed.update(walked)
+        current -= released[index]
     while following is not None:
-        current += _hold(kept[following], holders, sizes)
+        current += sizes[following[0]]
         following = next(coming, None)
-    return frozenset(freed), tuple(released), max(peak, current)
-
-
-def _hold(storages: Iterable[Storage], holders: Counter[Storage], sizes: dict[Storage, int]) -> int:
-    """Let one more node hold `storages`; returns the bytes that nothing held before."""
-    more = 0
-    for storage in storages:
-        more += 0 if holders[storage] else sizes[storage]
-        holders[storage] += 1
-    return more
+    return frozenset(freed), tuple(released[:never]), max(peak, current)
 
 
 def _freed_by(graph: Graph) -> Iterator[set[int]]:

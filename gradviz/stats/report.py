@@ -13,8 +13,8 @@ from gradviz.stats.tables import Choice, Table, chosen_regions, chosen_scopes, s
 GAP = 2
 """Columns of white between two cells."""
 
-NARROWEST = 16
-"""Characters that the first column keeps before other columns go."""
+NARROWEST = 20
+"""Characters that the first column keeps, where it needs them, before other columns go."""
 
 
 def as_json(stats: Stats, choice: Choice | None = None) -> str:
@@ -37,22 +37,42 @@ def as_json(stats: Stats, choice: Choice | None = None) -> str:
 def as_text(stats: Stats, choice: Choice | None = None) -> str:
     """The tables as plain text, however wide, with spaces for lines."""
     parts = [[clean(stats.target), *summary_lines(stats)]]
-    parts += [_lines(table) for table in tables_of(stats, choice or Choice())]
+    parts += [lines_of(table) for table in tables_of(stats, choice or Choice())]
     return "\n\n".join("\n".join(line for line in part if line) for part in parts) + "\n"
 
 
 def fit(table: Table, width: int) -> Table:
-    """`table` without the columns that a line of `width` characters has no room for, the least telling ones first."""
-    while sum(_widths(table)) + GAP * (len(table.columns) - 1) > width:
-        room = width - sum(_widths(table)[1:]) - GAP * (len(table.columns) - 1)
+    """`table` for lines of `width` characters: without the least telling columns, and then with shorter names of rows.
+
+    Where `width` is very small, lines are longer than that all the same.
+    """
+    names = table.columns[0].head, *(row[0] for row in table.rows)
+    wanted = min(max(map(len, names)), NARROWEST)
+    while _room(table, width) < wanted:
         dispensable = max(range(len(table.columns)), key=lambda at: table.columns[at].rank)
-        if room >= NARROWEST or not table.columns[dispensable].rank:
+        if not table.columns[dispensable].rank:
             break
         table = table.without([dispensable])
-    return table
+    room = max(_room(table, width), NARROWEST // 2)
+    return Table(table.columns, tuple((_clipped(row[0], room), *row[1:]) for row in table.rows))
 
 
-def _lines(table: Table) -> list[str]:
+def _room(table: Table, width: int) -> int:
+    """Characters that the other columns leave to the first."""
+    return width - sum(_widths(table)[1:]) - GAP * (len(table.columns) - 1)
+
+
+def _clipped(name: str, room: int) -> str:
+    """`name` with its end cut off; a place keeps its line, and a module its depth."""
+    if len(name) <= room:
+        return name
+    head, colon, line = name.rpartition(":")
+    tail = f"…{colon}{line}" if colon and line.isdigit() and len(line) < room // 2 else "…"
+    return (head if len(tail) > 1 else name)[: room - len(tail)] + tail
+
+
+def lines_of(table: Table) -> list[str]:
+    """The head and the rows, each column as wide as what is in it."""
     widths = _widths(table)
     rows: list[Sequence[str]] = [[column.head for column in table.columns], *table.rows]
     return [

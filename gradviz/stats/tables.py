@@ -43,16 +43,16 @@ class Table:
 
     def without(self, unneeded: Iterable[int]) -> Table:
         """The table without some of its columns."""
-        kept = [at for at in range(len(self.columns)) if at not in set(unneeded)]
+        gone = set(unneeded)
+        kept = [at for at in range(len(self.columns)) if at not in gone]
         return Table(tuple(self.columns[at] for at in kept), tuple(tuple(row[at] for at in kept) for row in self.rows))
 
 
 def tables_of(stats: Stats, choice: Choice) -> list[Table]:
-    """By scope, by region, by backward pass and by optimizer; those that would be empty are left out."""
+    """By scope, by region, by backward pass and by optimizer, without tables and columns that would be empty."""
     made = [_scopes(stats, choice), _regions(stats, choice), _sweeps(stats, choice), _steps(stats, choice)]
-    untimed = () if stats.timed else ("time", "own time")
     return [
-        table.without(at for at, column in enumerate(table.columns) if column.head in untimed)
+        table.without(at for at in range(len(table.columns)) if all(row[at] == NOTHING for row in table.rows))
         for table in made
         if table.rows
     ]
@@ -143,14 +143,14 @@ def _scopes(stats: Stats, choice: Choice) -> Table:
 def _regions(stats: Stats, choice: Choice) -> Table:
     columns = (
         Column("region"), Column("entered", 1), Column("ops"), Column("tracked", 6), Column("skipped", 3),
-        Column("saved", 7), Column("estimated"), Column("at once", 5), Column("unknown ops", 4), Column("time", 2),
+        Column("saved", 7), Column("estimated"), Column("one entry", 5), Column("unknown ops", 4), Column("time", 2),
     )  # fmt: skip
     rows = []
     for row in chosen_regions(stats, choice):
         estimate = row.estimate
         spared = [NOTHING] * 3
         if estimate is not None:
-            spared = [_bytes(estimate.saved), _bytes(estimate.at_once), _count(estimate.unknown)]
+            spared = [bytes_text(estimate.saved), bytes_text(estimate.at_once), _count(estimate.unknown)]
         rows.append(
             (
                 place_text(row.kind, row.path, row.line), _count(row.entered), *_counts(row.tally),
@@ -189,9 +189,9 @@ def _steps(stats: Stats, choice: Choice) -> Table:
 def summary_lines(stats: Stats) -> list[str]:
     """What is true of the whole recording, one sentence a line."""
     total = stats.total
-    told = [f"{plural(total.ops, 'op')}: {total.tracked:,} tracked"]
+    told = [f"{total.ops:,} {'op' if total.ops == 1 else 'ops'}: {total.tracked:,} tracked"]
     if total.skipped:
-        told.append(f"{total.skipped:,} skipped that could have been")
+        told.append(f"{total.skipped:,} skipped, to which a gradient could have come")
     lines = [", ".join(told)]
     if total.saved:
         freed = total.saved - total.unfreed

@@ -298,11 +298,11 @@ class Statement:
     """A statement of the user's source, told when the recording ends, where a reader may want to point at it.
 
     kind     `branch`, a test that decides whether lines run; `return`, of a function; `fill`, which puts things into a
-             container; `assign`, which sets an attribute
+             container
     site     where it stands; the site's `function` is empty
     first    the first line that it speaks for: of the branch, of the function, or its own
     last     the last such line
-    target   the container or attribute, as written: `self.items`
+    target   the container, as written: `self.items`
     names    the plain names in it, in order: what a `return` gives back, what is put into the container
     """
 

@@ -1,14 +1,19 @@
-"""The names under which a program holds its values: `w`, `layers[0]`, `params['w']`, `model.w`."""
+"""The names under which a program holds its values: `w`, `layers[0]`, `params['w']`, `model.w`, `reference()`."""
 
 from __future__ import annotations
 
+import weakref
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from types import BuiltinFunctionType, FunctionType, MemberDescriptorType, MethodType, ModuleType
 from typing import cast
 
-DEPTH_LIMIT = 3
-"""Most steps from a variable to a value: `model.layers[0]` takes two."""
+DEPTH_LIMIT = 4
+"""Most steps from a variable to a value: `model.layers[0]` takes two, `agent.memory.entries[0]['q']` four."""
+
+OBJECTS_LIMIT = 2
+"""Most objects on the way whose attributes are looked into."""
 
 ITEM_LIMIT = 1000
 """Most entries of one container that are looked at: names do not come from a data set."""
@@ -24,25 +29,34 @@ def name_values(namespace: Mapping[str, object], take: Callable[[object, str], b
     """Offer `take` each object that `namespace` leads to, once, with the shortest way to write it.
 
     `take` returns True for a value, which is not looked into. Variables come first, in the order of their definition
-    and `_` last; then what is one step away, and so on. Built-in containers are looked into, and, once on the way, an
-    object's own attributes; no code of the user's runs for that.
+    and `_` last; then what is one step away, and so on; at the very end what only weak references lead to. Built-in
+    containers are looked into, and, twice on the way, an object's own attributes; no code of the user's runs for that.
     """
     seen: set[int] = set()
     variables = sorted(namespace.items(), key=lambda item: item[0] == "_")
-    level = [(text, value, True) for text, value in variables]
+    level = [(text, value, OBJECTS_LIMIT) for text, value in variables]
+    watched: list[tuple[str, weakref.ref[object]]] = []
     for _ in range(DEPTH_LIMIT + 1):
-        following: list[tuple[str, object, bool]] = []
-        for text, value, may_open in level:
+        following: list[tuple[str, object, int]] = []
+        for text, value, openings in level:
             # By `type`, never `isinstance`: that would ask a `__class__` of the object's own.
             if type(value) in PLAIN or issubclass(type(value), CLOSED) or id(value) in seen:
                 continue
             seen.add(id(value))
+            if type(value) is weakref.ref:
+                watched.append((f"{text}()", value))
+                continue
             if take(value, text):
                 continue
-            following.extend((text + step, entry, may_open) for step, entry in _entries(value))
-            if may_open:
-                following.extend((f"{text}.{name}", entry, False) for name, entry in _attributes(value))
+            following.extend((text + step, entry, openings) for step, entry in _entries(value))
+            if openings:
+                following.extend((f"{text}.{name}", entry, openings - 1) for name, entry in _attributes(value))
         level = following
+    for text, reference in watched:
+        target = reference()
+        if target is not None and id(target) not in seen:
+            seen.add(id(target))
+            take(target, text)
 
 
 def _entries(value: object) -> Iterator[tuple[str, object]]:
@@ -51,6 +65,8 @@ def _entries(value: object) -> Iterator[tuple[str, object]]:
         entries: Iterable[tuple[object, object]] = dict.items(cast(dict[object, object], value))
     elif issubclass(type(value), list):
         entries = enumerate(list.__iter__(cast(list[object], value)))
+    elif issubclass(type(value), deque):
+        entries = enumerate(deque.__iter__(cast(deque[object], value)))
     elif issubclass(type(value), tuple):
         entries = enumerate(tuple.__iter__(cast(tuple[object, ...], value)))
     else:

@@ -37,6 +37,7 @@ from gradviz.imports import ImportWatch
 from gradviz.interning import Interner
 from gradviz.naming import name_values
 from gradviz.ranks import path_of_rank
+from gradviz.statements import Statements
 from gradviz.stopwatch import Stopwatch, TimedRows
 
 
@@ -101,6 +102,7 @@ class Recorder(AbstractContextManager["Recorder"]):
         self._state = _State.NEW
         self._began = False
         self._sites = 0
+        self._statements = Statements()
         self._lost = 0
         self._forks = 0
         self._emitters: dict[str, Emitter] = {}
@@ -180,6 +182,7 @@ class Recorder(AbstractContextManager["Recorder"]):
             if self._stopwatch is not None:
                 for clock in self._stopwatch.records():
                     self.emit(clock)
+            self._step("reading the source", self._tell_statements)
             self._note_end(exception)
             self.emit(End(status, exit_code))
             self._state = _State.CLOSED
@@ -208,7 +211,9 @@ class Recorder(AbstractContextManager["Recorder"]):
                 for clock in clocks:
                     self._keep(clock)
                 self.ops += type(event) is Op
-                self._sites += type(event) is Site
+                if type(event) is Site:
+                    self._sites += 1
+                    self._statements.saw(event)
             except Exception as failure:
                 self.failed("keeping an event", failure)
 
@@ -270,7 +275,15 @@ class Recorder(AbstractContextManager["Recorder"]):
         self._step(f"listening to {front_end.framework}", install)
 
     def _name(self, value: object, text: str) -> bool:
-        return any(emitter.name(value, text) for emitter in self._emitters.values())
+        return any(
+            emitter.name(value, text)
+            for emitter in self._emitters.values()
+            if not text.endswith("()") or isinstance(emitter, Finder)  # the others know of no name but the last
+        )
+
+    def _tell_statements(self) -> None:
+        for event in list(self._statements.tell(self._sites)):
+            self.emit(event)
 
     def _note_end(self, exception: BaseException | None) -> None:
         """Say where the program ended, if not at its end, and what the recording lacks."""

@@ -16,6 +16,7 @@ every graph stay in memory.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from gradviz.diagnose.facts import Facts
@@ -38,11 +39,18 @@ def check(facts: Facts) -> Iterator[Complaint]:
         if fed:
             told.add(sweep.site)
             values = tuple(sorted(fed))
+            watched = dict.fromkeys(
+                re.sub(r"(\[.*\])?\(\)$", "", act.text)
+                for act in facts.acts("watched")
+                if not fed.isdisjoint(map(facts.tensor, act.values))
+            )
+            seen = f" (at the end, `{next(iter(watched))}` still saw some of it)" if watched else ""
             yield Complaint(
                 Severity.WARNING,
                 f"backward with `create_graph=True` at {facts.line(sweep.site)} leaves a graph in the `.grad` of "
-                f"{facts.subject(values)}, and nobody clears it: the cycle keeps model and graph alive",
+                f"{facts.subject(values)}, and nobody clears it: the cycle keeps model and graph alive{seen}",
                 "use `torch.autograd.grad(..., create_graph=True)`, or set `.grad` to None afterwards",
                 sweep.site,
                 values,
+                named=tuple(watched),
             )

@@ -1,8 +1,8 @@
-"""A freeze that froze nothing: it was undone before the tensor was used.
+"""A freeze that froze nothing: it was undone before the tensor was used, or set an attribute that means nothing.
 
 ## What it does
 Looks for `requires_grad = False` on a leaf that is switched back on, where nothing used the leaf in between and it got
-a gradient after all.
+a gradient after all; and for `requires_grad` set on a module, or misspelt on a tensor, which Python takes as it is.
 
 ## Why is this bad
 What was meant to stay as it is gets trained.
@@ -11,11 +11,13 @@ What was meant to stay as it is gets trained.
     model.stem.requires_grad_(False)
     for p in model.parameters():
         p.requires_grad = True
+    model.head.requires_grad = False
 
 ## Use instead
     for p in model.parameters():
         p.requires_grad = True
     model.stem.requires_grad_(False)
+    model.head.requires_grad_(False)
 """
 
 from __future__ import annotations
@@ -31,7 +33,8 @@ CODE = "GV109"
 
 
 def check(facts: Facts) -> Iterator[Complaint]:
-    """One complaint for each pair of lines that freeze and undo it."""
+    """One complaint for each line that sets such an attribute, and for each pair of lines that freeze and undo it."""
+    yield from _attributes(facts)
     undone: dict[tuple[int | None, int | None], list[int]] = {}
     used_frozen = facts.once(_used_frozen)
     told: dict[int, list[RequiresGrad]] = {}
@@ -53,6 +56,32 @@ def check(facts: Facts) -> Iterator[Complaint]:
             undid,
             tuple(values),
             ((froze, "frozen here, to no effect"),),
+        )
+
+
+def _attributes(facts: Facts) -> Iterator[Complaint]:
+    told: dict[tuple[int | None, str], dict[int, None]] = {}
+    for act in facts.acts("attribute"):
+        wish = act.text.endswith("True")
+        for tensor in map(facts.tensor, act.values):
+            parameter = facts.parameters.get(tensor)
+            trained = parameter is not None and facts.is_trainable(parameter)
+            if wish != trained and (wish or (parameter is not None and facts.uses(parameter))):
+                told.setdefault((act.site, act.text), {})[tensor] = None
+    for (site, text), values in told.items():
+        name = text.partition(" ")[0]
+        state = "still require" if text.endswith("False") else "do not require"
+        if len(values) == 1:
+            state = state.replace("require", "requires") if state.startswith("still") else "does not require"
+        yield Complaint(
+            Severity.WARNING,
+            f"`{text}` at {facts.line(site)} sets an attribute that PyTorch does not know: {facts.subject(values)} "
+            f"{state} grad",
+            f"write `requires_grad_({text.rpartition(' ')[2]})`, which holds for a tensor and for all of a module"
+            if name == "requires_grad"
+            else f"write `requires_grad` in place of `{name}`",
+            site,
+            tuple(values),
         )
 
 

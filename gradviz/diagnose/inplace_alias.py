@@ -41,15 +41,16 @@ def check(facts: Facts) -> Iterator[Complaint]:
         outside = [reader for reader in readers if not _within(reader.scope, parent)]
         if outside and len(outside) < len(readers):
             told.add(op.site)
+            made = facts.module_site(op)
             name = facts.name(op.outputs[0]) or facts.name(before) or "its input"
             yield Complaint(
                 Severity.NOTE,
                 f"`{name}` was changed in place by `{op.name}` in `{op.scope}` at {facts.line(op.site)} and read again "
                 f"at {facts.line(outside[0].site)}",
                 "pass `inplace=False`, unless the changed tensor is meant",
-                op.site,
+                op.site if made is None else made,
                 (before,),
-                ((outside[0].site, "read again here"),),
+                ((op.site, "changed here"), (outside[0].site, "read again here")),
             )
 
 

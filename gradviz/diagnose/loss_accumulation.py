@@ -68,22 +68,51 @@ def _totals(facts: Facts) -> Iterator[Complaint]:
 def _lists(facts: Facts) -> Iterator[Complaint]:
     graph = facts.graph
     ends = sorted({max(sweep.roots) for sweep in graph.sweeps if sweep.roots})
-    held: dict[tuple[str, int | None], list[int]] = {}
-    for value in graph.values.values():
-        match = re.fullmatch(r"(.+)\[\d+\]", value.name)
-        if match and value.requires_grad and not value.leaf:
-            held.setdefault((match[1], graph.ops[value.op].site), []).append(value.id)
-    for (name, site), values in held.items():
-        steps = {bisect_left(ends, value) for value in values}
-        if len(steps) < STEPS:
+    for container, values in containers(facts).items():
+        by_maker: dict[int | None, list[int]] = {}
+        for value in values:
+            if graph.values[value].requires_grad and not graph.values[value].leaf:
+                by_maker.setdefault(facts.maker_site(value), []).append(value)
+        kept = [value for alike in by_maker.values() if _steps(facts, ends, alike) >= STEPS for value in alike]
+        if not kept:
             continue
+        fill = facts.fills(container, kept)
+        made = facts.maker_site(kept[-1])
+        site = made if fill is None else fill.site
+        steps = len({bisect_left(ends, value) for value in kept})
         yield Complaint(
             Severity.WARNING,
-            f"`{name}` holds {plural(len(values), 'tensor')} made at {facts.line(site)} in {len(steps)} steps, each "
-            f"with the "
-            "graph that made it",
-            "keep detached tensors: append `x.detach()`",
+            f"`{container}` holds {plural(len(kept), 'tensor')} made at {facts.line(made)}"
+            + (f" in {steps} steps" if steps > 1 else "")
+            + (f" and put there at {facts.line(site)}" if site != made else "")
+            + ", each with the graph that made it"
+            + ("" if any(graph.values[value].op in facts.swept for value in kept) else ", which no backward used"),
+            "keep detached tensors: `x.detach()`, or compute them under `torch.no_grad()`",
             site,
             (),
-            named=(name,),
+            ((made, "made here"),),
+            named=(container,),
         )
+
+
+def _steps(facts: Facts, ends: list[int], values: list[int]) -> int:
+    """In how many steps `values` were made. Where no backward ran or used them, each may be one."""
+    if not ends:
+        return len(values)
+    return len({bisect_left(ends, value) for value in values})
+
+
+def containers(facts: Facts) -> dict[str, list[int]]:
+    """The values that lists and the like hold at the end, by the outermost one that has the most entries of them."""
+    entries: dict[str, set[str]] = {}
+    places: dict[int, list[tuple[str, str]]] = {}
+    for value in facts.graph.values.values():
+        found = [(value.name[: match.start()], match[0]) for match in re.finditer(r"\[\d+\]", value.name)]
+        if found:
+            places[value.id] = found
+            for container, entry in found:
+                entries.setdefault(container, set()).add(entry)
+    held: dict[str, list[int]] = {}
+    for value_id, found in places.items():
+        held.setdefault(max(found, key=lambda place: len(entries[place[0]]))[0], []).append(value_id)
+    return held

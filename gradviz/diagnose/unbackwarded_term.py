@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gradviz.diagnose.addends import addends
 from gradviz.diagnose.facts import Facts, verb
 from gradviz.diagnose.findings import Complaint, Severity
 from gradviz.diagnose.lost import lost_roads, starved_parameters
@@ -41,14 +42,33 @@ def check(facts: Facts) -> Iterator[Complaint]:
         ends.setdefault(end, []).append(parameter.id)
     for end, values in ends.items():
         name = facts.name(end)
+        site = facts.maker_site(end)
+        returned = _returned_instead(facts, end)
         yield Complaint(
             Severity.ERROR,
             f"{facts.subject(values)} got no gradient: {verb(values, 'it', 'they')} only went into "
-            f"`{name or graph.ops[graph.values[end].op].name}` ({facts.line(facts.maker_site(end))}), which no "
-            f"backward "
-            "started from",
-            f"call backward on `{name}`, or add it to the loss" if name else "add it to the loss",
-            facts.maker_site(end),
+            f"`{name or graph.ops[graph.values[end].op].name}` ({facts.line(site)}), which no backward started from"
+            + (f": {facts.line(returned)} returns something else" if returned is not None else ""),
+            f"return `{name}`"
+            if returned is not None
+            else f"call backward on `{name}`, or add it to the loss"
+            if name
+            else "add it to the loss",
+            site if returned is None else returned,
             tuple(values),
-            tuple((sweep.site, "backward starts here") for sweep in graph.sweeps[-1:]),
+            ((site, "left out here"), *((sweep.site, "backward starts here") for sweep in graph.sweeps[-1:])),
         )
+
+
+def _returned_instead(facts: Facts, end: int) -> int | None:
+    """The `return` that gives back a part of `end`, from which backward started, in place of `end` itself."""
+    graph = facts.graph
+    site = facts.maker_site(end)
+    target = graph.sites[site].target if site is not None else ""
+    returns = facts.statements("return", site)
+    if not target or any(target in statement.names for statement in returns):
+        return None
+    parts, _, _ = addends(facts, [end])
+    roots = {root for sweep in graph.sweeps for root in sweep.roots} & parts
+    names = {graph.sites[made].target for root in roots if (made := facts.maker_site(root)) is not None}
+    return next((statement.site for statement in returns if not names.isdisjoint(statement.names)), None)

@@ -67,11 +67,13 @@ def _now_and_then(facts: Facts) -> Iterator[Complaint]:
                 told.setdefault((facts.graph.ops[uses[-1]].site, some, len(runs)), []).append(parameter.id)
                 break
     for (site, some, all_runs), values in told.items():
+        branch = facts.branch_around(site)
         yield Complaint(
             Severity.NOTE,
             f"{facts.subject(values)} got a gradient in {some} of {all_runs} steps: {facts.line(site)} did not run "
-            f"in the others",
+            f"in the others" + (f", as {facts.line(branch)} decided" if branch is not None else ""),
             "nothing, if that is meant; under DistributedDataParallel pass `find_unused_parameters=True`",
-            site,
+            site if branch is None else branch,
             tuple(values),
+            ((site, "used here"),),
         )

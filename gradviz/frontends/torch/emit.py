@@ -10,10 +10,15 @@ import torch
 from gradviz import events
 from gradviz.errors import UsageError
 from gradviz.frontends.torch.acts import Acts
+from gradviz.frontends.torch.attributes import Attributes
 from gradviz.frontends.torch.book import Book, Here
+from gradviz.frontends.torch.building import Building
 from gradviz.frontends.torch.calling import stand_in
 from gradviz.frontends.torch.elsewhere import Elsewhere
+from gradviz.frontends.torch.evaluating import Evaluating
 from gradviz.frontends.torch.frames import is_inner
+from gradviz.frontends.torch.handing import Handing
+from gradviz.frontends.torch.holding import plain_attributes
 from gradviz.frontends.torch.lane import Lane, Ticket
 from gradviz.frontends.torch.mode import RecordingMode
 from gradviz.frontends.torch.modules import Modules
@@ -29,6 +34,7 @@ from gradviz.frontends.torch.transforms import Transforms
 from gradviz.frontends.torch.unseen import Unseen
 from gradviz.frontends.torch.writes import Writes
 from gradviz.interning import OpSink
+from gradviz.naming import name_values
 
 OLDEST = (2, 4)
 """The oldest version of PyTorch that can be recorded."""
@@ -46,15 +52,20 @@ class Emitter:
         self.acts = Acts(self.book, self.origins, self.writes, self.ops)
         self.regions = Regions(self.book)
         self.sweeps = Sweeps(self.book, self.origins, lambda here: RecordingMode(self, here))
-        self.modules = Modules(self.book)
+        self.building = Building(self.book)
+        self.modules = Modules(self.book, self.building.named)
         self.optimizers = Optimizers(self.book, self.origins, self.writes)
         self.unseen = Unseen(self)
         self.transforms = Transforms(self)
         self.elsewhere = Elsewhere(self.book)
+        self.evaluating = Evaluating(self.book, self.origins)
+        self.attributes = Attributes(self.book, self.origins)
+        self.handing = Handing(self.book)
         self.calls: dict[Any, Call] = {}
         self.threads = Threads(self.enter_thread)
         self._patches = Patches()
         self._named: set[int] = set()
+        self._opened: set[int] = set()
         self._modes: list[RecordingMode] = []
 
     def install(self) -> None:
@@ -64,12 +75,16 @@ class Emitter:
             oldest = ".".join(map(str, OLDEST))
             raise UsageError(f"PyTorch {version} is too old to be recorded", help=f"install PyTorch {oldest} or newer")
         self.sweeps.install(self._patches)
+        self.handing.install(self._patches)  # before the threads, whose entry stands around it
         self.threads.install(self._patches)
         self.unseen.install(self._patches)
         self.transforms.install(self._patches)
         self.elsewhere.install(self._patches)
         self.optimizers.install(self._patches)
         self.modules.install(self._patches)
+        self.building.install(self._patches)
+        self.evaluating.install(self._patches)
+        self.attributes.install(self._patches)
         self.enter_thread().__enter__()  # type: ignore[no-untyped-call]
 
     def uninstall(self) -> None:
@@ -95,6 +110,9 @@ class Emitter:
             if isinstance(value, torch.nn.Module):
                 for text, tensor, known_role in self.modules.values_of(value, name):
                     self._name_tensor(tensor, text, known_role)
+                if id(value) not in self._opened and not name.endswith("()"):
+                    self._opened.add(id(value))
+                    name_values(plain_attributes(value, name), self.name)
             elif isinstance(value, torch.Tensor):
                 self._name_tensor(value, name, role)
             elif not isinstance(value, torch.optim.Optimizer):
@@ -106,6 +124,9 @@ class Emitter:
         if known is None or not known.value or known.value in self._named:
             return
         self._named.add(known.value)
+        if name.endswith("()"):  # a weak reference, which is no name for it
+            self.book.sink.emit(events.Act("watched", (known.value,), after=self.book.last_value, text=name))
+            return
         self.book.tell_name(known, name, role)
         gradient = tensor.grad if tensor.is_leaf else None
         held = None if gradient is None else self.book.tensors.get(id(gradient))

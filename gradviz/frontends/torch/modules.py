@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -27,8 +27,9 @@ class Modules:
     its class. Those inside it are called by the path that leads there: `model.encoder.layer.3`.
     """
 
-    def __init__(self, book: Book) -> None:
+    def __init__(self, book: Book, named: Callable[[nn.Module, str], None]) -> None:
         self._book = book
+        self._named = named
         self._paths: weakref.WeakKeyDictionary[nn.Module, str] = weakref.WeakKeyDictionary()
 
     def install(self, patches: Patches) -> None:
@@ -73,7 +74,9 @@ class Modules:
 
     def _name_all(self, root: nn.Module, name: str) -> weakref.WeakKeyDictionary[nn.Module, str]:
         for inner, module in root.named_modules():
-            self._paths.setdefault(module, f"{name}.{inner}" if inner else name)
+            if module not in self._paths:
+                self._paths[module] = f"{name}.{inner}" if inner else name
+                self._named(module, self._paths[module])
         for text, tensor, role in self.values_of(root, name):
             known = self._book.tensors.get(id(tensor))
             if known is not None and not known.target:

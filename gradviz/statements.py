@@ -1,0 +1,147 @@
+"""Statements: what stands around the places of a recording in the user's source, told once, when it ends.
+
+An op that did not run has no site, and neither has a `return` or an `append`: those lines are found in the source.
+"""
+
+from __future__ import annotations
+
+import ast
+import linecache
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from gradviz.events import Site, Statement
+from gradviz.sites import TEXT_LIMIT, is_user_file
+
+LINES_LIMIT = 20_000
+"""Longest file that is read, in lines: a longer one was written by a program."""
+
+_FILLING = frozenset({"append", "appendleft", "extend", "insert", "add", "update", "put", "setdefault"})
+"""Methods of Python's containers that put something into them."""
+
+_LEAVING = (ast.Return, ast.Continue, ast.Break, ast.Raise)
+
+
+class _Found(NamedTuple):
+    """A statement of one file: `place` is where it stands, `first` to `last` are the lines that it speaks for."""
+
+    kind: str
+    place: ast.expr | ast.stmt
+    first: int
+    last: int
+    target: str = ""
+    names: tuple[str, ...] = ()
+
+
+class Statements:
+    """Takes note of the places of a recording, and tells at its end of the statements around them."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, set[int]] = {}
+
+    def saw(self, site: Site) -> None:
+        """A place was told of."""
+        self._lines.setdefault(site.file, set()).add(site.line)
+
+    def tell(self, next_site: int) -> Iterator[Site | Statement]:
+        """The records, by file and line. Their sites are numbered from `next_site`."""
+        places: dict[tuple[str, int, int], int] = {}
+        for file, lines in sorted(self._lines.items()):
+            source = linecache.getlines(file) if is_user_file(file) else []
+            for found in _told(source, lines):
+                key = (file, found.place.lineno, found.place.col_offset)
+                if key not in places:
+                    places[key] = next_site + len(places)
+                    yield _site(places[key], file, source, found.place)
+                yield Statement(found.kind, places[key], found.first, found.last, found.target, found.names)
+
+
+def _told(source: Sequence[str], lines: set[int]) -> list[_Found]:
+    """The statements of a file that speak for one of `lines`, and all that fill a container, in order."""
+    if not 0 < len(source) <= LINES_LIMIT:
+        return []
+    try:
+        with warnings.catch_warnings(action="ignore"):  # the user was warned when the file was compiled
+            tree = ast.parse("".join(source))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+    found = [
+        one
+        for one in (*_branches(tree), *_returns(tree), *_fills(tree))
+        if one.kind == "fill" or any(one.first <= line <= one.last for line in lines)
+    ]
+    return sorted(found, key=lambda one: (one.place.lineno, one.place.col_offset, one.kind, one.first))
+
+
+def _branches(tree: ast.Module) -> Iterator[_Found]:
+    """The tests that lines depend on: those of the two branches, and those after a branch that leaves."""
+    for node in ast.walk(tree):
+        for block in _blocks(node):
+            for index, statement in enumerate(block):
+                if isinstance(statement, ast.If):
+                    yield _Found("branch", statement.test, statement.body[0].lineno, _end(statement.body[-1]))
+                    otherwise = statement.orelse
+                    if otherwise:
+                        yield _Found("branch", statement.test, otherwise[0].lineno, _end(otherwise[-1]))
+                    elif isinstance(statement.body[-1], _LEAVING) and index + 1 < len(block):
+                        yield _Found("branch", statement.test, block[index + 1].lineno, _end(block[-1]))
+                elif isinstance(statement, ast.Match):
+                    for case in statement.cases:
+                        yield _Found("branch", statement.subject, case.body[0].lineno, _end(case.body[-1]))
+
+
+def _blocks(node: ast.AST) -> Iterator[list[ast.stmt]]:
+    for name in ("body", "orelse", "finalbody"):
+        block = getattr(node, name, None)
+        if isinstance(block, list):
+            yield block
+
+
+def _returns(tree: ast.Module) -> Iterator[_Found]:
+    for function in ast.walk(tree):
+        if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            continue
+        pending: list[ast.AST] = list(function.body)
+        while pending:
+            node = pending.pop()
+            if isinstance(node, ast.Return) and node.value is not None:
+                yield _Found("return", node, function.lineno, _end(function), names=_names(node.value))
+            elif not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
+                pending += ast.iter_child_nodes(node)
+
+
+def _fills(tree: ast.Module) -> Iterator[_Found]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Attribute(value=container, attr=method)) if method in _FILLING:
+                put: list[ast.expr] = [*node.args, *(keyword.value for keyword in node.keywords)]
+            case ast.Assign(targets=[ast.Subscript(value=container)], value=value):
+                put = [value]
+            case ast.AugAssign(target=container, op=ast.Add(), value=ast.List() | ast.Tuple() as value):
+                put = [value]
+            case _:
+                continue
+        if isinstance(container, (ast.Name, ast.Attribute, ast.Subscript)):
+            names = tuple(dict.fromkeys(name for value in put for name in _names(value)))
+            yield _Found("fill", node, node.lineno, _end(node), ast.unparse(container)[:TEXT_LIMIT], names)
+
+
+def _names(node: ast.expr) -> tuple[str, ...]:
+    """The plain names in an expression, each once, in the order in which they are written."""
+    found = sorted((n.lineno, n.col_offset, n.id) for n in ast.walk(node) if isinstance(n, ast.Name))
+    return tuple(dict.fromkeys(name for _, _, name in found))
+
+
+def _end(node: ast.stmt | ast.expr) -> int:
+    return node.end_lineno or node.lineno
+
+
+def _site(id: int, file: str, source: Sequence[str], place: ast.expr | ast.stmt) -> Site:
+    text = source[place.lineno - 1].rstrip("\r\n")
+    column, end = place.col_offset, place.end_col_offset or -1
+    if not text.isascii():  # columns of the parser are bytes
+        last = source[_end(place) - 1]
+        column = len(text.encode()[:column].decode(errors="replace"))
+        end = len(last.encode()[:end].decode(errors="replace"))
+    return Site(id, file, place.lineno, _end(place), column, end, function="", text=text[:TEXT_LIMIT])

@@ -24,7 +24,7 @@ from typing import TextIO, TypeAlias
 from gradviz import events
 from gradviz.decoding import TAGS, Decoder, Mismatch, op
 from gradviz.errors import LogError, UsageError
-from gradviz.events import SCHEMA, Event, Header, Note, Op
+from gradviz.events import SCHEMA, Event, Header, Name, Note, Op
 
 FLUSH_RECORDS = 1000
 FLUSH_SECONDS = 0.5
@@ -33,8 +33,8 @@ _BLOCK_BYTES = 1 << 14
 """How much is parsed at a time. More is slower: what is parsed lives until its block ends and burdens the collector."""
 
 
-OpFields: TypeAlias = tuple[int, int, int | None, int, tuple[events.Input, ...]]
-"""An op as the fields of its record: `Op(*fields)`. Making the record itself takes as long as writing it."""
+Row: TypeAlias = events.Name | tuple[int, int, int | None, int, tuple[events.Input, ...]]
+"""A name, or an op as the fields of its record: `Op(*fields)`. Making the record takes as long as writing it."""
 
 
 class LogWriter:
@@ -61,24 +61,21 @@ class LogWriter:
     def emit(self, event: Event) -> None:
         """Write one record."""
         if type(event) is Op:
-            self._add_op(event.id, event.signature, event.site, event.context, event.inputs, event.forgotten)
+            fields = event.id, event.signature, event.site, event.context, event.inputs, event.forgotten
+            self._lines.append(_op_line(*fields))
         else:
-            self._lines.append(f'{{"{TAGS[type(event)]}":{_JSON.encode(_plain(event))}}}\n')
+            self._lines.append(_line(event))
         self._flush_if_due()
 
-    def emit_ops(self, rows: Sequence[OpFields]) -> None:
-        """Write ops, each given as the first five fields of its record."""
+    def emit_rows(self, rows: Sequence[Row]) -> None:
+        """Write ops, each given as the first five fields of its record, and names."""
+        add = self._lines.append
         for row in rows:
-            self._add_op(*row)
+            if isinstance(row, Name):
+                add(_line(row))
+            else:
+                add(_op_line(*row))
         self._flush_if_due()
-
-    def _add_op(
-        self, id: int, signature: int, site: int | None, context: int, inputs: Sequence[int | str], forgotten: int = 0
-    ) -> None:
-        # Inputs as distances from the op: they are mostly near, and their absolute ids would be half of the line.
-        given = ",".join([f"{id - item}" if item.__class__ is int else _quoted(item) for item in inputs])
-        place, more = "null" if site is None else site, f",{forgotten}" if forgotten else ""
-        self._lines.append(f'{{"op":[{id},{signature},{place},{context},[{given}]{more}]}}\n')
 
     def _flush_if_due(self) -> None:
         waiting = len(self._lines)
@@ -114,8 +111,24 @@ class LogWriter:
                 self._stream.close()
 
 
+def _op_line(
+    id: int, signature: int, site: int | None, context: int, inputs: Sequence[int | str], forgotten: int = 0
+) -> str:
+    # Inputs as distances from the op: they are mostly near, and their absolute ids would be half of the line.
+    given = ",".join([f"{id - item}" if item.__class__ is int else _quoted(item) for item in inputs])
+    place, more = "null" if site is None else site, f",{forgotten}" if forgotten else ""
+    return f'{{"op":[{id},{signature},{place},{context},[{given}]{more}]}}\n'
+
+
+def _line(event: Event) -> str:
+    if type(event) is Name and event.role is None:  # of which a training step tells one for each of its gradients
+        return f'{{"name":{{"value":{event.value},"name":{_quoted(event.name)}}}}}\n'
+    return f'{{"{TAGS[type(event)]}":{_encode(_plain(event))}}}\n'
+
+
 _JSON = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
-_quoted = lru_cache(maxsize=512)(_JSON.encode)
+_encode = _JSON.encode
+_quoted = lru_cache(maxsize=4096)(_encode)
 
 
 def _plain(value: object) -> object:

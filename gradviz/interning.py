@@ -7,7 +7,7 @@ import threading
 from dataclasses import replace
 from typing import Protocol
 
-from gradviz.events import Context, Event, Input, Site
+from gradviz.events import Context, Event, Input, Name, Site
 from gradviz.ids import Numbers
 from gradviz.sites import TEXT_LIMIT, Place, Spot, decode
 
@@ -24,9 +24,9 @@ class Sink(Protocol):
 
 
 class OpSink(Sink, Protocol):
-    """A sink that takes ops as the fields of their records, several at a time: they are kept by the next `drain`."""
+    """A sink that takes ops as the fields of their records, and names, several at a time: the next `drain` keeps them."""
 
-    pending: list[tuple[int, int, int | None, int, tuple[Input, ...]]]
+    pending: list[Name | tuple[int, int, int | None, int, tuple[Input, ...]]]
 
     def drain(self) -> None: ...
 

@@ -30,9 +30,9 @@ import gradviz
 from gradviz.emitters import FRONT_ENDS, Emitter, Finder, FrontEnd
 from gradviz.endings import ending, tell_ending, text_of
 from gradviz.errors import UsageError
-from gradviz.events import End, Event, Header, Note, Op, Site, Status
+from gradviz.events import End, Event, Header, Name, Note, Op, Site, Status
 from gradviz.graphs import Graph
-from gradviz.gvlog import LogWriter, OpFields, read_log
+from gradviz.gvlog import LogWriter, Row, read_log
 from gradviz.imports import ImportWatch
 from gradviz.interning import Interner
 from gradviz.naming import name_values
@@ -83,8 +83,8 @@ class Recorder(AbstractContextManager["Recorder"]):
     target      what is recorded, for the heading of a picture; by default the running script
     times       note how much real time passes where
     ops         how many operations were recorded so far
-    pending     ops that a front end has told of and that are not kept yet, as the fields of their records. A front end
-                with many small ones may append to it, and call `drain` now and then
+    pending     ops that a front end has told of and that are not kept yet, as the fields of their records, and names.
+                A front end with many small ones may append to it, and call `drain` now and then
     failures    what went wrong inside the recording itself, one line each
     interner    what its front ends number together
     """
@@ -93,7 +93,7 @@ class Recorder(AbstractContextManager["Recorder"]):
         self.path = None if path is None else os.fspath(path)
         self.ops = 0
         self._stopwatch = Stopwatch() if times else None
-        self.pending: list[OpFields] = [] if self._stopwatch is None else TimedRows(self._stopwatch)
+        self.pending: list[Row] = [] if self._stopwatch is None else TimedRows(self._stopwatch)
         self.failures: list[str] = []
         self.interner = Interner(self)
         self._target = target or _running_script()
@@ -229,10 +229,10 @@ class Recorder(AbstractContextManager["Recorder"]):
                 return
             try:
                 if self._log is None:
-                    self._memory.extend(Op(*row) for row in rows)
+                    self._memory.extend(row if isinstance(row, Name) else Op(*row) for row in rows)
                 else:
-                    self._log.emit_ops(rows)
-                self.ops += len(rows)
+                    self._log.emit_rows(rows)
+                self.ops += len(rows) - [type(row) for row in rows].count(Name)
             except Exception as failure:
                 self.failed("keeping an event", failure)
 

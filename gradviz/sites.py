@@ -71,8 +71,13 @@ class Spot(tuple[CodeType, int]):
         return self is not other
 
 
-class _Known:
-    """What is known of one code object, which is kept alive so that its `id` stays its own."""
+class KnownCode:
+    """What is known of one code object, which is kept alive so that its `id` stays its own.
+
+    user      it is the user's
+    runner    it is where `gradviz.run` hands over to the script: nothing outside of it is of interest
+    spots     the places in it that were met, by offset
+    """
 
     __slots__ = ("code", "places", "runner", "spots", "user")
 
@@ -84,7 +89,9 @@ class _Known:
         self.places: dict[int, Place] = {}
 
 
-_known: dict[int, _Known] = {}
+codes: dict[int, KnownCode] = {}
+"""All code that was met, by `id`. `admit` adds to it."""
+
 _admission = Lock()
 
 
@@ -94,7 +101,7 @@ def call_path(frame: FrameType) -> tuple[Spot, ...]:
     Library frames are left out, and all that lies outside `gradviz.run`. Where no frame is the user's, the path is the
     innermost one that is not gradviz's own, or empty.
     """
-    known = _known
+    known = codes
     path: list[Spot] = []
     place: FrameType | None = frame
     while place is not None:
@@ -102,7 +109,7 @@ def call_path(frame: FrameType) -> tuple[Spot, ...]:
         try:
             entry = known[id(code)]
         except KeyError:
-            entry = _admit(code)
+            entry = admit(code)
         if entry.user:
             try:
                 path.append(entry.spots[place.f_lasti])
@@ -119,14 +126,14 @@ def user_frame(frame: FrameType) -> FrameType:
 
     Where no frame is the user's, the innermost one that is not gradviz's own, or the outermost.
     """
-    known = _known
+    known = codes
     place: FrameType | None = frame
     while place is not None:
         code = place.f_code
         try:
             entry = known[id(code)]
         except KeyError:
-            entry = _admit(code)
+            entry = admit(code)
         if entry.user:
             return place
         place = place.f_back
@@ -139,7 +146,7 @@ def _foreign_path(frame: FrameType) -> tuple[Spot, ...]:
     place: FrameType | None = frame
     while place is not None:
         code = place.f_code
-        if _admit(code).runner:
+        if admit(code).runner:
             break
         if not code.co_filename.startswith(_own_folders()):
             return (spot_at(code, place.f_lasti),)
@@ -149,22 +156,23 @@ def _foreign_path(frame: FrameType) -> tuple[Spot, ...]:
 
 def spot_at(code: CodeType, lasti: int) -> Spot:
     """The one Spot for a place, for callers that kept code and offset themselves."""
-    return _admit(code).spots.setdefault(lasti, Spot((code, lasti)))
+    return admit(code).spots.setdefault(lasti, Spot((code, lasti)))
 
 
-def _admit(code: CodeType) -> _Known:
-    entry = _known.get(id(code))
+def admit(code: CodeType) -> KnownCode:
+    """What is known of `code`."""
+    entry = codes.get(id(code))
     if entry is None:
         with _admission:
-            if len(_known) >= CODE_LIMIT:  # a program that compiles code in a loop must not grow for it
-                _known.clear()
-            entry = _known.setdefault(id(code), _Known(code))
+            if len(codes) >= CODE_LIMIT:  # a program that compiles code in a loop must not grow for it
+                codes.clear()
+            entry = codes.setdefault(id(code), KnownCode(code))
     return entry
 
 
 def decode(code: CodeType, lasti: int) -> Place:
     """What the instruction at offset `lasti` of `code` means in the source; what cannot be told is empty, 0 or -1."""
-    places = _admit(code).places
+    places = admit(code).places
     place = places.get(lasti)
     if place is None:
         place = places[lasti] = _decode(code, lasti)

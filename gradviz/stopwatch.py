@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from threading import RLock, get_ident
 from time import perf_counter_ns
 
-from gradviz.events import Act, Clock, Event, Op, Region, RegionEnd, Signature, Sweep
+from gradviz.events import Act, Clock, Event, Name, Op, Region, RegionEnd, Signature, Sweep
 
 
 class _Hand:
@@ -96,13 +96,14 @@ class Stopwatch:
         return hand, passed
 
 
-class TimedRows(list[tuple[int, int, int | None, int, tuple[int | str, ...]]]):
-    """Ops that are told of as the fields of their records; the stopwatch is shown each as it comes."""
+class TimedRows(list[Name | tuple[int, int, int | None, int, tuple[int | str, ...]]]):
+    """Ops that are told of as the fields of their records, and names; the stopwatch is shown each op as it comes."""
 
     def __init__(self, watch: Stopwatch) -> None:
         super().__init__()
         self._watch = watch
 
-    def append(self, row: tuple[int, int, int | None, int, tuple[int | str, ...]]) -> None:
-        self._watch.op_ran(row[3], row[1])
+    def append(self, row: Name | tuple[int, int, int | None, int, tuple[int | str, ...]]) -> None:
+        if type(row) is tuple:
+            self._watch.op_ran(row[3], row[1])
         super().append(row)

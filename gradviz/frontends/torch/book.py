@@ -16,6 +16,7 @@ import torch
 
 from gradviz import events
 from gradviz.frontends.torch.identity import Kinds, Known, Tensors
+from gradviz.frontends.torch.paths import Inside, Paths
 from gradviz.ids import next_id, next_ids
 from gradviz.interning import Interner, OpSink
 
@@ -95,19 +96,21 @@ def _packed(op: int, count: int) -> int:
 
 
 class Here:
-    """What one thread is doing: its number, its innermost grad-mode region, its module scope, its trail.
+    """What one thread is doing: its number, its innermost grad-mode region, the module that it runs, its trail.
 
     quiet   above zero while what runs is not the user's: the engine, a custom function's forward
     fed     while the engine runs, the leaves that sweeps inside of it feed, such as a checkpoint's
     """
 
-    __slots__ = ("fed", "quiet", "region", "scope", "scopes", "thread", "trail")
+    __slots__ = ("context", "context_inside", "context_region", "fed", "inside", "quiet", "region", "thread", "trail")
 
     def __init__(self, thread: int) -> None:
         self.thread = thread
         self.region: Region | None = None
-        self.scope = ""
-        self.scopes: list[str] = []
+        self.inside: Inside | None = None
+        self.context = -1
+        self.context_inside: Inside | None = None
+        self.context_region: Region | None = None
         self.trail = Trail()
         self.quiet = 0
         self.fed: list[Known] = []
@@ -141,6 +144,7 @@ class Book:
         self.lock = threading.RLock()
         self.interner = Interner.of(sink)
         self.numbers = self.interner.numbers
+        self.paths = Paths(self.interner)
         self.tensors = Tensors()
         self.kinds = Kinds()
         self.threads: list[Here] = []
@@ -207,8 +211,12 @@ class Book:
 
     def context(self, here: Here) -> int:
         """The context of what runs on a thread at this moment."""
-        region = None if here.region is None else here.region.id or self.tell_region(here, here.region)
-        return self.interner.context(here.thread, here.scope, region)
+        region, inside = here.region, here.inside
+        if here.context < 0 or inside is not here.context_inside or region is not here.context_region:
+            told = None if region is None else region.id or self.tell_region(here, region)
+            here.context = self.interner.context(here.thread, "" if inside is None else inside.scope, told)
+            here.context_inside, here.context_region = inside, region
+        return here.context
 
     def tell_region(self, here: Here, region: Region) -> int:
         """The id of a region, which is told of if it was not, and before it those around it."""
@@ -229,18 +237,25 @@ class Book:
         """Emit an op of `count` outputs; returns the id of the first."""
         context = self.context(here)
         value = next_ids(count) if count > 1 else next_id()
-        self._last = value + max(count, 1) - 1
+        self._last = value + count - 1 if count > 1 else value
         pending = self.sink.pending
         pending.append((value, signature, site, context, tuple(inputs)))
         if len(pending) >= PENDING_LIMIT:
             self.sink.drain()
         return value
 
+    def add_name(self, value: int, name: str, role: events.Role | None = None) -> None:
+        """Emit a name for a value that was told of."""
+        pending = self.sink.pending
+        pending.append(events.Name(value, name, role))
+        if len(pending) >= PENDING_LIMIT:
+            self.sink.drain()
+
     def tell_name(self, known: Known, name: str, role: events.Role | None = None) -> None:
         """Emit the name of a tensor; for a source that is not told of yet, when it is."""
         known.target = name
         if known.value:
-            self.sink.emit(events.Name(known.value, name, role))
+            self.add_name(known.value, name, role)
         else:
             known.birth = (*known.birth[:2], role)
 

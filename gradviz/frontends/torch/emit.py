@@ -36,6 +36,9 @@ from gradviz.frontends.torch.writes import Writes
 from gradviz.interning import OpSink
 from gradviz.naming import name_values
 
+Before = tuple[Ticket | None, Gathered | None]
+"""What is known of a call before it runs: its ticket, if it may take the lane, and else or as well its arguments."""
+
 OLDEST = (2, 4)
 """The oldest version of PyTorch that can be recorded."""
 
@@ -131,7 +134,7 @@ class Emitter:
         gradient = tensor.grad if tensor.is_leaf else None
         held = None if gradient is None else self.book.tensors.get(id(gradient))
         if held is not None and held.value:
-            self.book.sink.emit(events.Name(held.value, f"{name}.grad"))
+            self.book.add_name(held.value, f"{name}.grad")
 
     def value_of(self, value: object) -> int | None:
         """The id of the value that a tensor is at present; None for one that was not recorded."""
@@ -140,27 +143,19 @@ class Emitter:
 
     # what the mode tells of
 
-    def plain(
-        self, here: Here, call: Call, args: tuple[Any, ...], result: Any, start: int, end: int, frame: FrameType
-    ) -> None:
-        """Tell of a call of the plain kind that ran."""
-        with self.book.lock:
-            try:
-                self.lane.ran(here, call, args, result, start, end, frame)
-            except Exception as failure:
-                self.book.sink.failed("recording an op", failure)
-
     def before(
         self, here: Here, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any], frame: FrameType
-    ) -> Ticket | Gathered | None:
+    ) -> Before | None:
         """Look at the arguments of an op; None for one that is not to be told of."""
         if is_inner(frame, call.python):
             return None
+        ticket = None
         if call.laned and not torch._C._len_torch_function_stack():
-            ticket = self.book.looked("an op", self.lane.before, call, args, kwargs)
-            if ticket is not None:
-                return ticket
-        return self.book.looked("an op", self.ops.gather, here, call, args, kwargs, frame)
+            ticket = self.lane.before(call, args, kwargs)
+            if ticket is not None and self.lane.is_known(ticket):
+                return ticket, None
+        found = self.book.looked("an op", self.ops.gather, here, call, args, kwargs, frame)
+        return None if found is None else (ticket, found)
 
     def after(
         self,
@@ -168,18 +163,22 @@ class Emitter:
         call: Call,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-        found: Ticket | Gathered | None,
+        before: Before | None,
         result: Any,
         nodes: tuple[int, int],
         frame: FrameType,
     ) -> None:
         """Tell of an op that ran."""
-        if isinstance(found, Ticket):
-            self.book.guarded("an op", self.lane.told, here, call, args, kwargs, found, result, nodes, frame)
-        elif found is not None:
-            self.book.guarded("an op", self.lane.first, here, call, args, kwargs, found, result, nodes, frame)
-        elif not is_inner(frame, call.python):
-            self.book.guarded("an op", self.ops.prepared, call, result, frame)
+        book, lane = self.book, self.lane
+        if before is None:
+            if not is_inner(frame, call.python):
+                book.guarded("an op", self.ops.prepared, call, result, frame)
+            return
+        ticket, found = before
+        if found is not None:
+            book.guarded("an op", lane.first, here, call, args, found, ticket, result, nodes, frame)
+        elif ticket is not None:
+            book.guarded("an op", lane.told, here, call, args, kwargs, ticket, result, nodes, frame)
 
     def other(
         self, here: Here, call: Call, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], frame: FrameType

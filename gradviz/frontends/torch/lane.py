@@ -1,8 +1,9 @@
-"""The fast lane: ops of the plain kind, of which a program runs most, told of in one straight function.
+"""The fast lane: calls that go as one before them went, of which a program makes most, told of without a closer look.
 
-Plain is an op that makes one fresh tensor from tensors that are known and from plain arguments. All it needs is looked
-up; what is met for the first time, and whatever is less plain, takes the road of `Ops`. Both tell the same of an op,
-and the second one costs five times as much.
+What is told of an op depends on the call, on the kinds of the tensors that it is given, and on its other arguments. A
+call that is met for the first time takes the road of `Ops`, which looks at everything. What came of it is kept as a
+plan, and the next call like it needs no look beyond its arguments and the kind of its result. Both roads tell the same
+of an op, and the other one costs five times as much.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from torch.nn import Parameter
 from gradviz import events
 from gradviz.events import Cause
 from gradviz.frontends.torch.book import Book, Here
-from gradviz.frontends.torch.frames import is_inner, place_of_call
+from gradviz.frontends.torch.frames import is_inner
 from gradviz.frontends.torch.identity import version_of
 from gradviz.frontends.torch.naming import Call
 from gradviz.frontends.torch.ops import Gathered, Ops, cause_of_mode
@@ -26,7 +27,12 @@ Tensor = torch.Tensor
 LIMIT = 4096
 """Most settings of arguments that are remembered; a program whose shapes never repeat must not grow for it."""
 
-_PLAIN = frozenset({float, int, bool, str, type(None), torch.dtype, torch.device})
+_NUMBERS = frozenset({float, int, bool})
+_PLAIN = _NUMBERS | {str, type(None), type(...), torch.dtype, torch.device, torch.layout, torch.memory_format}
+_SHAPED_BY_INPUTS = frozenset({"add", "sub", "mul", "div", "neg"})
+
+Nodes = tuple[int, int]
+"""The sequence numbers before a call and after it: the nodes that it made lie between."""
 
 
 class Ticket(NamedTuple):
@@ -42,27 +48,50 @@ class Ticket(NamedTuple):
     needs: bool
 
 
+class Plan(NamedTuple):
+    """What came of a call.
+
+    signature  the number that it is told with
+    kind       of its result; `steady` says that it cannot differ
+    written    the call wrote to its first argument, and gave it back
+    view       the result is a view of its first argument
+    """
+
+    signature: int
+    kind: int
+    steady: bool
+    written: bool
+    view: bool
+
+
 class Lane:
     """Tells of calls that were met before."""
 
     def __init__(self, book: Book, ops: Ops) -> None:
         self._book = book
         self._ops = ops
-        self._plans: dict[tuple[Any, ...], dict[tuple[int, bool, Cause | None], int]] = {}
-
-    def before(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Ticket | None:
-        """A ticket for a call that is about to run, None for one that has to be looked at closely first."""
-        ticket = self.ticket(call, args, kwargs)
-        return ticket if ticket is not None and ticket.key in self._plans else None
+        self._plans: dict[tuple[Any, ...], dict[bool | Cause, Plan]] = {}
 
     def ran(
         self, here: Here, call: Call, args: tuple[Any, ...], result: Any, start: int, end: int, frame: FrameType
     ) -> None:
-        """Tell of a plain call without keywords; `start` and `end` are the sequence numbers before and after it."""
-        ticket = self.ticket(call, args, {})
-        if ticket is None or not self._fits(here, call, ticket, result, start, end, frame):
-            with torch._C.DisableTorchFunction():
-                self._look_closer(here, call, args, {}, result, (start, end), frame)
+        """Tell of a plain call without keywords that ran."""
+        book = self._book
+        with book.lock:
+            try:
+                ticket = self.ticket(call, args, {})
+                if ticket is None or not self._fits(here, call, args, ticket, result, start, end, frame):
+                    self._look_closer(here, call, args, {}, ticket, result, (start, end), frame)
+            except Exception as failure:
+                book.sink.failed("recording an op", failure)
+
+    def before(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Ticket | None:
+        """A ticket for a call that is about to run and may take the lane."""
+        return self._book.looked("an op", self.ticket, call, args, kwargs)
+
+    def is_known(self, ticket: Ticket) -> bool:
+        """Whether a call with such arguments was met before."""
+        return ticket.key in self._plans
 
     def told(
         self,
@@ -72,61 +101,94 @@ class Lane:
         kwargs: dict[str, Any],
         ticket: Ticket,
         result: Any,
-        nodes: tuple[int, int],
+        nodes: Nodes,
         frame: FrameType,
     ) -> None:
-        """Tell of a call that ran with a ticket."""
-        if not self._fits(here, call, ticket, result, *nodes, frame):
-            self._look_closer(here, call, args, kwargs, result, nodes, frame)
+        """Tell of a call that ran with a ticket for arguments that were met before."""
+        if not self._fits(here, call, args, ticket, result, *nodes, frame):
+            self._look_closer(here, call, args, kwargs, ticket, result, nodes, frame)
 
     def first(
         self,
         here: Here,
         call: Call,
         args: tuple[Any, ...],
-        kwargs: dict[str, Any],
         found: Gathered,
+        ticket: Ticket | None,
         result: Any,
-        nodes: tuple[int, int],
+        nodes: Nodes,
         frame: FrameType,
     ) -> None:
-        """Tell of a call that was looked at closely, and take note if the next one like it can take the lane."""
-        is_fresh = type(result) is Tensor and id(result) not in self._book.tensors and not result._is_view()
-        ticket = self.ticket(call, args, kwargs) if call.laned and is_fresh else None
+        """Tell of a call that was looked at closely, and plan for the next one like it, if it may take the lane."""
+        plan = None if ticket is None else self._plan(call, args, result)
         signature = self._ops.ran(here, call, args, found, result, nodes, frame)
-        if ticket is None or signature is None:
+        if ticket is None or plan is None or signature is None:
             return
-        tracked = nodes[0] != nodes[1] and result.requires_grad
-        cause = cause_of_mode(here) if ticket.needs and not tracked else None
-        if cause is None and ticket.needs and not tracked:
-            return
+        outcome = _outcome(here, ticket, result, *nodes)
+        if outcome is False and ticket.needs:
+            return  # why it was not tracked depends on more than the mode
+        if plan.written and not call.inplace and ticket.needs and outcome is not True:
+            return  # whether it is a leaf that was written is not in the key
         if len(self._plans) >= LIMIT:
             self._plans.clear()
+        self._plans.setdefault(ticket.key, {})[outcome] = plan._replace(signature=signature)
+
+    def _plan(self, call: Call, args: tuple[Any, ...], result: Any) -> Plan | None:
+        """A plan for the calls that are like one that has just run, as yet without a signature."""
+        if type(result) is not Tensor and type(result) is not Parameter:
+            return None
         kind = self._book.kinds.of(result)
-        self._plans.setdefault(ticket.key, {})[kind, tracked, cause] = signature
+        view = result._is_view()
+        if id(result) in self._book.tensors:
+            written = bool(args) and result is args[0] and not view
+            return Plan(-1, kind, False, written=True, view=False) if written else None
+        if view:
+            return Plan(-1, kind, False, written=False, view=True) if _is_view_of(result, args) else None
+        tensors = [item for item in args if isinstance(item, Tensor)]
+        steady = call.name in _SHAPED_BY_INPUTS and all(tensor.is_floating_point() for tensor in tensors)
+        return Plan(-1, kind, steady, written=False, view=False)
 
     def _fits(
-        self, here: Here, call: Call, ticket: Ticket, result: Any, start: int, end: int, frame: FrameType
+        self,
+        here: Here,
+        call: Call,
+        args: tuple[Any, ...],
+        ticket: Ticket,
+        result: Any,
+        start: int,
+        end: int,
+        frame: FrameType,
     ) -> bool:
         """Tell of a call if it went as one before it; False where it did not."""
-        book = self._book
-        if type(result) is not Tensor or id(result) in book.tensors or result._is_view():
-            return False
         plans = self._plans.get(ticket.key)
-        if plans is None:
+        if plans is None or (type(result) is not Tensor and type(result) is not Parameter):
             return False
-        kind = book.kinds.of(result)
-        tracked = start != end and result.requires_grad
-        cause = cause_of_mode(here) if ticket.needs and not tracked else None
-        signature = plans.get((kind, tracked, cause))
-        if signature is None:
+        outcome = _outcome(here, ticket, result, start, end)
+        plan = plans.get(outcome)
+        if plan is None or plan.view is not result._is_view():
             return False
-        if not is_inner(frame, call.python):
-            path, direct = place_of_call(frame)
-            value = book.tell_op(here, signature, book.interner.site(path, not direct), ticket.inputs)
-            if tracked:
-                here.trail.add(start, end, value)
-            book.tensors.learn(result, value, kind)
+        book = self._book
+        known = book.tensors.get(id(result))
+        if (known is not None) is not plan.written or (plan.written and result is not args[0]):
+            return False
+        kind = plan.kind
+        if (not plan.steady and book.kinds.of(result) != kind) or (plan.view and not _is_view_of(result, args)):
+            return False
+        if is_inner(frame, call.python):
+            return True
+        value = book.tell_op(here, plan.signature, book.paths.site(here.inside, frame), ticket.inputs)
+        if outcome is True:
+            here.trail.add(start, end, value)
+        if known is None:
+            known = book.tensors.learn(result, value, kind)
+            if plan.view:
+                source = book.tensors[id(args[0])]
+                known.base = source.base or source
+                known.version = version_of(result)
+        else:
+            known.value = value
+            known.kind = kind
+            known.version = version_of(result)
         return True
 
     def _look_closer(
@@ -135,18 +197,21 @@ class Lane:
         call: Call,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
+        ticket: Ticket | None,
         result: Any,
-        nodes: tuple[int, int],
+        nodes: Nodes,
         frame: FrameType,
     ) -> None:
         """The other road, for a call that has returned."""
         if is_inner(frame, call.python):
             return
-        found = self._ops.gather(here, call, args, kwargs, frame)
-        if found is None:
-            self._ops.prepared(call, result, frame)
-        else:
-            self.first(here, call, args, kwargs, found, result, nodes, frame)
+        with torch._C.DisableTorchFunction():
+            found = self._ops.gather(here, call, args, kwargs, frame)
+            if found is None:
+                self._ops.prepared(call, result, frame)
+            else:
+                ticket = ticket or self.ticket(call, args, kwargs)
+                self.first(here, call, args, found, ticket, result, nodes, frame)
 
     def ticket(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Ticket | None:
         """The arguments of a call; None where one of them is of a kind that has to be looked at closely."""
@@ -169,8 +234,8 @@ class Lane:
                 else:
                     key.append(known.kind)
                 inputs.append(known.value)
-            elif (kind is float or kind is int or kind is bool) and len(key) <= call.operands:
-                key.append(0)
+            elif kind in _NUMBERS and len(key) <= call.operands:
+                key.append(kind)
                 inputs.append(repr(item))
             else:
                 found = self._take(key, inputs, item)
@@ -186,7 +251,17 @@ class Lane:
                 if found is None:
                     return None
                 needs = needs or found
-        return Ticket(tuple(key), inputs, needs) if inputs else None
+        if not inputs:
+            return None
+        if len(inputs) > 1 and len(set(inputs)) < len(inputs):
+            key.append(tuple(map(inputs.index, inputs)))  # `x * x` keeps one tensor twice, `x * y` two
+        if call.inplace:
+            # What is known of a view's base changes too, and what autograd makes of the write hangs on more.
+            target = args[0] if args else None
+            if type(target) is not Tensor or target._is_view():
+                return None
+            key.append(target.is_leaf)
+        return Ticket(tuple(key), inputs, needs)
 
     def _take(self, key: list[Any], inputs: list[events.Input], item: Any) -> bool | None:
         """Add an argument that is no operand; returns whether it requires grad, None where it cannot be added."""
@@ -202,8 +277,26 @@ class Lane:
             key.append(-known.kind if required else known.kind)
             inputs.append(known.value)
             return required
+        if kind is slice:
+            parts = (item.start, item.stop, item.step)
+            key.append((kind, *parts))
+            return False if all(type(part) is int or part is None for part in parts) else None
         if kind is list or kind is tuple or kind is torch.Size:
             key.append((kind, len(item)))
-            parts = [self._take(key, inputs, part) for part in item]
-            return None if None in parts else True in parts
+            found = [self._take(key, inputs, part) for part in item]
+            return None if None in found else True in found
         return None
+
+
+def _outcome(here: Here, ticket: Ticket, result: Tensor, start: int, end: int) -> bool | Cause:
+    """True for a tracked op, else what cut it; False where nothing did, or the mode is not to blame."""
+    if start != end and result.requires_grad:
+        return True
+    return (cause_of_mode(here) or False) if ticket.needs else False
+
+
+def _is_view_of(result: Tensor, args: tuple[Any, ...]) -> bool:
+    """Whether a view has the memory of the first argument."""
+    source = args[0] if args else None
+    base = result._base
+    return type(source) is Tensor and (base is source or (source._is_view() and source._base is base))

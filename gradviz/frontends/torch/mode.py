@@ -51,7 +51,7 @@ class RecordingMode(TorchFunctionMode):
             if call.plain and not kwargs and not stack_depth():
                 start = sequence_number()
                 result = stand_in(frame)(func, args, kwargs)
-                emitter.plain(here, call, args, result, start, sequence_number(), frame)
+                emitter.lane.ran(here, call, args, result, start, sequence_number(), frame)
                 return result
             found = emitter.before(here, call, args, kwargs, frame)
             start = sequence_number()

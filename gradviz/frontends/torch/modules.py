@@ -6,30 +6,32 @@ import re
 import sys
 import weakref
 from collections.abc import Callable, Iterator
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 import torch
 from torch import nn
 
-from gradviz import events
 from gradviz.events import Role
 from gradviz.frontends.torch.book import Book, Here
 from gradviz.frontends.torch.calling import strip_own
 from gradviz.frontends.torch.patches import Patches, like
-from gradviz.sites import call_path, decode, is_user_file
+from gradviz.frontends.torch.paths import Base, Inside
+from gradviz.sites import decode, is_user_file
+from gradviz.targets import unpacked_target
 
 
 class Modules:
     """Follows calls of modules in each thread.
 
     A module that is called while no other one runs is a root: its scope is the variable that the caller holds it by, or
-    its class. Those inside it are called by the path that leads there: `model.encoder.layer.3`.
+    its class. Those inside it are called by the path that leads there: `model.encoder.layer.3`. `named` is told of each
+    module and its path.
     """
 
     def __init__(self, book: Book, named: Callable[[nn.Module, str], None]) -> None:
         self._book = book
-        self._named = named
+        self._tell = named
         self._paths: weakref.WeakKeyDictionary[nn.Module, str] = weakref.WeakKeyDictionary()
 
     def install(self, patches: Patches) -> None:
@@ -42,29 +44,38 @@ class Modules:
             here = self._book.here()
             if here is None or here.quiet:
                 return run(module, *args, **kwargs)
-            frame = sys._getframe(1)
-            self._book.guarded("a module", self._enter, here, module, frame)
+            # A frame that held itself would keep the arguments alive: of this one, only its `id` and its code.
+            mark, code = id(sys._getframe()), sys._getframe().f_code
+            outer = here.inside
+            self._enter(here, module, sys._getframe(1), code, mark)
+            inside = here.inside
             try:
                 result = run(module, *args, **kwargs)
             except BaseException as error:
-                self._leave(here)
+                here.inside = outer
                 strip_own(error)
                 raise
-            self._leave(here)
-            self._book.guarded("a module", self._name_result, result, frame)
+            here.inside = outer
+            if inside is not None and inside is not outer and inside.base.targets:
+                self._name_result(inside.base, result)
             return result
 
         return call
 
-    def _enter(self, here: Here, module: nn.Module, frame: FrameType) -> None:
-        path = self._paths.get(module)
-        if path is None:
-            path = self._find(here, module, frame)
-        here.scopes.append(path)
-        here.scope = path
+    def _enter(self, here: Here, module: nn.Module, frame: FrameType, code: CodeType, mark: int) -> None:
+        book = self._book
+        with book.lock:
+            try:
+                scope = self._paths.get(module)
+                if scope is None:
+                    with torch._C.DisableTorchFunction():
+                        scope = self._find(here, module, frame)
+                here.inside = Inside(scope, book.paths.base(here.inside, frame), code, mark)
+            except Exception as failure:
+                book.sink.failed("recording a module", failure)
 
     def _find(self, here: Here, module: nn.Module, frame: FrameType) -> str:
-        if here.scopes:
+        if here.inside is not None:
             for root in list(self._paths):
                 for name, inner in root.named_modules():
                     if inner is module and name:
@@ -75,8 +86,8 @@ class Modules:
     def _name_all(self, root: nn.Module, name: str) -> weakref.WeakKeyDictionary[nn.Module, str]:
         for inner, module in root.named_modules():
             if module not in self._paths:
-                self._paths[module] = f"{name}.{inner}" if inner else name
-                self._named(module, self._paths[module])
+                self._paths[module] = path = f"{name}.{inner}" if inner else name
+                self._tell(module, path)
         for text, tensor, role in self.values_of(root, name):
             known = self._book.tensors.get(id(tensor))
             if known is not None and not known.target:
@@ -90,19 +101,35 @@ class Modules:
         for text, buffer in module.named_buffers(name):
             yield text, buffer, Role.BUFFER
 
-    def _leave(self, here: Here) -> None:
-        if here.scopes:
-            here.scopes.pop()
-        here.scope = here.scopes[-1] if here.scopes else ""
-
-    def _name_result(self, result: Any, frame: FrameType) -> None:
+    def _name_result(self, base: Base, result: Any) -> None:
         """What the user's code gets from a module of a library goes by the name that it is assigned to."""
-        known = self._book.tensors.get(id(result)) if isinstance(result, torch.Tensor) else None
-        if known is None or not known.value or not is_user_file(frame.f_code.co_filename):
-            return
-        target = self._book.interner.target(call_path(frame))
-        if target and target != "_" and "," not in target:
-            self._book.sink.emit(events.Name(known.value, target))
+        book = self._book
+        with book.lock:
+            try:
+                for part, name in _named(base, result):
+                    known = book.tensors.get(id(part)) if name else None
+                    if known is not None and known.value:
+                        book.add_name(known.value, name)
+            except Exception as failure:
+                book.sink.failed("recording a module", failure)
+
+
+def _named(base: Base, result: Any) -> Iterator[tuple[torch.Tensor, str]]:
+    """The tensors of a module's result, each with what it is assigned to: `out`, `h` and `c` of `out, (h, c) = ...`."""
+    if isinstance(result, torch.Tensor):
+        yield result, base.single
+        return
+    pending = [(result, base.targets)]
+    while pending:
+        parts, targets = pending.pop()
+        if not isinstance(parts, (tuple, list)):
+            continue
+        for index, part in enumerate(parts):
+            name = unpacked_target(targets, index, len(parts))
+            if isinstance(part, torch.Tensor):
+                yield part, name
+            else:
+                pending.append((part, name.strip("()[]") if name.startswith(("(", "[")) else name))
 
 
 def _variable(frame: FrameType) -> str:

@@ -37,8 +37,8 @@ class Call:
     unlike    the cut that a call makes where autograd could have tracked it and did not
     source    it makes a tensor from nothing, although it is given one
     copies    its arguments are data to be copied: tensors among them keep their values, not their history
-    laned     it writes to nothing, copies nothing and cuts nothing by itself: `Lane` may tell of it
-    plain     and it is not written in Python, so that a call may be looked at after it
+    laned     it copies nothing and cuts nothing by itself: `Lane` may tell of it
+    plain     and it writes to nothing and is not written in Python, so that a call may be looked at after it
     """
 
     __slots__ = (
@@ -153,8 +153,8 @@ def describe_call(func: Any) -> Call:
     if name in _COPIES:
         call.copies = True
         call.cause = Cause.RETENSOR
-    call.laned = not (call.inplace or call.cause or call.source or name in ("detach_", "set_"))
-    call.plain = call.laned and not call.python
+    call.laned = not (call.cause or call.source or name in ("detach_", "set_"))
+    call.plain = call.laned and not call.python and not call.inplace
     return call
 
 

@@ -260,7 +260,7 @@ class Sweeps:
             if grad.grad_fn is None:
                 born = self.origins.source(here, "grad", grad, sweep.path, named)
                 if known.target:
-                    self.book.sink.emit(events.Name(born.value, f"{known.target}.grad"))
+                    self.book.add_name(born.value, f"{known.target}.grad")
         graphed = [grad for _, grad in made if grad.grad_fn is not None]
         if not sweep.create_graph:
             for grad in graphed:  # a hook's, which it tracked by itself

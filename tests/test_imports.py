@@ -39,7 +39,6 @@ LAYERS = {
     "gradviz.testing": "driver",
     "gradviz.pytest_plugin": "driver",
     "gradviz.inquiry": "driver",
-    "gradviz.inquiry": "driver",
     "gradviz.__init__": "face",
     "gradviz.__main__": "face",
     "gradviz_cli": "commands",
@@ -58,7 +57,6 @@ FOREIGN: dict[str, set[str]] = {"producer": {"numpy"}, "commands": {"click", "ri
 FOREIGN_MORE = {
     "gradviz.pytest_plugin": {"pytest"},
     "gradviz.snapshot": {"graphviz"},
-    "gradviz.views.account": {"rich"},
     "gradviz.views.account": {"rich"},
     "gradviz.views.display": {"graphviz"},
     "gradviz.views.dot": {"graphviz"},

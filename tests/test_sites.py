@@ -516,4 +516,4 @@ def test_code_made_in_a_loop_does_not_pile_up(monkeypatch: pytest.MonkeyPatch) -
     for number in range(50):
         code = compile(f"y{number} = f()", f"<cell {number}>", "exec")
         assert sites.decode(code, 0).file == f"<cell {number}>"
-        assert len(sites._known) <= 10
+        assert len(sites.codes) <= 10

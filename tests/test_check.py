@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from gradviz_cli.main import application
 
 from gradviz.diagnose import rules
+from gradviz.diagnose.formats import FORMATS
 from gradviz.events import Gradient
 from gradviz.gvlog import LogWriter
 
@@ -139,6 +140,8 @@ def test_exit_status(log: str, options: list[str], status: int) -> None:
         ("ignore = 3", [], 2),
         ("colour = true", [], 2),
         ("=", [], 2),
+        ('select = ["GV1"]', ["--ignore", "GV1"], 2),
+        ("", ["--select", ""], 2),
     ],
 )
 def test_a_project_has_settings(log: str, folder: Path, table: str, options: list[str], status: int) -> None:
@@ -154,6 +157,122 @@ def test_the_settings_of_a_folder_above_hold(log: str, folder: Path, monkeypatch
     monkeypatch.chdir(folder / "inner")
     Path("pyproject.toml").write_text("[project]\n", encoding="utf-8")
     assert run("check", f"../{log}").exit_code == 0
+
+
+def test_the_settings_of_the_scripts_project_go_before_those_here(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script(STARVED)
+    (folder / "elsewhere").mkdir()
+    Path("elsewhere/pyproject.toml").write_text('[tool.gradviz]\nselect = ["GV1"]\n', encoding="utf-8")
+    monkeypatch.chdir(folder / "elsewhere")
+    assert run("check", "../train.py").exit_code == 0
+    Path("pyproject.toml").write_text('[tool.gradviz]\nfail-on = "warning"\n', encoding="utf-8")
+    assert run("check", "../train.py").exit_code == 1, "the script's project says nothing"
+    Path("../pyproject.toml").write_text('[tool.gradviz]\nfail-on = "error"\n', encoding="utf-8")
+    assert run("check", "../train.py").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "message", "help"),
+    [
+        ('[tool.gradviz]\nfail_on = "note"', "has the unknown key `fail_on`", "did you mean `fail-on`?"),
+        ("[tool.gradviz]\nselct = []", "has the unknown key `selct`", "did you mean `select`?"),
+        ("[tool.gradviz]\ncolour = true", "has the unknown key `colour`", "the keys are `select`, `ignore`"),
+        ('[tool.gradviz]\nfail-on = "errors"', "`fail-on` in `[tool.gradviz]`", "did you mean `error`?"),
+        ("[tool.gradviz]\nfail-on = 3", "is `3`, not one of error, warning", "write one of error, warning"),
+        ('[tool.gradviz]\nignore = "GV101"', "is no list of codes", "write `ignore = ["),
+        ('[tool.gradviz]\nignore = ["GV1O1"]', "no rule has a code that begins with `GV1O1`", "did you mean `GV1"),
+        ("tool.gradviz = 3", "is no table", "write `[tool.gradviz]`"),
+        ("[tool.gradviz", "cannot read `pyproject.toml`", "mend the file"),
+    ],
+)
+def test_what_is_wrong_with_the_settings_is_said(log: str, content: str, message: str, help: str) -> None:
+    Path("pyproject.toml").write_text(content, encoding="utf-8")
+    result = run("check", log)
+    error, hint = result.stderr.splitlines()
+    assert result.exit_code == 2
+    assert error.startswith("error: ")
+    assert "pyproject.toml" in error
+    assert message in error
+    assert hint.startswith(f"help: {help}")
+
+
+STATEMENT = """
+import gradviz
+w = gradviz.tensor([1.0, 2.0], requires_grad=True)
+v = gradviz.tensor([1.0, 1.0], requires_grad=True)
+h = (  # 4
+    w * 3  # 5
+
+).detach()  # 7
+loss = (h * v).sum()  # 8
+loss.backward()
+"""
+REGION = """
+import gradviz
+w = gradviz.tensor([1.0, 2.0], requires_grad=True)
+v = gradviz.tensor([1.0, 1.0], requires_grad=True)
+@gradviz.no_grad()  # 4
+def teach(  # 5
+    x,  # 6
+):
+    return x * 3  # 8
+(teach(w) * v).sum().backward()
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "silent"),
+    [
+        *((STATEMENT, line, silent) for line, silent in ((4, True), (5, True), (7, True), (8, False))),
+        *((REGION, line, silent) for line, silent in ((4, True), (5, True), (6, True), (8, False))),
+    ],
+)
+@pytest.mark.parametrize("how", ["", "[GV101,gv201]", " [ GV1 , GV2 ]", "[GV1,GV2 and why"])
+def test_a_comment_on_any_line_of_the_statement(
+    text: str, line: int, silent: bool, how: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run("check", script(text.replace(f"# {line}", f"# gradviz: ignore{how}")))
+    assert (capfd.readouterr().out == "no findings\n") == silent
+
+
+@pytest.mark.parametrize("how", ["[GV3]", "s", "[GV101x]"])
+def test_a_comment_for_something_else_silences_nothing(how: str, capfd: pytest.CaptureFixture[str]) -> None:
+    run("check", script(STATEMENT.replace("# 7", f"# gradviz: ignore{how}")))
+    assert capfd.readouterr().out.startswith("warning[GV101]")
+
+
+def test_a_comment_with_a_code_that_no_rule_has_is_told_of(capfd: pytest.CaptureFixture[str]) -> None:
+    result = run("check", script(STATEMENT.replace("# 8", "# gradviz: ignore[GV101, GV1O1]")))
+    told = result.stderr + capfd.readouterr().err
+    assert "warning: train.py:8: no rule has a code that begins with `GV1O1`" in told
+    assert "`GV101`" not in told
+
+
+def test_a_changed_file_does_not_silence_an_old_log(log: str) -> None:
+    Path("train.py").write_text("# gradviz: ignore\n" * 40, encoding="utf-8")
+    assert run("check", log).exit_code == 1
+
+
+@pytest.mark.parametrize("form", list(FORMATS))
+def test_every_format_goes_to_stdout_or_to_a_file(log: str, form: str) -> None:
+    result = run("check", log, "--format", form)
+    written = run("check", log, "-f", form, "-o", "report")
+    assert Path("report").read_text(encoding="utf-8") == result.stdout
+    assert (written.stdout, written.stderr) == ("", "report: 1 error\n")
+    assert result.exit_code == written.exit_code == 1
+
+
+def test_help_lists_the_formats() -> None:
+    assert f"[{'|'.join(FORMATS)}]" in run("check", "--help").stdout
+
+
+def test_a_file_that_cannot_be_written_is_refused_before_anything_runs(folder: Path) -> None:
+    name = script("open('ran', 'w').close()")
+    for output in (".", "missing/report", name):
+        assert run("check", name, "-o", output).exit_code == 2
+    assert not Path("ran").exists()
 
 
 def test_an_unknown_code_is_a_usage_error(log: str) -> None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import ast
 import linecache
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from gradviz.diagnose.findings import Finding
 from gradviz.events import Site
 
-_COMMENT = re.compile(r"#\s*gradviz:\s*ignore\b(?:\[([^\]]*)\])?", re.IGNORECASE)
+_COMMENT = re.compile(r"#\s*gradviz:\s*ignore\b(?:\s*\[([^\]]*))?", re.IGNORECASE)
 
 
 class Comments:
@@ -30,7 +31,7 @@ class Comments:
         )
 
     def _lines(self, finding: Finding) -> list[str]:
-        lines = linecache.getlines(finding.path) if finding.line else []
+        lines = _lines_of(finding.path) if finding.line else []
         if not 0 < finding.line <= len(lines) or not lines[finding.line - 1].startswith(finding.source):
             return [finding.source]
         first, last = finding.line, finding.line
@@ -47,7 +48,7 @@ def misspelt_codes(sites: Mapping[int, Site], known: Iterable[str]) -> list[tupl
     known = tuple(known)
     texts = {(site.file, site.line): site.text for site in sites.values()}
     for file in {file for file, _ in texts}:
-        texts |= {(file, number): line for number, line in enumerate(linecache.getlines(file), 1)}
+        texts |= {(file, number): line for number, line in enumerate(_lines_of(file), 1)}
     return sorted(
         (file, number, code)
         for (file, number), line in texts.items()
@@ -57,10 +58,18 @@ def misspelt_codes(sites: Mapping[int, Site], known: Iterable[str]) -> list[tupl
     )
 
 
+def _lines_of(path: str) -> list[str]:
+    """The lines of a file as it is now, or those that a notebook keeps of a cell; empty where there is none."""
+    file = path if path.startswith("<") else os.path.abspath(path)
+    linecache.checkcache(file)
+    return linecache.getlines(file)
+
+
 def _codes_in(line: str) -> Iterator[tuple[str, ...]]:
     """The codes of each comment on a line; a comment without any stands for every rule."""
     for comment in _COMMENT.finditer(line):
-        yield tuple(code.strip().upper() for code in (comment[1] or "").split(",") if code.strip())
+        # Of each part the first word: behind a bracket that was not closed, there may be prose.
+        yield tuple(part.split()[0].upper() for part in (comment[1] or "").split(",") if part.strip())
 
 
 def _heads(source: str) -> Iterator[tuple[int, int]]:

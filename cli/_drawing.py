@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from ._settings import Settings, read_settings
 from ._target import Source
 
 if TYPE_CHECKING:
-    from gradviz.diagnose import Findings
+    from gradviz.diagnose import Finding, Findings
     from gradviz.graphs import Graph
     from gradviz.views import Options
 
@@ -70,7 +70,7 @@ def fulfil(request: Request, session: Session) -> int:
     Where the script failed, what else goes wrong afterwards is told but does not hide that status; where it did not,
     it is raised.
     """
-    settings = read_settings(Path.cwd()) if request.findings else None
+    settings = _read_settings(request.source) if request.findings else None
     place: AbstractContextManager[Destination]
     # What the script may change is looked at first: standard output, the terminal, the working directory.
     if request.output == STDOUT:
@@ -98,8 +98,10 @@ def fulfil(request: Request, session: Session) -> int:
 def _draw(request: Request, recording: Recording, destination: Destination, settings: Settings | None) -> None:
     from gradviz.views import draw
 
-    graph = _select(request, recording)
+    if not recording.graph.ops:
+        raise nothing_ran(request.source, recording.exit_code)
     findings = _diagnose(recording.graph, settings) if settings is not None else None
+    graph = _select(request, recording.graph, findings or ())
     text = draw(graph, request.view, request.options, findings)
     if isinstance(destination, File):
         destination.keep_off(recording.file)  # a module's file is known only after the search for it
@@ -108,24 +110,34 @@ def _draw(request: Request, recording: Recording, destination: Destination, sett
         say(f"{request.output}: {_summary(graph, request.options, findings)}")
 
 
-def _select(request: Request, recording: Recording) -> Graph:
-    """The part that was asked for. Raises `UsageError` where nothing was recorded, or nothing of that name."""
-    graph = recording.graph
-    if not graph.ops:
-        raise nothing_ran(request.source, recording.exit_code)
-    if request.everything:
-        return graph
+def _select(request: Request, graph: Graph, findings: Sequence[Finding]) -> Graph:
+    """The part that was asked for; by default, one that has in it what the findings blame.
+
+    Raises `UsageError` where nothing has the name that was asked for.
+    """
+    from gradviz.picture.aiming import missing_culprits
     from gradviz.query import default_selection, selection_of
 
-    return default_selection(graph) if request.of is None else selection_of(graph, request.of)
+    if request.everything:
+        return graph
+    if request.of is not None:
+        return selection_of(graph, request.of)
+    part = default_selection(graph)
+    culprits = missing_culprits(graph, part, findings)
+    return default_selection(graph, culprits) if culprits else part
+
+
+def _read_settings(source: Source) -> Settings:
+    """The settings of the script's project, else of the one that it is drawn in."""
+    folders = [Path(source.name).absolute().parent] if source.kind == "script" else []
+    return read_settings(*folders, Path.cwd())
 
 
 def _diagnose(graph: Graph, settings: Settings) -> Findings:
     """What `gradviz check` would find in all of the graph."""
     from gradviz.diagnose import diagnose
 
-    select, ignore = (tuple(code.strip().upper() for code in codes) for codes in (settings.select, settings.ignore))
-    return diagnose(graph, select=select, ignore=ignore)
+    return diagnose(graph, select=settings.select, ignore=settings.ignore)
 
 
 def _summary(graph: Graph, options: Options, findings: Findings | None) -> str:

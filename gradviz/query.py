@@ -233,8 +233,8 @@ def everything(graph: Graph) -> Graph:
     return graph
 
 
-def default_selection(graph: Graph) -> Graph:
-    """What is drawn where nothing else was asked for.
+def default_selection(graph: Graph, also: Collection[int] = ()) -> Graph:
+    """What is drawn where nothing else was asked for; with the ops `also`, and what led to them in their iteration.
 
     Upstream of the last sweep's roots by data, and what was skipped on those values: see `selection`. Two things are
     added to the roots: the values that an error is about and, where the last sweep failed, the roots of the last one
@@ -249,7 +249,7 @@ def default_selection(graph: Graph) -> Graph:
         elsewhere = [s for s in graph.sweeps if not s.error and _place(graph, s) != _place(graph, last)]
         roots += elsewhere[-1].roots if elsewhere else ()
     roots += [*last.concerned, *(value for error in graph.errors for value in error.values)]
-    return _noting_the_rest(graph, selection(graph, roots))
+    return _noting_the_rest(graph, selection(graph, roots, also))
 
 
 def selection_of(graph: Graph, name: str) -> Graph:
@@ -276,8 +276,8 @@ def _noting_the_rest(graph: Graph, part: Graph) -> Graph:
     return replace(part, notes=(*part.notes, note))
 
 
-def selection(graph: Graph, roots: Collection[int]) -> Graph:
-    """What `roots` came from, by data, and what was skipped or lost on the way.
+def selection(graph: Graph, roots: Collection[int], also: Collection[int] = ()) -> Graph:
+    """What `roots` came from, by data, and what was skipped or lost on the way; with the ops `also`.
 
     The second part is what ran with grad mode off, or was detached or taken out of the graph, on a value of the first,
     and what followed from that without being tracked. In a training loop the selection is one iteration: sweeps from
@@ -285,7 +285,7 @@ def selection(graph: Graph, roots: Collection[int]) -> Graph:
     data alone stands at its edge.
     """
     turns = _turns(graph)
-    chosen = _upstream(graph, roots, turns)
+    chosen = _upstream(graph, roots, turns) | _of_one_turn(graph, also, turns)
     start = _iteration_start(graph, chosen, roots, turns)
     chosen |= _exits(graph, chosen, start, max(roots, default=0))
     chosen |= _skipped(graph, chosen, start)
@@ -327,6 +327,20 @@ def _upstream(graph: Graph, roots: Iterable[int], turns: list[int]) -> set[int]:
             made = bisect_left(turns, graph.values[item].op)
             if item in walked or made == turn or not made:
                 pending.append(item)
+    return found
+
+
+def _of_one_turn(graph: Graph, ops: Iterable[int], turns: list[int]) -> set[int]:
+    """`ops` and what led to them in the iteration that each ran in, down to the leaves it found."""
+    found: set[int] = set()
+    pending = list(ops)
+    while pending:
+        op = graph.ops[pending.pop()]
+        if op.id not in found:
+            found.add(op.id)
+            makers = [graph.ops[graph.values[item].op] for item in op.value_inputs]
+            turn = bisect_left(turns, op.id)
+            pending += [maker.id for maker in makers if maker.is_source or bisect_left(turns, maker.id) == turn]
     return found
 
 

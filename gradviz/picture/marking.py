@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from gradviz.graphs import Graph
+from gradviz.picture.places import SHOWN, Places
 from gradviz.picture.records import Box, BoxKind, Picture, Remark
 from gradviz.picture.retracing import Retracer
 from gradviz.picture.wording import Wording, clean, dots, plural
@@ -19,25 +20,12 @@ from gradviz.picture.wording import Wording, clean, dots, plural
 if TYPE_CHECKING:
     from gradviz.diagnose import Finding
 
-SHOWN = ("error", "warning")
-"""Severities that a picture tells. A note is no defect, and the picture of a healthy script stays as it is."""
-
 TEXT_LIMIT = 600
 TOLD = 3
 """How many remarks the description tells one by one."""
 
 _UNTRACKED = frozenset({BoxKind.CUT, BoxKind.OFF, BoxKind.OFF_OUTPUT, BoxKind.EXIT})
 _NO_CULPRITS = frozenset({BoxKind.SAVED, BoxKind.MORE})
-
-
-class _Place(NamedTuple):
-    """Where a finding or a site is, counted as findings count."""
-
-    path: str
-    line: int
-    column: int
-    end_line: int
-    end_column: int
 
 
 class _Marks(NamedTuple):
@@ -65,7 +53,7 @@ def mark_findings(
     marks: list[_Marks] = []
     for finding in shown:
         found = finder.find(finding)
-        if found.boxes or found.frames or finder.sites_of(finding) or not (finding.line or finding.values):
+        if found.boxes or found.frames or finder.places.sites(finding) or not (finding.line or finding.values):
             remarks.append(_remark(len(remarks) + 1, finding, words))
             marks.append(found)
     elsewhere = len(shown) - len(remarks)
@@ -128,10 +116,7 @@ class _Finder:
     def __init__(self, picture: Picture, graph: Graph, goals: Sequence[int]) -> None:
         self.picture = picture
         self.graph = graph
-        self.sites: dict[_Place, set[int]] = {}
-        for site in graph.sites.values():
-            place = _Place(site.file, site.line, site.column + 1, site.end_line or site.line, site.end_column + 1)
-            self.sites.setdefault(place, set()).add(site.id)
+        self.places = Places(graph)
         self.boxes = {box.id: box for box in picture.boxes}
         self.of_op: dict[int, list[Box]] = {}
         self.of_value: dict[int, str] = {}
@@ -148,14 +133,9 @@ class _Finder:
         self.fed = {gradient.value for gradient in gradients if not (gradient.zero or gradient.nan)}
         self.retracer = Retracer(picture.wires, self._boxes_of(goals))
 
-    def sites_of(self, finding: Finding) -> set[int]:
-        """The sites of the graph that are the finding's place."""
-        place = _Place(finding.path, finding.line, finding.column, finding.end_line, finding.end_column)
-        return self.sites.get(place, set())
-
     def find(self, finding: Finding) -> _Marks:
         """What the finding blames, and the road that is lost there; nothing where none of it is drawn."""
-        sites = self.sites_of(finding)
+        sites = self.places.sites(finding)
         sufferers = self._boxes_of(finding.values)
         regions = {region.id for region in self.graph.regions.values() if region.site in sites}
         frames = [frame for frame in self.picture.frames if not regions.isdisjoint(frame.regions)]

@@ -71,6 +71,8 @@ def write(drawing: Drawing) -> str:
     shelves = shelve(legend, max(width, 560))
     width = ceil(max([width, *map(shelf_width, shelves)]))
     notes = [line for note in picture.notes for line in wrap(one_line(note), "sans", 11, width)]
+    # A count of errors must not fall to the ellipsis.
+    told = wrap(summary, "sans", 11, width, 2 if remarks else 1)
     listing = Listing(remarks, width)
     list_at = _TOP + drawing.height + (20 if drawing.boxes else -24)
     bottom = _TOP + drawing.height + (10 if drawing.boxes else -24) + listing.height + (8 if remarks else 0)
@@ -87,7 +89,7 @@ def write(drawing: Drawing) -> str:
         markers(drawing),
         '<rect class="paper" width="100%" height="100%"/>',
         text(_MARGIN, 34, clip(title, "bold", 15, width), "h"),
-        text(_MARGIN, 54, clip(summary, "sans", 11, width), "s"),
+        *(text(_MARGIN, 54 + 15 * index, line, "s") for index, line in enumerate(told)),
         f'<g transform="translate({number(_MARGIN + (width - drawing.width) // 2)} {_TOP})">',
         *(_frame(placed, remarks) for placed in sorted(drawing.frames, key=lambda placed: -placed.area.width)),
         *bands(drawing),

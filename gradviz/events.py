@@ -345,7 +345,7 @@ class Sweep:
     gradients   what each leaf that it reached got
     freed       saved tensors were let go (`retain_graph` false)
     error       the text of the exception that ended it, or empty
-    concerned   the values that the error is about: what a node saved, and what was written over it
+    concerned   the values that the error is about: what a node saved and what was written over it, or what is freed
     """
 
     id: int

@@ -293,3 +293,40 @@ def test_the_picture_of_a_checkpointed_block_has_the_block_once() -> None:
     graph = checked(rec)
     assert [op.name for op in graph.ops.values() if op.inputs] == ["linear", "tanh", "sum", "linear"]
     assert [op.name for op in default_selection(graph).ops.values() if op.inputs] == ["linear", "tanh", "sum"]
+
+
+def coverage(recorder: gradviz.recorder.Recorder) -> list[str]:
+    return [note.text for note in checked(recorder).notes if note.kind == "coverage"]
+
+
+def test_without_a_sweep_the_living_graph_is_counted() -> None:
+    with gradviz.record() as rec:
+        x = torch.ones(3, requires_grad=True)
+        y = (x * 2).sin()
+        z = y.sum()
+        del y
+        assert z.requires_grad
+    assert coverage(rec) == ["3 of 3 autograd nodes alive at the end matched to recorded ops"]
+
+
+def test_without_a_sweep_an_unseen_node_is_counted_as_such() -> None:
+    early = torch.ones(3, requires_grad=True).exp()
+    with gradviz.record() as rec:
+        z = early * 2
+        assert z.requires_grad
+    assert [op.name for op in checked(rec).ops.values() if op.tracked] == ["unrecorded op (ExpBackward0)", "mul"]
+    assert coverage(rec) == ["1 of 2 autograd nodes alive at the end matched to recorded ops"]
+
+
+def test_without_any_graph_that_is_said() -> None:
+    with gradviz.record() as rec:
+        assert (torch.ones(3) * 2).sum() == 6
+    assert coverage(rec) == ["no autograd nodes to match"]
+
+
+def test_a_deep_graph_that_nobody_swept() -> None:
+    with gradviz.record() as rec:
+        x = torch.ones(1, requires_grad=True)
+        for _ in range(20_000):
+            x = x + 1
+    assert coverage(rec) == ["20,000 of 20,000 autograd nodes alive at the end matched to recorded ops"]

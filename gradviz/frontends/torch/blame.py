@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from gradviz.frontends.torch.book import Book, Here
+from gradviz.frontends.torch.freed import Freed
 from gradviz.frontends.torch.identity import version_of
 from gradviz.frontends.torch.nodes import saved_tensors
 
@@ -17,10 +18,20 @@ if TYPE_CHECKING:
 _WRITTEN = re.compile(
     r"modified by an inplace operation: \[[\w.]+ \[(?P<shape>[\d, ]*)\]\].* is at version (?P<version>\d+);"
 )
+_FREED = "backward through the graph a second time"
+
+TOLD = 8
+"""Most values that one error is said to be about."""
 
 
-def concerned_by(book: Book, here: Here, walk: Walk, error: str) -> tuple[int, ...]:
-    """For a write to what a node had saved: the value of the op that saved it, then what the write made of it."""
+def concerned_by(book: Book, here: Here, walk: Walk, error: str, freed: Freed) -> tuple[int, ...]:
+    """The values that an error of the engine is about; empty where its text does not lead to any.
+
+    For a write to what a node had saved: the value of the op that saved it, then what the write made of it. For a
+    second sweep over a freed graph: the values by which this sweep came to what `freed` says that another one freed.
+    """
+    if _FREED in error:
+        return _gone(book, here, walk, freed)
     told = _WRITTEN.search(error)
     if told is None:
         return ()
@@ -34,6 +45,26 @@ def concerned_by(book: Book, here: Here, walk: Walk, error: str) -> tuple[int, .
                 if saver is not None and writer is not None and writer > saver:
                     return saver, writer
     return ()
+
+
+def _gone(book: Book, here: Here, walk: Walk, freed: Freed) -> tuple[int, ...]:
+    """The last values, in order, of the ops behind the roots that come first of those whose tensors are gone."""
+    numbers = freed.among(node._sequence_nr() for node in walk.nodes_behind)
+    found: set[int] = set()
+    pending = list(walk.beginnings)
+    seen = set(pending)
+    while pending:
+        node = pending.pop()
+        if node._sequence_nr() in numbers and any(held is None for _, held in saved_tensors(node)):
+            value = book.value_of_node(here, node, 0)
+            if value is not None:
+                found.add(value)
+            continue
+        for following, _ in node.next_functions:
+            if following is not None and following not in seen and getattr(following, "variable", None) is None:
+                seen.add(following)
+                pending.append(following)
+    return tuple(sorted(found)[-TOLD:])
 
 
 def _last_value_in(book: Book, held: torch.Tensor) -> int | None:

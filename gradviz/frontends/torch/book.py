@@ -75,7 +75,9 @@ class Trail:
 
     def op_of(self, number: int) -> int | None:
         """The op whose node has this sequence number, None where no recorded op made it."""
-        return self.value_of(number, 0)
+        at = bisect_right(self._ends, number)
+        packed = self._ops[at] if at < len(self._ops) else 0
+        return packed // _COUNTS or None
 
     def value_of(self, number: int, index: int) -> int | None:
         """The value that is output `index` of a node, as nearly as can be told where an op has several nodes."""

@@ -16,6 +16,7 @@ from gradviz.frontends.torch.blame import concerned_by
 from gradviz.frontends.torch.book import Book, Here
 from gradviz.frontends.torch.calling import strip_own
 from gradviz.frontends.torch.depth import make_room
+from gradviz.frontends.torch.freed import Freed
 from gradviz.frontends.torch.gradients import measure
 from gradviz.frontends.torch.identity import Known
 from gradviz.frontends.torch.mode import RecordingMode, sequence_number
@@ -27,12 +28,16 @@ from gradviz.sites import Spot, call_path
 OWNERS = (torch.autograd, torch.autograd.graph)
 """The modules through whose names the engine is called."""
 
+MISSED = "what a backward pass called on a device's own thread is not recorded"
+
 
 class Walk:
     """What lies behind the roots of a sweep, read just before the engine frees it.
 
     leaves     those that the engine would feed, in the order in which it comes to them
     nodes      how many nodes there are, leaves apart; `matched` how many of them a recorded op made
+    numbers    their sequence numbers
+    beginnings those that made the roots
     """
 
     def __init__(self, roots: Iterable[torch.Tensor], owner: Callable[[int], int | None]) -> None:
@@ -40,6 +45,7 @@ class Walk:
         self.nodes = 0
         self.matched = 0
         self.nodes_behind: list[Any] = []
+        self.numbers: list[int] = []
         found: list[tuple[int, int, torch.Tensor]] = []
         pending: list[Any] = []
         seen: set[Any] = set()
@@ -51,9 +57,11 @@ class Walk:
             elif node not in seen:
                 seen.add(node)
                 pending.append(node)
+        self.beginnings = list(pending)
         while pending:
             node = pending.pop()
             number = node._sequence_nr()
+            self.numbers.append(number)
             self.nodes_behind.append(node)
             self.matched += owner(number) is not None
             for position, (following, _) in enumerate(node.next_functions):
@@ -104,6 +112,7 @@ class Sweeps:
         self.origins = origins
         self._mode = mode
         self.missed = False
+        self._freed = Freed()
         self.nodes = 0
         self.matched = 0
 
@@ -188,8 +197,9 @@ class Sweeps:
         is_told = not here.quiet and not create_graph
         return self._walk(here, roots), path, Within(here, path, self.book.interner.site(path)) if is_told else None
 
-    def _walk(self, here: Here, roots: Sequence[Any]) -> Walk:
-        trails = [here.trail, *(other.trail for other in self.book.threads if other is not here)]
+    def _walk(self, here: Here | None, roots: Sequence[Any]) -> Walk:
+        threads = self.book.threads if here is None else [here, *self.book.threads]
+        trails = list(dict.fromkeys(thread.trail for thread in threads))
 
         def owner(number: int) -> int | None:
             for trail in trails:
@@ -226,7 +236,9 @@ class Sweeps:
             if book.tensors.get(id(grad)) is None:
                 made.append((known, grad))
         self._tell_gradients(here, sweep, made)
-        concerned = () if walk is None or not sweep.error else concerned_by(book, here, walk, sweep.error)
+        concerned = () if walk is None or not sweep.error else concerned_by(book, here, walk, sweep.error, self._freed)
+        if walk is not None and not sweep.error and not sweep.retain_graph:
+            self._freed.add(walk.numbers)
         book.sink.emit(
             events.Sweep(
                 id=book.numbers.sweep(),
@@ -269,11 +281,33 @@ class Sweeps:
             self.origins.swept(here, graphed, (sweep.first_node, sweep.last_node), sweep.path, named)
 
     def tell_coverage(self) -> None:
-        """Say how many of the autograd nodes that were swept belong to recorded ops."""
-        if self.nodes:
-            text = f"{self.matched:,} of {self.nodes:,} autograd nodes matched to recorded ops"
-            self.book.sink.emit(events.Note("coverage", text))
+        """Say how many of the autograd nodes that were swept belong to recorded ops.
+
+        Without a sweep, of those behind the tensors that are still alive.
+        """
+        if self.missed:
+            self.book.sink.emit(events.Note("unrecorded", MISSED))
+        if not self.book.last_value:
+            return
+        nodes, matched, which = self.nodes, self.matched, ""
+        if not nodes:
+            walk = self._walk(self.book.here(), self._living())
+            nodes, matched, which = walk.nodes, walk.matched, " alive at the end"
+        text = f"{matched:,} of {nodes:,} autograd nodes{which} matched to recorded ops"
+        self.book.sink.emit(events.Note("coverage", text if nodes else "no autograd nodes to match"))
+
+    def _living(self) -> list[torch.Tensor]:
+        """The tensors with a history that are known and alive."""
+        tensors = [known() for known in list(self.book.tensors.values())]
+        return [tensor for tensor in tensors if isinstance(tensor, torch.Tensor) and _has_history(tensor)]
 
 
 def _once(tensors: Iterable[torch.Tensor]) -> list[torch.Tensor]:
     return list({id(tensor): tensor for tensor in tensors}.values())
+
+
+def _has_history(tensor: torch.Tensor) -> bool:
+    try:
+        return tensor.grad_fn is not None
+    except RuntimeError:  # a view that was written to in a way that autograd refuses to tell of
+        return False

@@ -47,16 +47,12 @@ class Evidence:
         """What the program calls the parameter `name`; empty where that is not known."""
         return self.facts.name(self.values[name]) if name in self.values else ""
 
-    def renamed(self, titles: Mapping[str, str]) -> Evidence:
-        """The same, with other names for parameters."""
-        return replace(self, values={titles.get(name, name): value for name, value in self.values.items()})
-
     def values_of(self, names: list[str]) -> dict[int, str]:
         """The first versions of those parameters that are there, and their names."""
         return {self.facts.tensor(self.values[name]): name for name in names if name in self.values}
 
 
-def walk(loss: Any, parameters: Mapping[str, Any], *, unnamed: frozenset[str]) -> Evidence:
+def walk(loss: Any, parameters: Mapping[str, Any], unnamed: frozenset[str]) -> Evidence:
     """What the tensors themselves remember. PyTorch's remember no lines, gradviz's remember some.
 
     The parameters are called in the graph as they are here; those of `unnamed` only where it has no name for them.
@@ -76,7 +72,7 @@ def walk(loss: Any, parameters: Mapping[str, Any], *, unnamed: frozenset[str]) -
     return _evidence(Graph.build(walked.events), root, found, unnamed)
 
 
-def recall(loss: Any, parameters: Mapping[str, Any], *, unnamed: frozenset[str]) -> Evidence | None:
+def recall(loss: Any, parameters: Mapping[str, Any], unnamed: frozenset[str]) -> Evidence | None:
     """What the innermost or latest recording that knows the loss tells, as `walk` does; None where there is none."""
     for recording in recordings():
         root = _value_of(recording, loss)

@@ -6,6 +6,7 @@ import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 from gradviz.diagnose import Finding, Related, Severity, diagnose
@@ -46,24 +47,21 @@ def assert_gradients_flow(
     if not _is_tensor(loss):
         raise UsageError(f"the loss is a `{type(loss).__name__}`, not a tensor", help="pass it before any `.item()`")
     named, unnamed = _named(parameters)
-    walked, told = walk(loss, named, unnamed=unnamed), recall(loss, named, unnamed=unnamed)
-    titles = _titles(unnamed, told or walked, taken=named)
-    walked, told = walked.renamed(titles), told.renamed(titles) if told is not None else None
-    named = {titles.get(name, name): tensor for name, tensor in named.items()}
+    case = _Case(loss, named, unnamed)
     frozen = [name for name, tensor in named.items() if not tensor.requires_grad]
     trained = {name: tensor for name, tensor in named.items() if tensor.requires_grad}
     findings: list[Finding] = []
     if frozen and not (allow_frozen and trained):
-        findings += _frozen(frozen, told, others=bool(trained))
+        findings += case.frozen(frozen, others=bool(trained))
     if after_backward:
         states = {name: _state(tensor) for name, tensor in trained.items()}
         missing = [name for name, state in states.items() if state == "missing"]
-        findings += _early([name for name in missing if walked.reaches(name)])
-        findings += _lost([name for name in missing if not walked.reaches(name)], walked, told)
-        bad = {name: state for name, state in states.items() if state in ("not finite", "all zero")}
-        findings += _useless({name: bad[name] for name in bad if bad[name] != "all zero" or not allow_zero}, told)
+        findings += case.early([name for name in missing if case.walked.reaches(name)])
+        findings += case.lost([name for name in missing if not case.walked.reaches(name)])
+        useless = ("not finite",) if allow_zero else ("not finite", "all zero")
+        findings += case.useless({name: state for name, state in states.items() if state in useless})
     else:
-        findings += _lost([name for name in trained if not walked.reaches(name)], walked, told)
+        findings += case.lost([name for name in trained if not case.walked.reaches(name)])
     if findings:
         raise AssertionError("\n\n".join(block(finding) for finding in findings))
 
@@ -96,16 +94,6 @@ def _named(parameters: Any) -> tuple[dict[str, Any], frozenset[str]]:
     return named, frozenset(unnamed)
 
 
-def _titles(unnamed: Iterable[str], evidence: Evidence, *, taken: Iterable[str]) -> dict[str, str]:
-    """What the program calls parameters that came without a name, where that is one of them alone."""
-    titles: dict[str, str] = {}
-    for name in sorted(unnamed):
-        title = evidence.title(name)
-        if title and title not in taken and title not in titles.values():
-            titles[name] = title
-    return titles
-
-
 def _state(tensor: Any) -> str:
     """What `.grad` holds: "missing", "not finite", "all zero" or "fine". Every element is looked at, none recorded."""
     if is_own(tensor):
@@ -125,86 +113,107 @@ def _state(tensor: Any) -> str:
     return "not finite" if not finite else "all zero" if zero else "fine"
 
 
-def _frozen(names: Sequence[str], told: Evidence | None, *, others: bool) -> Iterator[Finding]:
-    """One finding for each line that froze some of the parameters; `others` are not frozen."""
-    lines: dict[int | None, list[str]] = {}
-    for name in names:
-        value = told.values.get(name) if told is not None else None
-        flags = [flag for flag in told.graph.flags if flag.value == value] if told is not None else []
-        lines.setdefault(flags[-1].site if flags and not flags[-1].requires_grad else None, []).append(name)
-    for site, members in lines.items():
-        message = f"{_subject(members)} {_word(members, 'does', 'do')} not require grad, so no gradient comes there"
-        help = "call `requires_grad_()` before the forward pass"
-        if others:
-            help += ", or pass `allow_frozen=True` if the freeze is meant"
-        where: dict[str, Any] = place(told.graph.sites.get(site)) if told is not None and site is not None else {}
-        yield Finding("GV108", "frozen", Severity.ERROR, message, help, **where, names=tuple(members))
+class _Case:
+    """A loss, parameters, and what can be said of them. Nobody is asked before it is known that something is wrong."""
 
+    def __init__(self, loss: Any, named: Mapping[str, Any], unnamed: frozenset[str]) -> None:
+        self._asked = loss, named, unnamed
 
-def _lost(names: list[str], walked: Evidence, told: Evidence | None) -> Iterator[Finding]:
-    """Why no gradient comes to the parameters `names`: by line, as far as anything knows the lines."""
-    explained: set[str] = set()
-    best = told or walked
-    wanted = best.values_of(names)
-    for finding in foresee(best.graph, best.root, wanted):
-        # What was not recorded may have used them: that they seem unused means nothing.
-        if told is not None or (finding.code and finding.code != "GV401"):
-            explained.update(wanted[value] for value in finding.values if value in wanted)
-            yield finding
-    rest = [name for name in names if name not in explained]
-    if not rest:
-        return
-    it = _word(rest, "it", "them")
-    if told is not None:
-        message = f"no gradient comes to {_subject(rest)}: no operation that was recorded uses {it}"
-        yield _unplaced(message, f"use {it} in what the loss is made of", rest)
-        return
-    why = f"nothing uses {it}, or a cut lies on every road to the loss"
-    if not walked.starts:
-        why = "the loss does not require grad, so everything that went into it was cut off"
-    message = f"no gradient comes to {_subject(rest)}: {why}"
-    help = "run the code inside `with gradviz.record():`, or use the fixture `gradients_flow`, to be told the line"
-    cuts = [(cut, walked.graph.sites[cut.site]) for cut in walked.graph.cuts if cut.site is not None]
-    related = [Related(site.file, site.line, f"`{cut.cause}` cuts a road to the loss") for cut, site in cuts]
-    yield replace(_unplaced(message, help, rest), related=tuple(dict.fromkeys(related))[:_TOLD])
+    @cached_property
+    def walked(self) -> Evidence:
+        """What autograd knows."""
+        return walk(*self._asked)
 
+    @cached_property
+    def told(self) -> Evidence | None:
+        """What a recording knows."""
+        return recall(*self._asked)
 
-def _early(names: Sequence[str]) -> Iterator[Finding]:
-    """Parameters without a gradient although nothing is in its way."""
-    if names:
-        message = f"`.grad` of {_subject(names)} is None, though nothing is in the way of a gradient"
-        yield _unplaced(message, "call `loss.backward()` first, or leave out `after_backward=True`", names)
+    def frozen(self, names: Sequence[str], *, others: bool) -> Iterator[Finding]:
+        """One finding for each line that froze some of the parameters; `others` are not frozen."""
+        told = self.told
+        lines: dict[int | None, list[str]] = {}
+        for name in names:
+            value = told.values.get(name) if told is not None else None
+            flags = [flag for flag in told.graph.flags if flag.value == value] if told is not None else []
+            lines.setdefault(flags[-1].site if flags and not flags[-1].requires_grad else None, []).append(name)
+        for site, members in lines.items():
+            do = _word(members, "does", "do")
+            message = f"{self._subject(members)} {do} not require grad, so no gradient comes there"
+            help = "call `requires_grad_()` before the forward pass"
+            if others:
+                help += ", or pass `allow_frozen=True` if the freeze is meant"
+            where: dict[str, Any] = place(told.graph.sites.get(site)) if told is not None and site is not None else {}
+            yield Finding("GV108", "frozen", Severity.ERROR, message, help, **where, names=tuple(members))
 
-
-def _useless(states: Mapping[str, str], told: Evidence | None) -> Iterator[Finding]:
-    """Gradients that came and are of no use: as the rules on values explain them, else by what they hold."""
-    explained: set[str] = set()
-    if told is not None and states:
-        wanted = told.values_of(list(states))
-        for finding in diagnose(told.graph, select=("GV6",)):
-            members = {wanted[value] for value in finding.values if value in wanted}
-            if members - explained:
-                explained |= members
-                yield replace(finding, severity=Severity.ERROR)
-    for state, help in (
-        ("all zero", "look for what is multiplied by zero or is saturated, or pass `allow_zero=True`"),
-        ("not finite", "look for a division by zero, or for a root or a logarithm of zero"),
-    ):
-        rest = [name for name in states if states[name] == state and name not in explained]
+    def lost(self, names: list[str]) -> Iterator[Finding]:
+        """Why no gradient comes to the parameters `names`: by line, as far as anything knows the lines."""
+        if not names:
+            return
+        best = self.told or self.walked
+        wanted = best.values_of(names)
+        explained: set[str] = set()
+        for finding in foresee(best.graph, best.root, wanted):
+            # What was not recorded may have used them: that they seem unused means nothing.
+            if self.told is not None or (finding.code and finding.code != "GV401"):
+                explained.update(wanted[value] for value in finding.values if value in wanted)
+                yield finding
+        rest = [name for name in names if name not in explained]
         if rest:
-            subject = f"the {_word(rest, 'gradient', 'gradients')} of {_subject(rest)}"
-            yield _unplaced(f"{subject} {_word(rest, 'is', 'are')} {state}", help, rest)
+            yield self._unused(rest) if self.told is not None else self._cut_off(rest)
+
+    def _unused(self, names: Sequence[str]) -> Finding:
+        it = _word(names, "it", "them")
+        message = f"no gradient comes to {self._subject(names)}: no operation that was recorded uses {it}"
+        return _unplaced(message, f"use {it} in what the loss is made of", names)
+
+    def _cut_off(self, names: Sequence[str]) -> Finding:
+        """Without a recording all that is known are the cuts nearest to the loss, if it is gradviz's own."""
+        why = "the loss does not require grad, so everything that went into it was cut off"
+        if self.walked.starts:
+            why = f"nothing uses {_word(names, 'it', 'them')}, or a cut lies on every road to the loss"
+        message = f"no gradient comes to {self._subject(names)}: {why}"
+        help = "run the code inside `with gradviz.record():`, or use the fixture `gradients_flow`, to be told the line"
+        graph = self.walked.graph
+        cuts = [(cut, graph.sites[cut.site]) for cut in graph.cuts if cut.site is not None]
+        related = [Related(site.file, site.line, f"`{cut.cause}` cuts a road to the loss") for cut, site in cuts]
+        return replace(_unplaced(message, help, names), related=tuple(dict.fromkeys(related))[:_TOLD])
+
+    def early(self, names: Sequence[str]) -> Iterator[Finding]:
+        """Parameters without a gradient although nothing is in its way."""
+        if names:
+            message = f"`.grad` of {self._subject(names)} is None, though nothing is in the way of a gradient"
+            yield _unplaced(message, "call `loss.backward()` first, or leave out `after_backward=True`", names)
+
+    def useless(self, states: Mapping[str, str]) -> Iterator[Finding]:
+        """Gradients that came and are of no use: as the rules on values explain them, else by what they hold."""
+        explained: set[str] = set()
+        if states and self.told is not None:
+            wanted = self.told.values_of(list(states))
+            for finding in diagnose(self.told.graph, select=("GV6",)):
+                members = {wanted[value] for value in finding.values if value in wanted}
+                if members - explained:
+                    explained |= members
+                    yield replace(finding, severity=Severity.ERROR)
+        for state, help in (
+            ("all zero", "look for what is multiplied by zero or is saturated, or pass `allow_zero=True`"),
+            ("not finite", "look for a division by zero, or for a root or a logarithm of zero"),
+        ):
+            rest = [name for name in states if states[name] == state and name not in explained]
+            if rest:
+                subject = f"the {_word(rest, 'gradient', 'gradients')} of {self._subject(rest)}"
+                yield _unplaced(f"{subject} {_word(rest, 'is', 'are')} {state}", help, rest)
+
+    def _subject(self, names: Sequence[str]) -> str:
+        """What a sentence about parameters begins with: their names, or the first few and how many more."""
+        best, unnamed = self.told or self.walked, self._asked[2]
+        told = [f"`{(best.title(name) if name in unnamed else '') or name}`" for name in names[:_TOLD]]
+        return join([*told, *([f"{len(names) - _TOLD} more"] if len(names) > _TOLD else [])])
 
 
 def _unplaced(message: str, help: str, names: Sequence[str]) -> Finding:
     """A finding of no rule, on no line."""
     return Finding("", "", Severity.ERROR, message, help, names=tuple(names))
-
-
-def _subject(names: Sequence[str]) -> str:
-    """What a sentence about parameters begins with: their names, or the first few and how many more."""
-    told = [f"`{name}`" for name in names[:_TOLD]]
-    return join([*told, *([f"{len(names) - _TOLD} more"] if len(names) > _TOLD else [])])
 
 
 def _word(names: Sequence[str], one: str, many: str) -> str:

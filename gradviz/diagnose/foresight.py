@@ -10,7 +10,8 @@ from gradviz.diagnose import diagnose
 from gradviz.diagnose.facts import Facts, verb
 from gradviz.diagnose.findings import Finding, Severity, place
 from gradviz.events import Act, Gradient, Optimizer, Sweep
-from gradviz.graphs import Graph
+from gradviz.graphs import Cut, Graph
+from gradviz.query import gradient_inputs
 
 _RULES = ("GV1", "GV2", "GV401")
 """Rules on roads that are cut, on grad modes, and on what nothing uses."""
@@ -51,13 +52,12 @@ def _without_optimizer(message: str) -> str:
 
 def _road_ends(facts: Facts, leaves: Collection[int]) -> Iterator[Finding]:
     """One finding for each line on which the last road of some leaves ends, and one for those whose road is not cut."""
+    last = _last_cuts(facts) if leaves else {}
     ends: dict[tuple[str, int | None], list[int]] = {}
     for leaf in leaves:
         versions = facts.parameters[leaf].versions if leaf in facts.parameters else (leaf,)
-        onward = {output for op in facts.ahead(versions) for output in facts.graph.ops[op].outputs}.union(versions)
-        cuts = [cut for cut in facts.graph.cuts if cut.value in onward]
-        last = max(cuts, key=lambda cut: cut.op, default=None)
-        ends.setdefault((last.cause.value, last.site) if last is not None else ("", None), []).append(leaf)
+        cut = max((last[version] for version in versions if version in last), key=lambda cut: cut.op, default=None)
+        ends.setdefault((cut.cause.value, cut.site) if cut is not None else ("", None), []).append(leaf)
     for (cause, site), values in ends.items():
         subject, it = facts.subject(values), verb(values, "it", "them")
         if cause:
@@ -70,3 +70,16 @@ def _road_ends(facts: Facts, leaves: Collection[int]) -> Iterator[Finding]:
         yield Finding(
             "", cause, Severity.ERROR, message, help, **where, names=facts.names(values), values=tuple(values)
         )
+
+
+def _last_cuts(facts: Facts) -> dict[int, Cut]:
+    """For each value the last cut that a gradient on its way to it would have had to pass."""
+    last: dict[int, Cut] = {}
+    for cut in facts.graph.cuts:
+        last[cut.value] = max(last.get(cut.value, cut), cut, key=lambda cut: cut.op)
+    for id in sorted(facts.graph.ops, reverse=True):
+        op = facts.graph.ops[id]
+        met = [last[output] for output in op.outputs if output in last]
+        for item in gradient_inputs(facts.graph, op) if met else ():
+            last[item] = max([*met, last.get(item, met[0])], key=lambda cut: cut.op)
+    return last

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gradviz.accounts import telling
-from gradviz.accounts.records import Account, Held, Passage, State
+from gradviz.accounts.records import Account, Held, Passage, Road, State
 from gradviz.accounts.steps import describe, road, title
-from gradviz.accounts.tracks import Track, Tracks
+from gradviz.accounts.tracks import Track, Tracks, dead_end
 from gradviz.diagnose import diagnose
 from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.findings import Finding
 from gradviz.events import Gradient, Sweep
 from gradviz.graphs import Graph, Value
-from gradviz.picture.wording import clean, clip, join
+from gradviz.picture.wording import clip, join
 from gradviz.roads import count_roads
+
+_GIVEN = (State.VALUE, State.ZERO, State.NAN)
 
 LOST_LIMIT = 5
 """Most lost roads of one passage that are drawn; the nearest cuts come first."""
@@ -68,6 +70,11 @@ class _Composer:
     def account(self, remarks: tuple[str, ...]) -> Account:
         passages = tuple(self._passage(line) for line in self._lines()) or self._without_sweep()
         main = _main(passages)
+        if main is not None and main.runs and self.needs and main.state is State.NONE and not main.roads:
+            ended = self._ended()
+            passages = tuple(replace(passage, roads=ended) if passage is main else passage for passage in passages)
+            main = _main(passages)
+        passages = (*([main] if main is not None else []), *(passage for passage in passages if passage is not main))
         owned = telling.ownership(self.facts, self.tensor) if self.needs else ""
         return Account(
             self.name,
@@ -119,16 +126,19 @@ class _Composer:
         met = _Met(line, sweep, tracks, alive, tuple(lost), *count)
         state, norm = self._state(met)
         return Passage(
+            sweep.kind,
             telling.call(self.facts, sweep),
             self.facts.wording.line(sweep.site),
             len(line.indices),
             len(line.got),
             state,
             self._told(met, state),
-            clip(sweep.error.splitlines()[0], 90) if sweep.error else "",
+            telling.share(self.facts, *count, lost) if state in (*_GIVEN, State.PASSED) else "",
+            _first_line(sweep.error),
             norm,
             tuple(road(self.facts, tracks, track, sweep.site) for track in drawn if track.ops),
             *count,
+            len(tracks.uses(self.values)),
         )
 
     def _state(self, met: _Met) -> tuple[State, float | None]:
@@ -138,29 +148,33 @@ class _Composer:
             return State.NONE, None
         if self.value.id in met.sweep.roots:
             return State.STARTS, None
-        passed = met.alive is not None and not self.value.leaf and met.sweep.inputs is None
+        passed = met.alive is not None and not self.value.leaf and self._is_asked_behind(met.sweep)
         return (State.PASSED if passed else State.NONE), None
+
+    def _is_asked_behind(self, sweep: Sweep) -> bool:
+        """Gradient that comes to the tensor goes on to something that the sweep was asked for."""
+        if sweep.inputs is None:
+            return True
+        behind = {item for op in self.facts.behind(self.values) for item in self.graph.ops[op].value_inputs}
+        return not behind.isdisjoint(sweep.inputs)
 
     def _told(self, met: _Met, state: State) -> str:
         """What the sweeps of one line did: "a gradient of norm 2", "no gradient: the road to `r` is cut by ..."."""
-        share = telling.share(self.facts, met.alive_roads, met.all_roads, met.lost)
         if state is State.STARTS:
             return "it starts here"
         if met.line.got:
             gradient = met.line.got[-1][1]
             gave = telling.in_words(state, gradient.norm, estimated=gradient.estimated)
-            told = gave + telling.counted(len(met.line.got), len(met.line.indices))
-        elif state is State.PASSED:
-            told = "a gradient, which passed through it"
-        else:
-            return f"no gradient: {self._reason(met)}"
-        return f"{told}, {share}" if share else told
+            return gave + telling.counted(len(met.line.got), len(met.line.indices))
+        if state is State.PASSED:
+            return "a gradient, which passed through it"
+        return f"no gradient: {self._reason(met)}"
 
     def _reason(self, met: _Met) -> str:
         """Why a sweep gave the tensor nothing."""
         roots = met.sweep.roots
         if met.sweep.error and (met.alive is not None or not met.lost):
-            return "it raised"
+            return f"it raised `{_first_line(met.sweep.error)}`"
         if not met.tracks.has(self.values):
             return f"nothing that was made from it went into {telling.goal(self.facts, roots)}"
         if met.sweep.inputs is not None and not set(self.values) & set(met.sweep.inputs):
@@ -184,12 +198,10 @@ class _Composer:
         if not roads:
             return ()
         told = f"a backward from `{roads[0].steps[-1].title}` would bring it "
-        if alive is not None:
-            share = telling.share(self.facts, *count, lost)
-            told += f"one, {share}" if share else "one"
-        else:
-            told += f"none: {telling.roads_cut(self.facts, goals, lost, count[1])}"
-        return (Passage("", "", 0, 0, State.NONE, told, "", None, roads, *count),)
+        told += "one" if alive is not None else f"none: {telling.roads_cut(self.facts, goals, lost, count[1])}"
+        share = telling.share(self.facts, *count, lost) if alive is not None else ""
+        uses = len(tracks.uses(self.values))
+        return (Passage("", "", "", 0, 0, State.NONE, told, share, "", None, roads, *count, uses),)
 
     # the answer
 
@@ -205,30 +217,32 @@ class _Composer:
             return f"{name} {telling.unneeded(self.facts, self.value)}"
         state, norm = telling.amount(gradient)
         told = f"{name} holds {telling.in_words(state, norm)}"
-        return f"{told}; {main.told}" if main is not None else told
+        if main is None:
+            return told
+        return f"{told}; {main.told}{f', {main.share}' if main.share else ''}"
 
     def _verdict(self, main: Passage | None) -> str:
         name = f"`{self.name}`"
         if not self.needs and (main is None or main.state is State.NONE):
             return f"{name} {telling.unneeded(self.facts, self.value)}"
-        if main is None or not main.runs:
-            before = "" if not self.graph.sweeps else " after it was made"
-            told = main.told if main is not None else "nothing was made of it that one could start from"
-            return f"{name} has no gradient: no backward ran{before}; {told}"
+        if main is None:
+            return f"{name} has no gradient: no backward started from it, or from what was made of it"
+        share = f", {main.share}" if main.share else ""
+        if not main.runs:
+            before = " after it was made" if self.graph.sweeps else ""
+            return f"{name} has no gradient: no backward ran{before}; {main.told}{share}"
         by = f"`{main.call}`{f' ({main.place})' if main.place else ''}"
         if main.state is State.STARTS:
             one = "1" if all(extent == 1 for extent in self.value.shape) else "what was passed to it"
             return f"{by} starts at {name}: its gradient there is {one}"
         if main.error:
             reason = main.told.removeprefix("no gradient: ")
-            cut = f": {reason}" if reason != "it raised" else ""
-            return f"{name} got no gradient, because {by} raised{cut}"
-        if main.state is State.PASSED and not self._kept():
-            return f"a gradient passed through {name} and was not kept{main.told.partition('through it')[2]}"
-        if main.state is State.NONE:
-            return f"{name} got {main.told}"
-        what, comma, share = main.told.partition(", by ")
-        return f"{name} got {what} from {by}{comma}{share}"
+            raised = reason.removeprefix("it ") if reason.startswith("it raised") else f"raised: {reason}"
+            return f"{name} got no gradient, because {by} {raised}"
+        if main.state is State.PASSED:
+            kept = "" if self._kept() else " and was not kept"
+            return f"a gradient passed through {name}{kept}{share}"
+        return f"{name} got {main.told}" + (f" from {by}{share}" if main.state in _GIVEN else "")
 
     def _kept(self) -> str:
         acts = [act for act in self.facts.acts("retain_grad") if set(act.values) & set(self.values)]
@@ -245,7 +259,7 @@ class _Composer:
         starts = main is not None and main.state is State.STARTS
         if self._kept():
             told.append(self._kept())
-        elif self.needs and not self.value.leaf and not starts:
+        elif self.needs and not self.value.leaf and not starts and main is not None:
             who = "it is the result of an operation, not a leaf"
             told.append(f"{who}: `.grad` stays None unless `{self.name}.retain_grad()` is called before backward")
         if starts or (not self.recorded and not self.value.leaf and main is None):
@@ -253,17 +267,17 @@ class _Composer:
         if not self.recorded:
             unknown = "which backward ran and what else used it is not known"
             return (*told, f"nothing was recorded, so {unknown}: put `with gradviz.record():` around the code")
-        uses = {op for value in self.values for op in self.facts.consumers.get(value, ())}
-        ends = [op for op in uses if not self.facts.renews(self.graph.ops[op])]
-        if self.needs and not ends and self.value.id not in {r for s in self.graph.sweeps for r in s.roots}:
-            told.append("no recorded operation used it")
-        elif main is not None and main.runs and not main.roads and main.state is not State.STARTS:
-            told += self._dead_end()
+        if main is not None and main.kind == "grad" and main.state in _GIVEN and self.value.leaf:
+            told.append("`autograd.grad` returns gradients and leaves `.grad` as it is")
+        if self.needs and self.value.leaf and not starts and (main is None or not main.roads):
+            uses = {op for value in self.values for op in self.facts.consumers.get(value, ())}
+            used = [op for op in uses if not self.facts.renews(self.graph.ops[op])]
+            told.append("nothing that used it passes a gradient on" if used else "no recorded operation used it")
         return tuple(told)
 
     def _since(self, main: Passage | None, gradient: Gradient | None) -> list[str]:
         """What `.grad` holds, where that is not what the last backward left there."""
-        came = main is not None and main.state in (State.VALUE, State.ZERO, State.NAN) and "backward" in main.call
+        came = main is not None and main.state in _GIVEN and main.kind == "backward"
         if came and gradient is None:
             return ["its `.grad` is None at this moment: it was cleared since"]
         if gradient is not None and not came and self.value.leaf:
@@ -290,22 +304,10 @@ class _Composer:
             told.append(f"{self.facts.subject(values, 'tensor')} went into it and {gets} none: cut by {stops}")
         return told
 
-    def _dead_end(self) -> list[str]:
-        """Where the data of a tensor went that comes to no root: the last named value, and the way out."""
-        if not self.needs:
-            return []
-        ahead = self.facts.ahead(self.values)
-        made = [output for op in ahead for output in self.graph.ops[op].outputs]
-        named = [value for value in made if self.facts.name(value)]
-        told = []
-        if named:
-            where = self.facts.line(self.facts.maker_site(named[-1]))
-            told.append(f"what was made from it ends in `{title(self.facts, named[-1])}` ({where})")
-        exits = {self.facts.exit_of[value] for value in (*self.values, *made) if value in self.facts.exit_of}
-        if exits:
-            op = self.graph.ops[max(exits)]
-            told.append(f"its numbers left the program's tensors by `{clean(op.name)}()` at {self.facts.line(op.site)}")
-        return told
+    def _ended(self) -> tuple[Road, ...]:
+        """The road of a tensor whose data comes to no root."""
+        track = dead_end(self.facts, self.values)
+        return () if track is None else (road(self.facts, Tracks(self.facts, ()), track),)
 
     def _findings(self) -> tuple[Finding, ...]:
         """What `gradviz check` says of the tensor."""
@@ -320,13 +322,21 @@ class _Composer:
 
 
 def _main(passages: Sequence[Passage]) -> Passage | None:
-    """The passage that answers: the last that brought something, else the last that the tensor's data came to."""
-    for fits in (_gave, lambda passage: passage.state is State.STARTS, lambda passage: passage.roads):
-        found = [passage for passage in passages if fits(passage)]
-        if found:
-            return found[-1]
-    return passages[-1] if passages else None
+    """The passage that answers: one that brought something, else one that the tensor's data came to, else any.
+
+    Of several a `backward()` goes before a `grad()`, which writes no `.grad`; then the last one goes first.
+    """
+    rank = (State.NONE, State.STARTS)
+    order = sorted(
+        enumerate(passages),
+        key=lambda item: (item[1].state not in rank, item[1].state is State.STARTS, *_standing(*item)),
+    )
+    return order[-1][1] if order else None
 
 
-def _gave(passage: Passage) -> bool:
-    return passage.state not in (State.NONE, State.STARTS)
+def _standing(position: int, passage: Passage) -> tuple[bool, bool, int]:
+    return bool(passage.roads), passage.kind != "grad", position
+
+
+def _first_line(text: str) -> str:
+    return clip(text.splitlines()[0], 90) if text.strip() else ""

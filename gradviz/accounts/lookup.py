@@ -16,6 +16,7 @@ from gradviz.events import Site
 from gradviz.graphs import Graph, Op
 from gradviz.picture.wording import clean, join, plural
 from gradviz.query import gradient_inputs
+from gradviz.targets import single_target, unpacked_target
 
 _NEAR = 3
 _LISTED = 5
@@ -61,8 +62,9 @@ def _names(facts: Facts) -> dict[str, list[int]]:
         for name in dict.fromkeys((value.name, facts.name(value.id))):
             if name:
                 held.setdefault(_plain(name), {})[value.id] = None
-        site = facts.graph.ops[value.op].site
-        target = facts.graph.sites[site].target if site is not None else ""
+        op = facts.graph.ops[value.op]
+        target = facts.graph.sites[op.site].target if op.site is not None else ""
+        target = single_target(target) or unpacked_target(target, value.index, len(op.outputs))
         if target:
             assigned.setdefault(_plain(target), {})[value.id] = None
     return {name: list(ids) for name, ids in {**assigned, **held}.items()}
@@ -80,10 +82,15 @@ def _by_ending(names: dict[str, list[int]], wanted: str) -> list[int]:
 
 
 def _last(facts: Facts, values: list[int]) -> Found:
-    """Of several values of one name the last that went into a backward pass, with a word on the others."""
-    used = [value for value in values if value in facts.feeding] or values
-    chosen = used[-1]
-    tensors = list(dict.fromkeys(facts.tensor(value) for value in values))
+    """Of several values of one name the last that went into a backward pass, with a word on the others.
+
+    A variable of the script itself goes before one of the same name in a function.
+    """
+    used = _used(facts, values)
+    outer = [value for value in used if _function(facts, value) == "<module>"]
+    chosen = (outer or used)[-1]
+    made = [value for value in values if not facts.renews(_op(facts, value))]
+    tensors = list(dict.fromkeys(facts.tensor(value) for value in made))
     if len(tensors) < 2:
         return Found(chosen)
     mine = facts.maker_site(facts.tensor(chosen))
@@ -94,6 +101,11 @@ def _last(facts: Facts, values: list[int]) -> Found:
         listed = join([f"`{where}`" for where in dict.fromkeys(elsewhere)])
         told = f"one of {len(tensors):,} tensors of this name; ask for the others by where they were made: {listed}"
     return Found(chosen, (told,))
+
+
+def _function(facts: Facts, value: int) -> str:
+    site = facts.graph.sites.get(facts.maker_site(facts.tensor(value)) or 0)
+    return site.function if site is not None else ""
 
 
 def _near(facts: Facts, names: dict[str, list[int]], name: str, is_place: bool) -> str:

@@ -40,6 +40,8 @@ class Step:
 
     title     `y = mul`, `x.detach()`, `w`
     place     `line 5`, or `train.py:5` where several files take part; empty where it is not known
+    path, line
+              the same for programs; lines count from 1, 0 is unknown
     source    the text of that line
     scope     the module path that it ran in
     count     how many ops of that line the road stands for: a weight that one line uses for 100 steps
@@ -55,6 +57,8 @@ class Step:
     count: int = 1
     note: str = ""
     flows: bool = True
+    path: str = ""
+    line: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,29 +84,34 @@ class Road:
 class Passage:
     """The sweeps from one line of the source, and what they brought to the tensor.
 
-    call      `loss.backward()`, `autograd.grad(loss)`, or empty where no sweep ran: then roads lead to results
+    kind      `backward` or `grad`; empty where no sweep ran: then roads lead to results
+    call      `loss.backward()`, `autograd.grad(loss)`
     place     its line
     runs      how many sweeps ran from there; `brought` of them gave the tensor a gradient
     state     what the last of those gave
     norm      2-norm of `.grad` after it; of what was returned, for `autograd.grad`. None where it is not known
-    told      what happened, in one sentence
+    told      what it brought, in words; `share` by how many roads, where some are cut
     error     what it raised, or empty
     roads     the shortest that carries gradient, then one for each cause of loss, nearest cut first
+    uses      how many operations on the way to the root use the tensor itself
     alive, all_roads
               how many ways gradient, and data, take from the tensor to the root, up to a million
     """
 
+    kind: str
     call: str
     place: str
     runs: int
     brought: int
     state: State
     told: str
+    share: str = ""
     error: str = ""
     norm: float | None = None
     roads: tuple[Road, ...] = ()
     alive: int = 0
     all_roads: int = 0
+    uses: int = 0
 
 
 @dataclass(frozen=True, slots=True, repr=False)

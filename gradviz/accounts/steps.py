@@ -19,22 +19,19 @@ def road(facts: Facts, tracks: Tracks, track: Track, site: int | None = None) ->
     """`track` in words, the tensor first and the root last; `site` is where backward was called on that."""
     last = track.values[-1] if track.values else track.start
     uses = tracks.uses([track.start])
-    first = Step(
-        Mark.TENSOR,
-        title(facts, track.start),
-        facts.wording.line(facts.maker_site(facts.tensor(track.start))),
-        flows=track.start in tracks.reached,
-    )
-    steps = [first]
+    made = facts.maker_site(facts.tensor(track.start))
+    steps = [_at(facts, made, Step(Mark.TENSOR, title(facts, track.start), flows=track.start in tracks.reached))]
     for position, (id, value) in enumerate(zip(track.ops, track.values, strict=True)):
         op = facts.graph.ops[id]
         flows = bool(op.outputs) and value in tracks.reached
-        step = _step(facts, op, value, flows)
+        used = track.values[position - 1] if position else track.start
+        step = _step(facts, op, used, value, flows)
         count = max(track.alike if id == track.cut else 1, uses.get(id, 1) if not position else 1)
         steps.append(replace(step, count=count) if count > 1 else step)
     if last in tracks.roots and track.ops:
-        place, source = facts.wording.line(site), _source(facts, site)
-        steps.append(Step(Mark.ROOT, title(facts, last), place, source, flows=last in tracks.reached))
+        steps.append(_at(facts, site, Step(Mark.ROOT, title(facts, last), flows=last in tracks.reached)))
+    elif last in facts.graph.values and not tracks.roots:
+        steps.append(Step(Mark.END, title(facts, last), source="no backward started from it", flows=False))
     if track.cut is None:
         return Road(tuple(steps), all(step.flows for step in steps))
     return Road(tuple(steps), False, facts.graph.ops[track.cut].cause, why(facts, track.cut))
@@ -47,11 +44,17 @@ def title(facts: Facts, value: int) -> str:
 
 def why(facts: Facts, op: int) -> str:
     """What cuts at `op`: "`detach()` at line 6", "`no_grad` opened at line 8"."""
+    what, line = stopper(facts, op)
+    return f"{what} {line}"
+
+
+def stopper(facts: Facts, op: int) -> tuple[str, str]:
+    """The two parts of `why`: "`no_grad` opened at" and "line 8"."""
     cut = facts.once(cuts_by_op)[op][0]
     region = facts.graph.regions.get(cut.region) if cut.region is not None else None
-    if region is not None:
-        return f"`{region.kind or cut.cause}` opened at {facts.line(region.site)}"
-    made = facts.graph.ops[op]
+    site = region.site if region is not None else cut.site
+    if region is not None and cut.cause is not Cause.SET_GRAD_ENABLED:
+        return f"`{clean(region.kind or cut.cause)}` opened at", facts.line(site)
     written = {
         Cause.DATA: "`.data`",
         Cause.NO_GRAD: "`no_grad`",
@@ -59,24 +62,28 @@ def why(facts: Facts, op: int) -> str:
         Cause.SET_GRAD_ENABLED: "`set_grad_enabled(False)`",
         Cause.NUMPY: "leaving for numpy",
         Cause.FROZEN: "a frozen tensor",
-    }.get(cut.cause, f"`{clean(made.name)}()`")
-    return f"{written} at {facts.line(cut.site)}"
+    }.get(cut.cause, f"`{clean(facts.graph.ops[op].name)}()`")
+    return f"{written} at", facts.line(site)
 
 
-def _step(facts: Facts, op: Op, value: int, flows: bool) -> Step:
-    source = _source(facts, op.site)
-    cuts = facts.once(cuts_by_op).get(op.id)
-    if not cuts:
-        mark = Mark.OP if op.tracked else Mark.OFF
-        return Step(mark, _op_title(facts, op, value), facts.wording.line(op.site), source, op.scope, flows=flows)
-    called = _call(facts, op) if op.name in _WRITTEN else _op_title(facts, op, value)
-    line = facts.wording.line(op.site)
-    return Step(Mark.CUT, called, line, source, op.scope, note=_note(facts, cuts[0]), flows=flows)
+def _step(facts: Facts, op: Op, used: int, made: int, flows: bool) -> Step:
+    """The stop at `op`, which the road comes to with the value `used` and leaves with `made`."""
+    cut = next((cut for cut in facts.once(cuts_by_op).get(op.id, ()) if cut.value == used), None)
+    mark = Mark.CUT if cut is not None else Mark.OP if op.tracked else Mark.OFF
+    name = facts.name(made) if made in op.outputs else ""
+    called = _call(facts, op) if cut is not None and op.name in _WRITTEN else ""
+    called = called or (f"{clean(name, _NAME_LIMIT)} = {clean(op.name)}" if name else clean(op.name))
+    note = _note(facts, cut) if cut is not None else ""
+    return _at(facts, op.site, Step(mark, called, scope=op.scope, note=note, flows=flows))
 
 
-def _source(facts: Facts, site: int | None) -> str:
+def _at(facts: Facts, site: int | None, step: Step) -> Step:
+    """`step` with its place in the source; of the tensor itself the source is not told, its roads begin at the uses."""
     found = facts.graph.sites.get(site) if site is not None else None
-    return clean(found.text.strip(), 200) if found is not None else ""
+    if found is None or not found.line:
+        return step
+    source = clean(found.text.strip(), 200) if step.mark is not Mark.TENSOR else ""
+    return replace(step, place=facts.wording.line(site), source=source, path=found.file, line=found.line)
 
 
 _WRITTEN = frozenset({"detach", "detach_", "data", "item", "numpy", "tolist"})
@@ -84,21 +91,20 @@ _WRITTEN = frozenset({"detach", "detach_", "data", "item", "numpy", "tolist"})
 
 
 def _call(facts: Facts, op: Op) -> str:
-    """`z = x.detach()`, as it stands in the source."""
-    name, base = clean(op.name), facts.name(op.value_inputs[0])
-    text = (clean(base, _NAME_LIMIT) if base else "") + f".{name}" + ("" if op.name == "data" else "()")
+    """`z = x.detach()`, as it stands in the source; empty where what it is called on has no name."""
+    base = facts.name(op.value_inputs[0])
+    if not base:
+        return ""
+    text = f"{clean(base, _NAME_LIMIT)}.{clean(op.name)}" + ("" if op.name == "data" else "()")
     target = facts.name(op.outputs[0]) if op.outputs else ""
     return f"{clean(target, _NAME_LIMIT)} = {text}" if target and target != base else text
-
-
-def _op_title(facts: Facts, op: Op, value: int) -> str:
-    name = facts.name(value) if value in op.outputs else ""
-    return f"{clean(name, _NAME_LIMIT)} = {clean(op.name)}" if name else clean(op.name)
 
 
 def _note(facts: Facts, cut: Cut) -> str:
     region = facts.graph.regions.get(cut.region) if cut.region is not None else None
     if region is not None:
+        if cut.cause is Cause.SET_GRAD_ENABLED:
+            return f"ran with grad mode off since set_grad_enabled(False) at {facts.line(region.site)}"
         return f"ran under {clean(region.kind or cut.cause)}, opened at {facts.line(region.site)}"
     return REASONS[cut.cause]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gradviz.accounts.records import State
-from gradviz.accounts.steps import made_of, title, why
+from gradviz.accounts.steps import made_of, stopper, title, why
 from gradviz.accounts.tracks import Track
 from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.lost import cuts_behind
@@ -52,8 +52,15 @@ def goal(facts: Facts, roots: Sequence[int]) -> str:
 
 
 def stops(facts: Facts, tracks: Sequence[Track]) -> str:
-    """"`detach()` at line 6 and `no_grad` opened at line 8"."""
-    return join(list(dict.fromkeys(why(facts, track.cut) for track in tracks if track.cut is not None)), _LISTED)
+    """"`detach()` at line 6 and line 9, and `no_grad` opened at line 8"."""
+    lines: dict[str, list[str]] = {}
+    for track in tracks:
+        if track.cut is not None:
+            what, line = stopper(facts, track.cut)
+            lines.setdefault(what, []).append(line)
+    told = [f"{what} {join(list(dict.fromkeys(where)), _LISTED)}" for what, where in lines.items()]
+    several = any(" and " in part for part in told[:-1])
+    return join(told, _LISTED) if len(told) != 2 or not several else f"{told[0]}, and {told[1]}"
 
 
 def roads_cut(facts: Facts, roots: Sequence[int], lost: Sequence[Track], count: int) -> str:
@@ -79,16 +86,19 @@ def share(facts: Facts, alive: int, count: int, lost: Sequence[Track]) -> str:
 
 def unneeded(facts: Facts, value: Value) -> str:
     """Why a tensor does not require grad; the sentence goes on behind its name."""
+    value = facts.graph.values[facts.tensor(value.id)]
     if not value.dtype.startswith(("float", "bfloat", "complex")):
         return f"is {clean(value.dtype)}, which carries no gradient"
-    flags = [flag for flag in facts.graph.flags if facts.tensor(flag.value) == facts.tensor(value.id)]
+    name = facts.name(value.id)
+    # A tensor whose data is set anew is another value of the same name.
+    flags = [flag for flag in facts.graph.flags if flag.value == value.id or (name and facts.name(flag.value) == name)]
     if flags and not flags[-1].requires_grad:
         return f"is frozen: its `requires_grad` was switched off at {facts.line(flags[-1].site)}"
     cuts = cuts_behind(facts, [value.id])
     if cuts:
         behind = [cut for cut in cuts if cut.op == cuts[0].op]
         names = join([f"`{title(facts, cut.value)}`" for cut in behind])
-        told = f"to autograd is a constant, which requires no grad: it came from {names} by {why(facts, cuts[0].op)}"
+        told = f"is a constant to autograd: it came from {names} by {why(facts, cuts[0].op)}"
         more = len({cut.op for cut in cuts}) - 1
         return told + (f", and lost {plural(more, 'other road', 'other roads')} on the way" if more else "")
     if made_of(facts, value.id):
@@ -107,7 +117,8 @@ def ownership(facts: Facts, tensor: int) -> str:
     owners = [facts.optimizer(id) for id in dict.fromkeys(parameter.owners)]
     if not owners:
         return "no optimizer has it" if graph.values[tensor].leaf else ""
-    return "in " + join([f"`{clean(owner.kind)}` ({facts.line(owner.site)})" for owner in owners])
+    told = join([f"`{clean(owner.kind)}` ({facts.line(owner.site)})" for owner in owners])
+    return f"{told} {'has' if len(owners) == 1 else 'have'} it"
 
 
 def nothing_came(facts: Facts, track: Track) -> str:

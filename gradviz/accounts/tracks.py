@@ -90,7 +90,7 @@ class Tracks:
                 hop.to,
                 self.hops,
                 cut=op,
-                alike=len({op for _, op, _ in members}),
+                alike=len({other for _, other, _ in members if self._line(other) == self._line(op)}),
             )
             tracks.append(track)
         return sorted(tracks, key=lambda track: (self.is_by_nature(track), len(track.ops), track.ops))
@@ -175,10 +175,14 @@ class Tracks:
         return hops, leads
 
     def _ends(self, op: Op, value: int) -> bool:
-        """Behind the op that made `value` lies another life of it: an update, or a weight made anew with grad off."""
+        """Behind the op that made `value` lies another life of it: an update, or a weight made anew with grad off.
+
+        A view that is made with grad off requires grad as well, but it is no new tensor.
+        """
         if self.facts.renews(op):
             return True
-        return (not op.cause or op.cause in _MODES) and restarts(self.graph, op, value)
+        anew = op.alias is None and (op.cause is None or op.cause in _MODES)
+        return anew and restarts(self.graph, op, value)
 
     def _leave(
         self, values: Collection[int]
@@ -240,11 +244,56 @@ class Tracks:
         return Track(start, tuple(ops), tuple(values), cut, alike)
 
 
+def dead_end(facts: Facts, values: Collection[int]) -> Track | None:
+    """The shortest way that the data of `values` takes to where it ends, for a tensor that is behind no root.
+
+    It ends at the last value that nothing used but what takes numbers out of the tensors, named and tracked if there
+    is such a one. What took its numbers out ends the track, unless that was a look at a loss; the value at that end is
+    the op's own id, which is no value's.
+    """
+    graph = facts.graph
+    before: dict[int, tuple[int, int]] = {}
+    pending = deque(sorted(values))
+    ends: list[int] = []
+    while pending:
+        value = pending.popleft()
+        users = [graph.ops[id] for id in facts.consumers.get(value, ())]
+        onward = [op for op in users if op.outputs and not facts.renews(op)]
+        if not onward and (value in before or users):
+            ends.append(value)
+        for op in onward:
+            for output in op.outputs:
+                if output not in before and output not in values:
+                    before[output] = (op.id, value)
+                    pending.append(output)
+    ends = [id for id in ends if facts.name(id) or graph.values[id].requires_grad or facts.exit_of.get(id) is not None]
+    if not ends:
+        return None
+    end = max(ends, key=lambda id: (bool(facts.name(id)) and graph.values[id].requires_grad, bool(facts.name(id)), id))
+    ops: list[int] = []
+    through: list[int] = []
+    value = end
+    while value in before:
+        user, previous = before[value]
+        ops.append(user)
+        through.append(value)
+        value = previous
+    ops.reverse()
+    through.reverse()
+    exits = [id for id in facts.consumers.get(end, ()) if not graph.ops[id].outputs]
+    if exits and not (graph.values[end].requires_grad and graph.ops[exits[-1]].name == "item"):
+        ops.append(exits[-1])
+        through.append(exits[-1])
+    known = facts.once(cuts_by_op)
+    cut = next((id for id in ops if id in known), None)
+    return Track(value, tuple(ops), tuple(through), cut) if ops else None
+
+
 def _numbers(facts: Facts) -> dict[int, list[int]]:
     """The ops that use, as a plain number, what another op took out of the program's tensors: user -> those ops."""
     users: dict[int, list[int]] = {}
     for op in facts.graph.ops.values():
-        if not op.outputs and op.cause is not None:
+        if not op.outputs and op.value_inputs:
             user = returned_number(facts, op.id)
             if user is not None:
                 users.setdefault(user, []).append(op.id)

@@ -47,7 +47,9 @@ KEPT_ENDS, KEPT_BESIDE_CUT, LEAST_GAP = 5, 2, 3
 WIDE = 96
 """Columns from which on a road has room for the source beside it."""
 
-TITLE_WIDTH = 36
+PASSAGES = 3
+"""Of so many lines that call backward the roads are drawn; the others are told in a sentence."""
+
 SCOPE_WIDTH = 30
 
 Spans = tuple[tuple[str, str], ...]
@@ -84,7 +86,7 @@ def _rows(account: Account, width: int, everything: bool) -> Iterator[Text]:
     yield from _wrap(Text(account.verdict, style), width)
     for remark in account.remarks:
         yield from _wrap(Text(f"- {remark}"), width, "  ")
-    roads = [passage for passage in account.passages if passage.roads]
+    roads = [passage for passage in account.passages if passage.roads][: None if everything else PASSAGES]
     for passage in roads:
         yield Text()
         yield from _passage(passage, width, everything, alone=len(account.passages) == 1)
@@ -92,11 +94,11 @@ def _rows(account: Account, width: int, everything: bool) -> Iterator[Text]:
     if legend:
         yield Text()
         yield Text(legend, "dim")
-    others = [passage for passage in account.passages if not passage.roads and len(account.passages) > 1]
+    others = [passage for passage in account.passages if passage not in roads and len(account.passages) > 1]
     if others:
         yield Text()
     for passage in others:
-        yield from _wrap(_plain((_heading(passage), "bold"), (f": {passage.told}", "")), width, "  ")
+        yield from _wrap(_plain((_heading(passage), "bold"), (_told(passage), "")), width, "  ")
     for index, finding in enumerate(account.findings):
         yield Text()
         if not index:
@@ -106,7 +108,7 @@ def _rows(account: Account, width: int, everything: bool) -> Iterator[Text]:
 
 def _passage(passage: Passage, width: int, everything: bool, *, alone: bool) -> Iterator[Text]:
     if passage.runs:
-        yield from _wrap(_plain((_heading(passage), "bold"), ("" if alone else f": {passage.told}", "")), width, "  ")
+        yield from _wrap(_plain((_heading(passage), "bold"), ("" if alone else _told(passage), "")), width, "  ")
     for index, road in enumerate(passage.roads):
         if len(passage.roads) > 1:
             if index or passage.runs:
@@ -117,9 +119,14 @@ def _passage(passage: Passage, width: int, everything: bool, *, alone: bool) -> 
 
 
 def _heading(passage: Passage) -> str:
-    """`loss.backward() · line 31 · 3 runs`"""
+    """`loss.backward() · line 31 · 3 runs · 2 uses`"""
     runs = plural(passage.runs, "run") if passage.runs > 1 else ""
-    return " · ".join(part for part in (passage.call, passage.place, runs) if part)
+    uses = plural(passage.uses, "use") if passage.uses > 1 else ""
+    return " · ".join(part for part in (passage.call, passage.place, runs, uses) if part)
+
+
+def _told(passage: Passage) -> str:
+    return f": {passage.told}{f', {passage.share}' if passage.share else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +138,14 @@ class _Gap:
 
     def told(self) -> str:
         scopes = [scope for scope in dict.fromkeys(step.scope for step in self.steps) if scope]
-        through = f", {scopes[0]} to {scopes[-1]}" if len(scopes) > 1 else f", in {scopes[0]}" if scopes else ""
-        return f"... {plural(len(self.steps), 'op')} ...{through}"
+        through = f" from {scopes[0]} to {scopes[-1]}" if len(scopes) > 1 else f" in {scopes[0]}" if scopes else ""
+        return f"... {plural(len(self.steps), 'op')}{through} ..."
 
 
 def _road(road: Road, width: int, everything: bool) -> Iterator[Text]:
     shown = list(road.steps) if everything else _shortened(road.steps)
     steps = [step for step in shown if isinstance(step, Step)]
-    titles = min(TITLE_WIDTH, max(cell_len(_title(step)) for step in steps))
+    titles = min(width // 2, max(cell_len(_title(step)) for step in steps))
     places = max(cell_len(step.place) for step in steps)
     wide = width >= WIDE
     scopes = min(SCOPE_WIDTH, max(cell_len(step.scope) for step in steps)) if wide else 0

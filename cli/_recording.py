@@ -60,4 +60,4 @@ def nothing_ran(source: Source, exit_code: int) -> UsageError:
         return UsageError(f"`{source.name}` holds no tensor operation", help="record a script that runs some")
     when = " before it ended" if exit_code else ""
     help = "" if exit_code else "make the tensors that it computes with by gradviz"
-    return UsageError(f"`{source.name}` ran no tensor operation{when}, so there is nothing to draw", help=help)
+    return UsageError(f"`{source.name}` ran no tensor operation{when}, so there is nothing to show", help=help)

@@ -12,6 +12,7 @@ from gradviz.diagnose.choosing import codes_of
 from gradviz.errors import UsageError
 from gradviz.graphs import Graph
 from gradviz.recorder import Recorder
+from gradviz.snapshot import is_own, is_torch
 from gradviz.tracebacks import hide_frames
 
 
@@ -38,8 +39,10 @@ def check(
             raise UsageError("a graph takes no arguments", help="pass the graph alone, or the function to run")
         return diagnose(graph, select=selected, ignore=ignored)
     if not callable(graph):
-        kind = type(subject).__name__
-        raise UsageError(f"a `{kind}` can be neither diagnosed nor called", help="pass a graph, or the function to run")
+        message = f"a `{type(subject).__name__}` can be neither diagnosed nor called"
+        one = is_own(subject) or is_torch(subject)
+        help = "`gradviz.explain` tells of one tensor" if one else "pass a graph, or the function to run"
+        raise UsageError(message, help=help)
     recorder = Recorder()
     names = _names(graph, arguments, keywords)
     recorder.start()

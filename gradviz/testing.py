@@ -33,7 +33,8 @@ def assert_gradients_flow(
     """Raise AssertionError, which says why and by which line, unless a gradient of `loss` comes to every parameter.
 
     loss: a tensor of gradviz or of PyTorch. Nothing is run on it: its graph is walked.
-    parameters: a module, what its `named_parameters()` or `parameters()` gives, a dict of tensors, or a tensor.
+    parameters: a module, what its `named_parameters()` or `parameters()` gives, an optimizer, a dict of tensors, or a
+        tensor.
     after_backward: `loss.backward()` ran, so look at what `.grad` holds: it has to be there, and finite, and not all
         zero. Needed where a graph cannot be walked, as behind a reentrant checkpoint.
     allow_frozen: pass over parameters that do not require grad, if there are others.
@@ -76,7 +77,9 @@ def _named(parameters: Any) -> tuple[dict[str, Any], frozenset[str]]:
         parameters = parameters.named_parameters()
     if isinstance(parameters, Mapping):
         parameters = parameters.items()
-    given: Iterable[Any] = [parameters] if _is_tensor(parameters) else parameters
+    if hasattr(parameters, "param_groups"):
+        parameters = [tensor for group in parameters.param_groups for tensor in group["params"]]
+    given = [parameters] if _is_tensor(parameters) or not isinstance(parameters, Iterable) else parameters
     named: dict[str, Any] = {}
     unnamed: set[str] = set()
     for number, item in enumerate(given):
@@ -84,7 +87,7 @@ def _named(parameters: Any) -> tuple[dict[str, Any], frozenset[str]]:
         if not _is_tensor(tensor) or not isinstance(name, str):
             raise UsageError(
                 f"there is a `{type(tensor).__name__}` among the parameters, which is no tensor",
-                help="pass a module, its `named_parameters()`, or a list of tensors",
+                help="pass a module, its `named_parameters()`, an optimizer, or a list of tensors",
             )
         named[name] = tensor
         if item is tensor:
@@ -108,6 +111,8 @@ def _state(tensor: Any) -> str:
             gradient = tensor.grad
             if gradient is None:
                 return "missing"
+            if gradient.is_meta:
+                return "fine"  # it has no elements to look at
             values = gradient.coalesce().values() if gradient.is_sparse else gradient
             finite, zero = bool(values.isfinite().all()), not bool(values.any())
     return "not finite" if not finite else "all zero" if zero else "fine"

@@ -117,6 +117,7 @@ def test_an_exception_that_no_finding_explains_has_no_note() -> None:
     ("subject", "arguments", "options", "message"),
     [
         (3, (), {}, "a `int` can be neither diagnosed nor called"),
+        (torch.ones(1), (), {}, "a `Tensor` can be neither"),
         (starved().graph(), (1,), {}, "a graph takes no arguments"),
         (starved().graph(), (), {"select": "GV9"}, "no rule has a code that begins with `GV9`"),
         (starved().graph(), (), {"ignore": ["Gv1", " , "]}, ""),

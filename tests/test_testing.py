@@ -73,6 +73,7 @@ def test_a_sound_loss_passes(record: bool) -> None:
         assert_gradients_flow(loss, net.head.parameters())
         assert_gradients_flow(loss, {"bias": net.head.bias})
         assert_gradients_flow(loss, net.head.weight)
+        assert_gradients_flow(loss, torch.optim.SGD(net.head.parameters(), lr=0.1))
         loss.backward()
         assert_gradients_flow(loss, net.used())
         assert_gradients_flow(loss, net.used(), after_backward=True)
@@ -274,6 +275,13 @@ def test_a_checkpoint_that_hides_the_graph_is_judged_by_grad() -> None:
     assert_gradients_flow(loss, layer, after_backward=True)
 
 
+def test_a_gradient_without_elements() -> None:
+    layer = nn.Linear(2, 1, device="meta")
+    loss = layer(torch.ones(3, 2, device="meta")).sum()
+    loss.backward()
+    assert_gradients_flow(loss, layer, after_backward=True)
+
+
 def test_a_sparse_gradient() -> None:
     table = nn.Embedding(4, 2, sparse=True)
     loss = table(torch.tensor([1, 1])).sum()
@@ -312,6 +320,7 @@ def test_nothing_is_changed_and_nothing_recorded(make: Callable[[], tuple[Any, C
         (leaf(), [3], "there is a `int` among the parameters"),
         (leaf(), [("w", 3)], "there is a `int` among the parameters"),
         (leaf(), "w", "there is a `str` among the parameters"),
+        (leaf(), None, "there is a `NoneType` among the parameters"),
     ],
 )
 def test_usage(loss: Any, parameters: Any, message: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import fields, make_dataclass, replace
@@ -198,6 +199,7 @@ class _Folding:
         values = self.values
         for id, flag in {event.value: event.requires_grad for event in self.flags}.items():
             values[id] = replace(values[id], requires_grad=flag)
+        self._unname_partial_sums()
         for id, told in self.names.items():
             values[id] = replace(values[id], name=told.name, role=told.role)
         self._share_names()
@@ -234,6 +236,22 @@ class _Folding:
         for position, (item, needed) in enumerate(zip(op.inputs, op.needs, strict=False)):
             if needed and isinstance(item, int):
                 yield Cut(op.id, position, item, op.cause, op.site, region)
+
+    def _unname_partial_sums(self) -> None:
+        """Of the ops behind one `sum(losses)`, only the last one makes what the call is assigned to.
+
+        They all stand at one site, and each takes up the result of the one before. The first adds Python's own 0.
+        """
+        sites = {id for id, site in self.sites.items() if site.target and _folds(site)}
+        if not sites:
+            return
+        values = self.values
+        for op in self.ops.values():
+            if op.site in sites and op.outputs and "0" not in op.inputs:
+                for item in op.value_inputs:
+                    before = values[item]
+                    if self.ops[before.op].site == op.site:
+                        values[item] = replace(before, name="")
 
     def _share_names(self) -> None:
         """Give the versions of a value that is written in place one name: they are one variable.
@@ -285,6 +303,11 @@ class _Folding:
             if isinstance(item, int) and item not in self.values:
                 return f"op {op.id} uses value {item}, which no op before it made"
         return f"op {op.id} shares the storage of an argument that is no value"
+
+
+def _folds(site: Site) -> bool:
+    """Whether a site is a call of Python's own that runs one op after the other: `sum(losses)`."""
+    return re.match(r"(sum|(math\.)?prod|(functools\.)?reduce)\(", site.text[max(site.column, 0) :]) is not None
 
 
 def _by_id(records: dict[int, R]) -> dict[int, R]:

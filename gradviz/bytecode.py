@@ -119,6 +119,8 @@ def assignment(program: Listing, index: int, segment: Segment) -> tuple[str, boo
         return _unpacked(program, index, segment), False
     if step.opname in _PLACE_STORES:
         return _owner(segment(program.span(index))), False
+    if step.opname == "PRECALL":  # 3.11, once it has seen which built-in function is called, calls it here
+        index += 1
     if step.opname == "SEND":  # `await`: the value arrives where the wait is over
         index = program.at(step.argval) - 1
     return _Walk(program, segment).run(index)

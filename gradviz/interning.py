@@ -24,7 +24,7 @@ class Sink(Protocol):
 
 
 class OpSink(Sink, Protocol):
-    """A sink that takes ops as the fields of their records, and names, several at a time: the next `drain` keeps them."""
+    """A sink that takes ops, as the fields of their records, and names, several at a time, to be kept by `drain`."""
 
     pending: list[Name | tuple[int, int, int | None, int, tuple[Input, ...]]]
 
@@ -44,7 +44,7 @@ class Interner:
         self._lock = threading.RLock()
         self._paths: dict[tuple[tuple[Spot, ...], bool], int | None] = {}
         self._assigned: dict[tuple[Spot, ...], str] = {}
-        self._sites: dict[tuple[Spot, int | None, str, bool], int] = {}
+        self._sites: dict[tuple[Place, int | None, str, bool], int] = {}
         self._contexts: dict[tuple[int, str, int | None], int] = {}
         self.targets: list[str] = []
 
@@ -85,7 +85,7 @@ class Interner:
             place = place_of(spot)
             target = place.target or (target if place.returns else "")
             nameless = unnamed and depth == 0
-            key = (spot, site, target, nameless)
+            key = (place, site, target, nameless)  # two instructions may stand for one place
             found = self._sites.get(key)
             if found is None:
                 found = len(self.targets)

@@ -545,9 +545,9 @@ program(
     8<13<13 self.parts["out"] = add(self.h, %0) AddBackward0
     7<13<13 self.h = mul(self.parts["out"], self.w) MulBackward0
     8<13<13 self.parts["out"] = add(self.h, %0) AddBackward0
-    14 loss = add(self.parts["out"], 0) AddBackward0
-    14 loss = add(loss, self.parts["out"]) AddBackward0
-    15 %2 = grad()
+    14 %2 = add(self.parts["out"], 0) AddBackward0
+    14 loss = add(%2, self.parts["out"]) AddBackward0
+    15 %3 = grad()
     15 self.w.grad = grad()
     15 backward(loss): %0 4, self.w 4
     """,

@@ -209,6 +209,35 @@ PROGRAMS = {
         a = double(w)
         b = double(a)
         """,
+    "compared as a whole": """
+        w = lib.tensor([1.0, 2.0], requires_grad=True)
+        v = lib.tensor([1.0, 2.0])
+        y = w * v
+        a = lib.allclose(y, v)
+        b = y.equal(w)
+        c = v.allclose(v)
+        """,
+    "made a leaf afterwards": """
+        W1 = (lib.ones(2) * 0.1).requires_grad_()
+        b1 = lib.zeros(2)
+        b1.requires_grad = True
+        def layer():
+            inner = lib.ones(2).mul(3).requires_grad_(True)
+            (inner * W1 + b1).sum().backward()
+        layer()
+        """,
+    "summed by Python": """
+        w = lib.tensor([1.0, 2.0, 3.0], requires_grad=True)
+        loss = sum(w)
+        loss.backward()
+        def total():
+            parts = [w[0], w[1] * 2]
+            for _ in range(2):
+                inner = sum(parts)
+                inner = sum([inner, w[2], 1])
+            inner.backward()
+        total()
+        """,
     "in a thread": """
         w = lib.tensor([1.0], requires_grad=True)
         kept = []
@@ -247,6 +276,46 @@ def test_a_sample_gives_the_same_graph(sample: Path) -> None:
 def test_a_program_gives_the_same_graph(program: str) -> None:
     source = "if True:" + PROGRAMS[program]
     assert_same(record(source, "<program>", lib=gradviz), record(source, "<program>", lib=torch))
+
+
+@pytest.mark.parametrize("lib", [gradviz, torch], ids=["core", "torch"])
+def test_a_leaf_has_its_name_before_the_script_ends(lib: Any) -> None:
+    """In the middle of a function, where no variable can be looked at."""
+
+    def step() -> str:
+        W1 = (lib.ones(2, 2) * 0.1).requires_grad_()
+        out = (W1 * 2).sum()
+        out.backward()
+        drawn: str = gradviz.make_dot(out).source
+        W1.grad.mul_(0)
+        return drawn
+
+    with gradviz.record() as rec:
+        drawn = step()
+    assert "W1" in drawn
+    graph = rec.graph()
+    (sweep,) = graph.sweeps
+    assert [graph.values[got.value].name for got in sweep.gradients] == ["W1"]
+    assert "W1.grad" in {value.name for value in graph.values.values()}
+
+
+@pytest.mark.parametrize("lib", [gradviz, torch], ids=["core", "torch"])
+def test_only_the_last_partial_sum_has_the_name_of_the_sum(lib: Any) -> None:
+    def train(w: Any) -> None:
+        for _ in range(2):
+            losses = [(w * number).sum() for number in range(3)]
+            loss = sum(losses)
+            (loss * 2).backward()
+        running = 0.0
+        for term in losses:
+            running = running + term
+
+    with gradviz.record() as rec:
+        w = lib.ones(2, requires_grad=True)
+        train(w)
+    graph = rec.graph()
+    assert [value.name for value in graph.values.values()].count("loss") == 2, "one in each step"
+    assert [value.name for value in graph.values.values()].count("running") == 3, "a loop of the user's own"
 
 
 def record(source: str, filename: str, **names: Any) -> Graph:

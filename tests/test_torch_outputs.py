@@ -54,7 +54,7 @@ def test_a_log_probability_leads_to_its_logits(rows: int) -> None:
     graph = checked(rec)
     assert coverage(graph).split()[0] == coverage(graph).split()[2]
     assert leads_to(graph, "score", "logits")
-    assert {graph.ops[cut.op].name for cut in graph.cuts} == {"eq"}, "the only cuts are in its check of arguments"
+    assert {graph.ops[cut.op].name for cut in graph.cuts} <= {"eq"}, "the only cut is in its check of arguments"
     assert [graph.values[got.value].name for got in graph.sweeps[0].gradients] == ["logits"]
 
 

@@ -26,7 +26,7 @@ from gradviz.core.trace import ALIAS, INNER, INPLACE, KEEPS_NODE, LEAF_GRAD, Nod
 from gradviz.ids import next_id
 from gradviz.interning import FIRST_LINE, Interner, Sink
 from gradviz.sites import call_path, decode, spot_at
-from gradviz.targets import unpacked_target
+from gradviz.targets import single_target, unpacked_target
 
 VARIANT_LIMIT = 64
 """How many settings of plain arguments a row is told with; a loop over `x[i]` must not grow the book."""
@@ -145,6 +145,16 @@ class Emitter:
     def _flag(self, leaf: Tensor, frame: FrameType) -> None:
         self._know(leaf)
         self._tell_flag(_value_id(leaf), leaf._requires_grad, self._interner.site(call_path(frame)))
+        if leaf._requires_grad:
+            self._name_flagged(leaf._origin)
+
+    def _name_flagged(self, origin: Trace) -> None:
+        """Name what `W1 = (...).requires_grad_()` gave: the op that made it is not what was assigned."""
+        place = getattr(origin, "flagged", None)
+        if place is not None and not decode(origin.code, origin.lasti).target:
+            name = single_target(decode(*place).target)
+            if name:
+                self._sink.emit(events.Name(origin.id, name))
 
     def _tell_flag(self, value: int, flag: bool, site: int | None = None) -> None:
         self._sink.emit(events.RequiresGrad(value, flag, site))
@@ -211,7 +221,10 @@ class Emitter:
         if known is None or known[0]() is not leaf:
             origin = leaf._origin
             gone = weakref.ref(leaf, lambda _: self._leaf_names.pop(key, None))
-            known = self._leaf_names[key] = gone, decode(origin.code, origin.lasti).target
+            target = decode(origin.code, origin.lasti).target
+            if not target and hasattr(origin, "flagged"):
+                target = single_target(decode(*origin.flagged).target)
+            known = self._leaf_names[key] = gone, target
         return known[1]
 
     def _know(self, tensor: Tensor) -> None:
@@ -234,6 +247,7 @@ class Emitter:
             site = self._interner.site((spot_at(step.code, step.lasti),), bool(step.flags & INNER))
             region = None if step.region is None else self._region_id(step.region, thread=0)
             self._emit_op(step, site, self._interner.context(0, "", region))
+            self._name_flagged(step)
         for step in queue:
             if isinstance(step, Node):
                 self.settle(leaf for leaf in step.leaves or () if leaf is not None)

@@ -20,6 +20,7 @@ from gradviz.core.hooks import Extras, RemovableHandle, hooks_of
 from gradviz.core.listeners import listeners
 from gradviz.core.size import Size
 from gradviz.core.trace import Node, Storage, Trace
+from gradviz.sites import user_frame
 
 if TYPE_CHECKING:
     from typing import Self
@@ -159,6 +160,9 @@ class Tensor:
                 "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed."
             )
         self._requires_grad = value
+        if value:
+            frame = user_frame(sys._getframe(2))
+            self._origin.flagged = frame.f_code, frame.f_lasti
         if listeners:
             for listener in tuple(listeners):
                 listener.flag_set(self, sys._getframe(2))

@@ -59,6 +59,7 @@ class Trace:
     shape, array_type       of its first output; `more` has pairs of these for the others
     forgotten   how many traces behind this one were let go
     called      what the user called to run it, unset where that is the row's name
+    flagged     where its result was made to require grad afterwards, code and offset; unset where it was not
     """
 
     __slots__ = (
@@ -67,6 +68,7 @@ class Trace:
         "called",
         "cause",
         "code",
+        "flagged",
         "flags",
         "forgotten",
         "id",
@@ -98,6 +100,7 @@ class Trace:
     oldest: int
     flags: int
     called: str
+    flagged: tuple[CodeType, int]
 
     tracked = False
 

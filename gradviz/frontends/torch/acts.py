@@ -14,6 +14,7 @@ from gradviz.frontends.torch.naming import Call, Deed
 from gradviz.frontends.torch.ops import Ops
 from gradviz.frontends.torch.origins import Origins
 from gradviz.frontends.torch.writes import Writes
+from gradviz.targets import single_target
 
 
 class Acts:
@@ -30,9 +31,7 @@ class Acts:
         tensor = args[0]
         match call.deed:
             case Deed.EXIT:
-                for given in args:
-                    if isinstance(given, torch.Tensor):
-                        self._ops.left(here, call, given, frame)
+                self._ops.left(here, call, [given for given in args if isinstance(given, torch.Tensor)], frame)
             case Deed.REQUIRES_GRAD:
                 self._flag(here, tensor, frame)
             case Deed.DATA_WRITE:
@@ -59,10 +58,15 @@ class Acts:
 
     def _flag(self, here: Here, tensor: torch.Tensor, frame: FrameType) -> None:
         known = self._origins.know(here, tensor)
-        if tensor.is_leaf:
-            path, _ = place_of_call(frame)
-            site = self._book.interner.site(path)
-            self._book.sink.emit(events.RequiresGrad(known.value, tensor.requires_grad, site))
+        if not tensor.is_leaf:
+            return
+        path, direct = place_of_call(frame)
+        interner = self._book.interner
+        self._book.sink.emit(events.RequiresGrad(known.value, tensor.requires_grad, interner.site(path)))
+        # `W1 = (...).requires_grad_()`: what was assigned is the tensor, and from here on it is a leaf to be named.
+        name = single_target(interner.target(path)) if direct and not known.target else ""
+        if name and tensor.requires_grad:
+            self._book.tell_name(known, name)
 
     def _know_gradient(self, here: Here, tensor: torch.Tensor, gradient: torch.Tensor) -> None:
         """A gradient that no sweep was seen to make is a source of its own."""

@@ -316,13 +316,14 @@ class Ops:
             )
         )
 
-    def left(self, here: Here, call: Call, tensor: torch.Tensor, frame: FrameType) -> None:
-        """Data left for Python or numpy."""
+    def left(self, here: Here, call: Call, tensors: list[torch.Tensor], frame: FrameType) -> None:
+        """Data of these tensors left for Python or numpy."""
         found = Gathered()
-        self._take_tensor(here, found, tensor, frame)
-        cause = call.cause if found.needs[0] else None
+        for tensor in tensors:
+            self._take_tensor(here, found, tensor, frame)
+        cause = call.cause if True in found.needs else None
         signature = self._book.signature(
-            ("left", call.name, cause),
+            ("left", call.name, cause, *found.needs),
             lambda id: events.Signature(id, call.name, cause=cause, needs=tuple(found.needs)),
         )
         self._book.tell_op(here, signature, self._book.interner.site(place_of_call(frame)[0]), found.inputs, 0)

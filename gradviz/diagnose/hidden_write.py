@@ -29,7 +29,8 @@ CODE = "GV303"
 def check(facts: Facts) -> Iterator[Complaint]:
     """One complaint for each line that writes so."""
     graph = facts.graph
-    writes = [op for op in graph.ops.values() if op.inplace and not op.tracked and _through_data(facts, op)]
+    through = _through_data(facts)
+    writes = [op for id in through if (op := graph.ops[id]).inplace and not op.tracked]
     if not writes:
         return
     savers = facts.once(_savers)
@@ -53,16 +54,16 @@ def check(facts: Facts) -> Iterator[Complaint]:
                 )
 
 
-def _through_data(facts: Facts, op: Op) -> bool:
+def _through_data(facts: Facts) -> dict[int, None]:
+    """The ops whose result is `.data` of something, or a view or a later version of such a result, by id."""
     graph = facts.graph
-    while op.alias is not None:
-        above = op.inputs[op.alias]
-        if op.cause is Cause.DATA:
-            return True
-        if not isinstance(above, int):
-            return False
-        op = graph.ops[graph.values[above].op]
-    return False
+    found: dict[int, None] = {}
+    for op in graph.ops.values():
+        if op.alias is not None:
+            above = op.inputs[op.alias]
+            if op.cause is Cause.DATA or (isinstance(above, int) and graph.values[above].op in found):
+                found[op.id] = None
+    return found
 
 
 def _savers(facts: Facts) -> dict[int, list[tuple[Op, str]]]:

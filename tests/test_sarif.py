@@ -15,6 +15,7 @@ import pytest
 from building import Builder
 from click.testing import CliRunner
 from gradviz_cli.main import application
+from test_diagnose import SAMPLES, Sample
 
 import gradviz
 from gradviz.diagnose import Finding, Findings, Related, Severity, diagnose, rules
@@ -90,6 +91,15 @@ def test_every_rule_is_described_and_results_refer_to_them() -> None:
         assert len(described["fullDescription"]["text"]) > len("Looks for ")
         assert "## Use instead" in described["help"]["markdown"]
     assert all(driver["rules"][result["ruleIndex"]]["id"] == result["ruleId"] for result in run["results"])
+
+
+@pytest.mark.parametrize("sample", [sample for sample in SAMPLES if sample.expected is not None])
+def test_no_finding_is_graver_than_its_rule(sample: Sample) -> None:
+    run = read(as_sarif(diagnose(sample.build().graph(), select=[sample.code])))
+    levels = {rule["id"]: rule["defaultConfiguration"]["level"] for rule in run["tool"]["driver"]["rules"]}
+    order = ["error", "warning", "note"]
+    assert run["results"]
+    assert all(order.index(levels[result["ruleId"]]) <= order.index(result["level"]) for result in run["results"])
 
 
 def test_a_place_is_relative_to_the_working_directory() -> None:

@@ -31,8 +31,14 @@ SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sar
 _ROOT = "%SRCROOT%"
 _FINGERPRINT = "gradvizFinding/v1"
 _FRAMES_LIMIT = 100
-_LEVELS = {"GV1": "error", "GV2": "error", "GV3": "error"}
-"""How grave a rule's findings mostly are, by family; the rest are warnings. Each result says its own level as well."""
+_LEVELS = {
+    "GV1": "error", "GV109": "warning", "GV111": "warning",
+    "GV2": "error",
+    "GV3": "error", "GV303": "warning", "GV304": "note",
+    "GV404": "note", "GV406": "error",
+    "GV501": "error", "GV504": "note",
+}  # fmt: skip
+"""The gravest level that a rule's findings have, by family or code; the rest are warnings. Each result has its own."""
 
 _Object = dict[str, Any]
 
@@ -70,7 +76,7 @@ def _rule(rule: Rule) -> _Object:
         "shortDescription": {"text": rule.title},
         "fullDescription": {"text": " ".join(what.split()) or rule.title},
         "help": {"text": page, "markdown": page},
-        "defaultConfiguration": {"level": _LEVELS.get(rule.code[:3], "warning")},
+        "defaultConfiguration": {"level": _LEVELS.get(rule.code) or _LEVELS.get(rule.code[:3], "warning")},
         "properties": {"kind": rule.kind},
     }
 

@@ -11,7 +11,9 @@ from torch import nn
 
 import gradviz
 from gradviz.graphs import Graph
+from gradviz.picture.composing import compose
 from gradviz.query import ancestors
+from gradviz.views import Options
 
 
 def checked(recorder: gradviz.recorder.Recorder) -> Graph:
@@ -133,3 +135,12 @@ def test_it_is_left_as_it_was() -> None:
     with gradviz.record():
         assert func.jacrev is not before[0]
     assert (func.jacrev, func.hessian, torch._functorch.apis.vmap_impl) == before
+
+
+def test_an_op_of_many_results_keeps_its_name_in_the_picture() -> None:
+    with gradviz.record() as rec:
+        weights = {f"layers.{index}.weight": torch.ones(2) for index in range(4)}
+        slopes = func.grad(lambda held: sum((value**2).sum() for value in held.values()))(weights)
+        assert len(slopes) == 4
+    titles = [box.title for box in compose(checked(rec), Options()).boxes]
+    assert any(title.endswith(" = grad") for title in titles), titles

@@ -94,7 +94,9 @@ class Wording:
         """`y = mul`, or `mul` where the result has no name."""
         names = [self._graph.values[output].name for output in op.outputs]
         target = ", ".join(name for name in names if name)
-        return clean(f"{target} = {op.name}" if target else op.name)
+        # Of many results with long names, the op is worth more than the last of them.
+        room = max(TITLE_LIMIT - len(op.name) - 3, TITLE_LIMIT // 3)
+        return clean(f"{target if len(target) <= room else clip(target, room)} = {op.name}" if target else op.name)
 
     def status(self, op: Op) -> str:
         """Why an op is not tracked, in a few words; empty for one that is."""

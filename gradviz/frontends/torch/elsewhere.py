@@ -1,4 +1,4 @@
-"""Elsewhere: what a recording cannot follow, and what it says of that: compiled code and child processes."""
+"""Elsewhere: what a recording cannot follow, and what it says of that: compiled and traced code, child processes."""
 
 from __future__ import annotations
 
@@ -10,18 +10,27 @@ import torch
 
 from gradviz import events
 from gradviz.frontends.torch.book import Book
+from gradviz.frontends.torch.calling import strip_own
 from gradviz.frontends.torch.patches import Patches, like
 
 COMPILED = "what torch.compile compiles ran eagerly while it was recorded"
+TRACED = "what torch.jit traces is not recorded, and what it traced shows as unrecorded ops"
 SPAWNED = "what a spawned child process did is not recorded"
+
+TRACERS = ((torch.jit, "trace"), (torch.jit, "trace_module"))
+"""Where tracing begins."""
 
 
 class Elsewhere:
-    """Makes compiled functions run as they are written, and counts the processes that are started afresh."""
+    """Makes compiled functions run as they are written, leaves those alone that are traced, and counts new processes.
+
+    Whatever looks at a tensor while it is traced, at its shape for one, becomes a part of what is traced.
+    """
 
     def __init__(self, book: Book) -> None:
         self._book = book
         self._compiled = 0
+        self._traced = 0
         self._spawned = 0
         self._stance: Any = None
 
@@ -30,6 +39,8 @@ class Elsewhere:
         if "torch._dynamo" in sys.modules:
             self._run_eagerly()
         patches.replace(torch, "compile", self._around_compile)
+        for owner, name in TRACERS:
+            patches.replace(owner, name, self._around_trace)
         patches.replace(BaseProcess, "start", self._around_start)
 
     def uninstall(self) -> None:
@@ -38,7 +49,8 @@ class Elsewhere:
             self._stance.__exit__(None, None, None)
             self._stance = None
         for kind, text, count in (
-            ("compiled", COMPILED, self._compiled), ("unrecorded", SPAWNED, self._spawned),
+            ("compiled", COMPILED, self._compiled), ("unrecorded", TRACED, self._traced),
+            ("unrecorded", SPAWNED, self._spawned),
         ):  # fmt: skip
             if count:
                 self._book.sink.emit(events.Note(kind, text, count))
@@ -59,6 +71,24 @@ class Elsewhere:
             return result
 
         return compile
+
+    def _around_trace(self, run: Any) -> Any:
+        @like(run)
+        def trace(*args: Any, **kwargs: Any) -> Any:
+            here = self._book.here()
+            if here is None or here.quiet:
+                return run(*args, **kwargs)
+            self._traced += 1
+            here.quiet += 1
+            try:
+                return run(*args, **kwargs)
+            except BaseException as error:
+                strip_own(error)
+                raise
+            finally:
+                here.quiet -= 1
+
+        return trace
 
     def _around_start(self, run: Any) -> Any:
         @like(run)

@@ -72,7 +72,7 @@ _OPERATORS = {
     "__iand__": "bitwise_and", "__or__": "bitwise_or", "__ror__": "bitwise_or", "__ior__": "bitwise_or",
     "__xor__": "bitwise_xor", "__rxor__": "bitwise_xor", "__ixor__": "bitwise_xor", "__eq__": "eq", "__ne__": "ne",
     "__lt__": "lt", "__le__": "le", "__gt__": "gt", "__ge__": "ge", "__lshift__": "bitwise_left_shift",
-    "__rshift__": "bitwise_right_shift", "__setitem__": "copy", "__deepcopy__": "deepcopy",
+    "__rshift__": "bitwise_right_shift", "__deepcopy__": "deepcopy",
 }  # fmt: skip
 
 _INPLACE_OPERATORS = frozenset(name for name in _OPERATORS if name.startswith("__i") and name != "__invert__")
@@ -143,9 +143,9 @@ def describe_call(func: Any) -> Call:
     call = _in_python(Call(_OPERATORS.get(name, name), Deed.OP), func)
     ends_in_place = name.endswith("_") and not name.endswith("__")
     call.inplace = ends_in_place or name == "__setitem__" or name in _INPLACE_OPERATORS
-    if call.inplace and name not in _FILLS and name not in _OPERATORS:
+    if call.inplace and name not in _FILLS and name not in _OPERATORS and name != "__setitem__":
         call.name = name.rstrip("_")
-    call.operands = 2 if call.name in _BINARY else 3 if call.name == "where" else 0
+    call.operands = 2 if call.name in _BINARY or name == "__setitem__" else 3 if call.name == "where" else 0
     call.cause = {"detach": Cause.DETACH, "detach_": Cause.DETACH_}.get(name)
     if name in ("detach_", "set_"):
         call.inplace = False
@@ -153,7 +153,7 @@ def describe_call(func: Any) -> Call:
     if name in _COPIES:
         call.copies = True
         call.cause = Cause.RETENSOR
-    call.laned = not (call.cause or call.source or name in ("detach_", "set_"))
+    call.laned = not (call.cause or call.source or name in ("detach_", "set_", "__setitem__"))
     call.plain = call.laned and not call.python and not call.inplace
     return call
 
@@ -184,6 +184,8 @@ def op_name(call: Call, args: tuple[Any, ...]) -> str:
     """The op that a call comes down to where the call's name leaves that open."""
     if call.name == "__getitem__" and len(args) == 2:
         return _index_name(args[1])
+    if call.name == "__setitem__":
+        return "index_put" if _index_name(args[1]) == "index" else "copy"
     return call.name
 
 
@@ -199,12 +201,57 @@ def _index_name(index: Any) -> str:
     return "unsqueeze" if None in entries else "alias"
 
 
+def named_arguments(name: str, args: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[str, ...]]:
+    """The positional arguments of a call of PyTorch's function `name` and their names; none where it has no schema.
+
+    A size that was given as several numbers, `x.view(3, -1)`, is one argument.
+    """
+    if name == "__setitem__":
+        target, index, value = args
+        return (target, value, index), ("self", "value", "index")
+    if name == "__getitem__":
+        return args, ("self", "index")
+    kinds = tuple(map(_kind, args))
+    names = _argument_names(name, kinds)
+    if not names and len(kinds) > 2 and set(kinds[1:]) == {"int"}:
+        names = _argument_names(name, (kinds[0], "ints"))
+        if names:
+            args = (args[0], args[1:])
+    return args, names
+
+
+def _kind(item: Any) -> str:
+    if isinstance(item, torch.Tensor):
+        return "Tensor"
+    if isinstance(item, (tuple, list)):
+        inner = set(map(_kind, item))
+        return "ints" if inner <= {"int"} else "Tensors" if inner == {"Tensor"} else "list"
+    return type(item).__name__
+
+
+_ACCEPTED = {
+    "Tensor": {"Tensor"}, "List[Tensor]": {"Tensors"}, "List[int]": {"ints"}, "int": {"int", "dtype"},
+    "number": {"int", "float", "bool", "complex"}, "float": {"float", "int"}, "bool": {"bool"}, "str": {"str"},
+    "Device": {"device", "str"},
+}  # fmt: skip
+"""The kinds of argument that each type of a schema takes. A number may stand for a list of one, where nothing else."""
+
+
 @cache
-def argument_names(name: str, count: int) -> tuple[str, ...]:
-    """The names of the first `count` arguments of PyTorch's function `name`; empty where it has no schema."""
-    schemas = torch._C._jit_get_schemas_for_operator(f"aten::{name}")
-    for schema in schemas:
-        names = tuple(argument.name for argument in schema.arguments if not argument.kwarg_only)
-        if len(names) >= count and not any("." in named for named in names):
-            return names[:count]
+def _argument_names(name: str, kinds: tuple[str, ...]) -> tuple[str, ...]:
+    for lone in ("List[int]", ""):
+        for schema in torch._C._jit_get_schemas_for_operator(f"aten::{name}"):
+            given = [argument for argument in schema.arguments if not argument.kwarg_only][: len(kinds)]
+            if len(given) == len(kinds) and not any("." in argument.name for argument in given):
+                pairs = zip(given, kinds, strict=True)
+                if all(_accepts(str(argument.type), kind, lone) for argument, kind in pairs):
+                    return tuple(argument.name for argument in given)
     return ()
+
+
+def _accepts(wanted: str, kind: str, lone: str) -> bool:
+    if wanted.startswith("Optional["):
+        wanted = wanted[9:-1]
+        if kind == "NoneType":
+            return True
+    return kind in _ACCEPTED.get(wanted, ()) or (wanted == lone and kind == "int")

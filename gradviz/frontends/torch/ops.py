@@ -14,7 +14,7 @@ from gradviz.frontends.torch.book import Book, Here
 from gradviz.frontends.torch.frames import place_of_call
 from gradviz.frontends.torch.identity import tensors_in, version_of
 from gradviz.frontends.torch.literals import literal
-from gradviz.frontends.torch.naming import Call, argument_names, op_name
+from gradviz.frontends.torch.naming import Call, named_arguments, op_name
 from gradviz.frontends.torch.nodes import describe_saved, guess_node, output_of, saved_tensors
 from gradviz.frontends.torch.nodes import node_name as name_of_node
 from gradviz.frontends.torch.origins import Origins
@@ -65,12 +65,12 @@ class Ops:
         if self._is_preparation(args, kwargs, frame):
             return None
         found = Gathered()
-        names = argument_names(call.name, len(args)) if len(args) > 1 else ()
+        args, names = named_arguments(call.name, args) if len(args) > 1 else (args, ())
         for position, item in enumerate(args):
             name = names[position] if position < len(names) else ""
             self._take(here, call, found, item, name, position, frame)
         for name, item in kwargs.items():
-            if item is not None and not name.startswith("_"):
+            if item is not None and not name.startswith("_") and (name, item) != ("inplace", False):
                 self._take(here, call, found, item, name, len(args), frame)
         return found
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,7 +74,7 @@ def command(
         return 0
     source = find_source(context, target, module)
     settings = _settings(source, select, ignore, fail_on)
-    session = session_of(context)
+    session, here = session_of(context), os.getcwd()
     place: AbstractContextManager[Destination]
     if output != STDOUT:
         file = File(output)
@@ -84,19 +86,34 @@ def command(
         recording = obtain(source, session)
         if not recording.graph.ops and not recording.exit_code:
             raise nothing_ran(source, recording.exit_code)
-        findings = _diagnose(recording, settings)
-        try:
-            _write(findings, form, destination, recording.file)
-        except UsageError as error:
-            if not recording.exit_code:
-                raise
-            say_error(error)
+        with _back_in(here):
+            findings = _diagnose(recording, settings)
+            try:
+                _write(findings, form, destination, recording.file)
+            except UsageError as error:
+                if not recording.exit_code:
+                    raise
+                say_error(error)
         for failure in recording.failures:
             say(f"warning: the recording is not complete: {failure}")
     if recording.exit_code:
         return recording.exit_code
     grave = SEVERITIES[: SEVERITIES.index(settings.fail_on) + 1] if settings.fail_on != "never" else ()
     return EXIT_SCRIPT if any(finding.severity.value in grave for finding in findings) else 0
+
+
+@contextmanager
+def _back_in(folder: str) -> Iterator[None]:
+    """In `folder`, which places are relative to, and then where the script left the process."""
+    away = None
+    with suppress(OSError):  # either may be gone
+        away = os.getcwd()
+    with suppress(OSError):
+        os.chdir(folder)
+    yield
+    if away is not None:
+        with suppress(OSError):
+            os.chdir(away)
 
 
 def _settings(source: Source, select: tuple[str, ...], ignore: tuple[str, ...], fail_on: str | None) -> Settings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import textwrap
 from pathlib import Path
 
@@ -248,6 +249,31 @@ def test_a_comment_with_a_code_that_no_rule_has_is_told_of(capfd: pytest.Capture
     told = result.stderr + capfd.readouterr().err
     assert "warning: train.py:8: no rule has a code that begins with `GV1O1`" in told
     assert "`GV101`" not in told
+
+
+def test_a_script_may_change_its_folder(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Comments are found and places are told from where the script was started."""
+    (folder / "inner").mkdir()
+    leaves = f"{STATEMENT}import os\nos.chdir('inner')\n"
+    run("check", script(leaves), "-f", "sarif")
+    os.chdir(folder)
+    told = json.loads(capfd.readouterr().out)["runs"][0]
+    assert told["originalUriBaseIds"]["%SRCROOT%"]["uri"] == f"{folder.as_uri()}/"
+    assert len(told["results"]) == 1
+    run("check", script(leaves.replace("# 4", "# gradviz: ignore")))
+    os.chdir(folder)
+    assert capfd.readouterr().out == "no findings\n"
+
+
+def test_a_script_may_delete_its_folder(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    name = str(folder / script(f"{STATEMENT}import os\nos.rmdir(os.getcwd())\n"))
+    (folder / "inner").mkdir()
+    os.chdir("inner")
+    try:
+        run("check", name, "-f", "sarif")
+    finally:
+        os.chdir(folder)
+    assert len(json.loads(capfd.readouterr().out)["runs"][0]["results"]) == 1
 
 
 def test_a_changed_file_does_not_silence_an_old_log(log: str) -> None:

@@ -60,7 +60,10 @@ def misspelt_codes(sites: Mapping[int, Site], known: Iterable[str]) -> list[tupl
 
 def _lines_of(path: str) -> list[str]:
     """The lines of a file as it is now, or those that a notebook keeps of a cell; empty where there is none."""
-    file = path if path.startswith("<") else os.path.abspath(path)
+    try:
+        file = path if path.startswith("<") else os.path.abspath(path)
+    except OSError:  # the working directory was deleted
+        return []
     linecache.checkcache(file)
     return linecache.getlines(file)
 

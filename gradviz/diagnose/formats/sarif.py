@@ -58,7 +58,7 @@ def as_sarif(findings: Findings) -> str:
             }
         },
         "invocations": [_invocation(graph)],
-        "originalUriBaseIds": {_ROOT: {"uri": Path(os.curdir).absolute().as_uri().rstrip("/") + "/"}},
+        **_roots(),
         "columnKind": "unicodeCodePoints",
         "results": [
             _result(finding, order, mark, graph) for finding, mark in zip(findings, marks, strict=True)
@@ -117,6 +117,15 @@ def _place(place: Finding | Related | Site) -> _Object:
         if place.source and place.end_line == place.line and "endColumn" in region:
             region["snippet"] = {"text": place.source[place.column - 1 : place.end_column - 1]}
     return {"artifactLocation": _artifact(path), **({"region": region} if region else {})}
+
+
+def _roots() -> _Object:
+    """What relative places are relative to."""
+    try:
+        folder = Path.cwd()
+    except OSError:  # it was deleted
+        return {}
+    return {"originalUriBaseIds": {_ROOT: {"uri": folder.as_uri().rstrip("/") + "/"}}}
 
 
 def _artifact(path: str) -> _Object:

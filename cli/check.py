@@ -110,10 +110,12 @@ def _back_in(folder: str) -> Iterator[None]:
         away = os.getcwd()
     with suppress(OSError):
         os.chdir(folder)
-    yield
-    if away is not None:
-        with suppress(OSError):
-            os.chdir(away)
+    try:
+        yield
+    finally:
+        if away is not None:
+            with suppress(OSError):
+                os.chdir(away)
 
 
 def _settings(source: Source, select: tuple[str, ...], ignore: tuple[str, ...], fail_on: str | None) -> Settings:

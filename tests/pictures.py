@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from gradviz.picture.records import Box, BoxKind, Frame, Picture, Wire, WireKind
+from dataclasses import replace
+
+from gradviz.picture.records import Box, BoxKind, Frame, Picture, Remark, Wire, WireKind
 
 _BOXES = {kind.value: kind for kind in BoxKind}
 _WIRES = {
@@ -264,6 +266,40 @@ def hostile() -> Picture:
     return sketch.picture()
 
 
+def blamed(count: int = 12) -> Picture:
+    """`everything()`, where each box, frame and wire is blamed for something, some for three things at once."""
+    severities = ["error"] * (count // 2) + ["warning"] * (count - count // 2)
+    remarks = tuple(
+        Remark(number, severity, f"GV{number}01", f"line {number}", "`w` got no gradient: " + "why, " * number, "do")
+        for number, severity in enumerate(severities, 1)
+    )
+    picture = everything()
+
+    def numbers(at: int) -> tuple[int, ...]:
+        return tuple(range(at % count + 1, count + 1, 4))[:3]
+
+    return replace(
+        picture,
+        boxes=tuple(replace(box, findings=numbers(at)) for at, box in enumerate(picture.boxes)),
+        frames=tuple(replace(frame, findings=numbers(at)) for at, frame in enumerate(picture.frames)),
+        wires=tuple(replace(wire, road=at % count + 1) for at, wire in enumerate(picture.wires)),
+        remarks=remarks,
+    )
+
+
+def hostile_remarks() -> Picture:
+    """`hostile()` with what it holds in a finding, too."""
+    picture = hostile()
+    texts = [box.title for box in picture.boxes if box.title]
+    remarks = tuple(
+        Remark(number, "error" if number < 5 else "warning", text[:40], text[:60], text, text[::-1])
+        for number, text in enumerate(texts, 1)
+    )
+    boxes = tuple(replace(box, findings=(min(at + 1, len(texts)),)) for at, box in enumerate(picture.boxes))
+    frames = tuple(replace(frame, findings=(1, 2)) for frame in picture.frames)
+    return replace(picture, boxes=boxes, frames=frames, remarks=remarks)
+
+
 def empty() -> Picture:
     """Nothing at all."""
     return Sketch("empty.py", "nothing was traced").picture()
@@ -278,6 +314,9 @@ def single() -> Picture:
 
 ALL = {
     make.__name__: make
-    for make in (detach, no_grad, mlp, residual, lstm, nested, diamond, chain, everything, hostile, empty, single)
-}
+    for make in (
+        detach, no_grad, mlp, residual, lstm, nested, diamond, chain, everything, blamed, hostile, hostile_remarks,
+        empty, single,
+    )
+}  # fmt: skip
 """Every picture by name."""

@@ -7,7 +7,7 @@ stepped or switched there. Where nothing is drawn for the place, the tensors tha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -125,10 +125,10 @@ class _Finder:
                 self.of_op.setdefault(box.op, []).append(box)
             if box.value is not None:  # the last box of a value shows it as itself
                 self.of_value[box.value] = box.id
-        self.latest: dict[int, str] = {}
+        self.versions: dict[int, list[str]] = {}
         for value in graph.values.values():
             if value.leaf and value.id in self.of_value:
-                self.latest[value.storage] = self.of_value[value.id]
+                self.versions.setdefault(value.storage, []).append(self.of_value[value.id])
         gradients = [gradient for sweep in graph.sweeps for gradient in sweep.gradients]
         self.fed = {gradient.value for gradient in gradients if not (gradient.zero or gradient.nan)}
         self.retracer = Retracer(picture.wires, self._boxes_of(goals))
@@ -136,7 +136,7 @@ class _Finder:
     def find(self, finding: Finding) -> _Marks:
         """What the finding blames, and the road that is lost there; nothing where none of it is drawn."""
         sites = self.places.sites(finding)
-        sufferers = self._boxes_of(finding.values)
+        sufferers = self._versions_of(finding.values)
         regions = {region.id for region in self.graph.regions.values() if region.site in sites}
         frames = [frame for frame in self.picture.frames if not regions.isdisjoint(frame.regions)]
         if frames:
@@ -146,13 +146,17 @@ class _Finder:
             return _Marks((), on_road or (frames[-1].id,), wires)
         culprits = self._culprits(sites)
         if not culprits:
-            return self._blame_values(self._touched(sites) or sufferers)
+            return self._blame_values(self._touched(sites) or self._boxes_of(finding.values))
         blamed = [box.id for box in culprits]
         starts = sufferers if culprits[0].kind in _UNTRACKED else [id for id in sufferers if self._starves(id)]
-        wires, entered = self.retracer.retrace(starts, blamed)
+        wires, entered = self.retracer.retrace(starts, [box.id for box in culprits if not self._is_write(box)])
         own = [id for id in blamed if id in set(sufferers)]
         named = [box.id for box in culprits if self._name(box) in finding.names]
         return _Marks(tuple(entered or own or named[-1:] or blamed[-1:]), (), wires)
+
+    def _is_write(self, box: Box) -> bool:
+        """The box writes into a tensor: the end of that tensor's road and no step on it."""
+        return box.kind is not BoxKind.CUT and box.op is not None and self.graph.ops[box.op].inplace
 
     def _starves(self, box: str) -> bool:
         """The box is a leaf that got no gradient, or one of zeros or NaN only."""
@@ -193,11 +197,21 @@ class _Finder:
         for id in values:
             value = self.graph.values.get(id)
             made = self.of_op.get(value.op, ()) if value is not None else ()
-            storage = value.storage if value is not None else id
-            box = self.of_value.get(id) or (made[-1].id if made else self.latest.get(storage))
+            box = self.of_value.get(id) or (made[-1].id if made else next(iter(self._leaves_of(id)), None))
             if box is not None:
                 found[box] = None
         return list(found)
+
+    def _versions_of(self, values: Collection[int]) -> list[str]:
+        """The boxes of the values and, of those that are leaves, of every version that is drawn."""
+        versions = [box for id in values for box in self._leaves_of(id)]
+        return list(dict.fromkeys([*self._boxes_of(values), *versions]))
+
+    def _leaves_of(self, id: int) -> Sequence[str]:
+        value = self.graph.values.get(id)
+        # The first version of what was written in place is the one that allocated the memory.
+        storage = id if value is None else value.storage if value.leaf else None
+        return self.versions.get(storage, ()) if storage is not None else ()
 
     def _inside(self, frames: Sequence[str]) -> dict[str, str]:
         """For each box in one of these frames, or in a frame within, that frame; literals are left out."""

@@ -25,14 +25,17 @@ class Retracer:
     def __init__(self, wires: Sequence[Wire], goals: Iterable[str]) -> None:
         self._wires = wires
         self._coming: dict[str, list[int]] = {}
+        self._twins: dict[tuple[str, str], list[int]] = {}
         for number, wire in enumerate(wires):
             if wire.kind in _ROADS:
                 self._coming.setdefault(wire.head, []).append(number)
+                self._twins.setdefault((wire.tail, wire.head), []).append(number)
         self._onward = self._steps(goals)
 
     def retrace(self, starts: Iterable[str], cuts: Sequence[str]) -> tuple[frozenset[int], list[str]]:
         """The shortest road from each of `starts` to the nearest of `cuts`, and on to the nearest goal.
 
+        Where several wires join two boxes on it, all of them are on it.
         Returns the wires by position, and those of `cuts` that were come to, in their order. A start from which no cut
         can be come to adds nothing.
         """
@@ -45,7 +48,9 @@ class Retracer:
                 self._follow(start, steps, found)
         for cut in entered:
             self._follow(cut, self._onward, found)
-        return frozenset(found), [cut for cut in cuts if cut in entered]
+        taken = [self._wires[number] for number in found]
+        twins = frozenset(twin for wire in taken for twin in self._twins[wire.tail, wire.head])
+        return twins, [cut for cut in cuts if cut in entered]
 
     def _steps(self, targets: Iterable[str]) -> dict[str, _Step]:
         """For each box from which a target can be come to, the first step towards the nearest one."""

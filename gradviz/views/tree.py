@@ -249,9 +249,9 @@ class _Tree:
         return _Line(tuple(text), first, (*other, ("    ", "")))
 
     def _tags(self, numbers: Sequence[int]) -> Spans:
-        """`◀ 1 error` for each; a frame's stand on the first line that lies in it."""
+        """`◀1 error` for each; a frame's stand on the first line that lies in it."""
         told = [(number, self.remarks[number - 1].severity) for number in numbers]
-        return tuple((f"  ◀ {number} {severity}", SEVERITIES[severity]) for number, severity in told)
+        return tuple((f"  ◀{number} {severity}", SEVERITIES[severity]) for number, severity in told)
 
     def _reference(self, feed: _Feed, first: Spans, other: Spans) -> _Line:
         arrow = "↑" if feed.tail in self.written else "↓"

@@ -14,6 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 import gradviz
 from gradviz.events import BACKWARD, Cause
+from gradviz.frontends.torch.sweeps import MISSED
 from gradviz.graphs import Graph, Op
 from gradviz.picture.composing import compose
 from gradviz.query import default_selection
@@ -330,3 +331,34 @@ def test_a_deep_graph_that_nobody_swept() -> None:
         for _ in range(20_000):
             x = x + 1
     assert coverage(rec) == ["20,000 of 20,000 autograd nodes alive at the end matched to recorded ops"]
+
+
+class Nested(torch.autograd.Function):
+    """Runs a sweep inside of its backward, and that one another: too deep for one stack, the engine changes threads."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, depth: int) -> torch.Tensor:
+        ctx.depth = depth
+        ctx.save_for_backward(x)
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, g: torch.Tensor) -> tuple[torch.Tensor, None]:
+        (x,) = ctx.saved_tensors
+        if ctx.depth:
+            with torch.enable_grad():
+                below = Nested.apply(x.detach().requires_grad_(), ctx.depth - 1).sum()
+            below.backward()
+        return g * 2, None
+
+
+@pytest.mark.parametrize(("depth", "missed"), [(3, False), (80, True)])
+def test_what_the_engine_calls_on_a_thread_of_its_own_is_said_to_be_missed(depth: int, missed: bool) -> None:
+    with gradviz.record() as rec:
+        x = torch.ones(2, requires_grad=True)
+        Nested.apply(x, depth).sum().backward()
+    graph = checked(rec)
+    assert x.grad is not None
+    assert x.grad.tolist() == [2.0, 2.0]
+    assert missed or len(graph.sweeps) == depth + 1
+    assert [note.text for note in graph.notes if note.kind == "unrecorded"] == [MISSED] * missed

@@ -28,7 +28,7 @@ from gradviz.sites import Spot, call_path
 OWNERS = (torch.autograd, torch.autograd.graph)
 """The modules through whose names the engine is called."""
 
-MISSED = "what a backward pass called on a device's own thread is not recorded"
+MISSED = "what a backward pass called on threads of its own is not recorded"
 
 
 class Walk:

@@ -27,8 +27,9 @@ _AUTOGRAD = os.path.join(_TORCH, "autograd", "")
 class Within(Here):
     """What the thread of a sweep is doing while the engine runs.
 
-    It is of the thread that called the engine, and quiet in every other one: a device has threads of its own, where
-    nodes are numbered anew. `missed` says that a call was seen there. `path` leads to the call of the engine.
+    It is of the thread that called the engine, and quiet in every other one: for devices and for sweeps nested deep the
+    engine has threads of its own, where nodes are numbered anew. `missed` says that a call was seen there. `path` leads
+    to the call of the engine.
     """
 
     __slots__ = ("_owner", "_quiet", "engine", "missed", "path")

@@ -344,3 +344,14 @@ def test_a_view_without_findings_loads_no_rules():
     root = Path(__file__).parents[1]
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
     assert done.stdout == "False\n"
+
+
+def test_the_picture_in_the_docs_shows_what_its_command_draws(tmp_path):
+    root = Path(__file__).parents[1]
+    command = [sys.executable, "-m", "gradviz", "render", "samples/training_under_no_grad.py", "-o"]
+    subprocess.run([*command, str(tmp_path / "finding.svg")], cwd=root, capture_output=True, check=True)
+    shown, drawn = (
+        [item.text for item in ElementTree.parse(path / "finding.svg").iter(f"{SPACE}text")]
+        for path in (root / "docs", tmp_path)
+    )
+    assert shown == drawn

@@ -19,6 +19,9 @@ from gradviz.roads import count_roads
 
 _GIVEN = (State.VALUE, State.ZERO, State.NAN)
 
+_LACKS = ("unrecorded", "failure", "truncated", "unfinished", "newer")
+"""Kinds of notes that a reader of an account must know of."""
+
 LOST_LIMIT = 5
 """Most lost roads of one passage that are drawn; the nearest cuts come first."""
 
@@ -83,7 +86,7 @@ class _Composer:
             self.facts.wording.line(self.facts.maker_site(self.tensor)),
             self._outcome(main),
             self._verdict(main) if self.recorded else self._verdict_of_held(main),
-            (*((owned,) if owned else ()), *remarks, *self._remarks(main)),
+            (*((owned,) if owned else ()), *remarks, *self._remarks(main), *self._unseen()),
             passages,
             self._findings(),
         )
@@ -136,7 +139,7 @@ class _Composer:
             telling.share(self.facts, *count, lost) if state in (*_GIVEN, State.PASSED) else "",
             _first_line(sweep.error),
             norm,
-            tuple(road(self.facts, tracks, track, sweep.site) for track in drawn if track.ops),
+            tuple(road(self.facts, tracks, track, self.name, sweep.site) for track in drawn if track.ops),
             *count,
             len(tracks.uses(self.values)),
         )
@@ -194,7 +197,7 @@ class _Composer:
             return ()
         alive, lost, count = tracks.alive(self.values), tracks.lost(self.values), tracks.count(self.values)
         drawn = [track for track in (alive, *lost[:LOST_LIMIT]) if track is not None]
-        roads = tuple(road(self.facts, tracks, track) for track in drawn if track.ops)
+        roads = tuple(road(self.facts, tracks, track, self.name) for track in drawn if track.ops)
         if not roads:
             return ()
         told = f"a backward from `{roads[0].steps[-1].title}` would bring it "
@@ -243,6 +246,11 @@ class _Composer:
             kept = "" if self._kept() else " and was not kept"
             return f"a gradient passed through {name}{kept}{share}"
         return f"{name} got {main.told}" + (f" from {by}{share}" if main.state in _GIVEN else "")
+
+    def _unseen(self) -> list[str]:
+        """What the recording itself lacks."""
+        notes = [note for note in self.graph.notes if note.kind in _LACKS]
+        return [f"not all was seen: {clip(note.text, 200)}" for note in notes]
 
     def _kept(self) -> str:
         acts = [act for act in self.facts.acts("retain_grad") if set(act.values) & set(self.values)]
@@ -307,7 +315,7 @@ class _Composer:
     def _ended(self) -> tuple[Road, ...]:
         """The road of a tensor whose data comes to no root."""
         track = dead_end(self.facts, self.values)
-        return () if track is None else (road(self.facts, Tracks(self.facts, ()), track),)
+        return () if track is None else (road(self.facts, Tracks(self.facts, ()), track, self.name),)
 
     def _findings(self) -> tuple[Finding, ...]:
         """What `gradviz check` says of the tensor."""

@@ -152,11 +152,13 @@ def _at(facts: Facts, name: str, file: str, line: int, column: int, what: str) -
 def _made_at(facts: Facts, file: str, line: int, column: int) -> dict[int, int]:
     """The last value of each op on a line, and how often that op ran: what later ops there used comes first."""
     inside, through = _ops_at(facts, file, line, column)
-    last: dict[tuple[str, int, int, int], list[int]] = {}
-    for op in inside or through:
+    # What a backward left in `.grad` is asked for only where the line makes nothing else.
+    ops = [op for op in inside if op.name != "grad"] or inside or through
+    last: dict[tuple[str, str, int, int, int], list[int]] = {}
+    for op in ops:
         site = facts.graph.sites[op.site or 0]
         for index, output in enumerate(op.outputs):
-            last.setdefault((op.name, site.line, site.column, index), []).append(output)
+            last.setdefault((op.name, facts.name(output), site.line, site.column, index), []).append(output)
     return {(_used(facts, values))[-1]: len(values) for values in last.values()}
 
 

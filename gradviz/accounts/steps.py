@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gradviz.accounts.records import Mark, Road, Step
-from gradviz.accounts.tracks import Track, Tracks
+from gradviz.accounts.tracks import Track, Tracks, frozen_at
 from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.lost import cuts_by_op
 from gradviz.events import Cause
@@ -15,17 +15,21 @@ from gradviz.picture.wording import REASONS, clean, shape_dtype
 _NAME_LIMIT = 100
 
 
-def road(facts: Facts, tracks: Tracks, track: Track, site: int | None = None) -> Road:
-    """`track` in words, the tensor first and the root last; `site` is where backward was called on that."""
+def road(facts: Facts, tracks: Tracks, track: Track, name: str, site: int | None = None) -> Road:
+    """`track` in words, the tensor `name` first and the root last; `site` is where backward was called on that."""
     last = track.values[-1] if track.values else track.start
     uses = tracks.uses([track.start])
     made = facts.maker_site(facts.tensor(track.start))
-    steps = [_at(facts, made, Step(Mark.TENSOR, title(facts, track.start), flows=track.start in tracks.reached))]
+    steps = [_at(facts, made, Step(Mark.TENSOR, name, flows=track.start in tracks.reached))]
     for position, (id, value) in enumerate(zip(track.ops, track.values, strict=True)):
         op = facts.graph.ops[id]
         flows = bool(op.outputs) and value in tracks.reached
         used = track.values[position - 1] if position else track.start
         step = _step(facts, op, used, value, flows)
+        if id == track.cut and step.mark is not Mark.CUT:
+            where = facts.line(frozen_at(facts, track.start))
+            note = f"{steps[0].title} required no grad when this ran: it was switched off at {where}"
+            step = replace(step, mark=Mark.CUT, note=note)
         count = max(track.alike if id == track.cut else 1, uses.get(id, 1) if not position else 1)
         steps.append(replace(step, count=count) if count > 1 else step)
     if last in tracks.roots and track.ops:
@@ -34,7 +38,8 @@ def road(facts: Facts, tracks: Tracks, track: Track, site: int | None = None) ->
         steps.append(Step(Mark.END, title(facts, last), source="no backward started from it", flows=False))
     if track.cut is None:
         return Road(tuple(steps), all(step.flows for step in steps))
-    return Road(tuple(steps), False, facts.graph.ops[track.cut].cause, why(facts, track.cut))
+    cause = facts.graph.ops[track.cut].cause if track.cut in facts.once(cuts_by_op) else Cause.FROZEN
+    return Road(tuple(steps), False, cause, why(facts, track))
 
 
 def title(facts: Facts, value: int) -> str:
@@ -42,15 +47,22 @@ def title(facts: Facts, value: int) -> str:
     return clean(facts.name(value) or facts.graph.ops[facts.graph.values[value].op].name, _NAME_LIMIT)
 
 
-def why(facts: Facts, op: int) -> str:
-    """What cuts at `op`: "`detach()` at line 6", "`no_grad` opened at line 8"."""
-    what, line = stopper(facts, op)
+def why(facts: Facts, track: Track) -> str:
+    """What cuts `track`: "`detach()` at line 6", "`no_grad` opened at line 8"."""
+    what, line = stopper(facts, track)
     return f"{what} {line}"
 
 
-def stopper(facts: Facts, op: int) -> tuple[str, str]:
+def stopper(facts: Facts, track: Track) -> tuple[str, str]:
     """The two parts of `why`: "`no_grad` opened at" and "line 8"."""
-    cut = facts.once(cuts_by_op)[op][0]
+    known = facts.once(cuts_by_op)
+    if track.cut is None or track.cut not in known:
+        return "`requires_grad = False` at", facts.line(frozen_at(facts, track.start))
+    return cutter(facts, known[track.cut][0])
+
+
+def cutter(facts: Facts, cut: Cut) -> tuple[str, str]:
+    """The same for one cut of the graph."""
     region = facts.graph.regions.get(cut.region) if cut.region is not None else None
     site = region.site if region is not None else cut.site
     if region is not None and cut.cause is not Cause.SET_GRAD_ENABLED:
@@ -62,7 +74,7 @@ def stopper(facts: Facts, op: int) -> tuple[str, str]:
         Cause.SET_GRAD_ENABLED: "`set_grad_enabled(False)`",
         Cause.NUMPY: "leaving for numpy",
         Cause.FROZEN: "a frozen tensor",
-    }.get(cut.cause, f"`{clean(facts.graph.ops[op].name)}()`")
+    }.get(cut.cause, f"`{clean(facts.graph.ops[cut.op].name)}()`")
     return f"{written} at", facts.line(site)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gradviz.accounts.records import State
-from gradviz.accounts.steps import made_of, stopper, title, why
+from gradviz.accounts.steps import cutter, made_of, stopper, title
 from gradviz.accounts.tracks import Track
 from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.lost import cuts_behind
@@ -56,7 +56,7 @@ def stops(facts: Facts, tracks: Sequence[Track]) -> str:
     lines: dict[str, list[str]] = {}
     for track in tracks:
         if track.cut is not None:
-            what, line = stopper(facts, track.cut)
+            what, line = stopper(facts, track)
             lines.setdefault(what, []).append(line)
     told = [f"{what} {join(list(dict.fromkeys(where)), _LISTED)}" for what, where in lines.items()]
     several = any(" and " in part for part in told[:-1])
@@ -98,7 +98,7 @@ def unneeded(facts: Facts, value: Value) -> str:
     if cuts:
         behind = [cut for cut in cuts if cut.op == cuts[0].op]
         names = join([f"`{title(facts, cut.value)}`" for cut in behind])
-        told = f"is a constant to autograd: it came from {names} by {why(facts, cuts[0].op)}"
+        told = f"is a constant to autograd: it came from {names} by {' '.join(cutter(facts, cuts[0]))}"
         more = len({cut.op for cut in cuts}) - 1
         return told + (f", and lost {plural(more, 'other road', 'other roads')} on the way" if more else "")
     if made_of(facts, value.id):

@@ -28,7 +28,8 @@ _BY_NATURE = (Cause.NONDIFFERENTIABLE, Cause.INTEGER)
 class Track:
     """One way: the value it begins at, the ops on it, and the value that each of them hands on.
 
-    cut    the op that a gradient on its way back from the root does not pass, nearest to the tensor; None for none
+    cut    the op that a gradient on its way back from the root does not pass, nearest to the tensor; None for none.
+           It is no cut of the graph's where the tensor was frozen for a while, and the op ran then
     alike  how many ops cut for the same cause and by the same line
     """
 
@@ -72,11 +73,13 @@ class Tracks:
 
     def lost(self, values: Collection[int]) -> list[Track]:
         """For each cause that stops gradient on a way to `values` the shortest such way, the nearest cut first."""
+        known = self.facts.once(cuts_by_op)
         before, cuts = self._leave(values)
         ways: dict[tuple[str, int | None], list[tuple[int, int, int]]] = {}
         for op, value in cuts:
             length = before[value][0] + self.leads[op].left
-            ways.setdefault(blame(self.facts, op), []).append((length, op, value))
+            cause = blame(self.facts, op) if op in known else ("frozen", frozen_at(self.facts, value))
+            ways.setdefault(cause, []).append((length, op, value))
         tracks = []
         for members in ways.values():
             _, op, value = min(members)
@@ -206,9 +209,13 @@ class Tracks:
                         if output not in before and (output in self.hops or output in self.roots):
                             before[output] = (before[value][0] + 1, id, value)
                             pending.append(output)
-                elif any(cut.value == value for cut in known.get(id, ())):
+                elif any(cut.value == value for cut in known.get(id, ())) or self._was_frozen(value):
                     cuts.append((id, value))
         return before, cuts
+
+    def _was_frozen(self, value: int) -> bool:
+        """A leaf requires grad at the end, yet did not for a while before."""
+        return self.graph.values[value].requires_grad and frozen_at(self.facts, value) is not None
 
     def _back(
         self, before: dict[int, tuple[int, int | None, int]], value: int
@@ -242,6 +249,16 @@ class Tracks:
             values += [hop.to] * len(hop.ops)
             value = hop.to
         return Track(start, tuple(ops), tuple(values), cut, alike)
+
+
+def frozen_at(facts: Facts, value: int) -> int | None:
+    """Where the `requires_grad` of a leaf was switched off, the last time; None for never, or nowhere that is known."""
+    return facts.once(_frozen).get(facts.tensor(value))
+
+
+def _frozen(facts: Facts) -> dict[int, int]:
+    flags = facts.graph.flags
+    return {facts.tensor(flag.value): flag.site for flag in flags if not flag.requires_grad and flag.site is not None}
 
 
 def dead_end(facts: Facts, values: Collection[int]) -> Track | None:

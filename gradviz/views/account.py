@@ -65,14 +65,16 @@ def draw_choices(choices: Sequence[Choice], name: str, *, width: int | None = 80
     """The several tensors that a place stands for, and how to ask for each."""
     picks = max(cell_len(choice.pick) for choice in choices)
     titles = max(cell_len(choice.title) for choice in choices)
-    rows = [Text(f"{clean(name)} makes {plural(len(choices), 'tensor')}; ask for one of them:", "bold")]
+    room = width or 10_000
+    rows = [*_wrap(Text(f"{clean(name)} makes {plural(len(choices), 'tensor')}; ask for one of them:", "bold"), room)]
     for choice in choices:
         told = f"{choice.what} · {choice.told}"
-        if width is not None and picks + titles + cell_len(told) + 4 > width:
-            rows += [_plain((choice.pick, "cyan"), (f"  {choice.title}", "")), _plain((f"  {told}", "dim"))]
-        else:
+        if picks + titles + cell_len(told) + 4 <= room:
             pick, title = _padded(choice.pick, picks), _padded(choice.title, titles)
             rows.append(_plain((pick, "cyan"), (f"  {title}", ""), (f"  {told}", "dim")))
+        else:
+            for row in (_plain((choice.pick, "cyan")), Text(f"  {choice.title}"), Text(f"  {told}", "dim")):
+                rows += _wrap(row, room, "    ")
     return _text(rows, color)
 
 

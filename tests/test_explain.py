@@ -656,3 +656,21 @@ def test_marks_are_told_apart_in_text() -> None:
     signs = [sign for sign, _ in SIGNS.values()] + [FLOWS[0], DATA[0]]
     assert len(set(signs)) == len(signs)
     assert set(SIGNS) | {Mark.OP, Mark.OFF} == set(Mark)
+
+
+# ---- the documents
+
+
+def test_documents_show_what_is_printed(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    root = Path(__file__).parents[1]
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.chdir(root)
+    assert run("explain", "samples/detach.py", "x").exit_code == 0
+    printed = capfd.readouterr().out
+    assert textwrap.indent(printed, "    ") in (root / "docs" / "explain.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```\n(`x` got.*?)^```$", (root / "README.md").read_text(encoding="utf-8"), re.M | re.S)
+    assert blocks
+    for part in blocks[0].split("\n\n"):
+        assert part.strip("\n") in printed

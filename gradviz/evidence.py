@@ -79,7 +79,8 @@ def recall(loss: Any, parameters: Mapping[str, Any], unnamed: frozenset[str]) ->
         if root is None:
             continue
         graph = recording.graph()
-        if root in graph.values:
+        # A recording that ended does not see what is written in place afterwards.
+        if root in graph.values and graph.values[root].leaf == loss.is_leaf:
             found = {name: _value_of(recording, tensor) for name, tensor in parameters.items()}
             return _evidence(graph, root, found, unnamed)
     return None

@@ -153,20 +153,16 @@ program(
     2 y = mul(w, 1) MulBackward0
     3 y = add(y, 1) AddBackward0 in place
     4 y = mul(y, 2) MulBackward0 in place
-    5 %0 = select(y) SelectBackward0 ~y
-    5 %1 = copy(%0, 5.0) CopyBackwards in place
-    5 y = copy_slices(y, %1) CopySlices in place
+    5 y = copy(y, 5.0) CopySlices in place
     6 view = slice(y) SliceBackward0 ~y
-    7 %2 = select(w) SelectBackward0 ~w
-    7 view = mul(view, %2) MulBackward0 in place
+    7 %0 = select(w) SelectBackward0 ~w
+    7 view = mul(view, %0) MulBackward0 in place
     7 y = copy_slices(y, view) CopySlices in place
     8 t = sum(y) SumBackward0
     9 w.grad = grad()
-    11 %3 = mul(w.grad, 0.5) :10
-    11 w = sub(w, %3) !no_grad in place leaf :10
-    12 %4 = select(w) !no_grad ~w leaf :10
-    12 %5 = copy(%4, 0.0) !no_grad in place leaf :10
-    12 w = copy_slices(w, %5) !no_grad in place leaf :10
+    11 %1 = mul(w.grad, 0.5) :10
+    11 w = sub(w, %1) !no_grad in place leaf :10
+    12 w = copy(w, 0.0) !no_grad in place leaf :10
     13 q = sum(w) SumBackward0
     9 backward(t): w 6.325
     """,

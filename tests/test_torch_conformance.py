@@ -238,6 +238,23 @@ PROGRAMS = {
             inner.backward()
         total()
         """,
+    "written in part": """
+        w = lib.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+        v = lib.tensor([0.5, 0.25])
+        y = w * 2
+        y[0] = 1.0
+        y[1, 1] = w.sum()
+        y[:, 0] = v
+        y[y > 3] = 0.0
+        b = lib.zeros(2, 2)
+        b[0] = w[1]
+        b[1] = 2
+        buffer = lib.zeros(2)
+        buffer[0] = 1
+        (y + b).sum().backward()
+        with lib.no_grad():
+            w[0] = v
+        """,
     "in a thread": """
         w = lib.tensor([1.0], requires_grad=True)
         kept = []

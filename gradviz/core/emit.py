@@ -22,7 +22,7 @@ from gradviz.core.grad_mode import Region, current
 from gradviz.core.listeners import listeners
 from gradviz.core.signatures import inputs_of, literals_of, needs_of, outputs_of, saved_by, types_of
 from gradviz.core.tensor import Tensor
-from gradviz.core.trace import ALIAS, INNER, INPLACE, KEEPS_NODE, LEAF_GRAD, Node, Trace, seen
+from gradviz.core.trace import ALIAS, INNER, INPLACE, KEEPS_NODE, LEAF_GRAD, PART, Node, Trace, seen, told_of
 from gradviz.ids import next_id
 from gradviz.interning import FIRST_LINE, Interner, Sink
 from gradviz.sites import call_path, decode, spot_at
@@ -116,7 +116,9 @@ class Emitter:
             if step.id in self._older:
                 return
             self._older.update(range(step.id, step.id + 1 + len(step.more)))
-        for link in step.links:
+        if step.flags & PART:
+            return
+        for link in told_of(step)[0]:
             origin, _ = seen(link, step.id)
             if origin is not None and origin.id < self._began:
                 self.history((origin,))
@@ -238,7 +240,7 @@ class Emitter:
         for origin in origins:
             self._visit(origin, queue)
         for step in queue:
-            for link in step.links:
+            for link in told_of(step)[0]:
                 found, _ = seen(link, step.id)
                 if found is not None:
                     self._visit(found, queue)
@@ -274,7 +276,7 @@ class Emitter:
             step.op_name,
             step.tracked,
             step.cause,
-            step.needs,
+            needs_of(step),
             step.flags & (ALIAS | INPLACE | LEAF_GRAD | KEEPS_NODE),
             step.shape,
             step.array_type,

@@ -29,9 +29,11 @@ from gradviz.core.tensor import Tensor
 from gradviz.core.trace import (
     ALIAS,
     HISTORY_LIMIT,
+    INNER,
     INPLACE,
     KEEPS_NODE,
     LEAF_GRAD,
+    PART,
     AccumulateGrad,
     Node,
     Trace,
@@ -153,7 +155,7 @@ def apply_inplace(
     if storage.version is not None:
         storage.version += 1
         storage.written = (step.id,)
-    step.flags |= ALIAS | INPLACE
+    step.flags |= ALIAS | INPLACE | (target._origin.flags & PART)
     if isinstance(step, Node):
         mark_result(step, row, storage)
     else:
@@ -279,6 +281,10 @@ def _adopt(target: Tensor, step: Trace, frame: FrameType) -> None:
         cause_of(merged, COPY_SLICES, base._data, step.region)
         merged.flags |= _kept_by(base)
     merged.flags |= ALIAS | INPLACE
+    if step.flags & PART:
+        merged.flags &= ~INNER
+        merged.called = "index_put" if step.row.name == "index_put" else "copy"
+        target._storage.written = (merged.id,)
     if listeners:
         tell(merged, frame)
     _replace(base, merged)

@@ -12,7 +12,7 @@ import numpy as np
 
 from gradviz import events
 from gradviz.core.dtypes import FROM_NUMPY
-from gradviz.core.trace import KEEPS_NODE, LEAF_GRAD, Node, Trace, origin_of, seen
+from gradviz.core.trace import KEEPS_NODE, LEAF_GRAD, Node, Trace, origin_of, seen, told_of
 
 SAVED_NAMES = {"x": "self", "y": "other", "out": "result", "out1": "indices"}
 """PyTorch's names for what a node saves, by the names in the op table."""
@@ -25,7 +25,7 @@ LITERAL_LIMIT = 8
 def inputs_of(step: Trace) -> tuple[events.Input, ...]:
     """For each input the id of the value that the op saw, or the text of a plain argument; none for one left out."""
     inputs: list[events.Input] = []
-    for link in step.links:
+    for link in told_of(step)[0]:
         if link is not None:
             origin, number = seen(link, step.id)
             inputs.append(literal(link) if origin is None else origin.id + number)
@@ -34,9 +34,10 @@ def inputs_of(step: Trace) -> tuple[events.Input, ...]:
 
 def needs_of(step: Trace) -> tuple[bool, ...]:
     """For each of `inputs_of`, whether it required grad."""
-    if None not in step.links:
-        return step.needs
-    return tuple(need for link, need in zip(step.links, step.needs, strict=True) if link is not None)
+    links, needs = told_of(step)
+    if None not in links:
+        return needs
+    return tuple(need for link, need in zip(links, needs, strict=True) if link is not None)
 
 
 def types_of(step: Trace) -> tuple[Any, ...]:

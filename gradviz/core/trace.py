@@ -118,6 +118,8 @@ ALIAS = 4
 """Flag: the output shares its storage with input 0."""
 KEEPS_NODE = 16
 """Flag: the output is a tracked tensor that was written with grad off: it keeps the node it had."""
+PART = 32
+"""Flag: one step of a write to a part, `x[0] = 1`, which is told of as a whole by the op that puts the part in."""
 INNER = 8
 """Flag: one of several ops behind one call of the user's, and not the one that made the call's result."""
 
@@ -211,6 +213,16 @@ def seen(link: Link, reader: int) -> tuple[Trace | None, int]:
             if write.id < reader:
                 return write, 0
     return origin, number
+
+
+def told_of(step: Trace) -> tuple[tuple[Link, ...], tuple[bool, ...]]:
+    """The inputs that are told of an op, and which of them required grad: of a write to a part, what was written."""
+    links, needs = step.links, step.needs
+    if step.row.key == "copy_slices":
+        write, _ = origin_of(links[1])
+        if write is not None and write.flags & PART:
+            return (links[0], *write.links[1:]), (needs[0], *write.needs[1:])
+    return links, needs
 
 
 def before_writes(origin: Trace) -> Trace:

@@ -9,6 +9,7 @@ import numpy as np
 
 from gradviz.core.apply import apply
 from gradviz.core.composites import composite
+from gradviz.core.grad_mode import is_grad_enabled, is_inference_mode_enabled
 from gradviz.core.inplace import apply_inplace
 from gradviz.core.ops.indexing import (
     INDEX_PUT,
@@ -26,6 +27,7 @@ from gradviz.core.ops.shaping import expand, view
 from gradviz.core.ops.writing import COPY, FILL_TENSOR
 from gradviz.core.public import METHODS, both, method, operand
 from gradviz.core.tensor import Tensor
+from gradviz.core.trace import PART, Trace, origin_of
 
 
 @composite
@@ -43,6 +45,7 @@ def setitem(self: Tensor, index: Any, value: Any) -> None:
         check_sliceable(self)
     plain = type(index) is int
     part, indices = (selected(self, 0, index), []) if plain else sliced(self, entries_of(index))
+    _mark_part(self, part, value)
     if not indices:
         _overwrite(part, value)
     else:
@@ -52,6 +55,18 @@ def setitem(self: Tensor, index: Any, value: Any) -> None:
 
 
 METHODS["__setitem__"] = setitem
+
+
+def _mark_part(whole: Tensor, part: Tensor, value: Any) -> None:
+    """Let the write be told of as one op on the whole, where that gets a new history by it."""
+    tracks = is_grad_enabled() and not is_inference_mode_enabled()
+    gains = tracks and (part.requires_grad or (isinstance(value, Tensor) and value.requires_grad))
+    if whole._view is not None or (whole._origin.tracked and not gains):
+        return
+    origin: Trace | None = part._origin
+    while origin is not None and origin is not whole._origin:
+        origin.flags |= PART
+        origin, _ = origin_of(origin.links[0])
 
 
 def _overwrite(part: Tensor, value: Any) -> None:

@@ -20,6 +20,7 @@ from gradviz_cli.main import application
 from torch import nn
 
 import gradviz
+from gradviz.diagnose import diagnose
 from gradviz.events import Clock, Saved
 from gradviz.graphs import Graph
 from gradviz.gvlog import LogWriter, read_log
@@ -276,6 +277,26 @@ def test_a_training_loop_frees_each_step() -> None:
     (sweep,) = stats.sweeps
     assert (sweep.kind, sweep.runs, sweep.freed) == ("backward", 3, 3 * once)
     assert [(row.kind, row.steps) for row in stats.steps] == [("SGD", 3)]
+
+
+def test_rules_tell_the_bytes_that_pytorch_counts() -> None:
+    """Of an evaluation with grad on: every storage of every pass, parameters and inputs apart."""
+    model = perceptron()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    inputs = [torch.randn(6, 8) for _ in range(3)]
+
+    def program() -> None:
+        model(inputs[0]).square().mean().backward()
+        optimizer.step()
+        model.eval()
+        for x in inputs:
+            model(x).square().mean().item()
+
+    expected = 3 * counted(model, inputs[0]).nbytes(alive=False)
+    with gradviz.record() as rec:
+        program()
+    (finding,) = diagnose(rec.graph(), select=["GV504"])
+    assert f"({expected:,} bytes were saved for backward)" in finding.message
 
 
 def test_a_sweep_for_some_inputs_frees_what_leads_to_them() -> None:

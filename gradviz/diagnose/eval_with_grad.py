@@ -25,6 +25,7 @@ from collections.abc import Iterable, Iterator
 
 from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.findings import Complaint, Severity
+from gradviz.diagnose.held import held_bytes
 from gradviz.diagnose.lost import starved_parameters
 from gradviz.events import Work
 from gradviz.graphs import Op
@@ -70,7 +71,8 @@ def _complaint(facts: Facts, places: dict[int | None, list[int]], evaluated: int
     first = next(iter(places))
     ops = [op for found in places.values() for op in found]
     values = dict.fromkeys(value for op in ops for value in _parameters(facts, graph.ops[op]))
-    kept = sum(saved.nbytes for id in facts.ahead(values) if id not in facts.swept for saved in graph.ops[id].saved)
+    later = facts.ahead([output for op in ops for output in graph.ops[op].outputs])
+    kept = held_bytes(facts, {*ops, *later})
     cost = f"({kept:,} bytes were saved for backward)"
     uses = f"{plural(len(ops), 'use')} of trained parameters from {facts.line(first)} on"
     if evaluated is None:

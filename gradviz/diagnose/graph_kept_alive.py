@@ -24,6 +24,7 @@ from gradviz.diagnose.addends import last_sweeps
 from gradviz.diagnose.backward_twice import carried_over
 from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.findings import Complaint, Severity
+from gradviz.diagnose.held import held_bytes
 
 CODE = "GV502"
 STEPS = 3
@@ -47,10 +48,12 @@ def check(facts: Facts) -> Iterator[Complaint]:
             continue
         site = facts.maker_site(carried)
         name = _last_name(facts, carried)
+        held = held_bytes(facts, walked)
         yield Complaint(
             Severity.WARNING,
             f"backward at {facts.line(sweep.site)} goes through the graphs of {len(steps)} steps: `{name}`, made at "
-            f"{facts.line(site)}, carries them over, and `retain_graph=True` lets it",
+            f"{facts.line(site)}, carries them over, and `retain_graph=True` lets it"
+            + (f" ({held:,} bytes saved for backward)" if held else ""),
             f"detach it at the end of the step: `{name} = {name}.detach()`; then `retain_graph` is not needed",
             site,
             (),

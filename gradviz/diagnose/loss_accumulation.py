@@ -22,6 +22,7 @@ from collections.abc import Iterator
 
 from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.findings import Complaint, Severity
+from gradviz.diagnose.held import held_bytes
 from gradviz.picture.wording import plural
 from gradviz.query import gradient_inputs
 
@@ -56,9 +57,8 @@ def _totals(facts: Facts) -> Iterator[Complaint]:
         item = (facts.name(summed[-1]) if summed else "") or "the loss"
         yield Complaint(
             Severity.WARNING,
-            f"`{name}` keeps the graphs of {plural(length[id], 'step')} alive: {facts.line(site)} adds `{item}` to "
-            f"it with "
-            "its history",
+            f"`{name}` keeps the graphs of {plural(length[id], 'step')} alive{_held(facts, [total])}: "
+            f"{facts.line(site)} adds `{item}` to it with its history",
             f"add `{item}.item()` or `{item}.detach()` in place of `{item}`",
             site,
             (total,),
@@ -85,7 +85,7 @@ def _lists(facts: Facts) -> Iterator[Complaint]:
             f"`{container}` holds {plural(len(kept), 'tensor')} made at {facts.line(made)}"
             + (f" in {steps} steps" if steps > 1 else "")
             + (f" and put there at {facts.line(site)}" if site != made else "")
-            + ", each with the graph that made it"
+            + f", each with the graph that made it{_held(facts, kept)}"
             + ("" if any(graph.values[value].op in facts.swept for value in kept) else ", which no backward used"),
             "keep detached tensors: `x.detach()`, or compute them under `torch.no_grad()`",
             site,
@@ -93,6 +93,12 @@ def _lists(facts: Facts) -> Iterator[Complaint]:
             ((made, "made here"),),
             named=(container,),
         )
+
+
+def _held(facts: Facts, values: list[int]) -> str:
+    """What the graphs behind `values` still keep in memory, where that is anything."""
+    held = held_bytes(facts, facts.behind(values))
+    return f" ({held:,} bytes saved for backward)" if held else ""
 
 
 def _steps(facts: Facts, ends: list[int], values: list[int]) -> int:

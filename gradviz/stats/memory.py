@@ -34,6 +34,10 @@ class Memory:
     released: tuple[int, ...]
     peak: int
 
+    def held_by(self, ops: Iterable[int]) -> int:
+        """Bytes that `ops` keep and no sweep let go, each storage once."""
+        return self.bytes_of({storage for id in ops if id not in self.freed for storage in self.kept.get(id, ())})
+
     def bytes_of(self, storages: Iterable[Storage]) -> int:
         """Size of `storages`, each of which is given once."""
         sizes = self.sizes

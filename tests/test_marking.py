@@ -135,6 +135,26 @@ def test_a_leaf_that_was_written_since_is_found_at_the_version_that_is_drawn():
     assert ("w", "detach · line 4") in road(picture)
 
 
+def test_a_road_that_leads_to_no_root_ends_where_data_left():
+    b = Builder()
+    w = b.leaf("w", requires_grad=True, line=1)
+    b.item(b.op("neg", b.detach(w, line=2), line=3), line=4)
+    b.sweep(b.op("exp", b.leaf("v", requires_grad=True, line=5), line=6), line=7)
+    graph = b.graph()
+    assert ("neg", "left as Python number") in road(draw(graph, finding(graph, 2, "w")))
+
+
+def test_a_constant_that_is_blamed_has_a_road_to_the_root():
+    b = Builder()
+    taken = b.leaf("grads", line=1)
+    loss = b.op("add", b.op("exp", b.leaf("w", requires_grad=True, line=2), line=3), taken, name="loss", line=4)
+    b.sweep(loss, line=5)
+    graph = b.graph()
+    picture = draw(graph, finding(graph, 1))
+    assert blamed(picture) == ["grads"]
+    assert road(picture) == {("grads", "loss = add"), ("loss = add", "loss")}
+
+
 def test_a_write_is_blamed_and_is_no_step_on_a_road():
     b = Builder()
     w = b.leaf("w", requires_grad=True, line=1)

@@ -131,7 +131,8 @@ class _Finder:
                 self.versions.setdefault(value.storage, []).append(self.of_value[value.id])
         gradients = [gradient for sweep in graph.sweeps for gradient in sweep.gradients]
         self.fed = {gradient.value for gradient in gradients if not (gradient.zero or gradient.nan)}
-        self.retracer = Retracer(picture.wires, self._boxes_of(goals))
+        exits = [box.id for box in picture.boxes if box.kind is BoxKind.EXIT]
+        self.retracer = Retracer(picture.wires, self._boxes_of(goals), exits)
 
     def find(self, finding: Finding) -> _Marks:
         """What the finding blames, and the road that is lost there; nothing where none of it is drawn."""
@@ -146,13 +147,13 @@ class _Finder:
             return _Marks((), on_road or (frames[-1].id,), wires)
         culprits = self._culprits(sites)
         if not culprits:
-            return self._blame_values(self._touched(sites) or self._boxes_of(finding.values))
+            return self._blame_boxes(self._touched(sites) or self._boxes_of(finding.values))
         blamed = [box.id for box in culprits]
         starts = sufferers if culprits[0].kind in _UNTRACKED else [id for id in sufferers if self._starves(id)]
         wires, entered = self.retracer.retrace(starts, [box.id for box in culprits if not self._is_write(box)])
         own = [id for id in blamed if id in set(sufferers)]
         named = [box.id for box in culprits if self._name(box) in finding.names]
-        return _Marks(tuple(entered or own or named[-1:] or blamed[-1:]), (), wires)
+        return self._blame_boxes(entered or own or named[-1:] or blamed[-1:], wires)
 
     def _is_write(self, box: Box) -> bool:
         """The box writes into a tensor: the end of that tensor's road and no step on it."""
@@ -167,10 +168,10 @@ class _Finder:
         value = self.graph.values.get(box.value) if box.value is not None else None
         return value.name or None if value is not None else None
 
-    def _blame_values(self, boxes: list[str]) -> _Marks:
-        """The boxes themselves; where they were frozen, the roads on which gradient does not come to them."""
-        frozen = [box for box in boxes if self.boxes[box].kind is BoxKind.CONST]
-        return _Marks(tuple(boxes), (), self.retracer.retrace(frozen, frozen)[0])
+    def _blame_boxes(self, boxes: list[str], wires: frozenset[int] = frozenset()) -> _Marks:
+        """The boxes and, of those that are constants, the roads on which gradient does not come to them."""
+        constants = [box for box in boxes if self.boxes[box].kind is BoxKind.CONST]
+        return _Marks(tuple(boxes), (), wires | self.retracer.retrace(constants, constants)[0])
 
     def _culprits(self, sites: set[int]) -> list[Box]:
         """The boxes of what ran or raised at the place: cuts if there are any, else what was not tracked, else all."""

@@ -20,9 +20,9 @@ class _Step(NamedTuple):
 
 
 class Retracer:
-    """Finds lost roads among `wires`; they end at one of the boxes `goals`."""
+    """Finds lost roads among `wires`; they end at one of the boxes `goals`, or at an exit that leads to none."""
 
-    def __init__(self, wires: Sequence[Wire], goals: Iterable[str]) -> None:
+    def __init__(self, wires: Sequence[Wire], goals: Iterable[str], exits: Iterable[str] = ()) -> None:
         self._wires = wires
         self._coming: dict[str, list[int]] = {}
         self._twins: dict[tuple[str, str], list[int]] = {}
@@ -30,10 +30,11 @@ class Retracer:
             if wire.kind in _ROADS:
                 self._coming.setdefault(wire.head, []).append(number)
                 self._twins.setdefault((wire.tail, wire.head), []).append(number)
-        self._onward = self._steps(goals)
+        self._onward = self._steps(exits) | self._steps(goals)
 
     def retrace(self, starts: Iterable[str], cuts: Sequence[str]) -> tuple[frozenset[int], list[str]]:
-        """The shortest road from each of `starts` to the nearest of `cuts`, and on to the nearest goal.
+        """The shortest road from each of `starts` to the nearest of `cuts`, and on to the nearest goal,
+        or else to the nearest exit.
 
         Where several wires join two boxes on it, all of them are on it.
         Returns the wires by position, and those of `cuts` that were come to, in their order. A start from which no cut

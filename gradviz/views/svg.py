@@ -73,9 +73,10 @@ def write(drawing: Drawing) -> str:
     notes = [line for note in picture.notes for line in wrap(one_line(note), "sans", 11, width)]
     # A count of errors must not fall to the ellipsis.
     told = wrap(summary, "sans", 11, width, 2 if remarks else 1)
+    top = _TOP + _LINE * (len(told) - 1)
     listing = Listing(remarks, width)
-    list_at = _TOP + drawing.height + (20 if drawing.boxes else -24)
-    bottom = _TOP + drawing.height + (10 if drawing.boxes else -24) + listing.height + (8 if remarks else 0)
+    list_at = top + drawing.height + (20 if drawing.boxes else -24)
+    bottom = top + drawing.height + (10 if drawing.boxes else -24) + listing.height + (8 if remarks else 0)
     legend_at = bottom + _LINE * len(notes) + (12 if notes else 0) + 26
     height = ceil(legend_at) + ROW_HEIGHT * len(shelves) - (8 if shelves else 22)
     name = f"{crc32(picture.title.encode('utf-8', 'replace')):08x}"
@@ -89,8 +90,8 @@ def write(drawing: Drawing) -> str:
         markers(drawing),
         '<rect class="paper" width="100%" height="100%"/>',
         text(_MARGIN, 34, clip(title, "bold", 15, width), "h"),
-        *(text(_MARGIN, 54 + 15 * index, line, "s") for index, line in enumerate(told)),
-        f'<g transform="translate({number(_MARGIN + (width - drawing.width) // 2)} {_TOP})">',
+        *(text(_MARGIN, 54 + _LINE * index, line, "s") for index, line in enumerate(told)),
+        f'<g transform="translate({number(_MARGIN + (width - drawing.width) // 2)} {top})">',
         *(_frame(placed, remarks) for placed in sorted(drawing.frames, key=lambda placed: -placed.area.width)),
         *bands(drawing),
         *(path(wire) for wire in drawing.wires),

@@ -616,6 +616,13 @@ def test_numbers_in_words() -> None:
     ]  # fmt: skip
 
 
+def test_a_program_without_modules_has_no_numbers_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(SCRIPT)
+    told = start_in(tmp_path, "stats", "train.py").stdout
+    assert "(outside of modules)" in told
+    assert "own" not in told
+
+
 def test_columns_that_say_nothing_are_left_out(log: Callable[..., str]) -> None:
     stats = measure(Graph.build(read_log(log())))
     scopes, regions, sweeps = tables_of(stats, Choice())

@@ -137,7 +137,9 @@ def _scopes(stats: Stats, choice: Choice) -> Table:
                 _count(row.own.ops), _bytes(row.own.saved), _time(row.own.nanoseconds),
             )
         )  # fmt: skip
-    return Table(columns, tuple(rows))
+    table = Table(columns, tuple(rows))
+    nested = any(row.depth for row in stats.scopes)
+    return table if nested else table.without(at for at, column in enumerate(columns) if column.head.startswith("own"))
 
 
 def _regions(stats: Stats, choice: Choice) -> Table:

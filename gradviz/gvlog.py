@@ -71,10 +71,7 @@ class LogWriter:
         """Write ops, each given as the first five fields of its record, and names."""
         add = self._lines.append
         for row in rows:
-            if isinstance(row, Name):
-                add(_line(row))
-            else:
-                add(_op_line(*row))
+            add(_line(row) if isinstance(row, Name) else _op_line(*row))
         self._flush_if_due()
 
     def _flush_if_due(self) -> None:
@@ -115,7 +112,14 @@ def _op_line(
     id: int, signature: int, site: int | None, context: int, inputs: Sequence[int | str], forgotten: int = 0
 ) -> str:
     # Inputs as distances from the op: they are mostly near, and their absolute ids would be half of the line.
-    given = ",".join([f"{id - item}" if item.__class__ is int else _quoted(item) for item in inputs])
+    if len(inputs) == 2:  # written out, because most ops have two
+        one, other = inputs
+        given = (
+            f"{id - one if one.__class__ is int else _quoted(one)},"
+            f"{id - other if other.__class__ is int else _quoted(other)}"
+        )
+    else:
+        given = ",".join([f"{id - item}" if item.__class__ is int else _quoted(item) for item in inputs])
     place, more = "null" if site is None else site, f",{forgotten}" if forgotten else ""
     return f'{{"op":[{id},{signature},{place},{context},[{given}]{more}]}}\n'
 

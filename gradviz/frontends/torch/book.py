@@ -59,15 +59,16 @@ class Trail:
 
     def add(self, start: int, end: int, op: int, count: int = 1) -> None:
         """The nodes numbered from `start` to before `end` belong to `op`, which has `count` outputs."""
+        ends, ops = self._ends, self._ops
         if start != self._end:
-            self._ends.append(start)
-            self._ops.append(0)
-        self._ends.append(end)
-        self._ops.append(_packed(op, count))
+            ends.append(start)
+            ops.append(0)
+        ends.append(end)
+        ops.append(op * _COUNTS + count if count < _COUNTS else _packed(op, count))
         self._end = end
-        if len(self._ops) > TRAIL_LIMIT:
-            del self._ends[: TRAIL_LIMIT // 2], self._ops[: TRAIL_LIMIT // 2]
-            self._ops[0] = 0
+        if len(ops) > TRAIL_LIMIT:
+            del ends[: TRAIL_LIMIT // 2], ops[: TRAIL_LIMIT // 2]
+            ops[0] = 0
 
     def recall(self, number: int, op: int, count: int) -> None:
         """A node made before anybody looked belongs to `op`."""
@@ -237,7 +238,9 @@ class Book:
         self, here: Here, signature: int, site: int | None, inputs: Sequence[events.Input], count: int = 1
     ) -> int:
         """Emit an op of `count` outputs; returns the id of the first."""
-        context = self.context(here)
+        context = here.context
+        if context < 0 or here.inside is not here.context_inside or here.region is not here.context_region:
+            context = self.context(here)
         value = next_ids(count) if count > 1 else next_id()
         self._last = value + count - 1 if count > 1 else value
         pending = self.sink.pending

@@ -147,7 +147,7 @@ class Emitter:
         self, here: Here, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any], frame: FrameType
     ) -> Before | None:
         """Look at the arguments of an op; None for one that is not to be told of."""
-        if is_inner(frame, call.python):
+        if is_inner(frame):
             return None
         ticket = None
         if call.laned and not torch._C._len_torch_function_stack():
@@ -171,7 +171,7 @@ class Emitter:
         """Tell of an op that ran."""
         book, lane = self.book, self.lane
         if before is None:
-            if not is_inner(frame, call.python):
+            if not is_inner(frame):
                 book.guarded("an op", self.ops.prepared, call, result, frame)
             return
         ticket, found = before
@@ -185,7 +185,7 @@ class Emitter:
     ) -> Any:
         """Run a call that is no op, and tell of what it did."""
         deed = call.deed
-        if is_inner(frame, call.python):
+        if is_inner(frame):
             return stand_in(frame)(func, args, kwargs)
         if deed is Deed.GRAD_MODE:
             before = torch.is_grad_enabled()

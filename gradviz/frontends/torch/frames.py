@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from functools import lru_cache
 from types import CodeType, FrameType
 
 import torch
 
-from gradviz.sites import Spot, call_path
+from gradviz.sites import CODE_LIMIT, Spot, call_path
 
 _TORCH = os.path.dirname(os.path.abspath(torch.__file__))
 _BETWEEN = frozenset(
@@ -29,17 +28,34 @@ _INNER = tuple(
 _HERE = os.path.dirname(os.path.abspath(__file__))
 
 
-@lru_cache(maxsize=4096)
-def _is_inner_file(file: str) -> bool:
-    return file.startswith(_INNER)
+class _Part:
+    """What a code object is to a call into PyTorch: `inner` or `between`, see below. It is kept, so its `id` is too."""
+
+    __slots__ = ("between", "code", "inner")
+
+    def __init__(self, code: CodeType) -> None:
+        file = code.co_filename
+        self.code = code
+        self.inner = file.startswith(_INNER)
+        self.between = file in _BETWEEN or file.startswith(_HERE)
 
 
-def is_inner(frame: FrameType, python: bool) -> bool:
-    """Whether a call from `frame` is PyTorch's own work on parameters, which no user wrote.
+_parts: dict[int, _Part] = {}
 
-    python: the function called is written in Python, so some of its own frames come first.
-    """
-    return _is_inner_file((caller(frame) if python else frame).f_code.co_filename)
+
+def _part(code: CodeType) -> _Part:
+    part = _parts.get(id(code))
+    if part is None:
+        if len(_parts) >= CODE_LIMIT:
+            _parts.clear()
+        part = _parts[id(code)] = _Part(code)
+    return part
+
+
+def is_inner(frame: FrameType) -> bool:
+    """Whether a call from `frame` is PyTorch's own work on parameters, which no user wrote."""
+    part = _part(frame.f_code)
+    return _part(caller(frame).f_code).inner if part.between else part.inner
 
 
 def caller(frame: FrameType) -> FrameType:
@@ -52,8 +68,7 @@ def caller(frame: FrameType) -> FrameType:
 
 def between(code: CodeType) -> bool:
     """Whether a frame of `code` is part of a call into PyTorch."""
-    file = code.co_filename
-    return file in _BETWEEN or file.startswith(_HERE)
+    return _part(code).between
 
 
 def place_of_call(frame: FrameType) -> tuple[tuple[Spot, ...], bool]:

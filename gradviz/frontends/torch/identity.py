@@ -21,10 +21,9 @@ class Known(weakref.ref):  # type: ignore[type-arg]
     base     for a view, what is known of the tensor that it is a view of
     """
 
-    __slots__ = ("base", "birth", "kind", "table", "target", "tensor_id", "value", "version")
+    __slots__ = ("base", "birth", "kind", "target", "tensor_id", "value", "version")
     __hash__ = object.__hash__
 
-    table: dict[int, Known]
     tensor_id: int
     value: int
     kind: int
@@ -37,27 +36,30 @@ class Known(weakref.ref):  # type: ignore[type-arg]
         return self is other
 
 
-def _forget(known: Known) -> None:
-    # Called before the tensor's memory is given back, so its `id` cannot have been taken by another one yet.
-    if known.table.get(known.tensor_id) is known:
-        del known.table[known.tensor_id]
-
-
 class Tensors(dict[int, Known]):
     """All tensors that are alive and known, by `id(tensor)`."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        pop = self.pop
+
+        def forget(known: Known) -> None:
+            # Called before the tensor's memory is given back, so its `id` cannot have been taken by another one yet.
+            pop(known.tensor_id, None)
+
+        self._forget = forget
+
     def learn(self, tensor: torch.Tensor, value: int, kind: int) -> Known:
         """Take note that `tensor` is `value`, in place of what was known of it before."""
-        known = Known(tensor, _forget)
-        known.table = self
-        known.tensor_id = id(tensor)
+        known = Known(tensor, self._forget)
+        known.tensor_id = place = id(tensor)
         known.value = value
         known.kind = kind
         known.version = -1
         known.target = ""
         known.base = None
         known.birth = ()
-        self[known.tensor_id] = known
+        self[place] = known
         return known
 
 

@@ -35,17 +35,9 @@ Nodes = tuple[int, int]
 """The sequence numbers before a call and after it: the nodes that it made lie between."""
 
 
-class Ticket(NamedTuple):
-    """The arguments of a call that may take the lane.
-
-    key      all that the op's signature depends on: the call, kinds of tensors, negative where one requires grad, texts
-    inputs   what the op tells of them
-    needs    one of them requires grad
-    """
-
-    key: tuple[Any, ...]
-    inputs: list[events.Input]
-    needs: bool
+Ticket = tuple[tuple[Any, ...], list[events.Input], bool]
+"""The arguments of a call that may take the lane: what its signature depends on, which is the call, the kinds of its
+tensors, negative where one requires grad, and texts; what the op tells of them; and whether one requires grad."""
 
 
 class Plan(NamedTuple):
@@ -91,7 +83,7 @@ class Lane:
 
     def is_known(self, ticket: Ticket) -> bool:
         """Whether a call with such arguments was met before."""
-        return ticket.key in self._plans
+        return ticket[0] in self._plans
 
     def told(
         self,
@@ -124,14 +116,15 @@ class Lane:
         signature = self._ops.ran(here, call, args, found, result, nodes, frame)
         if ticket is None or plan is None or signature is None:
             return
-        outcome = _outcome(here, ticket, result, *nodes)
-        if outcome is False and ticket.needs:
+        key, _, needs = ticket
+        outcome = _outcome(here, needs, result, *nodes)
+        if outcome is False and needs:
             return  # why it was not tracked depends on more than the mode
-        if plan.written and not call.inplace and ticket.needs and outcome is not True:
+        if plan.written and not call.inplace and needs and outcome is not True:
             return  # whether it is a leaf that was written is not in the key
         if len(self._plans) >= LIMIT:
             self._plans.clear()
-        self._plans.setdefault(ticket.key, {})[outcome] = plan._replace(signature=signature)
+        self._plans.setdefault(key, {})[outcome] = plan._replace(signature=signature)
 
     def _plan(self, call: Call, args: tuple[Any, ...], result: Any) -> Plan | None:
         """A plan for the calls that are like one that has just run, as yet without a signature."""
@@ -160,28 +153,31 @@ class Lane:
         frame: FrameType,
     ) -> bool:
         """Tell of a call if it went as one before it; False where it did not."""
-        plans = self._plans.get(ticket.key)
+        key, inputs, needs = ticket
+        plans = self._plans.get(key)
         if plans is None or (type(result) is not Tensor and type(result) is not Parameter):
             return False
-        outcome = _outcome(here, ticket, result, start, end)
+        outcome = _outcome(here, needs, result, start, end)
         plan = plans.get(outcome)
-        if plan is None or plan.view is not result._is_view():
+        if plan is None:
             return False
+        signature, kind, steady, written, view = plan
         book = self._book
         known = book.tensors.get(id(result))
-        if (known is not None) is not plan.written or (plan.written and result is not args[0]):
+        if (known is not None) is not written or view is not result._is_view():
             return False
-        kind = plan.kind
-        if (not plan.steady and book.kinds.of(result) != kind) or (plan.view and not _is_view_of(result, args)):
+        if (written and result is not args[0]) or (view and not _is_view_of(result, args)):
             return False
-        if is_inner(frame, call.python):
+        if not steady and book.kinds.of(result) != kind:
+            return False
+        if is_inner(frame):
             return True
-        value = book.tell_op(here, plan.signature, book.paths.site(here.inside, frame), ticket.inputs)
+        value = book.tell_op(here, signature, book.paths.site(here.inside, frame), inputs)
         if outcome is True:
             here.trail.add(start, end, value)
         if known is None:
             known = book.tensors.learn(result, value, kind)
-            if plan.view:
+            if view:
                 source = book.tensors[id(args[0])]
                 known.base = source.base or source
                 known.version = version_of(result)
@@ -203,7 +199,7 @@ class Lane:
         frame: FrameType,
     ) -> None:
         """The other road, for a call that has returned."""
-        if is_inner(frame, call.python):
+        if is_inner(frame):
             return
         with torch._C.DisableTorchFunction():
             found = self._ops.gather(here, call, args, kwargs, frame)
@@ -253,7 +249,8 @@ class Lane:
                 needs = needs or found
         if not inputs:
             return None
-        if len(inputs) > 1 and len(set(inputs)) < len(inputs):
+        count = len(inputs)
+        if count > 1 and (inputs[0] == inputs[1] if count == 2 else len(set(inputs)) < count):
             key.append(tuple(map(inputs.index, inputs)))  # `x * x` keeps one tensor twice, `x * y` two
         if call.inplace:
             # What is known of a view's base changes too, and what autograd makes of the write hangs on more.
@@ -261,7 +258,7 @@ class Lane:
             if type(target) is not Tensor or target._is_view():
                 return None
             key.append(target.is_leaf)
-        return Ticket(tuple(key), inputs, needs)
+        return tuple(key), inputs, needs
 
     def _take(self, key: list[Any], inputs: list[events.Input], item: Any) -> bool | None:
         """Add an argument that is no operand; returns whether it requires grad, None where it cannot be added."""
@@ -288,11 +285,11 @@ class Lane:
         return None
 
 
-def _outcome(here: Here, ticket: Ticket, result: Tensor, start: int, end: int) -> bool | Cause:
+def _outcome(here: Here, needs: bool, result: Tensor, start: int, end: int) -> bool | Cause:
     """True for a tracked op, else what cut it; False where nothing did, or the mode is not to blame."""
     if start != end and result.requires_grad:
         return True
-    return (cause_of_mode(here) or False) if ticket.needs else False
+    return (cause_of_mode(here) or False) if needs else False
 
 
 def _is_view_of(result: Tensor, args: tuple[Any, ...]) -> bool:

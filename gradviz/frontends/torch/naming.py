@@ -39,11 +39,12 @@ class Call:
     copies    its arguments are data to be copied: tensors among them keep their values, not their history
     laned     it copies nothing and cuts nothing by itself: `Lane` may tell of it
     plain     and it writes to nothing and is not written in Python, so that a call may be looked at after it
+    silent    with two arguments it never warns, so that nobody needs to see from where it was called
     """
 
     __slots__ = (
-        "cause", "copies", "deed", "inplace", "laned", "name", "operands", "plain", "python", "source", "unlike",
-        "variants",
+        "cause", "copies", "deed", "inplace", "laned", "name", "operands", "plain", "python", "silent", "source",
+        "unlike", "variants",
     )  # fmt: skip
 
     def __init__(self, name: str, deed: Deed) -> None:
@@ -59,6 +60,7 @@ class Call:
         self.variants = 0
         self.laned = False
         self.plain = False
+        self.silent = False
 
 
 _OPERATORS = {
@@ -88,6 +90,9 @@ _BINARY = frozenset(
      "maximum", "minimum", "atan2", "true_divide", "multiply", "subtract", "divide", "bitwise_and", "bitwise_or",
      "bitwise_xor", "float_power"}
 )  # fmt: skip
+
+_SILENT = frozenset({torch.Tensor.add, torch.Tensor.sub, torch.Tensor.mul, torch.Tensor.div})
+"""What the operators come down to: with one operand besides the tensor, these never warn."""
 
 _PROPERTY_OPS = {
     "T": "permute", "mT": "transpose", "H": "adjoint", "mH": "adjoint", "real": "real", "imag": "imag", "data": "data",
@@ -155,6 +160,7 @@ def describe_call(func: Any) -> Call:
         call.cause = Cause.RETENSOR
     call.laned = not (call.cause or call.source or name in ("detach_", "set_", "__setitem__"))
     call.plain = call.laned and not call.python and not call.inplace
+    call.silent = func in _SILENT
     return call
 
 

@@ -7,6 +7,7 @@ So the path of a module's call is looked up once, when the module is called, and
 from __future__ import annotations
 
 from types import CodeType, FrameType
+from typing import Any
 
 from gradviz.frontends.torch.frames import between, caller, place_of_call
 from gradviz.interning import Interner
@@ -52,52 +53,40 @@ class Paths:
 
     def __init__(self, interner: Interner) -> None:
         self._interner = interner
-        self._sites: dict[tuple[object, ...], int | None] = {}
-        self._bases: dict[tuple[object, ...], Base] = {}
+        self._sites: dict[tuple[Any, ...], int | None] = {}
+        self._bases: dict[tuple[Any, ...], Base] = {}
 
     def site(self, inside: Inside | None, frame: FrameType) -> int | None:
         """The site of a call from `frame`; it tells a target where the user's own code made the call."""
-        spots, base = _walk(inside, frame)
-        named = _is_users(frame)
-        key = (named, base, *spots)
+        key = _walk(inside, frame)
         try:
             return self._sites[key]
         except KeyError:
-            path = _joined(spots, base)
+            path = _joined(key)
             if not path:  # none of it is the user's code
                 path, direct = place_of_call(frame)
                 return self._interner.site(path, not direct)
-            site = self._sites[key] = self._interner.site(path, not named)
+            site = self._sites[key] = self._interner.site(path, not key[0])
             return site
 
     def base(self, inside: Inside | None, frame: FrameType) -> Base:
         """The path of a module's call from `frame`."""
-        spots, outer = _walk(inside, frame)
-        named = admit(frame.f_code).user
-        key = (named, outer, *spots)
+        key = _walk(inside, frame)
         found = self._bases.get(key)
         if found is None:
-            path = _joined(spots, outer)
-            found = self._bases[key] = Base(path, self._interner.target(path) if named else "")
+            path = _joined(key)
+            found = self._bases[key] = Base(path, self._interner.target(path) if key[0] else "")
         return found
 
 
-def _is_users(frame: FrameType) -> bool:
-    """Whether the user's own code made the call that was seen from `frame`."""
-    entry = codes.get(id(frame.f_code)) or admit(frame.f_code)
-    if not entry.user and between(frame.f_code):
-        entry = admit(caller(frame).f_code)
-    return entry.user
+def _walk(inside: Inside | None, frame: FrameType) -> tuple[Any, ...]:
+    """The road from `frame` outwards: whether the user's own code made the call, the user's spots, and where it ends.
 
-
-def _walk(inside: Inside | None, frame: FrameType) -> tuple[list[Spot], Base | None]:
-    """The spots from `frame` outwards to the call of the module that runs, and the path of that call.
-
-    All of them, and None, where no module runs.
+    That is at the call of the module that runs, of which the path is known, or at None, the end of the stack.
     """
     known = codes
-    mark, marked = (0, None) if inside is None else (inside.mark, inside.code)
-    spots: list[Spot] = []
+    entry = known.get(id(frame.f_code)) or admit(frame.f_code)
+    found: list[Any] = [entry.user or (between(frame.f_code) and admit(caller(frame).f_code).user)]
     place: FrameType | None = frame
     while place is not None:
         code = place.f_code
@@ -107,17 +96,19 @@ def _walk(inside: Inside | None, frame: FrameType) -> tuple[list[Spot], Base | N
             entry = admit(code)
         if entry.user:
             try:
-                spots.append(entry.spots[place.f_lasti])
+                found.append(entry.spots[place.f_lasti])
             except KeyError:
-                spots.append(spot_at(code, place.f_lasti))
-        elif code is marked:
-            if id(place) == mark and inside is not None:
-                return spots, inside.base
+                found.append(spot_at(code, place.f_lasti))
+        elif inside is not None and code is inside.code and id(place) == inside.mark:
+            found.append(inside.base)
+            return tuple(found)
         elif entry.runner:
             break
         place = place.f_back
-    return spots, None
+    found.append(None)
+    return tuple(found)
 
 
-def _joined(spots: list[Spot], base: Base | None) -> tuple[Spot, ...]:
+def _joined(road: tuple[Any, ...]) -> tuple[Spot, ...]:
+    _, *spots, base = road
     return tuple(spots) if base is None else (*spots, *base.path)

@@ -159,7 +159,7 @@ def test_every_road_is_cut() -> None:
     assert account.state is State.NONE
     assert "its only road to `loss` is cut by `no_grad` opened at line 2" in account.verdict
     constant = explain(b.graph(), "h")
-    assert constant.verdict == "`h` is a constant to autograd: it came from `w` by `no_grad` opened at line 2"
+    assert constant.verdict == "`h` is a constant to autograd: it came from `w` under `no_grad` opened at line 2"
     assert "opened at line 2" in account.passages[0].roads[0].cuts[0].note
 
 

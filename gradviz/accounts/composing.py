@@ -19,6 +19,9 @@ from gradviz.roads import count_roads
 
 _GIVEN = (State.VALUE, State.ZERO, State.NAN)
 
+MISSED_LIMIT = 50
+"""Of so many leaves that a root does not reach it is told what cuts them: each takes a walk over the graph."""
+
 _LACKS = ("unrecorded", "failure", "truncated", "unfinished", "newer")
 """Kinds of notes that a reader of an account must know of."""
 
@@ -227,14 +230,14 @@ class _Composer:
     def _verdict(self, main: Passage | None) -> str:
         name = f"`{self.name}`"
         if not self.needs and (main is None or main.state is State.NONE):
-            return f"{name} {telling.unneeded(self.facts, self.value)}"
+            return f"{name} {telling.unneeded(self.facts, self.value)}{self._raised()}"
         if main is None:
             return f"{name} has no gradient: no backward started from it, or from what was made of it"
         share = f", {main.share}" if main.share else ""
         if not main.runs:
             before = " after it was made" if self.graph.sweeps else ""
             return f"{name} has no gradient: no backward ran{before}; {main.told}{share}"
-        by = f"`{main.call}`{f' ({main.place})' if main.place else ''}"
+        by = _by(main.call, main.place)
         if main.state is State.STARTS:
             one = "1" if all(extent == 1 for extent in self.value.shape) else "what was passed to it"
             return f"{by} starts at {name}: its gradient there is {one}"
@@ -246,6 +249,13 @@ class _Composer:
             kept = "" if self._kept() else " and was not kept"
             return f"a gradient passed through {name}{kept}{share}"
         return f"{name} got {main.told}" + (f" from {by}{share}" if main.state in _GIVEN else "")
+
+    def _raised(self) -> str:
+        """What came of it where backward was called on a tensor that requires no grad."""
+        failed = [sweep for sweep in self.graph.sweeps if sweep.error and self.value.id in sweep.roots]
+        if not failed:
+            return ""
+        return f", so {_by(telling.call(self.facts, failed[-1]), self.facts.wording.line(failed[-1].site))} raised"
 
     def _unseen(self) -> list[str]:
         """What the recording itself lacks."""
@@ -301,15 +311,18 @@ class _Composer:
         tracks = Tracks(self.facts, sweeps[-1].roots if sweeps else [self.value.id])
         behind = sorted({*tracks.hops, *tracks.reached})
         leaves = [v for v in behind if self.graph.values[v].leaf and self.graph.values[v].requires_grad]
-        reached = sorted({self.facts.tensor(v) for v in leaves if v in tracks.reached})
+        reached = dict.fromkeys(self.facts.tensor(v) for v in leaves if v in tracks.reached)
+        unreached = [v for v in leaves if self.facts.tensor(v) not in reached]
         missed: dict[str, list[int]] = {}
-        for value in leaves:
-            if self.facts.tensor(value) not in reached and (lost := tracks.lost([value])):
+        for value in unreached[:MISSED_LIMIT]:
+            if lost := tracks.lost([value]):
                 missed.setdefault(telling.stops(self.facts, lost), []).append(self.facts.tensor(value))
-        told = [f"gradient goes on from it to {self.facts.subject(reached, 'tensor') if reached else 'no leaf'}"]
+        told = [f"gradient goes on from it to {telling.tensors(self.facts, list(reached)) if reached else 'no leaf'}"]
         for stops, values in missed.items():
             gets = "gets" if len(set(values)) == 1 else "get"
-            told.append(f"{self.facts.subject(values, 'tensor')} went into it and {gets} none: cut by {stops}")
+            told.append(f"{telling.tensors(self.facts, values)} went into it and {gets} none: cut by {stops}")
+        if len(unreached) > MISSED_LIMIT:
+            told.append(f"so may {len(unreached) - MISSED_LIMIT:,} more tensors, which were not looked into")
         return told
 
     def _ended(self) -> tuple[Road, ...]:
@@ -324,7 +337,7 @@ class _Composer:
         return tuple(
             finding
             for finding in diagnose(self.graph)
-            if mine & {self.facts.tensor(v) for v in finding.values} or mine & set(finding.values)
+            if mine & {*finding.values, *(self.facts.tensor(value) for value in finding.values)}
             or (not finding.values and names & set(finding.names))
         )
 
@@ -344,6 +357,11 @@ def _main(passages: Sequence[Passage]) -> Passage | None:
 
 def _standing(position: int, passage: Passage) -> tuple[bool, bool, int]:
     return bool(passage.roads), passage.kind != "grad", position
+
+
+def _by(call: str, place: str) -> str:
+    """"`loss.backward()` (line 9)"."""
+    return f"`{call}` ({place})" if place else f"`{call}`"
 
 
 def _first_line(text: str) -> str:

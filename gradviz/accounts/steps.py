@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gradviz.accounts.records import Mark, Road, Step
-from gradviz.accounts.tracks import Track, Tracks, frozen_at
+from gradviz.accounts.tracks import MODES, Track, Tracks, frozen_at
 from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.lost import cuts_by_op
 from gradviz.events import Cause
@@ -67,10 +67,10 @@ def cutter(facts: Facts, cut: Cut) -> tuple[str, str]:
     site = region.site if region is not None else cut.site
     if region is not None and cut.cause is not Cause.SET_GRAD_ENABLED:
         return f"`{clean(region.kind or cut.cause)}` opened at", facts.line(site)
+    if region is None and cut.cause in MODES:
+        return f"`{cut.cause}`, opened before the recording began, around", facts.line(site)
     written = {
         Cause.DATA: "`.data`",
-        Cause.NO_GRAD: "`no_grad`",
-        Cause.INFERENCE_MODE: "`inference_mode`",
         Cause.SET_GRAD_ENABLED: "`set_grad_enabled(False)`",
         Cause.NUMPY: "leaving for numpy",
         Cause.FROZEN: "a frozen tensor",

@@ -11,7 +11,7 @@ from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.lost import cuts_behind
 from gradviz.events import Gradient, Role, Sweep
 from gradviz.graphs import Value
-from gradviz.picture.wording import clean, join, plural
+from gradviz.picture.wording import clean, join
 
 _FEW = 20
 """Above this a number of roads says nothing to a reader; in a residual network it doubles with each block."""
@@ -49,6 +49,12 @@ def call(facts: Facts, sweep: Sweep) -> str:
 def goal(facts: Facts, roots: Sequence[int]) -> str:
     """What the roads lead to: `loss`, in backticks."""
     return join([f"`{title(facts, root)}`" for root in roots])
+
+
+def tensors(facts: Facts, values: Sequence[int]) -> str:
+    """`w` and `b`, or "4 parameters of `netG`"."""
+    trained = all(facts.graph.values[value].role is Role.PARAMETER for value in values)
+    return facts.subject(values, "parameter" if trained else "tensor")
 
 
 def stops(facts: Facts, tracks: Sequence[Track]) -> str:
@@ -94,13 +100,18 @@ def unneeded(facts: Facts, value: Value) -> str:
     flags = [flag for flag in facts.graph.flags if flag.value == value.id or (name and facts.name(flag.value) == name)]
     if flags and not flags[-1].requires_grad:
         return f"is frozen: its `requires_grad` was switched off at {facts.line(flags[-1].site)}"
+    if value.role is Role.PARAMETER:
+        return "is frozen: it requires no grad"
     cuts = cuts_behind(facts, [value.id])
     if cuts:
-        behind = [cut for cut in cuts if cut.op == cuts[0].op]
-        names = join([f"`{title(facts, cut.value)}`" for cut in behind])
-        told = f"is a constant to autograd: it came from {names} by {' '.join(cutter(facts, cuts[0]))}"
-        more = len({cut.op for cut in cuts}) - 1
-        return told + (f", and lost {plural(more, 'other road', 'other roads')} on the way" if more else "")
+        what, line = cutter(facts, cuts[0])
+        if cuts[0].region is not None:
+            sources = facts.leaves_behind(cut.value for cut in cuts)
+            return f"is a constant to autograd: it came from {tensors(facts, sources)} under {what} {line}"
+        names = join([f"`{title(facts, cut.value)}`" for cut in cuts if cut.op == cuts[0].op])
+        return f"is a constant to autograd: it came from {names} by {what} {line}"
+    if facts.graph.ops[value.op].name == "grad":
+        return "is itself a gradient, which requires no grad unless `create_graph=True` was passed"
     if made_of(facts, value.id):
         return "requires no grad: nothing that it was made from does"
     if value.role is Role.BUFFER:

@@ -19,7 +19,7 @@ from gradviz.graphs import Op
 from gradviz.query import gradient_inputs
 from gradviz.roads import MANY, restarts
 
-_MODES = (Cause.NO_GRAD, Cause.INFERENCE_MODE, Cause.SET_GRAD_ENABLED)
+MODES = (Cause.NO_GRAD, Cause.INFERENCE_MODE, Cause.SET_GRAD_ENABLED)
 _BY_NATURE = (Cause.NONDIFFERENTIABLE, Cause.INTEGER)
 """Causes that nobody chose: beside a way that carries gradient they are not worth a word."""
 
@@ -184,7 +184,7 @@ class Tracks:
         """
         if self.facts.renews(op):
             return True
-        anew = op.alias is None and (op.cause is None or op.cause in _MODES)
+        anew = op.alias is None and (op.cause is None or op.cause in MODES)
         return anew and restarts(self.graph, op, value)
 
     def _leave(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from inspect import CO_OPTIMIZED
 from itertools import islice
-from types import BuiltinFunctionType, FunctionType, MemberDescriptorType, MethodType, ModuleType
+from types import BuiltinFunctionType, FrameType, FunctionType, MemberDescriptorType, MethodType, ModuleType
 from typing import cast
 
 DEPTH_LIMIT = 4
@@ -57,6 +59,23 @@ def name_values(namespace: Mapping[str, object], take: Callable[[object, str], b
         if target is not None and id(target) not in seen:
             seen.add(id(target))
             take(target, text)
+
+
+def variables_of(frame: FrameType) -> dict[str, object]:
+    """The variables of a frame, as a dict that nobody else holds.
+
+    Up to Python 3.12 a function's frame keeps the dict that it is asked for, and so all that the dict holds, until the
+    function returns; so it is emptied again, unless the program itself called `locals()` and holds it.
+    """
+    found = frame.f_locals
+    variables = dict(found)
+    if frame.f_code.co_flags & CO_OPTIMIZED and isinstance(found, dict) and sys.getrefcount(found) <= _OURS:
+        found.clear()
+    return variables
+
+
+_OURS = 3
+"""References to that dict where only the frame, this module and the count itself know of it."""
 
 
 def _entries(value: object) -> Iterator[tuple[str, object]]:

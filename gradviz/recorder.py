@@ -21,8 +21,7 @@ from contextlib import AbstractContextManager
 from enum import Enum, auto
 from functools import partial
 from importlib import import_module
-from inspect import CO_OPTIMIZED
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Self
 from weakref import WeakValueDictionary
 
@@ -35,7 +34,7 @@ from gradviz.graphs import Graph
 from gradviz.gvlog import LogWriter, Row, read_log
 from gradviz.imports import ImportWatch
 from gradviz.interning import Interner
-from gradviz.naming import name_values
+from gradviz.naming import name_values, variables_of
 from gradviz.ranks import path_of_rank
 from gradviz.statements import Statements
 from gradviz.stopwatch import Stopwatch, TimedRows
@@ -142,7 +141,7 @@ class Recorder(AbstractContextManager["Recorder"]):
     def __exit__(
         self, kind: type[BaseException] | None, exception: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.stop(exception, namespace=_variables(sys._getframe(1)))
+        self.stop(exception, namespace=variables_of(sys._getframe(1)))
 
     def start(self) -> None:
         """Begin to listen. Raises `UsageError` where the file cannot be written, or this was started before."""
@@ -330,19 +329,6 @@ class Recorder(AbstractContextManager["Recorder"]):
 def _running_script() -> str:
     file = getattr(sys.modules.get("__main__"), "__file__", None)
     return os.path.basename(file) if isinstance(file, str) else ""
-
-
-def _variables(frame: FrameType) -> dict[str, object]:
-    """The variables of a frame.
-
-    Up to Python 3.12 a function's frame keeps the dict that it is asked for, and so all that the dict holds, until the
-    function returns; it is therefore emptied.
-    """
-    found = frame.f_locals
-    variables = dict(found)
-    if frame.f_code.co_flags & CO_OPTIMIZED and isinstance(found, dict):
-        found.clear()
-    return variables
 
 
 def _open_log(path: str) -> LogWriter:

@@ -73,19 +73,19 @@ def _complaint(facts: Facts, places: dict[int | None, list[int]], evaluated: int
     values = dict.fromkeys(value for op in ops for value in _parameters(facts, graph.ops[op]))
     later = facts.ahead([output for op in ops for output in graph.ops[op].outputs])
     kept = held_bytes(facts, {*ops, *later})
-    cost = f"({kept:,} bytes were saved for backward)"
+    cost = f" ({kept:,} bytes were saved for backward)" if kept else ""
     uses = f"{plural(len(ops), 'use')} of trained parameters from {facts.line(first)} on"
     if evaluated is None:
         return Complaint(
             Severity.NOTE,
-            f"{uses} were recorded and never differentiated {cost}",
+            f"{uses} were recorded and never differentiated{cost}",
             "run this inside `with torch.no_grad():`",
             first,
             tuple(values),
         )
     return Complaint(
         Severity.WARNING,
-        f"`eval()` at {facts.line(evaluated)} does not switch grad off: {uses} were recorded and never differentiated "
+        f"`eval()` at {facts.line(evaluated)} does not switch grad off: {uses} were recorded and never differentiated"
         f"{cost}",
         "run the evaluation inside `with torch.no_grad():`, or decorate its function with `@torch.no_grad()`",
         evaluated,

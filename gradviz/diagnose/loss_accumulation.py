@@ -112,7 +112,8 @@ def containers(facts: Facts) -> dict[str, list[int]]:
     """The values that lists and the like hold at the end, by the outermost one that has the most entries of them."""
     entries: dict[str, set[str]] = {}
     places: dict[int, list[tuple[str, str]]] = {}
-    for value in facts.graph.values.values():
+    last = {value.name: value for value in facts.graph.values.values() if value.name.find("[") > 0}
+    for value in last.values():  # what had the name before is not there any more
         found = [(value.name[: match.start()], match[0]) for match in re.finditer(r"\[\d+\]", value.name)]
         if found:
             places[value.id] = found

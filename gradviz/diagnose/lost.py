@@ -10,6 +10,7 @@ A road is lost in one of four ways:
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -241,9 +242,23 @@ def _leads(facts: Facts, op: Op) -> int:
     exit = _exit(facts, op)
     if exit is None:
         return 0
-    if returned_number(facts, exit) is not None:
+    if returned_number(facts, exit) is not None or _into_bare_root(facts, exit):
         return 2
     return int(facts.graph.ops[exit].name != "item" or op.cause is Cause.INTEGER)
+
+
+def _into_bare_root(facts: Facts, exit: int) -> bool:
+    """Whether the next backward after `exit` starts at a leaf, made of Python's numbers: probably of this one."""
+    roots = facts.once(_roots)
+    at = bisect_right(roots, exit)
+    if at == len(roots):
+        return False
+    maker = facts.graph.ops[facts.graph.values[roots[at]].op]
+    return maker.is_source and maker.id > exit and not facts.consumers.get(roots[at])
+
+
+def _roots(facts: Facts) -> list[int]:
+    return sorted(root for sweep in facts.graph.sweeps if not sweep.error for root in sweep.roots)
 
 
 def _exit(facts: Facts, op: Op) -> int | None:

@@ -17,6 +17,7 @@ from gradviz.frontends.torch.calling import stand_in
 from gradviz.frontends.torch.elsewhere import Elsewhere
 from gradviz.frontends.torch.evaluating import Evaluating
 from gradviz.frontends.torch.frames import is_inner
+from gradviz.frontends.torch.gathering import Gathering
 from gradviz.frontends.torch.handing import Handing
 from gradviz.frontends.torch.holding import plain_attributes
 from gradviz.frontends.torch.lane import Lane, Ticket
@@ -64,6 +65,7 @@ class Emitter:
         self.evaluating = Evaluating(self.book, self.origins)
         self.attributes = Attributes(self.book, self.origins)
         self.handing = Handing(self.book)
+        self.gathering = Gathering(self.book)
         self.calls: dict[Any, Call] = {}
         self.threads = Threads(self.enter_thread)
         self._patches = Patches()
@@ -88,6 +90,7 @@ class Emitter:
         self.building.install(self._patches)
         self.evaluating.install(self._patches)
         self.attributes.install(self._patches)
+        self.gathering.install(self._patches)
         self.enter_thread().__enter__()  # type: ignore[no-untyped-call]
 
     def uninstall(self) -> None:

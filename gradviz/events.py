@@ -299,7 +299,7 @@ class Statement:
 
     kind     `branch`, a test that decides whether lines run; `return`, of a function; `fill`, which puts things into a
              container
-    site     where it stands; the site's `function` is empty
+    site     where it stands; only for a `return` does the site tell its function
     first    the first line that it speaks for: of the branch, of the function, or its own
     last     the last such line
     target   the container, as written: `self.items`

@@ -20,6 +20,7 @@ LINES_LIMIT = 20_000
 _FILLING = frozenset({"append", "appendleft", "extend", "insert", "add", "update", "put", "setdefault"})
 """Methods of Python's containers that put something into them."""
 
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _LEAVING = (ast.Return, ast.Continue, ast.Break, ast.Raise)
 
 
@@ -32,6 +33,7 @@ class _Found(NamedTuple):
     last: int
     target: str = ""
     names: tuple[str, ...] = ()
+    function: str = ""
 
 
 class Statements:
@@ -53,7 +55,7 @@ class Statements:
                 key = (file, found.place.lineno, found.place.col_offset)
                 if key not in places:
                     places[key] = next_site + len(places)
-                    yield _site(places[key], file, source, found.place)
+                    yield _site(places[key], file, source, found)
                 yield Statement(found.kind, places[key], found.first, found.last, found.target, found.names)
 
 
@@ -69,7 +71,9 @@ def _told(source: Sequence[str], lines: set[int]) -> list[_Found]:
     found = [
         one
         for one in (*_branches(tree), *_returns(tree), *_fills(tree))
-        if one.kind == "fill" or any(one.first <= line <= one.last for line in lines)
+        if one.kind == "fill"
+        or one.function.endswith(".backward")  # autograd's own threads come there, not a recorded line
+        or any(one.first <= line <= one.last for line in lines)
     ]
     return sorted(found, key=lambda one: (one.place.lineno, one.place.col_offset, one.kind, one.first))
 
@@ -99,16 +103,18 @@ def _blocks(node: ast.AST) -> Iterator[list[ast.stmt]]:
 
 
 def _returns(tree: ast.Module) -> Iterator[_Found]:
-    for function in ast.walk(tree):
-        if not isinstance(function, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            continue
-        pending: list[ast.AST] = list(function.body)
-        while pending:
-            node = pending.pop()
-            if isinstance(node, ast.Return) and node.value is not None:
-                yield _Found("return", node, function.lineno, _end(function), names=_names(node.value))
-            elif not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):
-                pending += ast.iter_child_nodes(node)
+    pending: list[tuple[ast.AST, str, ast.AST | None]] = [(tree, "", None)]
+    while pending:
+        node, name, function = pending.pop()
+        if isinstance(node, ast.Return) and isinstance(function, _FUNCTIONS) and node.value is not None:
+            names = _names(node.value)
+            yield _Found("return", node, function.lineno, _end(function), names=names, function=name)
+        elif isinstance(node, ast.ClassDef):
+            name, function = f"{name}.{node.name}" if name else node.name, node
+        elif isinstance(node, _FUNCTIONS):
+            outer = f"{name}.<locals>." if isinstance(function, _FUNCTIONS) else f"{name}." if name else ""
+            name, function = outer + node.name, node
+        pending += [(child, name, function) for child in ast.iter_child_nodes(node)]
 
 
 def _fills(tree: ast.Module) -> Iterator[_Found]:
@@ -137,11 +143,12 @@ def _end(node: ast.stmt | ast.expr) -> int:
     return node.end_lineno or node.lineno
 
 
-def _site(id: int, file: str, source: Sequence[str], place: ast.expr | ast.stmt) -> Site:
+def _site(id: int, file: str, source: Sequence[str], found: _Found) -> Site:
+    place = found.place
     text = source[place.lineno - 1].rstrip("\r\n")
     column, end = place.col_offset, place.end_col_offset or -1
     if not text.isascii():  # columns of the parser are bytes
         last = source[_end(place) - 1]
         column = len(text.encode()[:column].decode(errors="replace"))
         end = len(last.encode()[:end].decode(errors="replace"))
-    return Site(id, file, place.lineno, _end(place), column, end, function="", text=text[:TEXT_LIMIT])
+    return Site(id, file, place.lineno, _end(place), column, end, function=found.function, text=text[:TEXT_LIMIT])

@@ -14,7 +14,7 @@ torch.set_warn_always(True)  # some of its warnings come once a process: a compa
 
 GOLDEN = Path(__file__).parent / "golden"
 
-collect_ignore = ["bench", "cases"]  # scripts to be run, not tests
+collect_ignore = ["bench", "cases", "programs"]  # scripts to be run, not tests
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -26,12 +26,17 @@ def expected() -> tuple[Case, ...]:
 
 def check(case: Case) -> list[Case]:
     """The findings of `gradviz check` for one program, which runs in a process of its own."""
+    return findings_of(CASES / case["file"])
+
+
+def findings_of(program: Path) -> list[Case]:
+    """What `gradviz check` finds in a program, which runs in a process of its own."""
     path = os.pathsep.join([str(ROOT), *sys.path])
-    command = [sys.executable, "-m", "gradviz", "check", str(CASES / case["file"]), "--format", "json"]
+    command = [sys.executable, "-m", "gradviz", "check", str(program), "--format", "json"]
     done = subprocess.run(
         [*command, "--fail-on", "never"],
         env={**os.environ, "PYTHONPATH": path, "PYTHONWARNINGS": "ignore"},
-        cwd=CASES,
+        cwd=program.parent,
         capture_output=True,
         text=True,
         timeout=300,
@@ -39,7 +44,7 @@ def check(case: Case) -> list[Case]:
     try:
         findings: list[Case] = json.loads(done.stdout)["findings"]
     except ValueError:
-        raise AssertionError(f"{case['file']}: no findings were printed\n{done.stderr[-2000:]}") from None
+        raise AssertionError(f"{program.name}: no findings were printed\n{done.stderr[-2000:]}") from None
     return findings
 
 

@@ -52,15 +52,16 @@ def check(facts: Facts) -> Iterator[Complaint]:
                 related=((first.site, "freed here"),) if first else (),
             )
             continue
-        name = facts.name(carried) or graph.ops[graph.values[carried].op].name
+        name = facts.lasting_name(carried)
         yield Complaint(
             Severity.ERROR,
             f"`{name}` carries the graph of the step before into this one: backward at {facts.line(sweep.site)} comes "
             f"through it, made at {facts.line(facts.maker_site(carried))}, to a graph that is freed",
             f"detach it at the end of the step: `{name} = {name}.detach()`",
             facts.maker_site(carried),
-            (carried,),
+            () if facts.name(carried) in ("", name) else (carried,),
             related,
+            named=(name,),
         )
 
 

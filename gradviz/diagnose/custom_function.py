@@ -44,15 +44,40 @@ def check(facts: Facts) -> Iterator[Complaint]:
         if op.site in seen:
             continue
         seen.add(op.site)
+        untracked = _untracked_inside(facts, op)
+        given = [s.site for s in facts.graph.statements if s.kind == "return" and _is_backward(facts, s.site, op.name)]
+        if untracked is not None:
+            why = f": {facts.line(untracked)} ran with grad off, as all of a backward does, so it has no history"
+            help = "open `torch.enable_grad()` inside of `backward` around what `autograd.grad` is to go through"
+        else:
+            why, help = "", f"return a gradient for every input that needs one from `{op.name}.backward`"
         yield Complaint(
             Severity.ERROR,
             f"{facts.subject(values)} got no gradient: the backward of the custom function `{op.name}`, applied at "
-            f"{facts.line(op.site)}, gave none for {verb(values, 'it', 'them')}",
-            f"return a gradient for every input that needs one from `{op.name}.backward`; grad mode is off inside "
-            f"of it",
-            op.site,
+            f"{facts.line(op.site)}, gave none for {verb(values, 'it', 'them')}{why}",
+            help,
+            untracked if untracked is not None else given[0] if len(given) == 1 else op.site,
             tuple(values),
+            ((op.site, "applied here"), *((site, "what it gives back") for site in given)),
         )
+
+
+def _is_backward(facts: Facts, site: int | None, name: str) -> bool:
+    """The place is in `backward` of the custom function `name`."""
+    place = facts.graph.sites.get(site) if site is not None else None
+    return place is not None and f".{place.function}".endswith(f".{name}.backward")
+
+
+def _untracked_inside(facts: Facts, custom: Op) -> int | None:
+    """The last line of a custom function's backward that used what requires grad, without grad mode."""
+    graph = facts.graph
+    found = (
+        op.site
+        for op in sorted(graph.ops.values(), key=lambda op: -op.id)
+        if op.id > custom.id and not op.tracked and not op.inplace and op.outputs and True in op.needs
+        if op.name != "detach" and _is_backward(facts, op.site, custom.name)
+    )
+    return next(found, None)
 
 
 def _custom_ahead(facts: Facts) -> dict[int, int]:

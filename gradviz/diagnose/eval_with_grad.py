@@ -46,7 +46,9 @@ def check(facts: Facts) -> Iterator[Complaint]:
     switches = _Switches(facts)
     handed = facts.once(_handed)
     for op in graph.ops.values():
-        if not op.tracked or op.id in facts.swept or op.id in handed or not facts.feeding.isdisjoint(op.outputs):
+        if not op.tracked or op.id in facts.swept or op.id in handed or facts.in_sweep(op):
+            continue
+        if not facts.feeding.isdisjoint(op.outputs):
             continue  # what is detached and then used for a loss is no evaluation
         used = _parameters(facts, op)
         site = graph.sites.get(op.site) if op.site is not None else None

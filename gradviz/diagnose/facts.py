@@ -152,6 +152,18 @@ class Facts:
                     exits[item] = onward
         return exits
 
+    def in_sweep(self, op: Op) -> bool:
+        """The op ran while a sweep did: in a hook, a custom function's backward, a checkpoint's second forward."""
+        return op.region in self._sweep_regions
+
+    @cached_property
+    def _sweep_regions(self) -> frozenset[int | None]:
+        found: set[int | None] = set()
+        for region in self.graph.regions.values():  # by id, so what is around a region comes before it
+            if region.kind in ("backward", "grad") or region.parent in found:
+                found.add(region.id)
+        return frozenset(found)
+
     # where gradient went
 
     @cached_property
@@ -311,6 +323,17 @@ class Facts:
             if len(parts) == len(self.graph.ops[found.op].outputs) > 1:
                 name = parts[found.index]
         return name
+
+    def lasting_name(self, value: int) -> str:
+        """What the user calls the variable that one such value after another is in: `model.state`, without an index.
+
+        The last value from the same place, which the program may still hold, has the fullest name.
+        """
+        graph = self.graph
+        site = self.maker_site(value)
+        alike = (v for v in reversed(list(graph.values)) if graph.ops[graph.values[v].op].site == site)
+        name = next((name for v in alike if (name := self.name(v))), graph.ops[graph.values[value].op].name)
+        return re.sub(r"(\[\d+\])+$", "", name)
 
     @cached_property
     def _flagged(self) -> dict[int, str]:

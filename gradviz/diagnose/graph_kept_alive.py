@@ -47,7 +47,7 @@ def check(facts: Facts) -> Iterator[Complaint]:
         if len(steps) < STEPS or carried is None:
             continue
         site = facts.maker_site(carried)
-        name = _last_name(facts, carried)
+        name = facts.lasting_name(carried)
         held = held_bytes(facts, walked)
         yield Complaint(
             Severity.WARNING,
@@ -60,11 +60,3 @@ def check(facts: Facts) -> Iterator[Complaint]:
             ((sweep.site, "this backward grows with every step"),),
             named=(name,),
         )
-
-
-def _last_name(facts: Facts, value: int) -> str:
-    """What the user calls the tensor; the one of the last step, which the program still holds, has the fullest name."""
-    graph = facts.graph
-    site = facts.maker_site(value)
-    alike = [facts.name(v) for v in reversed(list(graph.values)) if graph.ops[graph.values[v].op].site == site]
-    return next((name for name in alike if name), graph.ops[graph.values[value].op].name)

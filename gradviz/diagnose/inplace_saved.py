@@ -20,6 +20,7 @@ line changed it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from gradviz.diagnose.facts import Facts
@@ -32,10 +33,10 @@ RAISED = "modified by an inplace operation"
 def check(facts: Facts) -> Iterator[Complaint]:
     """One complaint for each backward that raised for this."""
     graph = facts.graph
-    for sweep in graph.sweeps:
+    for index, sweep in enumerate(graph.sweeps):
         if RAISED not in sweep.error:
             continue
-        told = [value for value in sweep.concerned if value in graph.values]
+        told = [value for value in sweep.concerned if value in graph.values] or _deduced(facts, index)
         writes = [value for value in told if graph.ops[graph.values[value].op].inplace]
         if not writes:
             yield Complaint(
@@ -61,6 +62,27 @@ def check(facts: Facts) -> Iterator[Complaint]:
             (written,),
             (*related, (sweep.site, "backward needs it here")),
         )
+
+
+def _deduced(facts: Facts, index: int) -> list[int]:
+    """What a node of the sweep saved and what was written over it, by the shape and the version in the error's text."""
+    graph = facts.graph
+    told = re.search(r"\[\S*Tensor \[([\d, ]*)\]\].* is at version (\d+)", graph.sweeps[index].error)
+    if told is None:
+        return []
+    shape, version = tuple(int(part) for part in told[1].split(",") if part.strip()), int(told[2])
+    writes = [op for op in graph.ops.values() if op.inplace and op.outputs]
+    written = {graph.values[op.outputs[0]].storage: op.outputs[0] for op in writes}
+    for id in sorted(facts.walked(index), reverse=True):
+        op = graph.ops[id]
+        for saved in op.saved:
+            if saved.source is None or saved.shape != shape:
+                continue
+            held = op.outputs[-1 - saved.source] if saved.source < 0 else op.inputs[saved.source]
+            over = written.get(graph.values[held].storage) if isinstance(held, int) else None
+            if over is not None and over > id and graph.values[over].version == version:
+                return [op.outputs[0], over]
+    return []
 
 
 def _help(op: str, name: str) -> str:

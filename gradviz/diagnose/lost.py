@@ -215,7 +215,7 @@ def _blamed(facts: Facts) -> tuple[list[tuple[int, int]], dict[int, frozenset[in
         op = graph.ops[id]
         if op.tracked:
             onward = nothing.union(*(blamed.get(output, nothing) for output in op.outputs))
-        elif op.cause is not None and not facts.renews(op):
+        elif op.cause is not None and not facts.renews(op) and not facts.in_sweep(op):
             rank = _leads(facts, op)
             if not rank:
                 continue

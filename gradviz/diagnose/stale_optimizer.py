@@ -40,17 +40,22 @@ def check(facts: Facts) -> Iterator[Complaint]:
             site,
             (made[-1],),
         )
+    replaced: dict[tuple[int, int | None], list[tuple[int, int]]] = {}
     for old, new in orphans(facts).items():
-        optimizer = facts.optimizer(facts.parameters[old].owners[0])
+        replaced.setdefault((facts.parameters[old].owners[0], facts.maker_site(new)), []).append((old, new))
+    for (owner, site), pairs in replaced.items():
+        optimizer = facts.optimizer(owner)
+        old, made = pairs[0][0], [new for _, new in pairs]
+        one = len(made) == 1
         yield Complaint(
             Severity.WARNING,
-            f"`{facts.name(new) or 'a parameter'}` gets gradients but no optimizer owns it: it was made after the "
-            f"optimizer "
-            f"({facts.line(optimizer.site)}), which still holds a tensor of shape {graph.values[old].shape} that "
-            f"nothing uses",
+            f"{facts.subject(made)} {'gets' if one else 'get'} gradients but no optimizer owns "
+            f"{'it: it was' if one else 'them: they were'} made after the optimizer ({facts.line(optimizer.site)}), which still "
+            f"holds {'a tensor' if one else 'tensors'} of shape {graph.values[old].shape}"
+            f"{'' if one else ' and so on'} that nothing uses",
             "make the optimizer after the model is complete",
-            facts.maker_site(new),
-            (new,),
+            site,
+            tuple(made),
             ((optimizer.site, "the optimizer is made here"),),
         )
 
@@ -97,4 +102,11 @@ def _replaces(facts: Facts, old: Parameter, new: Parameter) -> bool:
     last_owned = max(facts.optimizer(old.owners[0]).values)
     name = facts.name(old.id)
     gone = not name or name == facts.name(new.id)
-    return gone and new.id > last_owned and len(values[old.id].shape) == len(values[new.id].shape)
+    # A copy of the model is trained in place of the model: the same path, from another variable.
+    copied = _path(name) == _path(facts.name(new.id)) != "" and values[old.id].shape == values[new.id].shape
+    return (gone or copied) and new.id > last_owned and len(values[old.id].shape) == len(values[new.id].shape)
+
+
+def _path(name: str) -> str:
+    """Where a parameter is in its model: `0.weight` of `model.0.weight`."""
+    return name.partition(".")[2]

@@ -57,10 +57,16 @@ def _unregistered(facts: Facts) -> dict[int | None, list[int]]:
     skip = {id for made in stale_optimizer.made_anew(facts).values() for id in made}
     skip |= set(stale_optimizer.orphans(facts).values())
     found: dict[int | None, list[int]] = {}
+    handled = {facts.tensor(value) for act in facts.acts("read_grad", "write_grad") for value in act.values}
     for parameter in facts.parameters.values():
         if parameter.owners or not parameter.gradients or parameter.id in skip:
             continue
         maker = graph.ops[graph.values[parameter.id].op]
+        role, name = graph.values[parameter.id].role, facts.name(parameter.id)
+        # A plain tensor that is an attribute of such a module, and that the program does not update by itself.
+        if role is None and name not in owned and name.rpartition(".")[0] in owners and parameter.id not in handled:
+            found.setdefault(maker.site, []).append(parameter.id)
+            continue
         for use in facts.uses(parameter):
             site_id = graph.ops[use].site
             used = graph.sites.get(site_id) if site_id is not None else None

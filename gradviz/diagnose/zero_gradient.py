@@ -39,7 +39,9 @@ def check(facts: Facts) -> Iterator[Complaint]:
         if not facts.is_trained(parameter):
             continue
         found = _reason(facts, parameter)
-        if found[0] or any(not gradient.zero for gradient in others):
+        # One backward before the program broke off says little: a first state is often zero.
+        alone = len(got) == 1 and bool(facts.graph.errors)
+        if found[0] or (not alone and any(not gradient.zero for gradient in others)):
             reasons.setdefault(found, []).append(parameter.id)
     for (reason, site), values in reasons.items():
         subject = f"{facts.subject(values)} got a gradient of exactly zero in every backward"

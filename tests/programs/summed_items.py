@@ -1,4 +1,4 @@
-"""A multi-task loss summed from `.item()`s and wrapped into a tensor again, so that backward has something to run on."""
+"""A multi-task loss summed from `.item()`s and wrapped into a tensor again, for backward to have something."""
 import torch
 from torch import nn
 

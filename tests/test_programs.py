@@ -1,0 +1,58 @@
+"""`gradviz check` on programs as people write them: one mistake in real training code, and right programs beside them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from score_cases import findings_of
+
+PROGRAMS = Path(__file__).parent / "programs"
+
+# The kind of finding, what stands on the culprit's line, and the names that the finding tells, among others.
+EXPECTED: dict[str, tuple[str, str, set[str]]] = {
+    "accuracy_as_loss": ("integer", "aux.argmax", {"net.aux_head.weight", "net.aux_head.bias"}),
+    "clip_weights_in_place": ("inplace_leaf", "p.clamp_", set()),
+    "copy_after_optimizer": ("stale_optimizer", "copy.deepcopy(base)", {"model.0.weight", "model.2.bias"}),
+    "data_property": ("data", "self.direction.data", {"net.0.direction"}),
+    "detach_in_helper": ("detach", "x.detach()", {"model.body.0.weight", "model.head.bias"}),
+    "evaluate_leaves_grad_off": ("set_grad_enabled", "set_grad_enabled(False)", {"model.0.weight"}),
+    "frozen_by_substring": ("frozen", "p.requires_grad_(False)", {"model.backbone.weight", "model.classifier.bias"}),
+    "function_drops_scale": ("custom_function", "return grad, None", {"model.scale"}),
+    "grad_of_moved_leaf": ("non_leaf_grad", "image.unsqueeze(0).double()", {"batch"}),
+    "head_after_optimizer": ("stale_optimizer", "model.fc = nn.Linear", {"model.fc.weight", "model.fc.bias"}),
+    "hidden_state_in_method": ("backward_twice", "self.memory = self.cell", {"policy.memory"}),
+    "list_in_function": ("loss_accumulation", "history.append(loss)", {"history"}),
+    "misspelt_flag": ("freeze_noop", "p.require_grad = False", {"encoder.weight", "encoder.bias"}),
+    "no_grad_method": ("no_grad", "@torch.no_grad()", {"trainer.model.users.weight"}),
+    "numpy_in_loss": ("numpy", "np.sum(", {"model.encode.weight", "model.decode.bias"}),
+    "plain_tensor_attribute": ("unregistered_param", "self.temperature = ", {"matcher.temperature"}),
+    "shared_encoder_leak": ("grad_leak", "policy_loss = ", {"encoder.weight", "encoder.bias"}),
+    "sigmoid_changed_in_place": ("inplace_saved", "gate[~mask] = 0", {"gate"}),
+    "summed_items": ("item", ".item()", {"model.trunk.weight", "model.heads.0.weight", "model.heads.2.bias"}),
+    "total_in_function": ("loss_accumulation", "running = running + loss", {"running"}),
+    "unused_in_module_dict": ("unused_param", "nn.ModuleDict", {"moe.experts.audio.weight", "moe.experts.audio.bias"}),
+    "validate_keeps_graph": ("eval_with_grad", "self.net.eval()", {"runner.net.0.weight"}),
+}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_mistake_is_found_where_it_was_made(name: str) -> None:
+    kind, source, names = EXPECTED[name]
+    program = PROGRAMS / f"{name}.py"
+    lines = program.read_text(encoding="utf-8").splitlines()
+    loud = [finding for finding in findings_of(program) if finding["severity"] != "note"]
+    # One cause, one finding: nothing else is said of such a program.
+    assert [(finding["kind"], source in lines[finding["line"] - 1]) for finding in loud] == [(kind, True)]
+    assert names <= set(loud[0]["names"])
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in PROGRAMS.glob("healthy_*.py")))
+def test_a_right_program_is_left_alone(name: str) -> None:
+    loud = [finding for finding in findings_of(PROGRAMS / f"{name}.py") if finding["severity"] != "note"]
+    assert not loud
+
+
+def test_every_program_is_judged() -> None:
+    found = {path.stem for path in PROGRAMS.glob("*.py")}
+    assert {name for name in found if not name.startswith("healthy_")} == set(EXPECTED)

@@ -1,4 +1,4 @@
-"""`gradviz check` on programs as people write them: one mistake in real training code, and right programs beside them."""
+"""`gradviz check` on programs as people write them: a mistake in real training code, and right ones beside them."""
 
 from __future__ import annotations
 

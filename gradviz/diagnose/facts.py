@@ -11,14 +11,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
-from gradviz.events import Act, Gradient, Module, Optimizer, Role, Statement
+from gradviz.events import Act, Gradient, Optimizer, Role
 from gradviz.graphs import Graph, Op
 from gradviz.picture.wording import Wording, join, plural
 from gradviz.query import gradient_inputs
 
 T = TypeVar("T")
-
-_IDENTIFIER = re.compile(r"[^\W\d]\w*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,66 +242,6 @@ class Facts:
             bool(self.stepped.intersection(parameter.owners)) if self.graph.optimizers else self.is_trainable(parameter)
         )
 
-    # the source around a line
-
-    def statements(self, kind: str, site: int | None) -> list[Statement]:
-        """The statements of a kind that speak for the line of `site`, those that speak for the fewest lines first."""
-        place = self.graph.sites.get(site) if site is not None else None
-        if place is None:
-            return []
-        found = [s for s in self._statements.get((kind, place.file), ()) if s.first <= place.line <= s.last]
-        return sorted(found, key=lambda statement: statement.last - statement.first)
-
-    def branch_around(self, site: int | None) -> int | None:
-        """The site of the test that decides whether `site` runs or, outside of all branches, its nearest caller."""
-        while site is not None:
-            found = self.statements("branch", site)
-            if found:
-                return found[0].site
-            site = self.graph.sites[site].caller
-        return None
-
-    def fills(self, container: str, values: Iterable[int]) -> Statement | None:
-        """The statement that put `values` into `container`, as nearly as the source says."""
-        sites = [site for value in values if (site := self.maker_site(value)) is not None]
-        places = [self.graph.sites[site] for site in dict.fromkeys(sites)]
-        names = {name for place in places for name in _IDENTIFIER.findall(place.target)}
-        lines = {(place.file, line) for place in places for line in range(place.line, place.end_line + 1)}
-        best: tuple[int, Statement] | None = None
-        same_name = 0
-        for (kind, file), statements in self._statements.items():
-            for statement in statements if kind == "fill" else ():
-                puts = not names.isdisjoint(statement.names) or any(
-                    (file, line) in lines for line in range(statement.first, statement.last + 1)
-                )
-                named = _tail(statement.target) == _tail(container)
-                same_name += named
-                rank = 2 * named + puts
-                if rank and (best is None or rank > best[0]):
-                    best = rank, statement
-        # A container of this name that something else is put into, too, may not be the one.
-        return best[1] if best is not None and (best[0] != 2 or same_name == 1) else None
-
-    @cached_property
-    def _statements(self) -> dict[tuple[str, str], list[Statement]]:
-        """The statements by kind and file, in order."""
-        found: dict[tuple[str, str], list[Statement]] = {}
-        for statement in self.graph.statements:
-            found.setdefault((statement.kind, self.graph.sites[statement.site].file), []).append(statement)
-        return found
-
-    def module_site(self, op: Op) -> int | None:
-        """Where the module was made that runs `op`; None where the user wrote it, or the place is not known."""
-        site = self.graph.sites.get(op.site) if op.site is not None else None
-        module = self._modules.get(op.scope)
-        if site is None or module is None or module.site is None:
-            return None
-        return None if site.function.startswith(f"{module.kind}.") else module.site
-
-    @cached_property
-    def _modules(self) -> dict[str, Module]:
-        return {module.scope: module for module in self.graph.modules}
-
     # words
 
     def name(self, value: int) -> str:
@@ -380,11 +318,6 @@ def _unpacked(source: str) -> list[str]:
     """The names that a line assigns to, where it unpacks: `["r", "h"]` for `r, h = rnn(x, h)`."""
     match = re.match(r"\s*\(?((?:[\w.]+\s*,\s*)+[\w.]+)\)?\s*=[^=]", source)
     return [part.strip() for part in match[1].split(",")] if match else []
-
-
-def _tail(text: str) -> str:
-    """The last part of what is written: `items` of `self.items`."""
-    return text.rpartition(".")[2]
 
 
 def _shared_owner(names: list[str]) -> str:

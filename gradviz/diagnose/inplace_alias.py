@@ -22,6 +22,7 @@ from collections.abc import Iterator
 
 from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.findings import Complaint, Severity
+from gradviz.diagnose.surroundings import module_site
 
 CODE = "GV304"
 
@@ -41,7 +42,7 @@ def check(facts: Facts) -> Iterator[Complaint]:
         outside = [reader for reader in readers if not _within(reader.scope, parent)]
         if outside and len(outside) < len(readers):
             told.add(op.site)
-            made = facts.module_site(op)
+            made = module_site(facts, op)
             name = facts.name(op.outputs[0]) or facts.name(before) or "its input"
             yield Complaint(
                 Severity.NOTE,

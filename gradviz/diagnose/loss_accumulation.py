@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.findings import Complaint, Severity
 from gradviz.diagnose.held import held_bytes
+from gradviz.diagnose.surroundings import fill_of
 from gradviz.picture.wording import plural
 from gradviz.query import gradient_inputs
 
@@ -76,7 +77,7 @@ def _lists(facts: Facts) -> Iterator[Complaint]:
         kept = [value for alike in by_maker.values() if _steps(facts, ends, alike) >= STEPS for value in alike]
         if not kept:
             continue
-        fill = facts.fills(container, kept)
+        fill = fill_of(facts, container, kept)
         made = facts.maker_site(kept[-1])
         site = made if fill is None else fill.site
         steps = len({bisect_left(ends, value) for value in kept})

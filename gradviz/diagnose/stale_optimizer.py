@@ -50,8 +50,8 @@ def check(facts: Facts) -> Iterator[Complaint]:
         yield Complaint(
             Severity.WARNING,
             f"{facts.subject(made)} {'gets' if one else 'get'} gradients but no optimizer owns "
-            f"{'it: it was' if one else 'them: they were'} made after the optimizer ({facts.line(optimizer.site)}), which still "
-            f"holds {'a tensor' if one else 'tensors'} of shape {graph.values[old].shape}"
+            f"{'it: it was' if one else 'them: they were'} made after the optimizer ({facts.line(optimizer.site)}), "
+            f"which still holds {'a tensor' if one else 'tensors'} of shape {graph.values[old].shape}"
             f"{'' if one else ' and so on'} that nothing uses",
             "make the optimizer after the model is complete",
             site,

@@ -24,6 +24,7 @@ from gradviz.diagnose.addends import addends
 from gradviz.diagnose.facts import Facts, verb
 from gradviz.diagnose.findings import Complaint, Severity
 from gradviz.diagnose.lost import lost_roads, starved_parameters
+from gradviz.diagnose.surroundings import statements
 
 CODE = "GV406"
 
@@ -65,7 +66,7 @@ def _returned_instead(facts: Facts, end: int) -> int | None:
     graph = facts.graph
     site = facts.maker_site(end)
     target = graph.sites[site].target if site is not None else ""
-    returns = facts.statements("return", site)
+    returns = statements(facts, "return", site)
     if not target or any(target in statement.names for statement in returns):
         return None
     parts, _, _ = addends(facts, [end])

@@ -23,6 +23,7 @@ from gradviz.diagnose.checkpoint_reentrant import unrecorded_checkpoints
 from gradviz.diagnose.facts import Facts, verb
 from gradviz.diagnose.findings import Complaint, Severity
 from gradviz.diagnose.lost import lost_roads, starved_parameters
+from gradviz.diagnose.surroundings import branch_around
 
 CODE = "GV401"
 
@@ -67,7 +68,7 @@ def _now_and_then(facts: Facts) -> Iterator[Complaint]:
                 told.setdefault((facts.graph.ops[uses[-1]].site, some, len(runs)), []).append(parameter.id)
                 break
     for (site, some, all_runs), values in told.items():
-        branch = facts.branch_around(site)
+        branch = branch_around(facts, site)
         yield Complaint(
             Severity.NOTE,
             f"{facts.subject(values)} got a gradient in {some} of {all_runs} steps: {facts.line(site)} did not run "

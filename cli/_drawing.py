@@ -116,7 +116,7 @@ def _select(request: Request, graph: Graph, findings: Sequence[Finding]) -> Grap
     Raises `UsageError` where nothing has the name that was asked for.
     """
     from gradviz.picture.aiming import missing_culprits
-    from gradviz.query import default_selection, selection_of
+    from gradviz.selecting import default_selection, selection_of
 
     if request.everything:
         return graph

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gradviz.errors import UsageError
 from gradviz.graphs import Graph
-from gradviz.query import behind
 from gradviz.recorder import recordings
+from gradviz.selecting import behind
 
 if TYPE_CHECKING:
     from graphviz import Digraph

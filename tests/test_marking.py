@@ -16,7 +16,7 @@ from gradviz.graphs import Graph
 from gradviz.picture.aiming import missing_culprits
 from gradviz.picture.composing import compose
 from gradviz.picture.records import BoxKind, Picture
-from gradviz.query import default_selection
+from gradviz.selecting import default_selection
 from gradviz.views import Options
 
 

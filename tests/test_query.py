@@ -13,16 +13,14 @@ from gradviz.query import (
     ancestors,
     consumers,
     cuts_between,
-    default_selection,
     descendants,
-    everything,
     find,
     kept_alive,
     kept_bytes,
     paths,
     reached_leaves,
-    selection_of,
 )
+from gradviz.selecting import default_selection, everything, selection_of
 
 LONG = 100_000
 

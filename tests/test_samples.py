@@ -16,7 +16,7 @@ from gradviz.gvlog import read_log
 from gradviz.layout import arrange, check
 from gradviz.picture.composing import compose
 from gradviz.picture.records import BoxKind, Picture
-from gradviz.query import default_selection
+from gradviz.selecting import default_selection
 from gradviz.views import Options
 
 SAMPLES = sorted((Path(__file__).parent.parent / "samples").glob("*.py"))

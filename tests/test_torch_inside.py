@@ -17,7 +17,7 @@ from gradviz.events import BACKWARD, Cause
 from gradviz.frontends.torch.sweeps import MISSED
 from gradviz.graphs import Graph, Op
 from gradviz.picture.composing import compose
-from gradviz.query import default_selection
+from gradviz.selecting import default_selection
 from gradviz.views import Options
 
 

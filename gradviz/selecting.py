@@ -1,0 +1,200 @@
+"""Selecting: which part of a graph is drawn where its reader did not ask for all of it."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+
+from gradviz.events import BACKWARD, Cause, Note, Sweep
+from gradviz.graphs import Graph, Op
+from gradviz.query import find, gradient_inputs
+
+_LOST_BY_CHOICE = frozenset(
+    {
+        Cause.NO_GRAD, Cause.INFERENCE_MODE, Cause.SET_GRAD_ENABLED, Cause.DETACH, Cause.DETACH_, Cause.DATA,
+        Cause.ITEM, Cause.NUMPY, Cause.RETENSOR,
+    }
+)  # fmt: skip
+"""Causes that somebody wrote down. An `argmax` cuts as well, but nobody expected a gradient through it."""
+
+
+def everything(graph: Graph) -> Graph:
+    """All of the graph."""
+    return graph
+
+
+def default_selection(graph: Graph, also: Collection[int] = ()) -> Graph:
+    """What is drawn where nothing else was asked for; with the ops `also`, and what led to them in their iteration.
+
+    Upstream of the last sweep's roots by data, and what was skipped on those values: see `selection`. Two things are
+    added to the roots: the values that an error is about and, where the last sweep failed, the roots of the last one
+    that worked elsewhere in the script, because the difference is what its reader looks for. Without a sweep: all
+    that led to a value that nothing consumed, or out of the program, which is everything.
+    """
+    if not graph.sweeps:
+        return graph
+    last = graph.sweeps[-1]
+    roots = [*last.roots, *last.concerned]
+    if last.error:
+        elsewhere = [s for s in graph.sweeps if not s.error and _place(graph, s) != _place(graph, last)]
+        roots += elsewhere[-1].roots if elsewhere else ()
+    roots += [*last.concerned, *(value for error in graph.errors for value in error.values)]
+    return _noting_the_rest(graph, selection(graph, roots, also))
+
+
+def selection_of(graph: Graph, name: str) -> Graph:
+    """What leads to the value called `name`. Raises `UsageError` with near names where there is none.
+
+    Of several values of that name, the last one that the last sweep came by, or else the last one.
+    """
+    found = find(graph, name)
+    if graph.sweeps:
+        turns = _turns(graph)
+        swept = _upstream(graph, graph.sweeps[-1].roots, turns)
+        found = tuple(value for value in found if value.op in swept) or found
+    return _noting_the_rest(graph, behind(graph, [found[0].id]))
+
+
+def _noting_the_rest(graph: Graph, part: Graph) -> Graph:
+    """`part`, with a note that says how much of `graph` it is, where it is not all of it."""
+    drawn, all_ops = (sum(1 for op in some.ops.values() if op.inputs) for some in (part, graph))
+    if drawn == all_ops:
+        return part
+    passes = len(graph.sweeps)
+    last = f", around the last of {passes:,} backward passes" if passes > 1 and part.sweeps else ""
+    note = Note("selection", f"{drawn:,} of {all_ops:,} ops are drawn{last}; `--all` draws everything")
+    return replace(part, notes=(*part.notes, note))
+
+
+def selection(graph: Graph, roots: Collection[int], also: Collection[int] = ()) -> Graph:
+    """What `roots` came from, by data, and what was skipped or lost on the way; with the ops `also`.
+
+    The second part is what ran with grad mode off, or was detached or taken out of the graph, on a value of the first,
+    and what followed from that without being tracked. In a training loop the selection is one iteration: sweeps from
+    the same line mark where one ends. Its weights come from an update that is not shown, and what was carried over by
+    data alone stands at its edge.
+    """
+    turns = _turns(graph)
+    chosen = _upstream(graph, roots, turns) | _of_one_turn(graph, also, turns)
+    start = _iteration_start(graph, chosen, roots, turns)
+    chosen |= _exits(graph, chosen, start, max(roots, default=0))
+    chosen |= _skipped(graph, chosen, start)
+    return graph if len(chosen) == len(graph.ops) else graph.subset(chosen)
+
+
+def behind(graph: Graph, roots: Collection[int]) -> Graph:
+    """What `roots` came from, by data; in a training loop, the part of it that one iteration made."""
+    return graph.subset(_upstream(graph, roots, _turns(graph)))
+
+
+def _place(graph: Graph, sweep: Sweep) -> tuple[str, int] | None:
+    site = graph.sites.get(sweep.site) if sweep.site is not None else None
+    return (site.file, site.line) if site else None
+
+
+def _turns(graph: Graph) -> list[int]:
+    """Where the iterations of the last sweep's loop end: the last root of each sweep from its line, in order."""
+    if not graph.sweeps:
+        return []
+    place = _place(graph, graph.sweeps[-1])
+    return sorted({max(sweep.roots) for sweep in graph.sweeps if sweep.roots and _place(graph, sweep) == place})
+
+
+def _upstream(graph: Graph, roots: Iterable[int], turns: list[int]) -> set[int]:
+    found: set[int] = set()
+    pending = list(roots)
+    first = set(pending)
+    while pending:
+        value = pending.pop()
+        op = graph.ops[graph.values[value].op]
+        # The set-up before the loop and its first iteration are turn 0: what lies there is followed to its start.
+        turn = bisect_left(turns, op.id)
+        if op.id in found or (turn and value not in first and _renews_leaf(graph, op)):
+            continue
+        found.add(op.id)
+        walked = set(gradient_inputs(graph, op))
+        for item in op.value_inputs:
+            made = bisect_left(turns, graph.values[item].op)
+            if item in walked or made == turn or not made:
+                pending.append(item)
+    return found
+
+
+def _of_one_turn(graph: Graph, ops: Iterable[int], turns: list[int]) -> set[int]:
+    """`ops` and what led to them in the iteration that each ran in, down to the leaves it found."""
+    found: set[int] = set()
+    pending = list(ops)
+    while pending:
+        op = graph.ops[pending.pop()]
+        if op.id not in found:
+            found.add(op.id)
+            makers = [graph.ops[graph.values[item].op] for item in op.value_inputs]
+            turn = bisect_left(turns, op.id)
+            pending += [maker.id for maker in makers if maker.is_source or bisect_left(turns, maker.id) == turn]
+    return found
+
+
+def _renews_leaf(graph: Graph, op: Op) -> bool:
+    """A weight update: an untracked op that writes a leaf which requires grad, or makes one under `no_grad`."""
+    first = graph.values[op.outputs[0]] if op.outputs else None
+    if op.tracked or not op.inputs or first is None or not (first.leaf and first.requires_grad):
+        return False
+    return op.inplace or _grad_off(graph, op)
+
+
+def _grad_off(graph: Graph, op: Op) -> bool:
+    region = graph.regions[op.region] if op.region is not None else None
+    return not op.tracked and region is not None and not region.enabled and region.kind != BACKWARD
+
+
+def _iteration_start(graph: Graph, chosen: set[int], roots: Collection[int], turns: list[int]) -> int:
+    """The first op of the iteration that made `roots`; 0 where nothing was iterated before.
+
+    What ran between the sweep before and the first op behind the roots belongs to the iteration before.
+    """
+    earlier = bisect_left(turns, max(roots, default=0))
+    if not earlier:
+        return 0
+    return min((id for id in chosen if id > turns[earlier - 1] and graph.ops[id].inputs), default=turns[earlier - 1])
+
+
+def _exits(graph: Graph, chosen: set[int], start: int, end: int) -> set[int]:
+    """Ops by which data of the selection left for Python before `end`, and what led there: it may have come back."""
+    marked = {value for id in chosen for value in (*graph.ops[id].outputs, *graph.ops[id].value_inputs)}
+    between = [op for op in graph.ops.values() if start <= op.id < end and op.id not in chosen]
+    leaving: list[int] = []
+    for op in between:
+        if not marked.isdisjoint(op.value_inputs):
+            marked.update(op.outputs)
+            if not op.outputs:
+                leaving.append(op.id)
+    found = set(leaving)
+    pending = leaving
+    while pending:
+        for value in graph.ops[pending.pop()].value_inputs:
+            made = graph.values[value].op
+            if made >= start and made not in chosen and made not in found and value in marked:
+                found.add(made)
+                pending.append(made)
+    return found
+
+
+def _skipped(graph: Graph, chosen: set[int], start: int) -> set[int]:
+    values = {value for id in chosen for value in (*graph.ops[id].outputs, *graph.ops[id].value_inputs)}
+    skipped: set[int] = set()
+    followed: set[int] = set()
+    wanted: set[int] = set()
+    ops = [op for op in graph.ops.values() if op.id >= start and op.id not in chosen and not op.tracked]
+    for op in ops:
+        lost = op.cause in _LOST_BY_CHOICE or _grad_off(graph, op)
+        if not followed.isdisjoint(op.value_inputs) or (lost and not values.isdisjoint(op.value_inputs)):
+            skipped.add(op.id)
+            followed.update(op.outputs)
+            wanted.update(op.value_inputs)
+    # What the same regions computed for it, such as the step of an update from a gradient, belongs with it.
+    for op in reversed(ops):
+        if op.id not in skipped and _grad_off(graph, op) and not wanted.isdisjoint(op.outputs):
+            skipped.add(op.id)
+            wanted.update(op.value_inputs)
+    return skipped

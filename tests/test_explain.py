@@ -230,8 +230,21 @@ def test_a_tensor_in_no_road() -> None:
     b.sweep(b.op("mul", w, "2", name="loss", line=5), line=6, gradients=[Gradient(w, 2.0)])
     assert "no recorded operation used it" in explain(b.graph(), "unused").remarks
     account = explain(b.graph(), "aside")
-    assert "nothing that was made from it went into `loss`" in account.verdict
+    assert account.verdict.endswith("; its road ends in `aux`, which no backward started from")
     assert marks(account) == [("tensor", 1), ("op", 2), ("op", 3), ("end", 0)]
+
+
+def test_a_tensor_whose_numbers_left_for_good() -> None:
+    b = Builder("train.py")
+    w, v = b.leaf("w", requires_grad=True, line=1), b.leaf("v", requires_grad=True, line=1)
+    index = b.op("long", b.op("sin", w, line=2), name="index", line=3, cause=Cause.INTEGER, dtype="int64")
+    b.op("tolist", index, line=4, outputs=0)
+    b.sweep(b.op("mul", v, "2", name="loss", line=5), line=6, gradients=[Gradient(v, 2.0)])
+    account = explain(b.graph(), "w")
+    assert account.verdict == (
+        "`w` got no gradient: nothing that was made from it went into `loss`; its road ends by `long()` at line 3"
+    )
+    assert [mark for mark, _ in marks(account)] == ["tensor", "op", "cut", "off"]
 
 
 def test_a_number_that_comes_back_is_followed() -> None:

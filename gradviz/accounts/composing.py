@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from gradviz.accounts import telling
-from gradviz.accounts.records import Account, Held, Passage, Road, State
+from gradviz.accounts.records import Account, Held, Mark, Passage, Road, State
 from gradviz.accounts.steps import describe, road, title
 from gradviz.accounts.tracks import Track, Tracks, dead_end
 from gradviz.diagnose import diagnose
@@ -248,7 +248,9 @@ class _Composer:
         if main.state is State.PASSED:
             kept = "" if self._kept() else " and was not kept"
             return f"a gradient passed through {name}{kept}{share}"
-        return f"{name} got {main.told}" + (f" from {by}{share}" if main.state in _GIVEN else "")
+        if main.state is State.NONE:
+            return f"{name} got {main.told}{_tail(main.roads)}"
+        return f"{name} got {main.told} from {by}{share}"
 
     def _raised(self) -> str:
         """What came of it where backward was called on a tensor that requires no grad."""
@@ -357,6 +359,15 @@ def _main(passages: Sequence[Passage]) -> Passage | None:
 
 def _standing(position: int, passage: Passage) -> tuple[bool, bool, int]:
     return bool(passage.roads), passage.kind != "grad", position
+
+
+def _tail(roads: Sequence[Road]) -> str:
+    """Where the data of a tensor ended that came to no root; empty for one that did."""
+    if len(roads) != 1 or roads[0].steps[-1].mark is Mark.ROOT:
+        return ""
+    if roads[0].by:
+        return f"; its road ends by {roads[0].by}"
+    return f"; its road ends in `{roads[0].steps[-1].title}`, which no backward started from"
 
 
 def _by(call: str, place: str) -> str:

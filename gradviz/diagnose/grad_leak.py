@@ -27,7 +27,7 @@ from itertools import pairwise
 
 from gradviz.diagnose.facts import Facts, verb
 from gradviz.diagnose.findings import Complaint, Severity
-from gradviz.events import Sweep
+from gradviz.events import Act, Sweep
 
 CODE = "GV405"
 
@@ -39,20 +39,28 @@ def check(facts: Facts) -> Iterator[Complaint]:
         return
     told: set[int | None] = set()
     fed = [{facts.tensor(gradient.value) for gradient in sweep.gradients} for sweep in graph.sweeps]
-    for optimizer in graph.optimizers:
-        owned = {facts.tensor(value) for value in optimizer.values}
-        gathered: list[int] = []
-        for moment, what in _timeline(facts):
+    owned_by = {o.id: {facts.tensor(value) for value in o.values} for o in graph.optimizers}
+    timeline = _timeline(facts)
+    for optimizer, owned in owned_by.items():
+        gathered: list[tuple[int, set[int]]] = []  # sweeps that fed it, and which optimizers were cleared before each
+        cleared: set[int] = set()
+        for moment, what in timeline:
             if isinstance(what, Sweep):
                 if not what.error and not owned.isdisjoint(fed[moment]):
-                    gathered.append(moment)
-            elif what == (optimizer.id, "zero_grad"):
-                gathered = []
-            elif what == (optimizer.id, "step"):
-                for first, second in pairwise(gathered):
-                    other = _other_owner(facts, optimizer.id, first, second, fed)
+                    gathered.append((moment, cleared))
+                    cleared = set()
+            elif what.kind == "zero_grad":
+                emptied = set(map(facts.tensor, what.values))
+                cleared |= {id for id, tensors in owned_by.items() if id == what.optimizer or tensors <= emptied}
+                if optimizer in cleared:
+                    gathered = []
+            elif what.kind == "step" and what.optimizer == optimizer:
+                for (first, _), (second, between) in pairwise(gathered):
                     sweep = graph.sweeps[second]
-                    if other is None or sweep.site in told:
+                    # The second was for another optimizer: the first does not feed it, and it was cleared in between.
+                    others = between - {optimizer}
+                    meant = any(owned_by[o] & fed[second] and not owned_by[o] & fed[first] for o in others)
+                    if not meant or sweep.site in told:
                         continue
                     told.add(sweep.site)
                     values = tuple(sorted(owned & fed[first] & fed[second]))
@@ -72,28 +80,9 @@ def check(facts: Facts) -> Iterator[Complaint]:
                 gathered = []
 
 
-def _timeline(facts: Facts) -> list[tuple[int, Sweep | tuple[int, str]]]:
-    """Sweeps (with their index) and what optimizers did, as they happened."""
-    graph = facts.graph
-    happened: list[tuple[float, int, int, Sweep | tuple[int, str]]] = []
-    for index, sweep in enumerate(graph.sweeps):
-        happened.append((max(sweep.roots, default=0) + 0.5, index, index, sweep))
-    for index, act in enumerate(facts.acts("zero_grad", "step")):
-        if act.optimizer is not None:
-            # An act right after the op that made a root, before its sweep, stands before it unless it is a step.
-            shift = 0.75 if act.kind == "step" else 0.25
-            happened.append((act.after + shift, index, index, (act.optimizer, act.kind)))
-    happened.sort(key=lambda entry: (entry[0], entry[1]))
-    return [(index, what) for _, _, index, what in happened]
-
-
-def _other_owner(facts: Facts, optimizer: int, first: int, second: int, fed: list[set[int]]) -> int | None:
-    """The optimizer that the second sweep was for: the first does not feed it, and it was cleared between them."""
-    start, end = (max(facts.graph.sweeps[index].roots) for index in (first, second))
-    for other in facts.graph.optimizers:
-        owned = {facts.tensor(value) for value in other.values}
-        cleared = any(act.optimizer == other.id and start <= act.after <= end for act in facts.acts("zero_grad"))
-        only_second = not owned.isdisjoint(fed[second]) and owned.isdisjoint(fed[first])
-        if other.id != optimizer and cleared and only_second:
-            return other.id
-    return None
+def _timeline(facts: Facts) -> list[tuple[int, Sweep | Act]]:
+    """Sweeps, each with its index, and what was done besides, as it happened."""
+    indices = {id(sweep): index for index, sweep in enumerate(facts.graph.sweeps)}
+    return [
+        (indices.get(id(what), -1), what) for what in facts.graph.order if isinstance(what, (Sweep, Act))
+    ]

@@ -64,7 +64,9 @@ class Acts:
         interner = self._book.interner
         self._book.sink.emit(events.RequiresGrad(known.value, tensor.requires_grad, interner.site(path)))
         # `W1 = (...).requires_grad_()`: what was assigned is the tensor, and from here on it is a leaf to be named.
-        name = single_target(interner.target(path)) if direct and not known.target else ""
+        # A parameter goes by its module's name for it, not by the variable of the loop that freezes it.
+        unnamed = direct and not known.target and not isinstance(tensor, torch.nn.Parameter)
+        name = single_target(interner.target(path)) if unnamed else ""
         if name and tensor.requires_grad:
             self._book.tell_name(known, name)
 

@@ -2,7 +2,7 @@
 
 ## What it does
 Looks for parameters outside every optimizer that were made anew in each step, and for those beside which an optimizer
-holds a parameter of the same rank that nothing uses and nobody can reach any more.
+holds a parameter that nothing uses: one of the same rank that nobody can reach any more, or the one they are a copy of.
 
 ## Why is this bad
 The gradient is computed and never used: the parameter stays as it was made.

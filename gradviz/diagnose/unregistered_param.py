@@ -2,7 +2,7 @@
 
 ## What it does
 Looks for parameters outside every optimizer that got a gradient from an operation in a method of a module whose
-registered parameters the optimizer does own.
+registered parameters the optimizer does own, and for plain tensors that are attributes of such a module.
 
 ## Why is this bad
 Layers kept in a plain list or dict are missing from `parameters()`: they are not trained, saved or moved.

@@ -46,11 +46,11 @@ class RecordingMode(TorchFunctionMode):
             # A mode of the user's own would see the recording look at the tensors.
             if call.plain and not kwargs and not stack_depth():
                 start = sequence_number()
-                result = func(*args) if call.silent and len(args) == 2 else stand_in(frame)(func, args, kwargs)
+                result = func(*args) if call.silent and len(args) < 3 else stand_in(frame)(func, args, kwargs)
                 emitter.lane.ran(here, call, args, result, start, sequence_number(), frame)
                 return result
             if call.deed is Deed.NOTHING:
-                return stand_in(frame)(func, args, kwargs)
+                return func(*args, **kwargs) if call.silent else stand_in(frame)(func, args, kwargs)
             if call.deed is not Deed.OP:
                 return emitter.other(here, call, func, args, kwargs, frame)
             found = emitter.before(here, call, args, kwargs, frame)

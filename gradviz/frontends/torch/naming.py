@@ -39,7 +39,7 @@ class Call:
     copies    its arguments are data to be copied: tensors among them keep their values, not their history
     laned     it copies nothing and cuts nothing by itself: `Lane` may tell of it
     plain     and it writes to nothing and is not written in Python, so that a call may be looked at after it
-    silent    with two arguments it never warns, so that nobody needs to see from where it was called
+    silent    with fewer than three arguments it never warns, so that nobody needs to see where it was called
     """
 
     __slots__ = (
@@ -94,6 +94,11 @@ _BINARY = frozenset(
 _SILENT = frozenset({torch.Tensor.add, torch.Tensor.sub, torch.Tensor.mul, torch.Tensor.div})
 """What the operators come down to: with one operand besides the tensor, these never warn."""
 
+_SILENT_READS = frozenset(
+    {"size", "dim", "numel", "stride", "is_floating_point", "is_complex", "is_contiguous", "shape", "dtype", "device",
+     "layout", "ndim", "requires_grad", "is_leaf", "is_sparse", "is_quantized", "is_cuda"}
+)  # fmt: skip
+
 _PROPERTY_OPS = {
     "T": "permute", "mT": "transpose", "H": "adjoint", "mH": "adjoint", "real": "real", "imag": "imag", "data": "data",
 }  # fmt: skip
@@ -140,7 +145,9 @@ def describe_call(func: Any) -> Call:
     if name in _HOOKS:
         return _in_python(Call(name, Deed.HOOK), func)
     if name in _PASSED_OVER:
-        return Call(name, Deed.NOTHING)
+        call = Call(name, Deed.NOTHING)
+        call.silent = name in _SILENT_READS
+        return call
     if name in _EXITS:
         call = Call(_EXITS[name], Deed.EXIT)
         call.cause = Cause.NUMPY if call.name == "numpy" else Cause.ITEM
@@ -178,7 +185,9 @@ def _describe_property(name: str, access: str) -> Call:
         return Call("set_data", Deed.DATA_WRITE)
     elif name == "requires_grad":
         return Call(name, Deed.REQUIRES_GRAD)
-    return Call(name, Deed.NOTHING)
+    call = Call(name, Deed.NOTHING)
+    call.silent = access == "__get__" and name in _SILENT_READS
+    return call
 
 
 def _in_python(call: Call, func: Any) -> Call:

@@ -57,7 +57,7 @@ def check(facts: Facts) -> Iterator[Complaint]:
             Severity.ERROR,
             f"`{name}` carries the graph of the step before into this one: backward at {facts.line(sweep.site)} comes "
             f"through it, made at {facts.line(facts.maker_site(carried))}, to a graph that is freed",
-            f"detach it at the end of the step: `{name} = {name}.detach()`",
+            f"detach it at the end of the step: {facts.detaching(carried)}",
             facts.maker_site(carried),
             () if facts.name(carried) in ("", name) else (carried,),
             related,

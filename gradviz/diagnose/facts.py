@@ -273,6 +273,12 @@ class Facts:
         name = next((name for v in alike if (name := self.name(v))), graph.ops[graph.values[value].op].name)
         return re.sub(r"(\[\d+\])+$", "", name)
 
+    def detaching(self, value: int) -> str:
+        """How to cut off the history of the variable that `value` is in, or of each tensor in it."""
+        name = self.lasting_name(value)
+        several = len(self.graph.ops[self.graph.values[value].op].outputs) > 1 and not self.name(value).isidentifier()
+        return f"`{name} = tuple(x.detach() for x in {name})`" if several else f"`{name} = {name}.detach()`"
+
     @cached_property
     def _flagged(self) -> dict[int, str]:
         """What values were called where they were made to require grad."""

@@ -54,7 +54,7 @@ def check(facts: Facts) -> Iterator[Complaint]:
             f"backward at {facts.line(sweep.site)} goes through the graphs of {len(steps)} steps: `{name}`, made at "
             f"{facts.line(site)}, carries them over, and `retain_graph=True` lets it"
             + (f" ({held:,} bytes saved for backward)" if held else ""),
-            f"detach it at the end of the step: `{name} = {name}.detach()`; then `retain_graph` is not needed",
+            f"detach it at the end of the step: {facts.detaching(carried)}; then `retain_graph` is not needed",
             site,
             (),
             ((sweep.site, "this backward grows with every step"),),

@@ -19,7 +19,7 @@ from dataclasses import fields, is_dataclass
 from functools import cache, lru_cache
 from itertools import chain
 from time import monotonic
-from typing import TextIO, TypeAlias
+from typing import TextIO, TypeAlias, cast
 
 from gradviz import events
 from gradviz.decoding import TAGS, Decoder, Mismatch, op
@@ -137,17 +137,21 @@ _quoted = lru_cache(maxsize=4096)(_encode)
 
 def _plain(value: object) -> object:
     """`value` in terms of JSON: records as objects without the fields that have their default, tuples as arrays."""
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
-    if not is_dataclass(value):
+    kind = value.__class__
+    if kind in _SIMPLE:
         return value
+    if kind is tuple:
+        return [_plain(item) for item in cast("tuple[object, ...]", value)]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
     return {
         name: _plain(held)
-        for name, default in _defaults(value.__class__)
+        for name, default in _defaults(kind)
         if (held := getattr(value, name)) != default or name == "schema"
-    }
+    } if is_dataclass(value) else value
+
+
+_SIMPLE = frozenset({int, str, bool, type(None)})
 
 
 @cache

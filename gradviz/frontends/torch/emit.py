@@ -37,8 +37,8 @@ from gradviz.frontends.torch.writes import Writes
 from gradviz.interning import OpSink
 from gradviz.naming import name_values
 
-Before = tuple[Ticket | None, Gathered | None]
-"""What is known of a call before it runs: its ticket, if it may take the lane, and else or as well its arguments."""
+Before = tuple[Gathered, Ticket | None]
+"""What is known of a call before it runs: its arguments, and its ticket if the next one like it may take the lane."""
 
 OLDEST = (2, 4)
 """The oldest version of PyTorch that can be recorded."""
@@ -149,39 +149,30 @@ class Emitter:
     def before(
         self, here: Here, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any], frame: FrameType
     ) -> Before | None:
-        """Look at the arguments of an op; None for one that is not to be told of."""
+        """Look closely at the arguments of an op; None for one that is not to be told of."""
         if is_inner(frame):
             return None
         ticket = None
         if call.laned and not torch._C._len_torch_function_stack():
-            ticket = self.lane.before(call, args, kwargs)
-            if ticket is not None and self.lane.is_known(ticket):
-                return ticket, None
+            ticket = self.book.looked("an op", self.lane.ticket, call, args, kwargs)
         found = self.book.looked("an op", self.ops.gather, here, call, args, kwargs, frame)
-        return None if found is None else (ticket, found)
+        return None if found is None else (found, ticket)
 
     def after(
         self,
         here: Here,
         call: Call,
         args: tuple[Any, ...],
-        kwargs: dict[str, Any],
         before: Before | None,
         result: Any,
         nodes: tuple[int, int],
         frame: FrameType,
     ) -> None:
         """Tell of an op that ran."""
-        book, lane = self.book, self.lane
-        if before is None:
-            if not is_inner(frame):
-                book.guarded("an op", self.ops.prepared, call, result, frame)
-            return
-        ticket, found = before
-        if found is not None:
-            book.guarded("an op", lane.first, here, call, args, found, ticket, result, nodes, frame)
-        elif ticket is not None:
-            book.guarded("an op", lane.told, here, call, args, kwargs, ticket, result, nodes, frame)
+        if before is not None:
+            self.book.guarded("an op", self.lane.first, here, call, args, *before, result, nodes, frame)
+        elif not is_inner(frame):
+            self.book.guarded("an op", self.ops.prepared, call, result, frame)
 
     def other(
         self, here: Here, call: Call, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], frame: FrameType

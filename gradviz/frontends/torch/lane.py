@@ -65,25 +65,36 @@ class Lane:
         self._plans: dict[tuple[Any, ...], dict[bool | Cause, Plan]] = {}
 
     def ran(
-        self, here: Here, call: Call, args: tuple[Any, ...], result: Any, start: int, end: int, frame: FrameType
+        self,
+        here: Here,
+        call: Call,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        result: Any,
+        start: int,
+        end: int,
+        frame: FrameType,
     ) -> None:
-        """Tell of a plain call without keywords that ran."""
+        """Tell of a plain call that ran."""
         book = self._book
         with book.lock:
             try:
-                ticket = self.ticket(call, args, {})
-                if ticket is None or not self._fits(here, call, args, ticket, result, start, end, frame):
-                    self._look_closer(here, call, args, {}, ticket, result, (start, end), frame)
+                ticket = self.ticket(call, args, kwargs)
+                if ticket is None or not self._fits(here, args, ticket, result, start, end, frame):
+                    self._look_closer(here, call, args, kwargs, ticket, result, (start, end), frame)
             except Exception as failure:
                 book.sink.failed("recording an op", failure)
 
     def before(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Ticket | None:
-        """A ticket for a call that is about to run and may take the lane."""
-        return self._book.looked("an op", self.ticket, call, args, kwargs)
-
-    def is_known(self, ticket: Ticket) -> bool:
-        """Whether a call with such arguments was met before."""
-        return ticket[0] in self._plans
+        """A ticket for a call that is about to run, None where no call with such arguments was met before."""
+        book = self._book
+        with book.lock:
+            try:
+                ticket = self.ticket(call, args, kwargs)
+                return ticket if ticket is not None and ticket[0] in self._plans else None
+            except Exception as failure:
+                book.sink.failed("recording an op", failure)
+                return None
 
     def told(
         self,
@@ -93,12 +104,18 @@ class Lane:
         kwargs: dict[str, Any],
         ticket: Ticket,
         result: Any,
-        nodes: Nodes,
+        start: int,
+        end: int,
         frame: FrameType,
     ) -> None:
-        """Tell of a call that ran with a ticket for arguments that were met before."""
-        if not self._fits(here, call, args, ticket, result, *nodes, frame):
-            self._look_closer(here, call, args, kwargs, ticket, result, nodes, frame)
+        """Tell of a call that ran with a ticket."""
+        book = self._book
+        with book.lock:
+            try:
+                if not self._fits(here, args, ticket, result, start, end, frame):
+                    self._look_closer(here, call, args, kwargs, ticket, result, (start, end), frame)
+            except Exception as failure:
+                book.sink.failed("recording an op", failure)
 
     def first(
         self,
@@ -144,7 +161,6 @@ class Lane:
     def _fits(
         self,
         here: Here,
-        call: Call,
         args: tuple[Any, ...],
         ticket: Ticket,
         result: Any,

@@ -44,11 +44,20 @@ class RecordingMode(TorchFunctionMode):
             if call is None:
                 call = self.calls[func] = describe_call(func)
             # A mode of the user's own would see the recording look at the tensors.
-            if call.plain and not kwargs and not stack_depth():
-                start = sequence_number()
-                result = func(*args) if call.silent and len(args) < 3 else stand_in(frame)(func, args, kwargs)
-                emitter.lane.ran(here, call, args, result, start, sequence_number(), frame)
-                return result
+            if call.laned and not stack_depth():
+                lane = emitter.lane
+                if call.plain and "out" not in kwargs:
+                    start = sequence_number()
+                    silent = call.silent and len(args) < 3 and not kwargs
+                    result = func(*args) if silent else stand_in(frame)(func, args, kwargs)
+                    lane.ran(here, call, args, kwargs, result, start, sequence_number(), frame)
+                    return result
+                ticket = lane.before(call, args, kwargs)
+                if ticket is not None:
+                    start = sequence_number()
+                    result = stand_in(frame)(func, args, kwargs)
+                    lane.told(here, call, args, kwargs, ticket, result, start, sequence_number(), frame)
+                    return result
             if call.deed is Deed.NOTHING:
                 return func(*args, **kwargs) if call.silent else stand_in(frame)(func, args, kwargs)
             if call.deed is not Deed.OP:
@@ -59,5 +68,5 @@ class RecordingMode(TorchFunctionMode):
         except BaseException as error:
             strip_own(error)
             raise
-        emitter.after(here, call, args, kwargs, found, result, (start, sequence_number()), frame)
+        emitter.after(here, call, args, found, result, (start, sequence_number()), frame)
         return result

@@ -57,7 +57,7 @@ class Unseen:
                 result = run(cls, *args, **kwargs)
             finally:
                 here.quiet -= 1
-            emitter.after(here, call, args, kwargs, found, result, (start, sequence_number()), frame)
+            emitter.after(here, call, args, found, result, (start, sequence_number()), frame)
             return result
 
         return classmethod(apply)

@@ -19,7 +19,7 @@ from dataclasses import fields, is_dataclass
 from functools import cache, lru_cache
 from itertools import chain
 from time import monotonic
-from typing import TextIO, TypeAlias, cast
+from typing import Any, TextIO, TypeAlias, cast
 
 from gradviz import events
 from gradviz.decoding import TAGS, Decoder, Mismatch, op
@@ -137,7 +137,7 @@ _quoted = lru_cache(maxsize=4096)(_encode)
 
 def _plain(value: object) -> object:
     """`value` in terms of JSON: records as objects without the fields that have their default, tuples as arrays."""
-    kind = value.__class__
+    kind: Any = value.__class__
     if kind in _SIMPLE:
         return value
     if kind is tuple:
@@ -155,7 +155,7 @@ _SIMPLE = frozenset({int, str, bool, type(None)})
 
 
 @cache
-def _defaults(record: type) -> tuple[tuple[str, object], ...]:
+def _defaults(record: type[Any]) -> tuple[tuple[str, object], ...]:
     return tuple((field.name, field.default) for field in fields(record))
 
 

@@ -7,7 +7,7 @@ from types import CodeType, FrameType
 
 import torch
 
-from gradviz.sites import CODE_LIMIT, Spot, call_path
+from gradviz.sites import CODE_LIMIT, Spot, admit, call_path
 
 _TORCH = os.path.dirname(os.path.abspath(torch.__file__))
 _BETWEEN = frozenset(
@@ -28,34 +28,44 @@ _INNER = tuple(
 _HERE = os.path.dirname(os.path.abspath(__file__))
 
 
-class _Part:
-    """What a code object is to a call into PyTorch: `inner` or `between`, see below. It is kept, so its `id` is too."""
+class Part:
+    """What a code object is to a call into PyTorch. The code is kept, so that its `id` stays its own.
 
-    __slots__ = ("between", "code", "inner")
+    user      it is the user's, and `spots` are the places in it that were met, by offset
+    runner    nothing outside of it is of interest
+    between   a frame of it is part of the call
+    inner     it is PyTorch's own work on parameters
+    """
+
+    __slots__ = ("between", "code", "inner", "runner", "spots", "user")
 
     def __init__(self, code: CodeType) -> None:
-        file = code.co_filename
+        known = admit(code)
         self.code = code
-        self.inner = file.startswith(_INNER)
-        self.between = file in _BETWEEN or file.startswith(_HERE)
+        self.user = known.user
+        self.runner = known.runner
+        self.spots = known.spots
+        self.inner = code.co_filename.startswith(_INNER)
+        self.between = code.co_filename in _BETWEEN or code.co_filename.startswith(_HERE)
 
 
-_parts: dict[int, _Part] = {}
+parts: dict[int, Part] = {}
+"""All code that was met, by `id`. `part_of` adds to it."""
 
 
-def _part(code: CodeType) -> _Part:
-    part = _parts.get(id(code))
+def part_of(code: CodeType) -> Part:
+    """What `code` is to a call."""
+    part = parts.get(id(code))
     if part is None:
-        if len(_parts) >= CODE_LIMIT:
-            _parts.clear()
-        part = _parts[id(code)] = _Part(code)
+        if len(parts) >= CODE_LIMIT:
+            parts.clear()
+        part = parts[id(code)] = Part(code)
     return part
 
 
 def is_inner(frame: FrameType) -> bool:
     """Whether a call from `frame` is PyTorch's own work on parameters, which no user wrote."""
-    part = _part(frame.f_code)
-    return _part(caller(frame).f_code).inner if part.between else part.inner
+    return part_of(caller(frame).f_code).inner
 
 
 def caller(frame: FrameType) -> FrameType:
@@ -68,7 +78,7 @@ def caller(frame: FrameType) -> FrameType:
 
 def between(code: CodeType) -> bool:
     """Whether a frame of `code` is part of a call into PyTorch."""
-    return _part(code).between
+    return part_of(code).between
 
 
 def place_of_call(frame: FrameType) -> tuple[tuple[Spot, ...], bool]:

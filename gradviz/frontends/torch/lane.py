@@ -21,6 +21,7 @@ from gradviz.frontends.torch.frames import is_inner
 from gradviz.frontends.torch.identity import version_of
 from gradviz.frontends.torch.naming import Call
 from gradviz.frontends.torch.ops import Gathered, Ops, cause_of_mode
+from gradviz.frontends.torch.paths import walk
 
 Tensor = torch.Tensor
 
@@ -186,9 +187,10 @@ class Lane:
             return False
         if not steady and book.kinds.of(result) != kind:
             return False
-        if is_inner(frame):
+        road = walk(here.inside, frame)
+        if road is None:
             return True
-        value = book.tell_op(here, signature, book.paths.site(here.inside, frame), inputs)
+        value = book.tell_op(here, signature, book.paths.site(road, frame), inputs)
         if outcome is True:
             here.trail.add(start, end, value)
         if known is None:
@@ -249,6 +251,8 @@ class Lane:
             elif kind in _NUMBERS and len(key) <= call.operands:
                 key.append(kind)
                 inputs.append(repr(item))
+            elif kind in _PLAIN:
+                key.append((kind, item))
             else:
                 found = self._take(key, inputs, item)
                 if found is None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from types import CodeType, FrameType
 from typing import Any
 
-from gradviz.frontends.torch.frames import between, caller, place_of_call
+from gradviz.frontends.torch.frames import part_of, parts, place_of_call
 from gradviz.interning import Interner
-from gradviz.sites import Spot, admit, codes, spot_at
+from gradviz.sites import Spot, spot_at
 from gradviz.targets import single_target
 
 
@@ -48,67 +48,76 @@ class Inside:
         self.mark = mark
 
 
+Road = tuple[Any, ...]
+"""A way outwards: whether the user's own code made the call, where the way ends, which is the call of a module or None
+for the end of the stack, and the spots of the user's code on it, innermost first."""
+
+
 class Paths:
     """The paths of one recording, each under one number or one object."""
 
     def __init__(self, interner: Interner) -> None:
         self._interner = interner
-        self._sites: dict[tuple[Any, ...], int | None] = {}
-        self._bases: dict[tuple[Any, ...], Base] = {}
+        self._sites: dict[Road, int | None] = {}
+        self._bases: dict[Road, Base] = {}
 
-    def site(self, inside: Inside | None, frame: FrameType) -> int | None:
-        """The site of a call from `frame`; it tells a target where the user's own code made the call."""
-        key = _walk(inside, frame)
+    def site(self, road: Road, frame: FrameType) -> int | None:
+        """The site of a call, of which `road` leads outwards; with a target where the user's own code made it."""
         try:
-            return self._sites[key]
+            return self._sites[road]
         except KeyError:
-            path = _joined(key)
+            path = _joined(road)
             if not path:  # none of it is the user's code
                 path, direct = place_of_call(frame)
                 return self._interner.site(path, not direct)
-            site = self._sites[key] = self._interner.site(path, not key[0])
+            site = self._sites[road] = self._interner.site(path, not road[0])
             return site
 
     def base(self, inside: Inside | None, frame: FrameType) -> Base:
         """The path of a module's call from `frame`."""
-        key = _walk(inside, frame)
-        found = self._bases.get(key)
+        road = walk(inside, frame) or (False, None)
+        found = self._bases.get(road)
         if found is None:
-            path = _joined(key)
-            found = self._bases[key] = Base(path, self._interner.target(path) if key[0] else "")
+            path = _joined(road)
+            found = self._bases[road] = Base(path, self._interner.target(path) if road[0] else "")
         return found
 
 
-def _walk(inside: Inside | None, frame: FrameType) -> tuple[Any, ...]:
-    """The road from `frame` outwards: whether the user's own code made the call, the user's spots, and where it ends.
+def walk(inside: Inside | None, frame: FrameType) -> Road | None:
+    """The road from `frame` outwards, as far as the call of the module that runs, of which the path is known.
 
-    That is at the call of the module that runs, of which the path is known, or at None, the end of the stack.
+    None where the call is PyTorch's own work on parameters.
     """
-    known = codes
-    entry = known.get(id(frame.f_code)) or admit(frame.f_code)
-    found: list[Any] = [entry.user or (between(frame.f_code) and admit(caller(frame).f_code).user)]
+    known = parts
+    mark, marked = (0, None) if inside is None else (inside.mark, inside.code)
+    spots: list[Spot] = []
+    direct: bool | None = None
     place: FrameType | None = frame
     while place is not None:
         code = place.f_code
         try:
-            entry = known[id(code)]
+            part = known[id(code)]
         except KeyError:
-            entry = admit(code)
-        if entry.user:
+            part = part_of(code)
+        if part.user:
+            if direct is None:
+                direct = True
             try:
-                found.append(entry.spots[place.f_lasti])
+                spots.append(part.spots[place.f_lasti])
             except KeyError:
-                found.append(spot_at(code, place.f_lasti))
-        elif inside is not None and code is inside.code and id(place) == inside.mark:
-            found.append(inside.base)
-            return tuple(found)
-        elif entry.runner:
+                spots.append(spot_at(code, place.f_lasti))
+        elif code is marked and id(place) == mark:
+            return direct or False, inside and inside.base, *spots
+        elif part.runner:
             break
+        elif direct is None and not part.between:
+            if part.inner:
+                return None
+            direct = False
         place = place.f_back
-    found.append(None)
-    return tuple(found)
+    return direct or False, None, *spots
 
 
-def _joined(road: tuple[Any, ...]) -> tuple[Spot, ...]:
-    _, *spots, base = road
+def _joined(road: Road) -> tuple[Spot, ...]:
+    _, base, *spots = road
     return tuple(spots) if base is None else (*spots, *base.path)

@@ -63,6 +63,7 @@ class Lane:
     def __init__(self, book: Book, ops: Ops) -> None:
         self._book = book
         self._ops = ops
+        # By key, and by what came of the call: True where it was tracked, else what cut it, False for nothing.
         self._plans: dict[tuple[Any, ...], dict[bool | Cause, Plan]] = {}
 
     def ran(
@@ -135,7 +136,8 @@ class Lane:
         if ticket is None or plan is None or signature is None:
             return
         key, _, needs = ticket
-        outcome = _outcome(here, needs, result, *nodes)
+        tracked = nodes[0] != nodes[1] and result.requires_grad
+        outcome = tracked or (needs and cause_of_mode(here)) or False
         if outcome is False and needs:
             return  # why it was not tracked depends on more than the mode
         if plan.written and not call.inplace and needs and outcome is not True:
@@ -174,8 +176,8 @@ class Lane:
         plans = self._plans.get(key)
         if plans is None or (type(result) is not Tensor and type(result) is not Parameter):
             return False
-        outcome = _outcome(here, needs, result, start, end)
-        plan = plans.get(outcome)
+        tracked = start != end and result.requires_grad
+        plan = plans.get(tracked or (needs and cause_of_mode(here)) or False)
         if plan is None:
             return False
         signature, kind, steady, written, view = plan
@@ -190,8 +192,9 @@ class Lane:
         road = walk(here.inside, frame)
         if road is None:
             return True
-        value = book.tell_op(here, signature, book.paths.site(road, frame), inputs)
-        if outcome is True:
+        site = book.paths.sites.get(road) or book.paths.site(road, frame)
+        value = book.tell_op(here, signature, site, inputs)
+        if tracked:
             here.trail.add(start, end, value)
         if known is None:
             known = book.tensors.learn(result, value, kind)
@@ -303,13 +306,6 @@ class Lane:
             found = [self._take(key, inputs, part) for part in item]
             return None if None in found else True in found
         return None
-
-
-def _outcome(here: Here, needs: bool, result: Tensor, start: int, end: int) -> bool | Cause:
-    """True for a tracked op, else what cut it; False where nothing did, or the mode is not to blame."""
-    if start != end and result.requires_grad:
-        return True
-    return (cause_of_mode(here) or False) if needs else False
 
 
 def _is_view_of(result: Tensor, args: tuple[Any, ...]) -> bool:

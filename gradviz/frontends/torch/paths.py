@@ -54,23 +54,23 @@ for the end of the stack, and the spots of the user's code on it, innermost firs
 
 
 class Paths:
-    """The paths of one recording, each under one number or one object."""
+    """The paths of one recording, each under one object, and the `sites` that roads lead to."""
 
     def __init__(self, interner: Interner) -> None:
         self._interner = interner
-        self._sites: dict[Road, int | None] = {}
+        self.sites: dict[Road, int | None] = {}
         self._bases: dict[Road, Base] = {}
 
     def site(self, road: Road, frame: FrameType) -> int | None:
         """The site of a call, of which `road` leads outwards; with a target where the user's own code made it."""
         try:
-            return self._sites[road]
+            return self.sites[road]
         except KeyError:
             path = _joined(road)
             if not path:  # none of it is the user's code
                 path, direct = place_of_call(frame)
                 return self._interner.site(path, not direct)
-            site = self._sites[road] = self._interner.site(path, not road[0])
+            site = self.sites[road] = self._interner.site(path, not road[0])
             return site
 
     def base(self, inside: Inside | None, frame: FrameType) -> Base:

@@ -15,33 +15,74 @@ _SMALL = 1500
 _TINY = 400
 _EDGE_WEIGHT = 8
 _ROAD_WEIGHT = 2
+_SWEEPS = 24
+_IDLE_SWEEPS = 6
+_LARGE_SWEEPS = 6
+_CYCLE = 4
+"""Sweeps differ in direction and in how they weigh neighbours; after so many they begin again."""
 
 
 def orders(sheet: Sheet) -> list[list[list[int]]]:
-    """The rows in their best order; more than one where several starts led to orders that cross equally little."""
+    """The rows in their best order; more than one where several starts led to orders that cross equally little.
+
+    Sheets of up to `_SMALL` vertices are tried from three starts, with many sweeps; on larger ones it is one start, and
+    the first two sweeps that save nothing are the last.
+    """
+    if all(len(row) < 2 for row in sheet.rows):
+        return [sheet.rows]
     sorter = _Sorter(sheet)
-    small = len(sheet.kind) <= _SMALL
-    found: list[tuple[int, list[list[int]]]] = []
-    for start in ("down", "up", "given") if small else ("down",):
-        best: list[list[int]] = []
-        best_score = (-1, -1)
-        sorter.begin(start)
-        idle = 0
-        for sweep in range(24 if small else 6):
-            sorter.sweep(downwards=sweep % 2 == 0, median=sweep % 4 >= 2)
-            if small:
-                sorter.transpose()
-            score = (sorter.crossings(), sorter.stretch())
-            if not best or score < best_score:
-                best, best_score, idle = [list(row) for row in sheet.rows], score, 0
-            else:
-                idle += 1
-                if idle > 6:
-                    break
-        found.append((best_score[0], best))
+    if len(sheet.kind) > _SMALL:
+        return [_best_of_few(sorter)]
+    found = [_best_of_many(sorter, start) for start in ("down", "up", "given")]
     least = min(crossings for crossings, _ in found)
-    candidates = [rows for crossings, rows in found if crossings == least]
+    candidates: list[list[list[int]]] = []
+    for crossings, rows in found:
+        if crossings == least and rows not in candidates:
+            candidates.append(rows)
     return candidates if len(sheet.kind) <= _TINY else candidates[:1]
+
+
+def _best_of_many(sorter: _Sorter, start: str) -> tuple[int, list[list[int]]]:
+    """The order with the fewest crossings, and of those with the least stretch, and its crossings."""
+    best: list[list[int]] = []
+    best_score = (-1, -1)
+    sorter.begin(start)
+    idle = 0
+    earlier: list[list[list[int]]] = []
+    for sweep in range(_SWEEPS):
+        sorter.sweep(downwards=sweep % 2 == 0, median=sweep % 4 >= 2)
+        sorter.transpose()
+        rows = [list(row) for row in sorter.sheet.rows]
+        if sweep >= _CYCLE and rows == earlier[-_CYCLE]:
+            # From here on every order has been seen.
+            break
+        earlier.append(rows)
+        crossings = sorter.crossings()
+        score = (crossings, sorter.stretch()) if not best or crossings <= best_score[0] else (crossings, 0)
+        if not best or score < best_score:
+            best, best_score, idle = rows, score, 0
+        else:
+            idle += 1
+            if idle > _IDLE_SWEEPS:
+                break
+    return best_score[0], best
+
+
+def _best_of_few(sorter: _Sorter) -> list[list[int]]:
+    """The order with the fewest crossings that a few sweeps find."""
+    best: list[list[int]] = []
+    least, idle = -1, 0
+    sorter.begin("down")
+    for sweep in range(_LARGE_SWEEPS):
+        sorter.sweep(downwards=sweep % 2 == 0, median=sweep % 4 >= 2)
+        crossings = sorter.crossings()
+        if not best or crossings < least:
+            best, least, idle = [list(row) for row in sorter.sheet.rows], crossings, 0
+        else:
+            idle += 1
+        if not least or idle > 1:
+            break
+    return best
 
 
 class _Sorter:
@@ -99,11 +140,18 @@ class _Sorter:
         neighbours = self.above if downwards else self.below
         keys = [-1.0] * len(sheet.kind)
         numbers = range(1, len(sheet.rows)) if downwards else range(len(sheet.rows) - 2, -1, -1)
+        place = self.place
         for row in numbers:
+            vertices = sheet.rows[row]
+            if len(vertices) == 1:
+                continue
             last = -1.0
-            for vertex in sheet.rows[row]:
-                places = [self.place[other] for other in neighbours[vertex]]
-                if places:
+            for vertex in vertices:
+                others = neighbours[vertex]
+                if len(others) == 1:
+                    last = float(place[others[0]])
+                elif others:
+                    places = [place[other] for other in others]
                     last = _middle(places) if median else sum(places) / len(places)
                 # Who has no neighbour there stays beside whom he stands beside.
                 keys[vertex] = last
@@ -122,6 +170,11 @@ class _Sorter:
         """Sort a row by keys, each frame's vertices together, its near edge and its tab first, its far edge last."""
         sheet = self.sheet
         vertices = sheet.rows[row]
+        if not self.fences_in[row]:
+            vertices.sort(key=keys.__getitem__)
+            for index, vertex in enumerate(vertices):
+                self.place[vertex] = index
+            return
         groups: dict[int, list[tuple[float, int, list[int]]]] = {fence: [] for fence in (*self.fences_in[row], -1)}
         edge_key: dict[int, float] = {}
         for index, vertex in enumerate(vertices):
@@ -191,20 +244,26 @@ class _Sorter:
 
     def crossings(self) -> int:
         """Weight of all crossings."""
-        return sum(self._crossings_in(row) for row in range(len(self.sheet.rows) - 1))
+        rows = self.sheet.rows
+        return sum(
+            self._crossings_in(row)
+            for row in range(len(rows) - 1)
+            if len(rows[row]) > 1 and len(rows[row + 1]) > 1 and len(self.by_gap[row]) > 1
+        )
 
     def _crossings_in(self, row: int) -> int:
         place, segments = self.place, self.sheet.segments
-        numbers = sorted(
-            self.by_gap[row], key=lambda number: (place[segments[number][0]], place[segments[number][1]])
-        )
         size = len(self.sheet.rows[row + 1])
+        met: list[tuple[int, int]] = []
+        for number in self.by_gap[row]:
+            upper, lower = segments[number]
+            met.append((place[upper] * size + place[lower], self.weight[number]))
+        met.sort()
         sums = [0] * (size + 1)
         total, passed = 0, 0
         # A Fenwick tree over the lower row counts, for each segment, those before it that end further on.
-        for number in numbers:
-            weight = self.weight[number]
-            index = place[segments[number][1]] + 1
+        for key, weight in met:
+            index = key % size + 1
             before, at = 0, index
             while at > 0:
                 before += sums[at]
@@ -218,12 +277,14 @@ class _Sorter:
 
     def stretch(self) -> int:
         """How far wires run across, in hundredths of a row's breadth: decides between orders that cross equally."""
+        standing = [0.0] * len(self.place)
+        for row in self.sheet.rows:
+            breadth = len(row)
+            for index, vertex in enumerate(row):
+                standing[vertex] = (index + 0.5) / breadth
         total = 0.0
-        sheet = self.sheet
-        for number, (upper, lower) in enumerate(sheet.segments):
-            here = (self.place[upper] + 0.5) / len(sheet.rows[sheet.row[upper]])
-            there = (self.place[lower] + 0.5) / len(sheet.rows[sheet.row[lower]])
-            total += abs(here - there) * self.weight[number]
+        for (upper, lower), weight in zip(self.sheet.segments, self.weight, strict=True):
+            total += abs(standing[upper] - standing[lower]) * weight
         return int(total * 100)
 
 

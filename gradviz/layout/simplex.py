@@ -8,6 +8,7 @@ drawing directed graphs" (1993). Exact, but slow beyond a few hundred nodes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from heapq import heappop, heappush
 from typing import TypeAlias
 
 Edge: TypeAlias = tuple[int, int, int, int]
@@ -84,42 +85,59 @@ class _Tree:
         self._next = 1
 
     def grow(self) -> None:
-        """Shift the part already spanned until one more edge is tight and take that in, until all nodes are spanned."""
-        level = self.level
-        spanned = [False] * self.count
-        members: list[int] = []
-        frontier: list[int] = []
-        self._span(0, spanned, members, frontier)
-        while len(members) < self.count:
-            frontier = [n for n in frontier if spanned[self.edges[n][0]] != spanned[self.edges[n][1]]]
-            if not frontier:
-                raise ValueError("the edges do not hold all nodes together")
-            best = min(frontier, key=self._slack)
-            tail, head, _, _ = self.edges[best]
-            shift = self._slack(best) if spanned[tail] else -self._slack(best)
-            for node in members:
-                level[node] += shift
-            self.branches[tail].append(best)
-            self.branches[head].append(best)
-            self._span(head if spanned[tail] else tail, spanned, members, frontier)
+        """Shift the part already spanned until one more edge is tight and take that in, until all nodes are spanned.
 
-    def _span(self, start: int, spanned: list[bool], members: list[int], frontier: list[int]) -> None:
-        """Take in `start` and all that hangs on it by tight edges; other edges that lead out join the frontier."""
-        spanned[start] = True
-        queue = [start]
-        for node in queue:
-            for number in self.around[node]:
-                other = self._other(number, node)
-                if spanned[other]:
-                    continue
-                if self._slack(number):
-                    frontier.append(number)
-                    continue
-                spanned[other] = True
-                self.branches[node].append(number)
-                self.branches[other].append(number)
-                queue.append(other)
-        members.extend(queue)
+        What is spanned moves as a whole: its levels are kept without the shift, which is added at the end. So are the
+        slacks of the edges that lead out of it, in one heap, and of those that lead into it, in the other; of two that
+        are as tight the one met first is taken.
+        """
+        edges, level = self.edges, self.level
+        spanned = [False] * self.count
+        outward: list[tuple[int, int, int]] = []
+        inward: list[tuple[int, int, int]] = []
+        shift = met = 0
+        start, left = 0, self.count
+        while True:
+            spanned[start] = True
+            level[start] -= shift
+            queue = [start]
+            for node in queue:
+                here = level[node]
+                for number in self.around[node]:
+                    tail, head, length, _ = edges[number]
+                    other = head if tail == node else tail
+                    if spanned[other]:
+                        continue
+                    # Free of the shift, as `here` is.
+                    slack = level[other] - here - length if tail == node else here - level[other] - length
+                    if slack != (shift if tail == node else -shift):
+                        met += 1
+                        heappush(outward if tail == node else inward, (slack, met, number))
+                        continue
+                    spanned[other] = True
+                    level[other] -= shift
+                    self.branches[node].append(number)
+                    self.branches[other].append(number)
+                    queue.append(other)
+            left -= len(queue)
+            if not left:
+                break
+            while outward and spanned[edges[outward[0][2]][1]]:
+                heappop(outward)
+            while inward and spanned[edges[inward[0][2]][0]]:
+                heappop(inward)
+            leads = [(slack - shift, when, number, True) for slack, when, number in outward[:1]]
+            leads += [(slack + shift, when, number, False) for slack, when, number in inward[:1]]
+            if not leads:
+                raise ValueError("the edges do not hold all nodes together")
+            slack, _, number, leaves = min(leads)
+            shift += slack if leaves else -slack
+            tail, head, _, _ = edges[number]
+            self.branches[tail].append(number)
+            self.branches[head].append(number)
+            start = head if leaves else tail
+        if shift:
+            self.level = [found + shift for found in level]
 
     def _slack(self, number: int) -> int:
         tail, head, length, _ = self.edges[number]

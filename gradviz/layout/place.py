@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from gradviz.layout.blocks import Alignment, Blocks, base_alignment, build, places, ports, separation, straighten_ports
 from gradviz.layout.rows import Kind, Sheet
@@ -19,7 +20,11 @@ _CROOKED = 1.4
 _CROOKED_AT_LEAST = 150
 _FRAME_WEIGHT = 4
 _SMALL = 400
+_FEW = 150
+"""Boxes of a picture that both ways are tried for in any case."""
+_NARROW = 1.5
 _WORTH_MOVING = 60
+_EDGES = (Kind.NEAR_EDGE, Kind.FAR_EDGE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +42,22 @@ class Placement:
 
 
 def place(sheet: Sheet) -> Placement:
-    """Where everything on an ordered sheet stands across."""
-    return min(_place(sheet, True), _place(sheet, False), key=lambda placement: placement.cost)
+    """Where everything on an ordered sheet stands across.
+
+    The second way is not tried where it cannot win, nor, on larger sheets, where the first is narrow enough.
+    """
+    straight = _place(sheet, True)
+    least = _least_width(sheet)
+    if straight.cost <= _crooked_cost(2.0 * least):
+        return straight
+    if len(sheet.cells) > _FEW and _width(sheet, straight.axes) <= _NARROW * least:
+        return straight
+    return min(straight, _place(sheet, False), key=lambda placement: placement.cost)
+
+
+def _crooked_cost(cost: float) -> float:
+    """What counts as the cost of a placement that does not hold the main road straight."""
+    return cost * _CROOKED + _CROOKED_AT_LEAST
 
 
 def settle_tabs(sheet: Sheet, placement: Placement) -> Placement:
@@ -80,7 +99,7 @@ def _place(sheet: Sheet, with_road: bool) -> Placement:
         for number, ((upper, lower), weight) in enumerate(zip(sheet.segments, sheet.weight, strict=True))
     )
     cost = bent + 2.0 * _width(sheet, axes)
-    return Placement(axes, upper_port, lower_port, cost if with_road else cost * _CROOKED + _CROOKED_AT_LEAST)
+    return Placement(axes, upper_port, lower_port, cost if with_road else _crooked_cost(cost))
 
 
 def _width(sheet: Sheet, axes: Sequence[int]) -> int:
@@ -89,12 +108,29 @@ def _width(sheet: Sheet, axes: Sequence[int]) -> int:
     )
 
 
+def _least_width(sheet: Sheet) -> int:
+    """How much room the widest row needs; no placement is narrower."""
+    return max(
+        sheet.before[row[0]] + sum(separation(sheet, *pair) for pair in pairwise(row)) + sheet.after[row[-1]]
+        for row in sheet.rows
+    )
+
+
 def _exact(sheet: Sheet, blocks: Blocks, upper_port: Sequence[int], lower_port: Sequence[int]) -> list[int]:
     """The mean of the leftmost and the rightmost of the best solutions."""
     left = _solve(sheet, blocks, upper_port, lower_port, 1)
     right = [-column for column in _solve(sheet, blocks, upper_port, lower_port, -1)]
-    fixed = next((blocks.block[vertex] for vertex in range(len(sheet.kind)) if sheet.on_road[vertex]), 0)
-    move = left[fixed] - right[fixed]
+    fixed = _road_block(sheet, blocks)
+    return _between(blocks, left, right, left[fixed] - right[fixed])
+
+
+def _road_block(sheet: Sheet, blocks: Blocks) -> int:
+    """The block of the main road's first vertex."""
+    return next((blocks.block[vertex] for vertex in range(len(sheet.kind)) if sheet.on_road[vertex]), 0)
+
+
+def _between(blocks: Blocks, left: Sequence[int], right: Sequence[int], move: int) -> list[int]:
+    """The axes of all vertices, with their blocks half way between two placements, the second one moved by `move`."""
     # Rounding down both ends of a distance that is at least a whole number leaves it at least that.
     columns = [(a + b + move) // 2 for a, b in zip(left, right, strict=True)]
     return [columns[block] + shift for block, shift in zip(blocks.block, blocks.shift, strict=True)]
@@ -168,42 +204,40 @@ def _tighten(sheet: Sheet, axes: list[int]) -> None:
 
 
 def _brandes_koepf(
-    sheet: Sheet, base: Alignment, upper_port: Sequence[int], lower_port: Sequence[int]
+    sheet: Sheet, alignment: Alignment, upper_port: Sequence[int], lower_port: Sequence[int]
 ) -> list[int]:
-    """The mean of the two middle ones of four placements, each aligned from one of the four corners.
+    """The mean of two placements of the same blocks, one packed to either side.
 
-    Source: U. Brandes and B. Köpf, "Fast and simple horizontal coordinate assignment" (2001); distances are kept by
-    compacting the blocks as one graph, as their 2020 erratum asks for.
+    Source: U. Brandes and B. Köpf, "Fast and simple horizontal coordinate assignment" (2001), whose four placements
+    differ in their blocks, too: their mean bends what one of them holds straight. Distances are kept by compacting the
+    blocks as one graph, as their 2020 erratum asks for.
     """
-    found: list[list[int]] = []
-    for downwards in (True, False):
-        for leftwards in (True, False):
-            alignment = base.copy()
-            _align_medians(sheet, alignment, downwards, leftwards)
-            blocks = build(sheet, alignment, upper_port, lower_port)
-            columns = _compact(sheet, blocks, leftwards)
-            found.append([columns[block] + shift for block, shift in zip(blocks.block, blocks.shift, strict=True)])
-    narrowest = min(found, key=lambda axes: _width(sheet, axes))
-    low, high = min(narrowest), max(narrowest)
-    for number, axes in enumerate(found):
-        move = low - min(axes) if number % 2 == 0 else high - max(axes)
-        found[number] = [axis + move for axis in axes]
-    return [sum(sorted(four)[1:3]) // 2 for four in zip(*found, strict=True)]
-
-
-def _align_medians(sheet: Sheet, alignment: Alignment, downwards: bool, leftwards: bool) -> None:
     place = places(sheet)
+    for downwards in (True, False):
+        _align_medians(sheet, alignment, place, downwards)
+    blocks = build(sheet, alignment, upper_port, lower_port)
+    left, right = _compact(sheet, blocks, True), _compact(sheet, blocks, False)
+    fixed = _road_block(sheet, blocks)
+    return _between(blocks, left, right, left[fixed] - right[fixed])
+
+
+def _align_medians(sheet: Sheet, alignment: Alignment, place: Sequence[int], downwards: bool) -> None:
+    """Let each vertex that nothing holds yet stand below or above the middle one of its neighbours."""
+    segments, kinds = sheet.segments, sheet.kind
     end = 0 if downwards else 1
+    around = sheet.up if downwards else sheet.down
     for row in sheet.rows if downwards else reversed(sheet.rows):
-        for vertex in row if leftwards else reversed(row):
-            numbers = sheet.up[vertex] if downwards else sheet.down[vertex]
-            if not numbers or sheet.kind[vertex] in (Kind.NEAR_EDGE, Kind.FAR_EDGE):
+        for vertex in row:
+            numbers = around[vertex]
+            if not numbers or kinds[vertex] in _EDGES:
                 continue
-            ranked = sorted(numbers, key=lambda number: (place[sheet.segments[number][end]], number))
+            if len(numbers) == 1:
+                alignment.add(numbers[0])
+                continue
+            ranked = sorted(numbers, key=lambda number: (place[segments[number][end]], number))
             low, high = (len(ranked) - 1) // 2, len(ranked) // 2
-            for index in dict.fromkeys((low, high) if leftwards else (high, low)):
-                if alignment.add(ranked[index]):
-                    break
+            if not alignment.add(ranked[low]) and low != high:
+                alignment.add(ranked[high])
 
 
 def _compact(sheet: Sheet, blocks: Blocks, leftwards: bool) -> list[int]:

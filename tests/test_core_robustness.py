@@ -264,7 +264,7 @@ def test_a_long_chain() -> None:
     graph, h = recorded(chain)
     assert len(graph.ops) == 20_002
     assert len(gradviz.graph(h).ops) == 20_001
-    assert len(graph.sites) < 10
+    assert len(graph.sites) < 20, "a place is told of once, however often it is passed"
 
 
 def test_a_loop_over_indices_does_not_make_a_signature_for_each() -> None:

@@ -512,7 +512,7 @@ def test_call_path_is_the_same_in_every_thread() -> None:
 
 def test_code_made_in_a_loop_does_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sites, "CODE_LIMIT", 10)
-    monkeypatch.setattr(sites, "_known", {})
+    monkeypatch.setattr(sites, "codes", {})
     for number in range(50):
         code = compile(f"y{number} = f()", f"<cell {number}>", "exec")
         assert sites.decode(code, 0).file == f"<cell {number}>"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from typing import Any
 
@@ -11,14 +14,36 @@ import torch
 from gradviz import events
 from gradviz.frontends.torch.book import Book
 from gradviz.frontends.torch.calling import strip_own
+from gradviz.frontends.torch.nodes import CAN_READ_SAVED
 from gradviz.frontends.torch.patches import Patches, like
 
 COMPILED = "what torch.compile compiles ran eagerly while it was recorded"
 TRACED = "what torch.jit traces is not recorded, and what it traced shows as unrecorded ops"
+UNREADABLE = "this version of PyTorch does not show what autograd nodes keep, so no bytes are told; 2.13 does"
 SPAWNED = "what a spawned child process did is not recorded"
 
 TRACERS = ((torch.jit, "trace"), (torch.jit, "trace_module"))
 """Where tracing begins."""
+
+
+HAS_STANCES = hasattr(torch.compiler, "set_stance")
+"""Whether PyTorch can be asked to run compiled functions as they are written. Before 2.6 it only can not compile them."""
+
+_SWITCH = "TORCHDYNAMO_DISABLE"
+
+
+@contextmanager
+def _switched_off() -> Iterator[None]:
+    """Have PyTorch give back a function that it is asked to compile."""
+    before = os.environ.get(_SWITCH)
+    os.environ[_SWITCH] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_SWITCH]
+        else:
+            os.environ[_SWITCH] = before
 
 
 class Elsewhere:
@@ -49,21 +74,25 @@ class Elsewhere:
             self._stance.__exit__(None, None, None)
             self._stance = None
         for kind, text, count in (
-            ("compiled", COMPILED, self._compiled), ("unrecorded", TRACED, self._traced),
+            ("unrecorded", UNREADABLE, int(not CAN_READ_SAVED and self._book.last_value > 0)), ("compiled", COMPILED, self._compiled), ("unrecorded", TRACED, self._traced),
             ("unrecorded", SPAWNED, self._spawned),
         ):  # fmt: skip
             if count:
                 self._book.sink.emit(events.Note(kind, text, count))
 
     def _run_eagerly(self) -> None:
-        if self._stance is None:
+        if self._stance is None and HAS_STANCES:
             self._stance = torch.compiler.set_stance("force_eager")
             self._stance.__enter__()
 
     def _around_compile(self, run: Any) -> Any:
         @like(run)
         def compile(*args: Any, **kwargs: Any) -> Any:
-            result = run(*args, **kwargs)
+            if HAS_STANCES:
+                result = run(*args, **kwargs)
+            else:
+                with _switched_off():
+                    result = run(*args, **kwargs)
             # Called without a function it gives a decorator, which calls it again.
             if (args and args[0] is not None) or kwargs.get("model") is not None:
                 self._compiled += 1

@@ -19,6 +19,9 @@ from gradviz.events import Output, Saved
 
 _RAW, _PLAIN = "_raw_saved_", "_saved_"
 
+CAN_READ_SAVED = hasattr(torch._C._autograd.SavedTensor, "data")
+"""Whether a saved tensor can be looked at without being unpacked: older versions of PyTorch show nothing of it."""
+
 
 def node_name(node: Any) -> str:
     """The node's name as a user sees it in `grad_fn`: `MulBackward0`."""
@@ -90,9 +93,11 @@ def saved_tensors(node: Any) -> Iterator[tuple[str, Any]]:
 
     Left out is what the node has a place for and did not need. A custom function's `save_for_backward` is called
     `tensors[0]`, `tensors[1]`, ...; what it stored on `ctx` goes by its own name.
+
+    Where saved tensors cannot be read, only what is stored on `ctx` is given.
     """
     kind: type = type(node)
-    for attribute in _attributes(kind)[0]:
+    for attribute in _attributes(kind)[0] if CAN_READ_SAVED else ():
         name = attribute.removeprefix(_RAW)
         try:
             kept = getattr(node, attribute)
@@ -128,7 +133,7 @@ def attributes_of(node: Any) -> tuple[tuple[str, str], ...]:
         except RuntimeError:
             continue
     present = {name.partition("[")[0] for name, _ in saved_tensors(node)} if raw else set()
-    for attribute in raw:
+    for attribute in raw if CAN_READ_SAVED else ():
         name = attribute.removeprefix(_RAW)
         if name not in present and name != "tensors":
             told[name] = "None"

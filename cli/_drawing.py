@@ -33,6 +33,7 @@ class Request:
     """What to draw, which part of it (`of` a name, everything, or the default), as which view, and to which file.
 
     findings   also what the rules find, as the project's settings have it
+    values     run the script with values
     """
 
     source: Source
@@ -42,6 +43,7 @@ class Request:
     options: Options
     output: str = STDOUT
     findings: bool = True
+    values: bool = False
 
     def __post_init__(self) -> None:
         if self.of is not None and self.everything:
@@ -51,9 +53,10 @@ class Request:
 def choice_options(function: _Function) -> _Function:
     """Decorator: the options that say what is shown.
 
-    As `of`, `everything`, `show_saved`, `show_attrs` and `no_findings`.
+    As `of`, `everything`, `show_saved`, `show_attrs`, `no_findings` and `values`.
     """
     for option in (
+        click.option("--values", is_flag=True, help="Look at the numbers that operations give, too; slow."),
         click.option("--no-findings", is_flag=True, help="Leave out what `gradviz check` finds."),
         click.option("--show-attrs", is_flag=True, help="Show the static arguments of each operation."),
         click.option("--show-saved", is_flag=True, help="Show the tensors that are kept for backward."),
@@ -83,7 +86,7 @@ def fulfil(request: Request, session: Session) -> int:
         file.keep_off(request.source.name)
         place = nullcontext(file)
     with place as destination:
-        recording = obtain(request.source, session)
+        recording = obtain(request.source, session, values=request.values)
         try:
             _draw(request, recording, destination, settings)
         except GradvizError as error:

@@ -31,8 +31,8 @@ class Recording:
     remains: object = None
 
 
-def obtain(source: Source, session: Session, *, times: bool = False) -> Recording:
-    """Read or run `source`, where it is run with `times` if asked for.
+def obtain(source: Source, session: Session, *, times: bool = False, values: bool = False) -> Recording:
+    """Read or run `source`, where it is run with `times` and with `values` if asked for.
 
     Raises `UsageError` where it cannot be run, `LogError` where it cannot be read.
     """
@@ -49,7 +49,7 @@ def obtain(source: Source, session: Session, *, times: bool = False) -> Recordin
     from gradviz.run import load, run
 
     program = load(source.target())
-    recorder = Recorder(target=str(program.target), times=times)
+    recorder = Recorder(target=str(program.target), times=times, values=values)
     outcome = run(program, recorder, last=session.own_process)
     return Recording(recorder.graph(), outcome.exit_code, program.file, tuple(recorder.failures), outcome)
 

@@ -44,6 +44,9 @@ STDOUT = "-"
     type=click.Choice(SEVERITIES),
     help="Exit with status 1 for findings of this severity or a graver one.  [default: error]",
 )
+@click.option(
+    "--values", is_flag=True, help="Look at all that operations give, too: who made a NaN, which layer is dead."
+)
 @click.option("--rules", "listing", is_flag=True, help="List the rules and exit.")
 @click.pass_context
 def command(
@@ -55,12 +58,16 @@ def command(
     select: tuple[str, ...],
     ignore: tuple[str, ...],
     fail_on: str | None,
+    values: bool,
     listing: bool,
 ) -> int:
     """Find out why tensors of TARGET got no gradient, and which line did it.
 
     TARGET is a Python script, which is run, or a log of an earlier run. What the script itself prints goes to standard
     error. The exit status is the script's own where it failed, else 1 for findings as grave as --fail-on.
+
+    With --values, each tensor is looked at as a whole when it is made, which may take longer than making it. A log has
+    values where it was made by `gradviz record --values`.
 
     A comment `# gradviz: ignore[GV101]` silences a statement. The table [tool.gradviz] in pyproject.toml may set
     select, ignore and fail-on.
@@ -83,7 +90,7 @@ def command(
     else:
         place = shared_stdout() if source.kind == "log" else reserved_stdout(keep=session.own_process)
     with place as destination:
-        recording = obtain(source, session)
+        recording = obtain(source, session, values=values)
         if not recording.graph.ops and not recording.exit_code:
             raise nothing_ran(source, recording.exit_code)
         with _back_in(here):
@@ -94,6 +101,8 @@ def command(
                 if not recording.exit_code:
                     raise
                 say_error(error)
+        if values and not recording.graph.measures:
+            say("note: the log has no values; `gradviz record --values` notes them")
         for failure in recording.failures:
             say(f"warning: the recording is not complete: {failure}")
     if recording.exit_code:

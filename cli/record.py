@@ -20,8 +20,11 @@ from ._target import TargetCommand, find_source, target_argument
 @target_argument("SCRIPT")
 @click.option("-o", "--output", metavar="LOG", help="Where to write.  [default: SCRIPT's name with .gvlog]")
 @click.option("--times", is_flag=True, help="Note how much time passes where, for `gradviz stats LOG`.")
+@click.option("--values", is_flag=True, help="Note zeros, NaNs and ranges of all that operations give; slow.")
 @click.pass_context
-def command(context: click.Context, target: str | None, module: str | None, output: str | None, times: bool) -> int:
+def command(
+    context: click.Context, target: str | None, module: str | None, output: str | None, times: bool, values: bool
+) -> int:
     """Run SCRIPT and write what happens to a log, while it happens.
 
     The log can be drawn by `gradviz render LOG` and `gradviz tree LOG`, also where the script cannot be run, and also
@@ -40,7 +43,7 @@ def command(context: click.Context, target: str | None, module: str | None, outp
     program = load(source.target())
     File(output).keep_off(program.file)
     path = os.path.abspath(output)
-    recorder = Recorder(path, target=str(program.target), times=times)
+    recorder = Recorder(path, target=str(program.target), times=times, values=values)
     outcome = run(program, recorder, last=session_of(context).own_process)
     for failure in recorder.failures:
         say(f"warning: the recording is not complete: {failure}")

@@ -29,6 +29,7 @@ def command(
     show_saved: bool,
     show_attrs: bool,
     no_findings: bool,
+    values: bool,
     direction: str,
 ) -> int:
     """Draw the computation graph of TARGET: a Python script, which is run, or a log of an earlier run.
@@ -43,7 +44,7 @@ def command(
     if output is None:
         output = STDOUT if view == "tree" else source.stem + _extension(view)
     options = Options(direction=direction, show_saved=show_saved, show_attrs=show_attrs)
-    request = Request(source, of, everything, view, options, output, findings=not no_findings)
+    request = Request(source, of, everything, view, options, output, findings=not no_findings, values=values)
     return fulfil(request, session_of(context))
 
 

@@ -24,6 +24,7 @@ def command(
     show_saved: bool,
     show_attrs: bool,
     no_findings: bool,
+    values: bool,
 ) -> int:
     """Print the computation graph of TARGET: a Python script, which is run, or a log of an earlier run.
 
@@ -32,5 +33,5 @@ def command(
     """
     source = find_source(context, target, module)
     options = Options(show_saved=show_saved, show_attrs=show_attrs)
-    request = Request(source, of, everything, "tree", options, findings=not no_findings)
+    request = Request(source, of, everything, "tree", options, findings=not no_findings, values=values)
     return fulfil(request, session_of(context))

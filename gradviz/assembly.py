@@ -20,6 +20,7 @@ from gradviz.events import (
     Error,
     Event,
     Header,
+    Measure,
     Module,
     Note,
     Optimizer,
@@ -74,6 +75,7 @@ class _Folding:
         self.statements: list[Statement] = []
         self.order: list[Optimizer | Act | RequiresGrad | Sweep] = []
         self.spent: Counter[tuple[int, int | None, int | None]] = Counter()
+        self.measures: dict[int, Measure] = {}
         self.errors: list[Error] = []
         self.notes: list[Note] = []
         self.end: End | None = None
@@ -184,6 +186,9 @@ class _Folding:
                 if event.context not in self.contexts:
                     raise GraphError(f"a clock refers to context {event.context}, which does not exist")
                 self.spent[event.context, event.sweep, event.optimizer] += event.nanoseconds
+            case Measure():
+                self._resolve("a measure", values=[event.value])
+                self.measures[event.value] = event
             case Error():
                 self._resolve("an error", values=event.values, site=event.site)
                 self.errors.append(event)
@@ -217,7 +222,7 @@ class _Folding:
             self.header, _by_id(self.sites), _by_id(values), ops, regions, tuple(self.cuts), tuple(self.sweeps),
             tuple(self.errors), tuple(self.notes), self.end, tuple(_by_id(self.optimizers).values()), tuple(self.acts),
             tuple(self.flags), tuple(self._times()), tuple(self.modules), tuple(self.work), tuple(self.statements),
-            tuple(self.order),
+            tuple(self.order), _by_id(self.measures),
         )
 
     def _times(self) -> Iterator[Time]:

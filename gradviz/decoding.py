@@ -29,6 +29,7 @@ TAGS: Mapping[type, str] = {
     events.Statement: "statement",
     events.Sweep: "sweep",
     events.Clock: "clock",
+    events.Measure: "measure",
     events.Error: "error",
     Note: "note",
     End: "end",

@@ -17,7 +17,7 @@ Interning
 Schema history
     1.0   first
     1.1   `Output.device`, `Sweep.concerned`; `Optimizer` and `Act`
-    1.2   `Clock`; `Act.text`; `Module`, `Work` and `Statement`
+    1.2   `Clock`; `Measure`; `Act.text`; `Module`, `Work` and `Statement`
 """
 
 from __future__ import annotations
@@ -378,6 +378,27 @@ class Clock:
 
 
 @dataclass(frozen=True, slots=True)
+class Measure:
+    """What numbers a value holds when it is born, in a recording that was asked for values.
+
+    zeros, nans, infs       how many of its elements are that
+    low, high, mean, norm   of the elements that are finite: the least, the greatest, the mean, the 2-norm; all 0 where
+                            none is. Of complex numbers they are those of the magnitudes
+
+    A value without elements has no measure, nor has one whose numbers could not be looked at.
+    """
+
+    value: int
+    zeros: int = 0
+    nans: int = 0
+    infs: int = 0
+    low: float = 0.0
+    high: float = 0.0
+    mean: float = 0.0
+    norm: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Error:
     """An exception ended the user's program. `values` are the values concerned, where they are known."""
 
@@ -421,6 +442,7 @@ Event: TypeAlias = (
     | Statement
     | Sweep
     | Clock
+    | Measure
     | Error
     | Note
     | End

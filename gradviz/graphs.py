@@ -18,6 +18,7 @@ from gradviz.events import (
     Event,
     Header,
     Input,
+    Measure,
     Module,
     Note,
     Optimizer,
@@ -145,8 +146,9 @@ class Graph:
     statements  statements of the source that a reader may want to point at
     order       what happened besides ops, as it happened: each record of an optimizer, an act, a flag, a sweep
     times       empty where the recording was not asked for them
+    measures    what numbers a value holds, by the value's id; empty where the recording was not asked for values
 
-    The last five are those of the whole recording; a part of a graph has none.
+    `modules` to `times` are those of the whole recording; a part of a graph has none.
     """
 
     header: Header
@@ -167,6 +169,7 @@ class Graph:
     work: tuple[Work, ...] = ()
     statements: tuple[Statement, ...] = ()
     order: tuple[Optimizer | Act | RequiresGrad | Sweep, ...] = field(default=(), compare=False)
+    measures: Mapping[int, Measure] = field(default_factory=dict)
 
     @classmethod
     def build(cls, events: Iterable[Event]) -> Graph:
@@ -237,6 +240,7 @@ class Graph:
             work=(),
             statements=(),
             order=(),
+            measures={id: measure for id, measure in self.measures.items() if id in values},
         )
 
 

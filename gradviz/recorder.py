@@ -53,15 +53,17 @@ _admission = threading.RLock()
 _watches_forks = False
 
 
-def record(path: str | os.PathLike[str] | None = None, *, times: bool = False) -> Recorder:
+def record(path: str | os.PathLike[str] | None = None, *, times: bool = False, values: bool = False) -> Recorder:
     """Record what happens inside the `with` block: in memory or, with a path, in a log file that is written meanwhile.
 
     times    note how much real time passes where. Without it, two recordings of one program are the same
+    values   note what numbers each op gives: how many zeros, NaNs and infinities, and how large the others are. Each
+             tensor is looked at as a whole, which may take longer than making it
 
     Raises `UsageError` on entry where the file cannot be written. An exception that leaves the block is noted and goes
     on.
     """
-    return Recorder(path, times=times)
+    return Recorder(path, times=times, values=values)
 
 
 def active() -> tuple[Recorder, ...]:
@@ -81,6 +83,7 @@ class Recorder(AbstractContextManager["Recorder"]):
     path        the log file, or None for a recording in memory
     target      what is recorded, for the heading of a picture; by default the running script
     times       note how much real time passes where
+    values      note what numbers each op gives, as its front ends do where this is true
     ops         how many operations were recorded so far
     pending     ops that a front end has told of and that are not kept yet, as the fields of their records, and names.
                 A front end with many small ones may append to it, and call `drain` now and then
@@ -88,8 +91,16 @@ class Recorder(AbstractContextManager["Recorder"]):
     interner    what its front ends number together
     """
 
-    def __init__(self, path: str | os.PathLike[str] | None = None, *, target: str = "", times: bool = False) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        target: str = "",
+        times: bool = False,
+        values: bool = False,
+    ) -> None:
         self.path = None if path is None else os.fspath(path)
+        self.values = values
         self.ops = 0
         self._stopwatch = Stopwatch() if times else None
         self.pending: list[Row] = [] if self._stopwatch is None else TimedRows(self._stopwatch)

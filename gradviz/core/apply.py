@@ -102,7 +102,7 @@ def remember(row: Row, inputs: Sequence[Any], arrays: Sequence[Any], static: tup
         if row.view:
             share(result, inputs[0], row, (row.forward, static), region)
     if listeners:
-        tell(step, frame)
+        tell(step, frame, out)
     return result
 
 
@@ -323,5 +323,5 @@ def leaf(
     if cls is not Tensor:
         tensor.__class__ = cls
     if listeners:
-        tell(step, frame)
+        tell(step, frame, data)
     return tensor

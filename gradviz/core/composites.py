@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from types import FrameType
 from typing import Any, TypeVar
 
-from gradviz.core.listeners import listeners
+from gradviz.core.listeners import listeners, observers
 from gradviz.core.tensor import Tensor
 from gradviz.core.trace import INNER, INPLACE, Trace
 from gradviz.sites import user_frame
@@ -76,11 +76,14 @@ def _name(origin: Trace, name: str) -> None:
             origin.called = name
 
 
-def tell(step: Trace, frame: FrameType) -> None:
+def tell(step: Trace, frame: FrameType, out: Any) -> None:
     """Let every listener know of an op that ran; inside a composite function, when that ends.
 
-    What was written in place is told at once: other threads may see it.
+    out: the array that it gave, or a tuple of them. What was written in place is told at once: other threads may see
+    it.
     """
+    for observer in tuple(observers):
+        observer.saw(step, out if type(out) is tuple else (out,))
     waiting = untold()
     if waiting is None:
         _tell_all([(step, frame)])

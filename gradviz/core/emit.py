@@ -19,7 +19,8 @@ import numpy as np
 
 from gradviz import events
 from gradviz.core.grad_mode import Region, current
-from gradviz.core.listeners import listeners
+from gradviz.core.listeners import listeners, observers
+from gradviz.core.measuring import Measures
 from gradviz.core.signatures import inputs_of, literals_of, needs_of, outputs_of, saved_by, types_of
 from gradviz.core.tensor import Tensor
 from gradviz.core.trace import ALIAS, INNER, INPLACE, KEEPS_NODE, LEAF_GRAD, PART, Node, Trace, seen, told_of
@@ -45,6 +46,7 @@ class Emitter:
         self._interner = Interner.of(sink)
         self._numbers = self._interner.numbers
         self._lock = threading.RLock()
+        self._measures = Measures() if getattr(sink, "values", False) else None
         self._began = 0
         self._older: set[int] = set()
         self._flags: dict[int, bool] = {}
@@ -60,12 +62,21 @@ class Emitter:
         with self._lock:
             # In this order: an op of another thread that is not heard has an id from before the beginning.
             listeners.append(self)
+            if self._measures is not None:
+                observers.append(self)
             self._began = next_id()
 
     def uninstall(self) -> None:
         """Stop listening."""
         if self in listeners:
             listeners.remove(self)
+        if self in observers:
+            observers.remove(self)
+
+    def saw(self, step: Trace, results: tuple[Any, ...]) -> None:
+        """Measure what an op gave, until it is told of."""
+        if self._measures is not None:
+            self._guarded("values", self._measures.saw, step, results)
 
     def op_ran(self, step: Trace, frame: FrameType) -> None:
         """Emit an op that has just run."""
@@ -125,6 +136,9 @@ class Emitter:
         site = self._interner.site(call_path(frame), bool(step.flags & INNER))
         region = None if step.region is None else self._region_id(step.region)
         self._emit_op(step, site, self._interner.context(self._numbers.thread(), "", region))
+        if self._measures is not None:
+            for measure in self._measures.of(step):
+                self._sink.emit(measure)
 
     def _emit_op(self, step: Trace, site: int | None, context: int) -> None:
         inputs = inputs_of(step)

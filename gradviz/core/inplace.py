@@ -162,7 +162,7 @@ def apply_inplace(
         cause_of(step, row, memory, region)
         step.flags |= _kept_by(target)
     if listeners:
-        tell(step, frame)
+        tell(step, frame, memory)
     _adopt(target, step, frame)
     return target
 
@@ -286,7 +286,7 @@ def _adopt(target: Tensor, step: Trace, frame: FrameType) -> None:
         merged.called = "index_put" if step.row.name == "index_put" else "copy"
         target._storage.written = (merged.id,)
     if listeners:
-        tell(merged, frame)
+        tell(merged, frame, base._data)
     _replace(base, merged)
 
 
@@ -360,4 +360,4 @@ def regenerate(target: Tensor, view: View, strict: bool) -> None:
         cause_of(step, AS_STRIDED, target._data, current())
     target._origin, target._number = step, 0
     if listeners:
-        tell(step, frame)
+        tell(step, frame, target._data)

@@ -36,4 +36,12 @@ class Listener(Protocol):
         """A backward pass ended, well or not; `sweep` is an `engine.Sweep`."""
 
 
+class Observer(Protocol):
+    """Wants to see the numbers in what an op gave; most recordings do not."""
+
+    def saw(self, step: Trace, results: tuple[Any, ...]) -> None:
+        """`step` has just run and gave these arrays; listeners are told of it later."""
+
+
 listeners: list[Listener] = []
+observers: list[Observer] = []

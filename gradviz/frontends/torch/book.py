@@ -16,6 +16,7 @@ import torch
 
 from gradviz import events
 from gradviz.frontends.torch.identity import Kinds, Known, Tensors
+from gradviz.frontends.torch.measuring import MeasuredTensors
 from gradviz.frontends.torch.paths import Inside, Paths
 from gradviz.ids import next_id, next_ids
 from gradviz.interning import Interner, OpSink
@@ -148,7 +149,8 @@ class Book:
         self.interner = Interner.of(sink)
         self.numbers = self.interner.numbers
         self.paths = Paths(self.interner)
-        self.tensors = Tensors()
+        values = getattr(sink, "values", False)
+        self.tensors = MeasuredTensors(lambda measure: self.sink.emit(measure)) if values else Tensors()
         self.kinds = Kinds()
         self.threads: list[Here] = []
         self._signatures: dict[Hashable, int] = {}

@@ -14,12 +14,10 @@ import torch
 from gradviz import events
 from gradviz.frontends.torch.book import Book
 from gradviz.frontends.torch.calling import strip_own
-from gradviz.frontends.torch.nodes import CAN_READ_SAVED
 from gradviz.frontends.torch.patches import Patches, like
 
 COMPILED = "what torch.compile compiles ran eagerly while it was recorded"
 TRACED = "what torch.jit traces is not recorded, and what it traced shows as unrecorded ops"
-UNREADABLE = "this version of PyTorch does not show what autograd nodes keep, so no bytes are told; 2.13 does"
 SPAWNED = "what a spawned child process did is not recorded"
 
 TRACERS = ((torch.jit, "trace"), (torch.jit, "trace_module"))
@@ -27,7 +25,7 @@ TRACERS = ((torch.jit, "trace"), (torch.jit, "trace_module"))
 
 
 HAS_STANCES = hasattr(torch.compiler, "set_stance")
-"""Whether PyTorch can be asked to run compiled functions as they are written. Before 2.6 it only can not compile them."""
+"""Whether compiled functions can be made to run as they are written. Before 2.6 they could only be left uncompiled."""
 
 _SWITCH = "TORCHDYNAMO_DISABLE"
 
@@ -74,7 +72,7 @@ class Elsewhere:
             self._stance.__exit__(None, None, None)
             self._stance = None
         for kind, text, count in (
-            ("unrecorded", UNREADABLE, int(not CAN_READ_SAVED and self._book.last_value > 0)), ("compiled", COMPILED, self._compiled), ("unrecorded", TRACED, self._traced),
+            ("compiled", COMPILED, self._compiled), ("unrecorded", TRACED, self._traced),
             ("unrecorded", SPAWNED, self._spawned),
         ):  # fmt: skip
             if count:

@@ -32,6 +32,7 @@ from gradviz.frontends.torch.regions import Regions
 from gradviz.frontends.torch.sweeps import Sweeps
 from gradviz.frontends.torch.threads import Threads
 from gradviz.frontends.torch.transforms import Transforms
+from gradviz.frontends.torch.unpacking import watch_hooks
 from gradviz.frontends.torch.unseen import Unseen
 from gradviz.frontends.torch.writes import Writes
 from gradviz.interning import OpSink
@@ -79,6 +80,7 @@ class Emitter:
         if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
             oldest = ".".join(map(str, OLDEST))
             raise UsageError(f"PyTorch {version} is too old to be recorded", help=f"install PyTorch {oldest} or newer")
+        watch_hooks(self._patches)
         self.sweeps.install(self._patches)
         self.handing.install(self._patches)  # before the threads, whose entry stands around it
         self.threads.install(self._patches)

@@ -16,11 +16,9 @@ from typing import Any
 import torch
 
 from gradviz.events import Output, Saved
+from gradviz.frontends.torch.unpacking import CAN_READ_SAVED, unpacked
 
 _RAW, _PLAIN = "_raw_saved_", "_saved_"
-
-CAN_READ_SAVED = hasattr(torch._C._autograd.SavedTensor, "data")
-"""Whether a saved tensor can be looked at without being unpacked: older versions of PyTorch show nothing of it."""
 
 
 def node_name(node: Any) -> str:
@@ -88,16 +86,21 @@ def is_wrapped(tensor: torch.Tensor) -> bool:
     return bool(torch._C._functorch.is_functorch_wrapped_tensor(tensor))
 
 
-def saved_tensors(node: Any) -> Iterator[tuple[str, Any]]:
+def saved_tensors(node: Any, *, fresh: bool = False) -> Iterator[tuple[str, Any]]:
     """Attribute name and what the node keeps under it, in order of name: a tensor, a hook's object, or None if freed.
 
     Left out is what the node has a place for and did not need. A custom function's `save_for_backward` is called
     `tensors[0]`, `tensors[1]`, ...; what it stored on `ctx` goes by its own name.
 
-    Where saved tensors cannot be read, only what is stored on `ctx` is given.
+    fresh: the op has just run. Older versions of PyTorch show what it saved only then.
     """
     kind: type = type(node)
-    for attribute in _attributes(kind)[0] if CAN_READ_SAVED else ():
+    raw = _attributes(kind)[0]
+    if not CAN_READ_SAVED:
+        if fresh:
+            yield from unpacked(node, [attribute.removeprefix(_RAW) for attribute in raw])
+        raw = ()
+    for attribute in raw:
         name = attribute.removeprefix(_RAW)
         try:
             kept = getattr(node, attribute)

@@ -354,7 +354,7 @@ def _saved(
     pending, seen = [node], {node}
     while pending:
         current = pending.pop()
-        for name, held in saved_tensors(current):
+        for name, held in saved_tensors(current, fresh=True):
             at = places.get(memory_of(held)) if isinstance(held, torch.Tensor) else None
             # The same tensor may be given twice: `x * x` keeps it as `self` and as `other`.
             source = None if at is None else at[min(name == "other", len(at) - 1)]

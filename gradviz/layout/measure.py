@@ -72,6 +72,8 @@ def _advance(character: str, font: str) -> int:
 
 def is_plain(text: str) -> bool:
     """Whether our metrics cover every character, so that no viewer's fallback font decides how wide it is."""
+    if text.isascii() and text.isprintable():
+        return True
     return all(" " <= character <= "~" or character in "·…×" for character in text)
 
 

@@ -11,7 +11,7 @@ from gradviz.layout.drawing import Drawing, Piece, PlacedBox, PlacedFrame, Point
 from gradviz.layout.parts import LITERAL_GAP, LOOP, Literal, Part, Survey
 from gradviz.layout.route import Plan
 from gradviz.layout.tags import box_tags, tab_tags
-from gradviz.picture.records import BoxKind, Frame
+from gradviz.picture.records import Box, BoxKind, Frame, Wire
 
 _PART_GAP = 48
 _ASPECT = 1.5
@@ -49,18 +49,20 @@ class _Packer:
         return Drawing(
             picture,
             self.survey.direction,
-            tuple(
-                PlacedBox(box, self.boxes[number], *self.survey.texts[number], box_tags(box, self.boxes[number]))
-                for number, box in enumerate(picture.boxes)
-            ),
-            tuple(
-                RoutedWire(wire, *self.wires[number], measure.label_text(wire.label), self.labels.get(number))
-                for number, wire in enumerate(picture.wires)
-            ),
+            tuple([self._box(number, box) for number, box in enumerate(picture.boxes)]),
+            tuple([self._wire(number, wire) for number, wire in enumerate(picture.wires)]),
             tuple(self._frame(frame, at) for frame, at in placed),
             width,
             height,
         )
+
+    def _box(self, number: int, box: Box) -> PlacedBox:
+        area = self.boxes[number]
+        return PlacedBox(box, area, *self.survey.texts[number], box_tags(box, area) if box.findings else ())
+
+    def _wire(self, number: int, wire: Wire) -> RoutedWire:
+        label = measure.label_text(wire.label) if wire.label else ""
+        return RoutedWire(wire, *self.wires[number], label, self.labels.get(number))
 
     def _frame(self, frame: Frame, at: int) -> PlacedFrame:
         border, tab = self.frames[at]
@@ -84,21 +86,37 @@ class _Packer:
 
     def _extent(self, laid: LaidOut) -> Rectangle:
         """The rectangle around a part, in x and y of its own."""
-        self._put(laid, 0.0, 0.0)
-        part = laid.part
-        areas = [self.boxes[box] for box in part.boxes]
-        areas += [self.boxes[item.box] for box in part.boxes for item in self.survey.literals.get(box, ())]
-        areas += [area for frame in part.frames for area in self.frames[frame]]
-        areas += [self.labels[wire] for wire in part.wires if wire in self.labels]
-        points = [self.wires[wire][0] for wire in part.wires]
-        looping = [self.boxes[box] for box in part.boxes if box in self.survey.loops]
-        points += [(area.right + LOOP, area.bottom + LOOP) for area in looping]
-        points += [point for wire in part.wires for piece in self.wires[wire][1] for point in piece]
-        left = min([area.x for area in areas] + [x for x, _ in points])
-        top = min([area.y for area in areas] + [y for _, y in points])
-        right = max([area.right for area in areas] + [x for x, _ in points])
-        bottom = max([area.bottom for area in areas] + [y for _, y in points])
-        return Rectangle(left, top, right - left, bottom - top)
+        plan = laid.plan
+        across: list[float] = []
+        along: list[float] = []
+        for box, (middle, at) in zip(laid.part.boxes, plan.centers, strict=True):
+            start, end = self._span(box, middle)
+            half = self.survey.along(box) / 2
+            reach = LOOP if box in self.survey.loops else 0
+            across += (start, end + reach)
+            along += (at - half, at + half + reach)
+            for literal in self.survey.literals.get(box, ()):
+                room = LITERAL_GAP + self.survey.across(literal.box)
+                half = self.survey.along(literal.box) / 2
+                across.append(start - room if literal.near else end + room)
+                along += (at + literal.offset - half, at + literal.offset + half)
+        for area in (*plan.frames, *plan.tabs, *(label for label in plan.labels if label is not None)):
+            across += (area.x, area.right)
+            along += (area.y, area.bottom)
+        for begin, pieces in plan.ways:
+            # Along the flow a wire stays between its boxes; what guides a curve lies above or below the curve's ends.
+            across.append(begin[0])
+            across += [piece[-1][0] for piece in pieces]
+        xs, ys = (across, along) if self.survey.direction == "TB" else (along, across)
+        left, top = min(xs), min(ys)
+        return Rectangle(left, top, max(xs) - left, max(ys) - top)
+
+    def _span(self, box: int, middle: float) -> tuple[float, float]:
+        """Where a box begins and ends across, if its axis is at `middle`."""
+        size = self.survey.across(box)
+        badge = self.survey.direction == "TB" and self.survey.picture.boxes[box].kind is BoxKind.CUT
+        start = middle - (measure.BADGE_AXIS if badge else size / 2)
+        return start, start + size
 
     def _put(self, laid: LaidOut, x: float, y: float) -> None:
         """Record a part's places, moved by (x, y)."""
@@ -113,19 +131,23 @@ class _Packer:
                 return Rectangle(at.x + x, at.y + y, at.width, at.height)
             return Rectangle(at.y + x, at.x + y, at.height, at.width)
 
-        for box, (across, along) in zip(part.boxes, plan.centers, strict=True):
-            size_across, size_along = self.survey.across(box), self.survey.along(box)
-            badge = down and self.survey.picture.boxes[box].kind is BoxKind.CUT
-            start = across - (measure.BADGE_AXIS if badge else size_across / 2)
-            self.boxes[box] = area(Rectangle(start, along - size_along / 2, size_across, size_along))
+        for box, (middle, along) in zip(part.boxes, plan.centers, strict=True):
+            start, end = self._span(box, middle)
+            top, (width, height) = along - self.survey.along(box) / 2, self.survey.sizes[box]
+            self.boxes[box] = Rectangle(*((start + x, top + y) if down else (top + x, start + y)), width, height)
             if box in self.survey.loops:
-                self._put_loop(box, start + size_across, along, point)
+                self._put_loop(box, end, along, point)
             for literal in self.survey.literals.get(box, ()):
-                self._put_literal(literal, start, start + size_across, along, area, point)
+                self._put_literal(literal, start, end, along, area, point)
         for number, turned, (start_at, pieces), label in zip(
             part.wires, laid.turned, plan.ways, plan.labels, strict=True
         ):
-            begin, rest = point(start_at), tuple(tuple(point(at) for at in piece) for piece in pieces)
+            if down:
+                begin = start_at[0] + x, start_at[1] + y
+                rest = tuple([tuple([(one + x, other + y) for one, other in piece]) for piece in pieces])
+            else:
+                begin = start_at[1] + x, start_at[0] + y
+                rest = tuple([tuple([(other + x, one + y) for one, other in piece]) for piece in pieces])
             self.wires[number] = _reversed(begin, rest) if turned else (begin, rest)
             if label is not None:
                 self.labels[number] = area(label)

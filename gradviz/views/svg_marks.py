@@ -43,7 +43,8 @@ def escape(text: str) -> str:
 
 def number(value: float) -> str:
     """A length with at most one decimal, and none where none is needed."""
-    return f"{value:.1f}".removesuffix(".0")
+    whole = int(value)
+    return str(whole) if whole == value else f"{value:.1f}".removesuffix(".0")
 
 
 def text(x: float, y: float, words: str, style: str = "", middle: bool = False) -> str:
@@ -103,10 +104,11 @@ def stretch(wire: RoutedWire, tip: float) -> str:
     x, y = _before_end(wire, tip)
     steps = [f"M{number(wire.start[0])} {number(wire.start[1])}"]
     at = wire.start
+    last = len(wire.pieces) - 1
     for index, piece in enumerate(wire.pieces):
-        end = (x, y) if index == len(wire.pieces) - 1 else piece[-1]
+        end = (x, y) if index == last else piece[-1]
         if len(piece) > 1:
-            steps.append("C" + " ".join(f"{number(px)} {number(py)}" for px, py in (*piece[:-1], end)))
+            steps.append("C" + " ".join([f"{number(px)} {number(py)}" for px, py in (*piece[:-1], end)]))
         elif end[0] == at[0]:
             steps.append(f"V{number(end[1])}")
         elif end[1] == at[1]:

@@ -21,7 +21,7 @@ _BENDS = (Kind.BEND, Kind.LABEL)
 
 def separation(sheet: Sheet, left: int, right: int) -> int:
     """Least distance between the axes of two neighbours in a row."""
-    return sheet.after[left] + _gap(sheet.kind[left], sheet.kind[right]) + sheet.before[right]
+    return sheet.after[left] + _GAPS[sheet.kind[left]][sheet.kind[right]] + sheet.before[right]
 
 
 def _gap(left: Kind, right: Kind) -> int:
@@ -32,6 +32,9 @@ def _gap(left: Kind, right: Kind) -> int:
     return 24 if left is Kind.BOX and right is Kind.BOX else 16
 
 
+_GAPS = tuple(tuple(_gap(left, right) for right in Kind) for left in Kind)
+
+
 def ports(sheet: Sheet, with_road: bool) -> tuple[list[int], list[int]]:
     """Where each segment meets its upper and its lower vertex, from that vertex's axis.
 
@@ -40,18 +43,17 @@ def ports(sheet: Sheet, with_road: bool) -> tuple[list[int], list[int]]:
     """
     upper_port, lower_port = [0] * len(sheet.segments), [0] * len(sheet.segments)
     place = places(sheet)
-    for vertex, kind in enumerate(sheet.kind):
-        if kind is not Kind.BOX:
-            continue
-        room = sheet.cells[sheet.item[vertex]].room
-        for numbers, found, end in ((sheet.down[vertex], upper_port, 1), (sheet.up[vertex], lower_port, 0)):
+    for around, found, end in ((sheet.down, upper_port, 1), (sheet.up, lower_port, 0)):
+        # Cells come first among the vertices.
+        for vertex, cell in enumerate(sheet.cells):
+            numbers = around[vertex]
             if len(numbers) < 2:
                 continue
             ranked = sorted(numbers, key=lambda number: (place[sheet.segments[number][end]], number))
             road = with_road and sheet.on_road[vertex]
             main = [at for at, number in enumerate(ranked) if road and sheet.on_road[sheet.segments[number][end]]]
             middle = (main[0] + main[-1]) / 2 if main else (len(ranked) - 1) / 2
-            step = min(PORT_SPACING, room / max(middle, len(ranked) - 1 - middle))
+            step = min(PORT_SPACING, cell.room / max(middle, len(ranked) - 1 - middle))
             for index, number in enumerate(ranked):
                 found[number] = round((index - middle) * step)
     return upper_port, lower_port
@@ -94,33 +96,36 @@ def places(sheet: Sheet) -> list[int]:
 
 
 class Alignment:
-    """The segments chosen to be straight: at most one up and one down from each vertex, none crossing another."""
+    """The segments chosen to be straight: at most one up and one down from each vertex, none crossing another.
+
+    straight    their numbers, in the order in which they were chosen
+    held_above, held_below
+                for each vertex whether one of them leads up from it, and down
+    """
 
     def __init__(self, sheet: Sheet, place: Sequence[int]) -> None:
         self._sheet = sheet
         self._place = place
         self._chosen: list[list[tuple[int, int]]] = [[] for _ in sheet.rows]
         self.straight: list[int] = []
-
-    def copy(self) -> Alignment:
-        """The same choice, free to be added to."""
-        twin = Alignment(self._sheet, self._place)
-        twin._chosen = [list(chosen) for chosen in self._chosen]
-        twin.straight = list(self.straight)
-        return twin
+        self.held_above = [False] * len(sheet.kind)
+        self.held_below = [False] * len(sheet.kind)
 
     def add(self, number: int) -> bool:
         """Choose a segment, unless it crosses or touches one that was chosen before; whether it was."""
         upper, lower = self._sheet.segments[number]
+        if self.held_below[upper] or self.held_above[lower]:
+            return False
         chosen = self._chosen[self._sheet.row[upper]]
         here, there = self._place[upper], self._place[lower]
         index = bisect_left(chosen, (here, there))
-        if index and (chosen[index - 1][0] == here or chosen[index - 1][1] >= there):
+        if index and chosen[index - 1][1] > there:
             return False
-        if index < len(chosen) and (chosen[index][0] == here or chosen[index][1] <= there):
+        if index < len(chosen) and chosen[index][1] < there:
             return False
         chosen.insert(index, (here, there))
         self.straight.append(number)
+        self.held_below[upper] = self.held_above[lower] = True
         return True
 
 
@@ -128,12 +133,14 @@ def base_alignment(sheet: Sheet, with_road: bool) -> Alignment:
     """What must be straight: the frames' edges, the main road, and long wires between their first and last bend."""
     alignment = Alignment(sheet, places(sheet))
     road, bends = [], []
+    kinds, on_road = sheet.kind, sheet.on_road
     for number, (upper, lower) in enumerate(sheet.segments):
-        if sheet.kind[upper] in _EDGES:
+        kind = kinds[upper]
+        if kind in _EDGES:
             alignment.add(number)
-        elif sheet.on_road[upper] and sheet.on_road[lower]:
+        elif on_road[upper] and on_road[lower]:
             road.append(number)
-        elif sheet.kind[upper] in _BENDS and sheet.kind[lower] in _BENDS:
+        elif kind in _BENDS and kinds[lower] in _BENDS:
             bends.append(number)
     for number in (*(road if with_road else ()), *bends):
         alignment.add(number)
@@ -157,24 +164,20 @@ class Blocks:
 
 def build(sheet: Sheet, alignment: Alignment, upper_port: Sequence[int], lower_port: Sequence[int]) -> Blocks:
     """The blocks that an alignment makes."""
+    segments, on_road = sheet.segments, sheet.on_road
     follower = [-1] * len(sheet.kind)
-    leads = [True] * len(sheet.kind)
     for number in alignment.straight:
-        upper, lower = sheet.segments[number]
-        follower[upper] = number
-        leads[lower] = False
+        follower[segments[number][0]] = number
     block, shift = [-1] * len(sheet.kind), [0] * len(sheet.kind)
     count = 0
-    for start in range(len(sheet.kind)):
-        if not leads[start]:
+    for start, follows in enumerate(alignment.held_above):
+        if follows:
             continue
         vertex = start
         block[vertex] = count
-        while follower[vertex] >= 0:
-            number = follower[vertex]
-            lower = sheet.segments[number][1]
-            on_road = sheet.on_road[vertex] and sheet.on_road[lower]
-            step = 0 if on_road else upper_port[number] - lower_port[number]
+        while (number := follower[vertex]) >= 0:
+            lower = segments[number][1]
+            step = 0 if on_road[vertex] and on_road[lower] else upper_port[number] - lower_port[number]
             block[lower], shift[lower] = count, shift[vertex] + step
             vertex = lower
         count += 1
@@ -183,5 +186,6 @@ def build(sheet: Sheet, alignment: Alignment, upper_port: Sequence[int], lower_p
         for left, right in pairwise(row):
             pair = (block[left], block[right])
             least = separation(sheet, left, right) + shift[left] - shift[right]
-            keep[pair] = max(keep.get(pair, least), least)
+            if least > keep.get(pair, least - 1):
+                keep[pair] = least
     return Blocks(count, block, shift, keep)

@@ -90,12 +90,13 @@ class _Sorter:
         self.sheet = sheet
         self.given = [list(row) for row in sheet.rows]
         self.place = [0] * len(sheet.kind)
-        self.above = [[sheet.segments[number][0] for number in numbers] for numbers in sheet.up]
-        self.below = [[sheet.segments[number][1] for number in numbers] for numbers in sheet.down]
-        self.weight = [self._weight(number) for number in range(len(sheet.segments))]
+        segments, row_of = sheet.segments, sheet.row
+        self.above = [[segments[number][0] for number in numbers] for numbers in sheet.up]
+        self.below = [[segments[number][1] for number in numbers] for numbers in sheet.down]
+        self.weight = self._weights()
         self.by_gap: list[list[int]] = [[] for _ in sheet.rows]
-        for number, (upper, _) in enumerate(sheet.segments):
-            self.by_gap[sheet.row[upper]].append(number)
+        for number, (upper, _) in enumerate(segments):
+            self.by_gap[row_of[upper]].append(number)
         self.fences_in: list[list[int]] = [[] for _ in sheet.rows]
         # A frame's number is higher than that of any frame around it, so inner ones come first.
         for fence in range(len(sheet.fences) - 1, -1, -1):
@@ -103,11 +104,15 @@ class _Sorter:
                 self.fences_in[row].append(fence)
         self.standing = [float(fence) for fence in range(len(sheet.fences))]
 
-    def _weight(self, number: int) -> int:
-        upper, lower = self.sheet.segments[number]
-        if self.sheet.kind[upper] in (Kind.NEAR_EDGE, Kind.FAR_EDGE):
-            return _EDGE_WEIGHT
-        return _ROAD_WEIGHT if self.sheet.on_road[upper] and self.sheet.on_road[lower] else 1
+    def _weights(self) -> list[int]:
+        """How much it costs to cross each segment."""
+        on_road = self.sheet.on_road
+        weights = [_ROAD_WEIGHT if on_road[upper] and on_road[lower] else 1 for upper, lower in self.sheet.segments]
+        for sides in self.sheet.edges:
+            for side in sides:
+                for vertex in side[:-1]:
+                    weights[self.sheet.down[vertex][0]] = _EDGE_WEIGHT
+        return weights
 
     def begin(self, start: str) -> None:
         """A first order: as given, or as a depth-first walk from the first or the last row meets the vertices."""

@@ -92,9 +92,12 @@ class Survey:
 
     def _make_room(self) -> None:
         """Widen the boxes at whose edge many wires meet, so that their arrowheads and marks can be told apart."""
-        leaving, coming = Counter(tail for tail, _ in self.ends), Counter(head for _, head in self.ends)
+        leaving, coming = Counter([tail for tail, _ in self.ends]), Counter([head for _, head in self.ends])
         marked = {head for (_, head), wire in zip(self.ends, self.picture.wires, strict=True) if wire.lost}
-        for box, (width, height) in enumerate(self.sizes):
+        # Any box is wide enough for one wire.
+        crowded = {box for count in (leaving, coming) for box, wires in count.items() if wires > 1}
+        for box in sorted(crowded):
+            width, height = self.sizes[box]
             if self.picture.boxes[box].kind is BoxKind.CUT:
                 continue
             step = _MARK_ROOM if box in marked else _PORT_ROOM
@@ -131,13 +134,17 @@ class Survey:
 
     def _find_literals(self) -> dict[int, list[Literal]]:
         """The literals that sit beside their one use, before or after it by argument position."""
+        small = [measure.is_literal(box) for box in self.picture.boxes]
+        users = sorted({head for tail, head in self.ends if small[tail]})
+        found: dict[int, list[Literal]] = {}
+        if not users:
+            return found
         incoming: list[list[int]] = [[] for _ in self.picture.boxes]
-        uses = Counter(tail for tail, _ in self.ends)
+        uses = Counter([tail for tail, _ in self.ends])
         for number, (_, head) in enumerate(self.ends):
             incoming[head].append(number)
-        found: dict[int, list[Literal]] = {}
-        for user, numbers in enumerate(incoming):
-            box = self.picture.boxes[user]
+        for user in users:
+            box, numbers = self.picture.boxes[user], incoming[user]
             if box.kind is BoxKind.CUT or measure.is_literal(box):
                 continue
             near: list[Literal] = []

@@ -226,10 +226,11 @@ def _align_medians(sheet: Sheet, alignment: Alignment, place: Sequence[int], dow
     segments, kinds = sheet.segments, sheet.kind
     end = 0 if downwards else 1
     around = sheet.up if downwards else sheet.down
+    held = alignment.held_above if downwards else alignment.held_below
     for row in sheet.rows if downwards else reversed(sheet.rows):
         for vertex in row:
             numbers = around[vertex]
-            if not numbers or kinds[vertex] in _EDGES:
+            if not numbers or held[vertex] or kinds[vertex] in _EDGES:
                 continue
             if len(numbers) == 1:
                 alignment.add(numbers[0])

@@ -115,6 +115,22 @@ class Sheet:
         self.rows[row].append(number)
         return number
 
+    def add_cells(self, rows: Sequence[int]) -> None:
+        """The vertices of all cells, which come first, each at the end of its row."""
+        cells, count = self.cells, len(rows)
+        self.kind += [Kind.BOX] * count
+        self.row += rows
+        self.before += [cell.before for cell in cells]
+        self.after += [cell.after for cell in cells]
+        self.along += [cell.along for cell in cells]
+        self.fence += [cell.frame for cell in cells]
+        self.item += range(count)
+        self.on_road += [False] * count
+        self.up += [[] for _ in cells]
+        self.down += [[] for _ in cells]
+        for number, row in enumerate(rows):
+            self.rows[row].append(number)
+
     def join(self, upper: int, lower: int, weight: int) -> int:
         """A new segment between vertices of neighbouring rows; returns its number."""
         number = len(self.segments)
@@ -123,8 +139,6 @@ class Sheet:
         self.down[upper].append(number)
         self.up[lower].append(number)
         return number
-
-
 
 
 def cut(
@@ -143,9 +157,7 @@ def cut(
     sheet = Sheet(cells, strands, fences)
     paths = _paths(fences)
     row_of_rank, label_row = _number_rows(sheet, ranks, paths, tabs_in_rows)
-    for number, cell in enumerate(cells):
-        row = row_of_rank[ranks[number]]
-        sheet.add(Kind.BOX, row, cell.frame, number, cell.before, cell.after, cell.along)
+    sheet.add_cells([row_of_rank[rank] for rank in ranks])
     _draw_fences(sheet, tabs_in_rows)
     _run_strands(sheet, paths, {row_of_rank[rank]: row for rank, row in label_row.items()})
     _mark_road(sheet, road)
@@ -218,6 +230,10 @@ def _run_strands(sheet: Sheet, paths: Sequence[tuple[int, ...]], label_rows: dic
     shared: dict[tuple[int, int, int], int] = {}
     joined: dict[tuple[int, int], int] = {}
     for number, strand in enumerate(sheet.strands):
+        start, end = sheet.row[strand.tail], sheet.row[strand.head]
+        if end == start + 1:
+            sheet.chains.append([sheet.join(strand.tail, strand.head, strand.weight)])
+            continue
         # Labelled wires run alone: the words would not say which one they are about.
         duct = strand.duct if strand.label is None else -1 - number
         tail_path = _path_of(paths, sheet.cells[strand.tail].frame)
@@ -225,9 +241,9 @@ def _run_strands(sheet: Sheet, paths: Sequence[tuple[int, ...]], label_rows: dic
         common = 0
         while common < min(len(tail_path), len(head_path)) and tail_path[common] == head_path[common]:
             common += 1
-        words = label_rows.get(sheet.row[strand.tail], -1) if strand.label is not None else -1
+        words = label_rows.get(start, -1) if strand.label is not None else -1
         upper, chain = strand.tail, []
-        for row in range(sheet.row[strand.tail] + 1, sheet.row[strand.head]):
+        for row in range(start + 1, end):
             fence = _fence_at(sheet, row, common, tail_path, head_path)
             key = (duct, row, fence)
             if key not in shared:

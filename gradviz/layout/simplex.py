@@ -59,7 +59,9 @@ def longest_path(count: int, edges: Sequence[Edge]) -> list[int]:
 class _Tree:
     """A spanning tree of tight edges, rooted at node 0.
 
-    branches    for each node the tree edges at it
+    leaving, entering
+                for each node the edges at it, each with its other end
+    branches    for each node the tree edges at it, each with its other end
     link        for each node the tree edge that it hangs by
     parent      the node at that edge's other end, -1 for the root
     pull        net weight of the edges that leave the node's subtree: what moving it one level down would save.
@@ -71,13 +73,17 @@ class _Tree:
         self.edges = edges
         self.level = longest_path(count, edges)
         self.around: list[list[int]] = [[] for _ in range(count)]
+        self.leaving: list[list[tuple[int, int]]] = [[] for _ in range(count)]
+        self.entering: list[list[tuple[int, int]]] = [[] for _ in range(count)]
         self.pull = [0] * count
         for number, (tail, head, _, weight) in enumerate(edges):
             self.around[tail].append(number)
             self.around[head].append(number)
+            self.leaving[tail].append((number, head))
+            self.entering[head].append((number, tail))
             self.pull[tail] += weight
             self.pull[head] -= weight
-        self.branches: list[list[int]] = [[] for _ in range(count)]
+        self.branches: list[list[tuple[int, int]]] = [[] for _ in range(count)]
         self.link = [-1] * count
         self.parent = [-1] * count
         self._mark = [0] * count
@@ -116,8 +122,8 @@ class _Tree:
                         continue
                     spanned[other] = True
                     level[other] -= shift
-                    self.branches[node].append(number)
-                    self.branches[other].append(number)
+                    self.branches[node].append((number, other))
+                    self.branches[other].append((number, node))
                     queue.append(other)
             left -= len(queue)
             if not left:
@@ -133,8 +139,8 @@ class _Tree:
             slack, _, number, leaves = min(leads)
             shift += slack if leaves else -slack
             tail, head, _, _ = edges[number]
-            self.branches[tail].append(number)
-            self.branches[head].append(number)
+            self.branches[tail].append((number, head))
+            self.branches[head].append((number, tail))
             start = head if leaves else tail
         if shift:
             self.level = [found + shift for found in level]
@@ -143,26 +149,18 @@ class _Tree:
         tail, head, length, _ = self.edges[number]
         return self.level[head] - self.level[tail] - length
 
-    def _other(self, number: int, node: int) -> int:
-        tail, head, _, _ = self.edges[number]
-        return head if tail == node else tail
-
     def hang(self) -> None:
-        """Root the tree at node 0 and add up each subtree's pull."""
-        for node in reversed(self._hang_below(0)):
-            if self.parent[node] >= 0:
-                self.pull[self.parent[node]] += self.pull[node]
-
-    def _hang_below(self, root: int) -> list[int]:
-        """Set `link` and `parent` in what hangs below `root`, whose own are set; returns it, parents first."""
-        order = [root]
+        """Root the tree at node 0, and add up each subtree's pull."""
+        order = [0]
         for node in order:
-            for number in self.branches[node]:
-                if number != self.link[node]:
-                    child = self._other(number, node)
+            link = self.link[node]
+            for number, child in self.branches[node]:
+                if number != link:
                     self.link[child], self.parent[child] = number, node
                     order.append(child)
-        return order
+        for node in reversed(order):
+            if self.parent[node] >= 0:
+                self.pull[self.parent[node]] += self.pull[node]
 
     def find_loose(self) -> int | None:
         """A node whose link may give way and make the whole shorter, looked for round robin, or None at the optimum."""
@@ -195,23 +193,17 @@ class _Tree:
 
     def _subtree(self, root: int) -> list[int]:
         nodes = [root]
+        branches, links = self.branches, self.link
         for node in nodes:
-            link = self.link[node]
-            for number in self.branches[node]:
-                if number != link:
-                    nodes.append(self._other(number, node))
+            link = links[node]
+            nodes += [other for number, other in branches[node] if number != link]
         return nodes
 
     def _stops(self, subtree: list[int], downwards: bool) -> list[int]:
         """The edges that would stop the marked subtree on its way."""
-        mark, current, edges = self._mark, self._round, self.edges
-        near, far = (0, 1) if downwards else (1, 0)
-        return [
-            number
-            for node in subtree
-            for number in self.around[node]
-            if edges[number][near] == node and mark[edges[number][far]] != current
-        ]
+        mark, current = self._mark, self._round
+        ahead = self.leaving if downwards else self.entering
+        return [number for node in subtree for number, other in ahead[node] if mark[other] != current]
 
     def _rehang(self, loose: int, inside: int, outside: int, leaving: int, entering: int) -> None:
         """Hang the subtree of `loose` by its node `inside` from `outside`, and correct the pulls on the way."""
@@ -222,15 +214,15 @@ class _Tree:
             while node >= 0:
                 self.pull[node] += change
                 node = self.parent[node]
-        node, below = inside, 0
+        self.branches[loose].remove((leaving, above))
+        self.branches[above].remove((leaving, loose))
+        self.branches[inside].append((entering, outside))
+        self.branches[outside].append((entering, inside))
+        # From `inside` up to `loose` the tree hangs the other way round; all else in the subtree hangs as it did.
+        node, below, link, parent = inside, 0, entering, outside
         while True:
             self.pull[node], below = whole - below, self.pull[node]
+            (self.link[node], link), (self.parent[node], parent) = (link, self.link[node]), (parent, self.parent[node])
             if node == loose:
                 break
-            node = self.parent[node]
-        self.branches[loose].remove(leaving)
-        self.branches[above].remove(leaving)
-        self.branches[inside].append(entering)
-        self.branches[outside].append(entering)
-        self.link[inside], self.parent[inside] = entering, outside
-        self._hang_below(inside)
+            node, parent = parent, node

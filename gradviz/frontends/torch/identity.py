@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from typing import Any
 
@@ -67,6 +68,7 @@ class Kinds:
     """Numbers, from 1, for what two tensors of the same shape, dtype and device share."""
 
     def __init__(self) -> None:
+        self._lock = threading.RLock()
         self._numbers: dict[Any, int] = {}
         self.types: list[tuple[tuple[int, ...], str, int, str]] = [((), "", 0, "")]
 
@@ -79,8 +81,11 @@ class Kinds:
             key = (None, tensor.dtype, tensor.device)
             number = self._numbers.get(key)
         if number is None:
-            number = self._numbers[key] = len(self.types)
-            self.types.append((*type_of(tensor), str(tensor.device)))
+            with self._lock:
+                number = self._numbers.get(key)
+                if number is None:
+                    self.types.append((*type_of(tensor), str(tensor.device)))
+                    number = self._numbers[key] = len(self.types) - 1
         return number
 
 

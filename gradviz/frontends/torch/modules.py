@@ -64,15 +64,14 @@ class Modules:
 
     def _enter(self, here: Here, module: nn.Module, frame: FrameType, code: CodeType, mark: int) -> None:
         book = self._book
-        with book.lock:
-            try:
-                scope = self._paths.get(module)
-                if scope is None:
-                    with torch._C.DisableTorchFunction():
-                        scope = self._find(here, module, frame)
-                here.inside = Inside(scope, book.paths.base(here.inside, frame), code, mark)
-            except Exception as failure:
-                book.sink.failed("recording a module", failure)
+        try:
+            scope = self._paths.get(module)
+            if scope is None:
+                with book.lock, torch._C.DisableTorchFunction():
+                    scope = self._find(here, module, frame)
+            here.inside = Inside(scope, book.paths.base(here.inside, frame), code, mark)
+        except Exception as failure:
+            book.sink.failed("recording a module", failure)
 
     def _find(self, here: Here, module: nn.Module, frame: FrameType) -> str:
         if here.inside is not None:
@@ -104,14 +103,13 @@ class Modules:
     def _name_result(self, base: Base, result: Any) -> None:
         """What the user's code gets from a module of a library goes by the name that it is assigned to."""
         book = self._book
-        with book.lock:
-            try:
-                for part, name in _named(base, result):
-                    known = book.tensors.get(id(part)) if name else None
-                    if known is not None and known.value:
-                        book.add_name(known.value, name)
-            except Exception as failure:
-                book.sink.failed("recording a module", failure)
+        try:
+            for part, name in _named(base, result):
+                known = book.tensors.get(id(part)) if name else None
+                if known is not None and known.value:
+                    book.add_name(known.value, name)
+        except Exception as failure:
+            book.sink.failed("recording a module", failure)
 
 
 def _named(base: Base, result: Any) -> Iterator[tuple[torch.Tensor, str]]:

@@ -30,6 +30,7 @@ from gradviz.events import (
     Gradient,
     Header,
     Input,
+    Measure,
     Name,
     Note,
     Op,
@@ -135,6 +136,10 @@ class Builder:
             op, inputs, (result,) * outputs, name=name, line=line, node=node, tracked=tracked, cause=cause, needs=needs,
             alias=alias, inplace=inplace, saved=tuple(saved), attrs=tuple(attrs), caller=caller, forgotten=forgotten,
         )
+
+    def measure(self, value: int, **told: float) -> None:
+        """What numbers `value` holds, by the fields of a Measure."""
+        self._events.append(Measure(value, **told))  # type: ignore[arg-type]
 
     def detach(self, value: int, *, name: str = "", line: int = 0) -> int:
         """`value.detach()`: the same storage, no road for a gradient."""

@@ -23,7 +23,12 @@ NO_GRAPH = "element 0 of tensors does not require grad and does not have a grad_
 
 
 class Training(Builder):
-    """A program that trains `w` (line 1) and `v` (line 2), both owned by an optimizer made at line 3."""
+    """A program that trains `w` (line 1) and `v` (line 2), both owned by an optimizer made at line 3.
+
+    `held` is the value that a test has more to say of.
+    """
+
+    held = 0
 
     def __init__(self) -> None:
         super().__init__("train.py", producer="torch")
@@ -728,10 +733,10 @@ def a_graph_in_grad_that_is_cleared() -> Builder:
     return b
 
 
-def _zero(op: str) -> Builder:
+def _zero(op: str, shape: tuple[int, ...] = (3,)) -> Training:
     b = Training()
-    h = b.op(op, b.op("mul", b.w, "2", line=10), line=20)
-    loss = loss_of(b, b.op("mul", h, b.v, line=30))
+    b.held = b.op(op, b.op("mul", b.w, "2", shape=shape, line=10), line=20)
+    loss = loss_of(b, b.op("mul", b.held, b.v, line=30))
     b.sweep(loss, line=90, gradients=[Gradient(b.w, 0.0, True), Gradient(b.v, 1.0)])
     b.act("step", optimizer=b.owner)
     return b
@@ -772,6 +777,91 @@ def a_division_without_nan() -> Builder:
     b = Training()
     b.train(loss_of(b, b.op("div", b.w, b.v, line=20)), b.w, b.v)
     return b
+
+
+@fires("GV601", "warning", 20, "w")
+def a_relu_whose_results_are_zero() -> Builder:
+    b = _zero("relu", (4, 4))
+    b.measure(b.held, zeros=16)
+    return b
+
+
+@silent("GV601")
+def a_relu_whose_results_are_not_all_zero() -> Builder:
+    b = _zero("relu", (4, 4))
+    b.measure(b.held, zeros=15, high=1.0, mean=1 / 16, norm=1.0)
+    return b
+
+
+@fires("GV602", "warning", 10, "w")
+def a_nan_that_a_logarithm_made() -> Builder:
+    b = _log_of_zero()
+    b.sweep(b.held, line=90, gradients=[Gradient(b.w, float("nan"), nan=True), Gradient(b.v, 1.0)])
+    return b
+
+
+@fires("GV603", "warning", 10, "loss")
+def an_infinity_that_a_logarithm_made() -> Builder:
+    b = _log_of_zero()
+    b.train(b.held, b.w, b.v)
+    return b
+
+
+@silent("GV603")
+def a_mask_of_minus_infinity() -> Builder:
+    b = Training()
+    masked = b.op("masked_fill", b.w, b.leaf("mask", (3,), dtype="bool"), "-inf", line=10)
+    shares = b.op("softmax", b.op("mul", masked, b.v, line=11), line=12)
+    loss = loss_of(b, shares)
+    b.measure(masked, infs=1, high=1.0)
+    b.measure(shares, zeros=1, high=1.0)
+    b.measure(loss, high=1.0)
+    b.train(loss, b.w, b.v)
+    return b
+
+
+def _log_of_zero() -> Training:
+    """Line 10 makes an infinity of the zero in `w`, and the loss is one, too."""
+    b = Training()
+    logs = b.op("log", b.w, name="logs", line=10)
+    scaled = b.op("mul", logs, b.v, line=20)
+    b.held = b.op("sum", scaled, name="loss", shape=(), line=50)
+    b.measure(scaled, infs=1, high=1.0, mean=0.5, norm=1.0)
+    b.measure(b.w, zeros=1, high=2.0, mean=1.0, norm=2.0)
+    b.measure(logs, infs=1, high=1.0, mean=0.5, norm=1.0)
+    b.measure(b.held, infs=1)
+    return b
+
+
+def _layers(op: str, *calls: dict[str, float]) -> Builder:
+    """A network that calls `op` between its parameters at line 20; beside it runs another road."""
+    b = Training()
+    for told in calls:
+        h = b.op("mul", b.w, "2", shape=(4, 4), line=10)
+        out = b.op(op, h, line=20)
+        b.measure(out, **told)
+        b.train(loss_of(b, b.op("mul", b.op("add", out, h, line=21), b.v, line=22)), b.w, b.v)
+    return b
+
+
+@fires("GV604", "warning", 20)
+def a_relu_that_is_dead_beside_a_living_road() -> Builder:
+    return _layers("relu", {"zeros": 16}, {"zeros": 16})
+
+
+@silent("GV604")
+def a_relu_that_is_dead_in_one_step() -> Builder:
+    return _layers("relu", {"zeros": 16}, {"zeros": 12, "high": 1.0, "mean": 0.25, "norm": 2.0})
+
+
+@fires("GV605", "warning", 20)
+def a_sigmoid_at_both_of_its_limits() -> Builder:
+    return _layers("sigmoid", {"zeros": 8, "high": 1.0, "mean": 0.5, "norm": 8**0.5})
+
+
+@silent("GV605")
+def a_sigmoid_at_half_way() -> Builder:
+    return _layers("sigmoid", {"low": 0.5, "high": 0.5, "mean": 0.5, "norm": 2.0})
 
 
 # ---- the samples

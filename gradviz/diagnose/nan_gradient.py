@@ -2,7 +2,8 @@
 
 ## What it does
 Looks for the first sweep that gave a leaf a NaN, and for the operation to blame: one whose derivative is infinite at
-the edge (`/`, `sqrt`, `log`, `norm`), above all where `where` hides its result.
+the edge (`/`, `sqrt`, `log`, `norm`), above all where `where` hides its result. A recording with values (`--values`)
+knows the operation that made the first NaN or infinity, and what it was given.
 
 ## Why is this bad
 One step makes the parameter NaN, and soon everything. `where` does not help: it hides the value, and the infinite
@@ -21,6 +22,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from gradviz.diagnose import numbers
 from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.findings import Complaint, Severity
 from gradviz.graphs import Op
@@ -44,6 +46,7 @@ EDGED = frozenset(
         "asin",
     }
 )
+HELP = "keep the operation itself away from the edge: make its input safe before it, not its result after it"
 HIDING = frozenset({"where", "masked_fill", "nan_to_num", "clamp", "max", "maximum", "minimum"})
 
 
@@ -56,7 +59,18 @@ def check(facts: Facts) -> Iterator[Complaint]:
             continue
         versions = [gradient.value for gradient in sweep.gradients if gradient.nan]
         road = facts.ahead(versions, within=facts.walked(index))
-        edged = [id for id in road if _is_edged(graph.ops[id])]
+        forward = _forward(facts, index)
+        if forward is not None:
+            yield Complaint(
+                Severity.WARNING,
+                f"the gradient of {facts.subject(values)} is NaN: {numbers.made(facts, forward)}",
+                numbers.help_with(forward),
+                forward.site,
+                values,
+                ((sweep.site, "this backward gave the NaN"),),
+            )
+            return
+        edged = _at_edge(facts, [id for id in road if _is_edged(graph.ops[id])], road)
         hidden = [id for id in edged if any(graph.ops[on].name in HIDING for on in facts.ahead(graph.ops[id].outputs))]
         blamed = graph.ops[(hidden or edged or road)[-1 if hidden else 0]] if road else None
         site = blamed.site if blamed is not None else sweep.site
@@ -70,16 +84,47 @@ def check(facts: Facts) -> Iterator[Complaint]:
             )
             related.insert(0, (over.site, "hidden here, too late for the gradient"))
         elif edged and blamed is not None:
-            reason = f": `{blamed.name}` at {facts.line(site)} can have an infinite derivative"
+            has = "has" if numbers.edge(facts, blamed) else "can have"
+            reason = f": `{blamed.name}` at {facts.line(site)} {has} an infinite derivative"
+        at_edge = numbers.edge(facts, blamed) if blamed is not None and edged else None
+        if at_edge:
+            reason += f": {at_edge}" if not hidden else f"; {at_edge}"
         yield Complaint(
             Severity.WARNING,
             f"the gradient of {facts.subject(values)} is NaN{reason}",
-            "keep the operation itself away from the edge: make its input safe before it, not its result after it",
+            HELP,
             site,
             values,
             tuple(related),
         )
         return
+
+
+def _forward(facts: Facts, index: int) -> Op | None:
+    """The op that made the first NaN or infinity which a sweep, this or an earlier one, began at; None for no such."""
+    if facts.graph.measures:
+        for sweep in facts.graph.sweeps[: index + 1]:
+            for root in sweep.roots:
+                if numbers.is_broken(facts.graph, root):
+                    return numbers.origin(facts, root)
+    return None
+
+
+def _at_edge(facts: Facts, edged: list[int], road: list[int]) -> list[int]:
+    """Of ops that may have an infinite derivative those that have one, and those that gave what is not finite.
+
+    Where values are not known, or none of them explains it, that is all of `edged`.
+    """
+    if not facts.graph.measures:
+        return edged
+    may = set(edged)
+    found = [
+        id
+        for id in road
+        if (id in may and numbers.edge(facts, facts.graph.ops[id]))
+        or any(numbers.is_broken(facts.graph, output) for output in facts.graph.ops[id].outputs)
+    ]
+    return found or edged
 
 
 def _is_edged(op: Op) -> bool:

@@ -2,8 +2,10 @@
 
 ## What it does
 Looks for trained parameters whose gradient was zero in every sweep while others got more. Warns where it finds the
-reason: every road goes through a flat operation such as `sign`, or two roads meet in a difference and cancel. Without a
-reason it is a note: a zero can be the honest answer, as for a first step from weights of zero.
+reason: every road goes through a flat operation such as `sign`, or two roads meet in a difference and cancel. A
+recording with values (`--values`) has more reasons: a ReLU that gives nothing but zeros, a `clamp` that clips
+everything, a factor that is zero. Without a reason it is a note: a zero can be the honest answer, as for a first step
+from weights of zero.
 
 ## Why is this bad
 Zero is not None: the optimizer takes the gradient and the parameter does not move.
@@ -17,10 +19,12 @@ Zero is not None: the optimizer takes the gradient and the parameter does not mo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from gradviz.diagnose import numbers
 from gradviz.diagnose.facts import Facts, Parameter, verb
 from gradviz.diagnose.findings import Complaint, Severity
+from gradviz.graphs import Op
 from gradviz.query import gradient_inputs
 
 CODE = "GV601"
@@ -28,9 +32,41 @@ FLAT = frozenset({"sign", "sgn", "round", "floor", "ceil", "trunc", "fix", "heav
 SHIFTING = frozenset({"add", "sub", "view", "reshape", "clone", "squeeze", "unsqueeze", "expand"})
 
 
+Reason = tuple[str, int | None]
+"""What makes a gradient zero, and the site of that: the name of a flat op, `cancel`, a clause, or empty for unknown."""
+
+
 def check(facts: Facts) -> Iterator[Complaint]:
     """One complaint for each reason."""
-    reasons: dict[tuple[str, int | None], list[int]] = {}
+    for (reason, site), values in facts.once(_zeroed).items():
+        subject = f"{facts.subject(values)} got a gradient of exactly zero in every backward"
+        if reason == "":
+            told, severity, help = subject, Severity.NOTE, "see whether it should depend on this at all"
+        elif reason == "cancel":
+            told = (
+                f"{subject}: two roads to {verb(values, 'it', 'them')}, one through {facts.line(site)}, meet and cancel"
+            )
+            severity, help = Severity.WARNING, "detach one of the two roads"
+        elif " " in reason:
+            told, severity = f"{subject}: {reason}", Severity.WARNING
+            help = "bring what goes into it to where it has a slope, or use an operation that has one"
+        else:
+            told = f"{subject}: `{reason}` at {facts.line(site)} is flat everywhere"
+            severity, help = (
+                Severity.WARNING,
+                "use a smooth form, such as `tanh` or `sigmoid`, or a straight-through estimate",
+            )
+        yield Complaint(severity, told, help, site, tuple(values))
+
+
+def blamed_sites(facts: Facts) -> frozenset[int | None]:
+    """Where numbers show why a gradient is zero: other rules need not tell of what stands there."""
+    return frozenset(site for reason, site in facts.once(_zeroed) if " " in reason)
+
+
+def _zeroed(facts: Facts) -> dict[Reason, list[int]]:
+    """The parameters whose every gradient is zero, by the reason."""
+    reasons: dict[Reason, list[int]] = {}
     for parameter in facts.parameters.values():
         got = [gradient for _, gradient in parameter.gradients]
         if not got or not all(gradient.zero and not gradient.estimated for gradient in got):
@@ -43,35 +79,25 @@ def check(facts: Facts) -> Iterator[Complaint]:
         alone = len(got) == 1 and bool(facts.graph.errors)
         if found[0] or (not alone and any(not gradient.zero for gradient in others)):
             reasons.setdefault(found, []).append(parameter.id)
-    for (reason, site), values in reasons.items():
-        subject = f"{facts.subject(values)} got a gradient of exactly zero in every backward"
-        if reason == "":
-            told, severity, help = subject, Severity.NOTE, "see whether it should depend on this at all"
-        elif reason == "cancel":
-            told = (
-                f"{subject}: two roads to {verb(values, 'it', 'them')}, one through {facts.line(site)}, meet and cancel"
-            )
-            severity, help = Severity.WARNING, "detach one of the two roads"
-        else:
-            told = f"{subject}: `{reason}` at {facts.line(site)} is flat everywhere"
-            severity, help = (
-                Severity.WARNING,
-                "use a smooth form, such as `tanh` or `sigmoid`, or a straight-through estimate",
-            )
-        yield Complaint(severity, told, help, site, tuple(values))
+    return reasons
 
 
-def _reason(facts: Facts, parameter: Parameter) -> tuple[str, int | None]:
-    """What makes it zero, and where: the name of a flat op, `cancel`, or empty for what is not known."""
+def _reason(facts: Facts, parameter: Parameter) -> Reason:
+    """What makes it zero, and where."""
     graph = facts.graph
     index, gradient = parameter.gradients[-1]
     on_road = facts.ahead([gradient.value], within=facts.walked(index))
-    flat = [id for id in on_road if graph.ops[id].name in FLAT]
-    if flat:
-        around = set(facts.ahead([gradient.value], within=set(on_road).difference(flat)))
-        if not any(graph.values[root].op in around for root in graph.sweeps[index].roots):
-            return graph.ops[flat[0]].name, graph.ops[flat[0]].site
     road = set(on_road)
+    flat = [id for id in on_road if graph.ops[id].name in FLAT]
+    if flat and _blocks(facts, parameter, road, flat):
+        return graph.ops[flat[0]].name, graph.ops[flat[0]].site
+    numeric = _flat_by_numbers(facts, parameter, on_road) if graph.measures else {}
+    dead = _given_zeros(facts, parameter, on_road) if graph.measures else None
+    if dead is not None:
+        return f"`{dead.name}` at {facts.line(dead.site)} {numbers.why_flat(facts, dead, 0)}", dead.site
+    if numeric and _blocks(facts, parameter, road, {*numeric, *flat}):
+        first = graph.ops[min(numeric)]
+        return f"`{first.name}` at {facts.line(first.site)} {numeric[first.id]}", first.site
     for id in on_road:
         op = graph.ops[id]
         pair = [item for item in gradient_inputs(graph, op) if graph.values[item].op in road]
@@ -80,6 +106,45 @@ def _reason(facts: Facts, parameter: Parameter) -> tuple[str, int | None]:
                 if _shifted(facts, longer, shorter):
                     return "cancel", facts.maker_site(longer)
     return "", graph.ops[on_road[0]].site if on_road else facts.maker_site(parameter.id)
+
+
+def _blocks(facts: Facts, parameter: Parameter, road: set[int], ops: Iterable[int]) -> bool:
+    """Every road to the last sweep goes through one of `ops`."""
+    index, gradient = parameter.gradients[-1]
+    around = set(facts.ahead([gradient.value], within=road.difference(ops)))
+    return not any(facts.graph.values[root].op in around for root in facts.graph.sweeps[index].roots)
+
+
+def _flat_by_numbers(facts: Facts, parameter: Parameter, on_road: list[int]) -> dict[int, str]:
+    """The ops on the road whose numbers show that they pass nothing on, and how."""
+    graph, road = facts.graph, set(on_road)
+    found: dict[int, str] = {}
+    for id in on_road:
+        op = graph.ops[id]
+        inputs = gradient_inputs(graph, op)
+        given = [item for item in inputs if item in parameter.versions or graph.values[item].op in road]
+        reasons = [numbers.why_flat(facts, op, item) for item in given]
+        if not reasons or not all(reasons):
+            continue
+        if op.name not in numbers.CLIPPING or _is_layer(facts, op, len(parameter.gradients)):
+            found[id] = reasons[0]
+    return found
+
+
+def _is_layer(facts: Facts, op: Op, calls: int) -> bool:
+    """That an op passes nothing on says something: a hinge that is met gives zeros, too, and a small layer may."""
+    return numbers.size_of(facts.graph, op.outputs[0]) * calls >= numbers.FEW and numbers.feeds_parameters(facts, op)
+
+
+def _given_zeros(facts: Facts, parameter: Parameter, on_road: list[int]) -> Op | None:
+    """The dead ReLU whose zeros a parameter is multiplied by."""
+    graph = facts.graph
+    for id in on_road[:1]:
+        for item in graph.ops[id].value_inputs:
+            maker = graph.ops[graph.values[item].op]
+            if numbers.is_dead(graph, maker) and _is_layer(facts, maker, len(parameter.gradients)):
+                return maker
+    return None
 
 
 def _shifted(facts: Facts, value: int, base: int) -> bool:

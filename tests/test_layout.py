@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pictures import ALL, Sketch, chain, detach, diamond, hostile, mlp, nested, no_grad, residual
 
-from gradviz.layout import arrange, check, measure
+from gradviz.layout import arrange, check, measure, order, place, rank
 from gradviz.layout.check import polyline
 from gradviz.layout.drawing import Drawing, PlacedBox, Rectangle
 from gradviz.layout.simplex import longest_path, solve
@@ -82,6 +82,62 @@ def pictures(draw):
 @given(pictures(), st.sampled_from(DIRECTIONS))
 def test_nothing_lies_on_anything_else_in_random_pictures(picture, direction):
     assert check(arrange(picture, direction)) == ()
+
+
+@pytest.fixture(scope="class")
+def _as_if_large():
+    """Even the smallest picture goes the ways that are meant for large ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rank, "SMALL", 0)
+        patch.setattr(order, "_SMALL", 0)
+        patch.setattr(place, "_EXACT_LIMIT", 0)
+        patch.setattr(place, "_FEW", 0)
+        yield
+
+
+@pytest.mark.usefixtures("_as_if_large")
+class TestTheWaysOfLargePictures:
+    @settings(max_examples=80, deadline=None)
+    @given(pictures(), st.sampled_from(DIRECTIONS))
+    def test_nothing_lies_on_anything_else_in_random_pictures(self, picture, direction):
+        drawing = arrange(picture, direction)
+        assert check(drawing) == ()
+        assert arrange(picture, direction) == drawing
+
+    @pytest.mark.parametrize("direction", DIRECTIONS)
+    @pytest.mark.parametrize("name", ALL)
+    def test_nothing_lies_on_anything_else(self, name, direction):
+        assert check(arrange(ALL[name](), direction)) == ()
+
+
+def in_modules(count: int) -> Picture:
+    """A chain of modules, each with two leaves and a skip around it."""
+    sketch = Sketch("modules", "")
+    sketch.box("x", "leaf", "x", "line 1")
+    before = "x"
+    for number in range(count):
+        frame = f"f{number}"
+        sketch.frame(frame, f"block {number}", "module")
+        for step, op in enumerate("ab"):
+            sketch.box(f"w{op}{number}", "leaf", f"weight {step}", "(64, 64) float32", frame)
+            sketch.box(f"{op}{number}", "op", "conv", f"line {number}", frame)
+            sketch.wire(f"w{op}{number} -> {op}{number}")
+        sketch.box(f"add{number}", "op", "add", f"line {number}", frame)
+        sketch.wire(f"{before} -> a{number} -> b{number} -> add{number}")
+        sketch.wire(f"{before} -> add{number}")
+        before = f"add{number}"
+    return sketch.picture()
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_a_large_picture_is_as_narrow_as_a_small_one(direction):
+    small, large = arrange(in_modules(20), direction), arrange(in_modules(200), direction)
+    assert len(small.boxes) < 150 < 1000 < len(large.boxes)
+    assert check(large) == ()
+    if direction == "TB":
+        assert large.width <= 1.3 * small.width
+    else:
+        assert large.height <= 1.3 * small.height
 
 
 def test_wires_that_form_a_cycle_or_a_loop_are_drawn():

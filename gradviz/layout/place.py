@@ -15,7 +15,7 @@ from gradviz.layout.blocks import Alignment, Blocks, base_alignment, build, plac
 from gradviz.layout.rows import Kind, Sheet
 from gradviz.layout.simplex import Edge, solve
 
-_EXACT_LIMIT = 2000
+_EXACT_LIMIT = 1000
 _CROOKED = 1.4
 _CROOKED_AT_LEAST = 150
 _FRAME_WEIGHT = 4

@@ -1,7 +1,8 @@
 """Ranks: which row each box goes to, so that data flows one way and wires are short.
 
 Exact (network simplex) while the picture is small; beyond that longest paths, with every box that nothing holds back
-pulled down to its first use.
+pulled down to its first use. Either way frames keep apart from what leads into them and out of them, where that closes
+no cycle.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def ranks(count: int, links: Sequence[Link], groups: Sequence[Group], sinks: Seq
     """Rank of each box, from 0. `links` are acyclic; `groups` are the frames; `sinks` want the last rank."""
     if not count:
         return []
-    found = _exact(count, links, groups) if count <= SMALL else _quick(count, links)
+    found = _exact(count, links, groups) if count <= SMALL else _quick(count, links, groups)
     last = max(found)
     for box in sinks:
         if last - found[box] <= _OUTPUT_SLACK:
@@ -88,32 +89,59 @@ def _exact(count: int, links: Sequence[Link], groups: Sequence[Group]) -> list[i
     top = count
     edges += [(top, box, 0, _TOP) for box in range(count) if box not in fed]
     nodes = count + 1
-    for group in groups:
-        first, last = nodes, nodes + 1
-        nodes += 2
-        edges += [(first, box, 0, 0) for box in group.boxes]
-        edges += [(box, last, 0, 0) for box in group.boxes]
-        edges.append((first, last, 0, _FRAME))
-        doors = _doors(links, group, first, last, fed)
-        if doors and len(groups) <= _GROUPS_WITH_DOORS and _is_acyclic(nodes, edges + doors):
-            edges += doors
+    doors = _doors(count, links, groups, nodes) if len(groups) <= _GROUPS_WITH_DOORS else [[] for _ in groups]
+    spans = [_span(group, nodes + 2 * number) for number, group in enumerate(groups)]
+    every = nodes + 2 * len(groups)
+    fit = _is_acyclic(every, [*edges, *(edge for parts in (spans, doors) for part in parts for edge in part)])
+    for span, own in zip(spans, doors, strict=True):
+        edges += span
+        # Where doors close a cycle, they are tried one frame after the other.
+        if fit or (own and _is_acyclic(every, edges + own)):
+            edges += own
+    nodes = every
     levels = solve(nodes, edges)
     _even_out(levels, count, edges)
     lowest = min(levels[:count])
     return [level - lowest for level in levels[:count]]
 
 
-def _doors(links: Sequence[Link], group: Group, first: int, last: int, fed: set[int]) -> list[Edge]:
-    """Edges that make wires enter a frame through its first row and leave through its last, not through its sides.
+def _span(group: Group, first: int) -> list[Edge]:
+    """Edges that hold a frame's boxes between the nodes of its first row, `first`, and of its last, the next one."""
+    last = first + 1
+    edges = [(first, box, 0, 0) for box in group.boxes]
+    edges += [(box, last, 0, 0) for box in group.boxes]
+    edges.append((first, last, 0, _FRAME))
+    return edges
 
-    A leaf may stand beside a region: an update under `no_grad` would else drag all parameters to the top.
+
+def _doors(count: int, links: Sequence[Link], groups: Sequence[Group], nodes: int) -> list[list[Edge]]:
+    """For each frame edges that make wires enter through its first row and leave through its last, not at its sides.
+
+    `nodes` is the node of the first frame's first row; two nodes a frame. A leaf may stand beside a region: an update
+    under `no_grad` would else drag all parameters to the top.
     """
-    inside = set(group.boxes)
-    enter = {link.tail for link in links if link.head in inside and link.tail not in inside}
-    leave = {link.head for link in links if link.tail in inside and link.head not in inside}
-    if not group.is_module:
-        enter &= fed
-    return [(box, first, 1, 0) for box in sorted(enter)] + [(last, box, 1, 0) for box in sorted(leave)]
+    around: list[list[int]] = [[] for _ in range(count)]
+    for number, group in enumerate(groups):
+        for box in group.boxes:
+            around[box].append(number)
+    fed = {link.head for link in links}
+    enter: list[set[int]] = [set() for _ in groups]
+    leave: list[set[int]] = [set() for _ in groups]
+    for link in links:
+        tail_in, head_in = around[link.tail], around[link.head]
+        if tail_in == head_in:
+            continue
+        for number in head_in:
+            if number not in tail_in and (groups[number].is_module or link.tail in fed):
+                enter[number].add(link.tail)
+        for number in tail_in:
+            if number not in head_in:
+                leave[number].add(link.head)
+    return [
+        [(box, nodes + 2 * number, 1, 0) for box in sorted(enter[number])]
+        + [(nodes + 2 * number + 1, box, 1, 0) for box in sorted(leave[number])]
+        for number in range(len(groups))
+    ]
 
 
 def _is_acyclic(count: int, edges: Sequence[Edge]) -> bool:
@@ -148,15 +176,29 @@ def _even_out(levels: list[int], count: int, edges: Sequence[Edge]) -> None:
         crowd[levels[box]] += 1
 
 
-def _quick(count: int, links: Sequence[Link]) -> list[int]:
-    found = longest_path(count, [(link.tail, link.head, 1, 1) for link in links])
+def _quick(count: int, links: Sequence[Link], groups: Sequence[Group]) -> list[int]:
+    """Ranks by longest paths. Frames have doors all or none."""
+    edges: list[Edge] = [(link.tail, link.head, 1, 0) for link in links]
+    for number, group in enumerate(groups):
+        edges += _span(group, count + 2 * number)
+    nodes = count + 2 * len(groups)
+    doors = [edge for own in _doors(count, links, groups, count) for edge in own]
+    try:
+        found = longest_path(nodes, edges + doors)
+        edges += doors
+    except ValueError:
+        found = longest_path(nodes, edges)
     pull = [0] * count
-    below: list[list[int]] = [[] for _ in range(count)]
     for link in links:
         pull[link.tail] += link.weight
         pull[link.head] -= link.weight
-        below[link.tail].append(link.head)
+    below: list[list[tuple[int, int]]] = [[] for _ in range(count)]
+    for tail, head, length, _ in edges:
+        if tail < count and pull[tail] > 0:
+            below[tail].append((head, length))
     for box in sorted(range(count), key=lambda box: -found[box]):
-        if below[box] and pull[box] > 0:
-            found[box] = min(found[other] for other in below[box]) - 1
-    return found
+        if below[box]:
+            found[box] = min([found[head] - length for head, length in below[box]])
+    # Rows that boxes have left are taken out.
+    used = {level: rank for rank, level in enumerate(sorted(set(found[:count])))}
+    return [used[level] for level in found[:count]]

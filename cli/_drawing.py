@@ -93,7 +93,7 @@ def fulfil(request: Request, session: Session) -> int:
             if not recording.exit_code:
                 raise
             say_error(error)
-        for failure in recording.failures:
+        for failure in recording.failures if recording.graph.ops else ():
             say(f"warning: the recording is not complete: {failure}")
     return recording.exit_code
 
@@ -102,7 +102,7 @@ def _draw(request: Request, recording: Recording, destination: Destination, sett
     from gradviz.views import draw
 
     if not recording.graph.ops:
-        raise nothing_ran(request.source, recording.exit_code)
+        raise nothing_ran(request.source, recording.exit_code, recording.failures)
     findings = _diagnose(recording.graph, settings) if settings is not None else None
     graph = _select(request, recording.graph, findings or ())
     text = draw(graph, request.view, request.options, findings)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gradviz.errors import GraphError, LogError, UsageError
+from gradviz.errors import GradvizError, GraphError, LogError, UsageError
 
 from ._session import Session
 from ._target import Source
@@ -54,10 +55,13 @@ def obtain(source: Source, session: Session, *, times: bool = False, values: boo
     return Recording(recorder.graph(), outcome.exit_code, program.file, tuple(recorder.failures), outcome)
 
 
-def nothing_ran(source: Source, exit_code: int) -> UsageError:
-    """The error for a script that used no tensor."""
+def nothing_ran(source: Source, exit_code: int, failures: Sequence[str] = ()) -> GradvizError:
+    """The error for a script that used no tensor, or none that was seen because the recording failed."""
+    if failures:
+        help = "report it, with the versions of gradviz and PyTorch"
+        return GradvizError(f"`{source.name}` was not recorded: {failures[0]}", help=help)
     if source.kind == "log":
         return UsageError(f"`{source.name}` holds no tensor operation", help="record a script that runs some")
     when = " before it ended" if exit_code else ""
-    help = "" if exit_code else "make the tensors that it computes with by gradviz"
+    help = "" if exit_code else "compute in it with the tensors of gradviz or of PyTorch"
     return UsageError(f"`{source.name}` ran no tensor operation{when}, so there is nothing to show", help=help)

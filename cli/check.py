@@ -91,8 +91,12 @@ def command(
         place = shared_stdout() if source.kind == "log" else reserved_stdout(keep=session.own_process)
     with place as destination:
         recording = obtain(source, session, values=values)
-        if not recording.graph.ops and not recording.exit_code:
-            raise nothing_ran(source, recording.exit_code)
+        if not recording.graph.ops and (recording.failures or not recording.exit_code):
+            error = nothing_ran(source, recording.exit_code, recording.failures)
+            if not recording.exit_code:
+                raise error
+            say_error(error)
+            return recording.exit_code
         with _back_in(here):
             findings = _diagnose(recording, settings)
             try:

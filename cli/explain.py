@@ -49,13 +49,13 @@ def command(
         recording = obtain(source, session)
         try:
             if not recording.graph.ops:
-                raise nothing_ran(source, recording.exit_code)
+                raise nothing_ran(source, recording.exit_code, recording.failures)
             stdout.write(_told(recording.graph, name, form, everything, width, color))
         except GradvizError as error:
             if not recording.exit_code:
                 raise
             say_error(error)
-        for failure in recording.failures:
+        for failure in recording.failures if recording.graph.ops else ():
             say(f"warning: the recording is not complete: {failure}")
     return recording.exit_code
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import pkgutil
 import re
@@ -14,7 +15,7 @@ from typing import Any, NoReturn
 import click
 
 import gradviz
-from gradviz.errors import EXIT_INTERNAL, EXIT_USAGE, GradvizError
+from gradviz.errors import EXIT_INTERNAL, EXIT_USAGE, GradvizError, UsageError
 
 from ._messages import say_error
 from ._output import ClosedPipe
@@ -40,6 +41,19 @@ class Application(click.Group):
             return None
         command: click.Command = import_module(f".{cmd_name}", __package__).command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that the first argument names. Raises `UsageError`, which suggests one, where none is named."""
+        word, known = args[0], self.list_commands(ctx)
+        if word in known or word.startswith("-"):
+            return super().resolve_command(ctx, args)
+        close = difflib.get_close_matches(word, known, n=1)
+        help = f"did you mean `{close[0]}`?" if close else "`gradviz --help` lists them"
+        if os.path.isfile(word):
+            help = f"name a command before the file: `gradviz render {word}`"
+        raise UsageError(f"no such command `{word}`", help=help)
 
     def main(
         self,

@@ -45,14 +45,14 @@ def command(
     path = os.path.abspath(output)
     recorder = Recorder(path, target=str(program.target), times=times, values=values)
     outcome = run(program, recorder, last=session_of(context).own_process)
-    for failure in recorder.failures:
-        say(f"warning: the recording is not complete: {failure}")
     if recorder.ops:
+        for failure in recorder.failures:
+            say(f"warning: the recording is not complete: {failure}")
         say(f"{output}: {recorder.ops:,} operations recorded")
         return outcome.exit_code
     if os.path.isfile(path):
         os.unlink(path)
-    error = nothing_ran(source, outcome.exit_code)
+    error = nothing_ran(source, outcome.exit_code, recorder.failures)
     if not outcome.exit_code:
         raise error
     say_error(error)

@@ -6,7 +6,7 @@ import click
 
 from gradviz.errors import UsageError
 
-from ._messages import say
+from ._messages import say, say_error
 from ._output import reserved_stdout, shared_stdout
 from ._recording import nothing_ran, obtain
 from ._session import session_of
@@ -52,8 +52,12 @@ def command(
     page = page_of_stdout() if form == "text" else None
     with shared_stdout() if source.kind == "log" else reserved_stdout(keep=session.own_process) as stdout:
         recording = obtain(source, session, times=True)
-        if not recording.graph.ops and not recording.exit_code:
-            raise nothing_ran(source, recording.exit_code)
+        if not recording.graph.ops and (recording.failures or not recording.exit_code):
+            error = nothing_ran(source, recording.exit_code, recording.failures)
+            if not recording.exit_code:
+                raise error
+            say_error(error)
+            return recording.exit_code
         stats = measure(recording.graph)
         if not stats.timed and sort == "time":
             raise UsageError(f"`{source.name}` has no times", help="record it again with `gradviz record --times`")

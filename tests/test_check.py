@@ -329,3 +329,7 @@ def test_an_unknown_rule_is_answered_with_near_ones() -> None:
     result = run("rule", "detahc")
     assert result.exit_code == 2
     assert "did you mean `detach`" in result.stderr
+
+
+def test_rule_without_a_name_lists_them_all() -> None:
+    assert run("rule").stdout == run("check", "--rules").stdout

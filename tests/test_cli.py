@@ -318,6 +318,14 @@ def test_near_names_are_suggested(log: str) -> None:
     bad_files()
     assert "`total`" in run("render", log, "--of", "totl").stderr.splitlines()[1]
     assert "`script.py`" in run("render", "scirpt.py").stderr.splitlines()[1]
+    assert run("rendr", "script.py").stderr.splitlines()[1] == "help: did you mean `render`?"
+    assert run("frobnicate").stderr.splitlines()[1] == "help: `gradviz --help` lists them"
+
+
+def test_script_without_a_command_is_told_how_to_draw_it(folder: Path) -> None:
+    write("train.py", "")
+    told = run("train.py").stderr.splitlines()
+    assert told[1] == "help: name a command before the file: `gradviz render train.py`"
 
 
 @pytest.mark.parametrize(
@@ -527,3 +535,17 @@ def test_ctrl_c_still_draws(folder: Path) -> None:
     text = Path("out.txt").read_text(encoding="utf-8")
     assert "interrupted" in text
     assert "ended at line 9 of `script.py`" in " ".join(text.split())
+
+
+@pytest.mark.parametrize("command", ["render", "tree", "check", "explain", "stats", "record"])
+@pytest.mark.parametrize("raises", ["", "1 / 0"])
+def test_recording_that_failed_is_not_told_as_a_script_without_tensors(folder: Path, command: str, raises: str) -> None:
+    write("torch.py", "__version__ = '99.0'\n")
+    write("train.py", f"import torch\n{raises}\n")
+    done = start(command, "train.py", *(["loss"] if command == "explain" else []))
+    told = [line for line in done.stderr.splitlines() if line.startswith(("error", "help", "warning"))]
+    assert "`train.py` was not recorded: listening to torch: " in told[0]
+    assert told[1] == "help: report it, with the versions of gradviz and PyTorch"
+    assert len(told) == 2
+    assert done.returncode == (1 if raises else 4)
+    assert "no findings" not in done.stdout

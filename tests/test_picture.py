@@ -12,7 +12,7 @@ from gradviz.events import Cause, Gradient, Saved, Status
 from gradviz.graphs import Graph
 from gradviz.picture.composing import compose
 from gradviz.picture.records import Box, BoxKind, Picture
-from gradviz.picture.wording import TITLE_LIMIT, Wording, clean, clip, join, plural
+from gradviz.picture.wording import TITLE_LIMIT, Wording, clean, clip, join, plural, shorten
 from gradviz.roads import MANY, count_roads
 from gradviz.views import Options
 
@@ -286,6 +286,20 @@ def test_names_that_come_from_outside_are_made_printable():
     for shown in draw(named("\x00\n\ud800" * 5000), show_saved=True, show_attrs=True).boxes:
         assert shown.title.isprintable()
         assert len(shown.title) <= TITLE_LIMIT
+
+
+def test_a_long_name_keeps_its_end_and_the_whole_of_it_is_in_the_tooltip():
+    layer = "model.bert.encoder.layer.11.attention.output.LayerNorm"
+    b = Builder()
+    weight, bias = (b.leaf(f"{layer}.{name}", requires_grad=True) for name in ("weight", "bias"))
+    b.sweep(b.op("add_", weight, bias, name=f"{layer}.weight"))
+    boxes = draw(b.graph()).boxes
+    short = "…layer.11.attention.output.LayerNorm"
+    assert [box.title for box in boxes[:2]] == [f"{short}.weight", f"{short}.bias"]
+    assert ("name", f"{layer}.weight") in boxes[0].tooltip
+    assert any(box.title.endswith("LayerNorm.weight = add_") for box in boxes)
+    assert len(shorten("x" * 100)) == len(shorten(f"model.{'x' * 100}")) == TITLE_LIMIT
+    assert shorten("model.weight") == "model.weight"
 
 
 def test_files_are_named_where_there_are_several():

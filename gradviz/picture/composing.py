@@ -11,7 +11,18 @@ from gradviz.picture.framing import frame_ops
 from gradviz.picture.marking import mark_findings
 from gradviz.picture.records import Box, BoxKind, Picture, Wire, WireKind
 from gradviz.picture.summing import Tally, describe, heading, list_notes, summarize
-from gradviz.picture.wording import REASONS, TOOLTIP_LIMIT, Pairs, Wording, clean, clip, dots, plural, shape_dtype
+from gradviz.picture.wording import (
+    REASONS,
+    TOOLTIP_LIMIT,
+    Pairs,
+    Wording,
+    clean,
+    clip,
+    dots,
+    plural,
+    shape_dtype,
+    shorten,
+)
 from gradviz.roads import count_roads, keeps_history, restarts
 from gradviz.views import Options
 
@@ -261,7 +272,7 @@ class _Composer:
             if saved.source is not None:
                 kept = op.outputs[-1 - saved.source] if saved.source < 0 else op.inputs[saved.source]
                 pairs.insert(0, ("keeps", self.words.value(kept) if isinstance(kept, int) else clean(kept)))
-                of = clean(self.graph.values[kept].name) if isinstance(kept, int) else ""
+                of = shorten(self.graph.values[kept].name) if isinstance(kept, int) else ""
             what = saved.dtype if saved.is_gone else f"{saved.shape} {clean(saved.dtype)}"
             head = self._box(BoxKind.SAVED, clean(f"saved {saved.name}"), dots(of, what), tuple(pairs), op)
             self.wires.append(Wire(box, head, WireKind.SAVED))
@@ -284,7 +295,7 @@ class _Composer:
             detail = shape_dtype(value) if value.requires_grad else "no grad_fn"
             op = self.graph.ops[value.op]
             pairs = (*self.words.place_pairs(op.site), *self.words.value_pairs(value))
-            box = self._box(kind, clean(value.name) or "output", detail, pairs, None, value)
+            box = self._box(kind, shorten(value.name) or "output", detail, pairs, None, value)
             wire = WireKind.GRADIENT if value.requires_grad else WireKind.SHADOW
             self.wires.append(Wire(self.history[value.id] if value.requires_grad else self.data[value.id], box, wire))
             self.ends[value.id] = box

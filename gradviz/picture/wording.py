@@ -84,7 +84,7 @@ class Wording:
         value = self._graph.values.get(id)
         if value is None:
             return "a value that is not drawn"
-        return clean(value.name or self._graph.ops[value.op].name)
+        return shorten(value.name) or clean(self._graph.ops[value.op].name)
 
     def values(self, ids: Iterable[int]) -> str:
         """Several values, each once, joined for a sentence."""
@@ -96,7 +96,8 @@ class Wording:
         target = ", ".join(name for name in names if name)
         # Of many results with long names, the op is worth more than the last of them.
         room = max(TITLE_LIMIT - len(op.name) - 3, TITLE_LIMIT // 3)
-        return clean(f"{target if len(target) <= room else clip(target, room)} = {op.name}" if target else op.name)
+        short = shorten(target, room) if len(names) == 1 else clip(target, room)
+        return clean(f"{target if len(target) <= room else short} = {op.name}" if target else op.name)
 
     def status(self, op: Op) -> str:
         """Why an op is not tracked, in a few words; empty for one that is."""
@@ -175,7 +176,9 @@ class Wording:
 
     def value_pairs(self, value: Value) -> Pairs:
         """Tooltip: what the value is. Its memory is named after the value that first allocated it."""
+        named = [("name", clean(value.name, TOOLTIP_LIMIT))] if len(value.name) > TITLE_LIMIT else []
         pairs = [
+            *named,
             ("shape", str(value.shape)),
             ("dtype", clean(value.dtype)),
             ("bytes", f"{value.nbytes:,}"),
@@ -217,6 +220,19 @@ def clean(text: str, limit: int = TITLE_LIMIT) -> str:
         return text
     escaped = "".join(char if char.isprintable() or char == "\u200d" else _escape(char) for char in text)
     return escaped if len(escaped) <= limit else escaped[: limit - 1] + "…"
+
+
+def shorten(name: str, limit: int = TITLE_LIMIT) -> str:
+    """A name cleaned, of at most `limit` characters: `…layer.1.attention.output.LayerNorm.weight`.
+
+    A parameter is told from its neighbours by the end of its name, so that is what stays, from one dot to the end.
+    """
+    if len(name) <= limit:
+        return clean(name, limit)
+    tail = name[-(limit - 1) :]
+    dot = tail.find(".") if name[-limit] != "." else -1
+    tail = tail[dot + 1 :]
+    return f"…{clean(tail, limit - 1)}" if "." in tail else clean(name, limit)
 
 
 def clip(text: str, limit: int) -> str:

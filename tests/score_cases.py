@@ -29,10 +29,10 @@ def check(case: Case) -> list[Case]:
     return findings_of(CASES / case["file"])
 
 
-def findings_of(program: Path) -> list[Case]:
+def findings_of(program: Path, *options: str) -> list[Case]:
     """What `gradviz check` finds in a program, which runs in a process of its own."""
     path = os.pathsep.join([str(ROOT), *sys.path])
-    command = [sys.executable, "-m", "gradviz", "check", str(program), "--format", "json"]
+    command = [sys.executable, "-m", "gradviz", "check", str(program), "--format", "json", *options]
     done = subprocess.run(
         [*command, "--fail-on", "never"],
         env={**os.environ, "PYTHONPATH": path, "PYTHONWARNINGS": "ignore"},

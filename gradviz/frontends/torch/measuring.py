@@ -20,6 +20,9 @@ from gradviz.events import Measure
 from gradviz.frontends.torch.identity import Known, Tensors
 from gradviz.frontends.torch.nodes import is_wrapped
 
+_VALUE: Any = Known.value
+"""The slot itself."""
+
 BLOCK = 1 << 20
 """Most elements that are looked at together: a look at a large tensor must not take another as much memory."""
 
@@ -39,6 +42,7 @@ class MeasuredTensors(Tensors):
         """Take note that `tensor` is `value`, and measure it."""
         known = self._measured(tensor, self._forget)
         known.tensor_id = place = id(tensor)
+        _VALUE.__set__(known, value)  # not measured yet: another thread may look it up as soon as it is there
         known.kind = kind
         known.version = -1
         known.target = ""
@@ -51,20 +55,18 @@ class MeasuredTensors(Tensors):
 
 def _measured_by(tell: Callable[[Measure], None]) -> type[Known]:
     """A class of `Known` that tells a measure whenever its tensor becomes another value."""
-    plain: Any = Known.value  # the slot itself
-
     class Measured(Known):
         __slots__ = ()
         __hash__ = Known.__hash__
 
         @property
         def value(self) -> int:
-            number: int = plain.__get__(self)
+            number: int = _VALUE.__get__(self)
             return number
 
         @value.setter
         def value(self, number: int) -> None:
-            plain.__set__(self, number)
+            _VALUE.__set__(self, number)
             tensor = self() if number else None  # 0 is a source that nobody has used
             found = None if tensor is None else measure(tensor, number)
             if found is not None:

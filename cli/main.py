@@ -110,10 +110,13 @@ def main() -> NoReturn:
 
 def _in_our_words(error: click.ClickException) -> GradvizError:
     """A complaint of click's in the form of gradviz's: lower case, names in backticks, no final period, one help."""
-    text = re.sub(r"'([^']*)'", r"`\1`", " ".join(error.format_message().split()))
+    said = error.message if isinstance(error, click.NoSuchOption) else error.format_message()
+    text = re.sub(r"'([^']*)'", r"`\1`", " ".join(said.split()))
     message = (text[:1].lower() + text[1:]).removesuffix(".")
     context = getattr(error, "ctx", None)
     help = f"`{getattr(context, 'command_path', 'gradviz')} --help` shows how it is used"
     if isinstance(error, click.UsageError) and context is not None and isinstance(context.command, TargetCommand):
         help = context.command.help_for(error) or help
+    if isinstance(error, click.NoSuchOption) and error.possibilities:
+        help = f"did you mean {' or '.join(f'`{option}`' for option in sorted(error.possibilities)[:2])}?"
     return GradvizError(message, help=help)

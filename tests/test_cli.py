@@ -319,6 +319,8 @@ def test_near_names_are_suggested(log: str) -> None:
     assert "`total`" in run("render", log, "--of", "totl").stderr.splitlines()[1]
     assert "`script.py`" in run("render", "scirpt.py").stderr.splitlines()[1]
     assert run("rendr", "script.py").stderr.splitlines()[1] == "help: did you mean `render`?"
+    told = ["error: no such option `--outptu`", "help: did you mean `--output`?"]
+    assert run("render", "script.py", "--outptu", "x").stderr.splitlines() == told
     assert run("frobnicate").stderr.splitlines()[1] == "help: `gradviz --help` lists them"
 
 

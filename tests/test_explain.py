@@ -321,6 +321,19 @@ def test_sweeps_that_are_asked_for_something_else_or_raise() -> None:
     assert "because `loss.backward()` (line 9) raised `Trying to backward" in explain(b.graph(), "w").verdict
 
 
+def test_a_line_that_raised_in_a_later_run_says_so() -> None:
+    b = Builder("train.py")
+    w, v = b.leaf("w", requires_grad=True), b.leaf("v", requires_grad=True)
+    loss = b.op("mul", w, v, name="loss", line=3)
+    b.sweep(loss, line=4, gradients=[Gradient(w, 1.0)])
+    raised = "another run of it raised `Trying to backward through the graph a second time`"
+    assert raised not in explain(b.graph(), "w").remarks
+    b.sweep(loss, line=4, error="Trying to backward through the graph a second time")
+    account = explain(b.graph(), "w")
+    assert account.verdict == "`w` got a gradient of norm 1 in 1 of 2 runs from `loss.backward()` (line 4)"
+    assert raised in account.remarks
+
+
 def test_without_a_sweep_the_roads_lead_to_what_one_could_start_from() -> None:
     b = Builder("train.py")
     w = b.leaf("w", requires_grad=True, line=1)

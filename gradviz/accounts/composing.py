@@ -28,6 +28,7 @@ _LACKS = ("unrecorded", "failure", "truncated", "unfinished", "newer")
 LOST_LIMIT = 5
 """Most lost roads of one passage that are drawn; the nearest cuts come first."""
 
+
 def account_of(graph: Graph, value: int, *, remarks: Sequence[str] = (), held: Held | None = None) -> Account:
     """What is to be said of the gradient of value `value`; all versions of a leaf that is written in place are one.
 
@@ -272,6 +273,8 @@ class _Composer:
         told: list[str] = []
         if self.held is not None and self.recorded:
             told += self._since(main, self.held.gradient)
+        if main is not None and main.state in _GIVEN and main.brought < main.runs:
+            told += self._runs_that_raised(main)
         hooks = [act for act in self.facts.acts("hook") if set(act.values) & set(self.values)]
         if hooks:
             where = join(list(dict.fromkeys(self.facts.line(act.site) for act in hooks)))
@@ -294,6 +297,14 @@ class _Composer:
             used = [op for op in uses if not self.facts.renews(self.graph.ops[op])]
             told.append("nothing that used it passes a gradient on" if used else "no recorded operation used it")
         return tuple(told)
+
+    def _runs_that_raised(self, main: Passage) -> list[str]:
+        """That the line which brought a gradient in one run raised in another: the gradient is of before that."""
+        errors = [sweep for sweep in self.graph.sweeps if sweep.error and sweep.kind == main.kind]
+        for sweep in reversed(errors):
+            if (telling.call(self.facts, sweep), self.facts.wording.line(sweep.site)) == (main.call, main.place):
+                return [f"another run of it raised `{_first_line(sweep.error)}`"]
+        return []
 
     def _since(self, main: Passage | None, gradient: Gradient | None) -> list[str]:
         """What `.grad` holds, where that is not what the last backward left there."""

@@ -91,8 +91,8 @@ class _Sorter:
         self.given = [list(row) for row in sheet.rows]
         self.place = [0] * len(sheet.kind)
         segments, row_of = sheet.segments, sheet.row
-        self.above = [[segments[number][0] for number in numbers] for numbers in sheet.up]
-        self.below = [[segments[number][1] for number in numbers] for numbers in sheet.down]
+        self.above = [tuple([segments[number][0] for number in numbers]) for numbers in sheet.up]
+        self.below = [tuple([segments[number][1] for number in numbers]) for numbers in sheet.down]
         self.weight = self._weights()
         self.by_gap: list[list[int]] = [[] for _ in sheet.rows]
         for number, (upper, _) in enumerate(segments):

@@ -30,6 +30,7 @@ from gradviz.frontends.torch.book import Book
 from gradviz.frontends.torch.identity import Tensors
 from gradviz.graphs import Graph
 from gradviz.gvlog import read_log
+from gradviz.picture.wording import numbers
 from gradviz.recorder import Recorder
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -308,7 +309,31 @@ def test_a_log_with_values_is_the_log_without_and_the_measures(library: str, tmp
     assert graph.subset([log.id]).measures.keys() == {log.inputs[0], log.outputs[0]}
 
 
-# what the rules make of it
+# what is made of it
+
+
+@pytest.mark.parametrize(
+    ("measure", "count", "text"),
+    [
+        (Measure(1, 1, 0, 0, -1.0, 2.5, 0.5, 2.7), 3, "-1 to 2.5, mean 0.5, norm 2.7, 1 zero"),
+        (Measure(1, 0, 1, 2, 0.0, 0.0, 0.0, 0.0), 4, "0 to 0, mean 0, norm 0, 1 NaN, 2 infinite"),
+        (Measure(1, 0, 2), 2, "2 NaNs"),
+        (Measure(1, 0, 0, 0, 0.25, 0.25, 0.25, 0.25), 1, "0.25"),
+        (Measure(1, 0, 1), 1, "NaN"),
+        (Measure(1, 0, 0, 1), 1, "infinite"),
+    ],
+)
+def test_numbers_in_words(measure: Measure, count: int, text: str) -> None:
+    assert numbers(measure, count) == text
+
+
+def test_a_picture_tells_them(folder: Path) -> None:
+    (folder / "train.py").write_text(SCRIPT.replace("LIBRARY", "gradviz"))
+    told = "-0.6931 to -0.6931, mean -0.6931, norm 0.9803, 1 infinite"
+    run("render", "train.py", "--values", "-o", "with.svg")
+    run("render", "train.py", "-o", "without.svg")
+    assert told in Path("with.svg").read_text()
+    assert "norm" not in Path("without.svg").read_text()
 
 
 @pytest.mark.parametrize("library", ["gradviz", "torch"])

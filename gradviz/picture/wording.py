@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from pathlib import PurePath
 
-from gradviz.events import BACKWARD, Cause, Site
+from gradviz.events import BACKWARD, Cause, Measure, Site
 from gradviz.graphs import Graph, Op, Value
 
 TITLE_LIMIT = 48
@@ -190,6 +191,9 @@ class Wording:
             pairs.append(("version", str(value.version)))
         if value.role is not None:
             pairs.append(("role", value.role.value))
+        measure = self._graph.measures.get(value.id)
+        if measure is not None:
+            pairs.append(("numbers", numbers(measure, math.prod(value.shape))))
         return tuple(pairs)
 
     def op_pairs(self, op: Op) -> Pairs:
@@ -206,6 +210,21 @@ class Wording:
         if op.thread:
             pairs.append(("thread", str(op.thread)))
         return tuple(pairs)
+
+
+def numbers(measure: Measure, count: int) -> str:
+    """What numbers are in a value of `count` elements: `-1 to 2.5, mean 0.3, norm 4.2, 3 zeros, 1 NaN`."""
+    told = []
+    if count > measure.nans + measure.infs:
+        told.append(f"{measure.low:.4g}" if count == 1 else f"{measure.low:.4g} to {measure.high:.4g}")
+        told += [f"mean {measure.mean:.4g}", f"norm {measure.norm:.4g}"] if count > 1 else []
+    if measure.zeros and count > 1:
+        told.append(plural(measure.zeros, "zero"))
+    if measure.nans:
+        told.append(plural(measure.nans, "NaN") if count > 1 else "NaN")
+    if measure.infs:
+        told.append("infinite" if count == 1 else f"{measure.infs:,} infinite")
+    return ", ".join(told)
 
 
 def clean(text: str, limit: int = TITLE_LIMIT) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from gradviz.diagnose.facts import Facts
-from gradviz.events import Sweep
+from gradviz.events import Site, Sweep
 
 _ADDING = frozenset({"add", "sub", "rsub", "stack", "cat"})
 LINEAR = _ADDING | {
@@ -66,17 +66,35 @@ def _is_number(shape: tuple[int, ...]) -> bool:
 
 
 def returned_number(facts: Facts, exit: int) -> int | None:
-    """The op behind a loss that used, as a literal, the number that `exit` took out; by the name it was given."""
+    """The op behind a loss that used, as a literal, the number that `exit` took out.
+
+    It is known by the name that the number was given, or stands around it in one expression.
+    """
     op = facts.graph.ops[exit]
     site = facts.graph.sites.get(op.site) if op.site is not None else None
-    if site is None or not site.target.isidentifier():
+    if site is None:
+        return None
+    around = facts.once(_literal_users).get((site.file, site.function, ""), ())
+    for user in around:
+        if user > exit and _encloses(facts.graph.sites[facts.graph.ops[user].site or 0], site):
+            return user
+    if not site.target.isidentifier():
         return None
     users = facts.once(_literal_users).get((site.file, site.function, site.target), ())
     return next((user for user in users if user > exit), None)
 
 
+def _encloses(outer: Site, inner: Site) -> bool:
+    """The expression at `inner` is a part of the one at `outer`."""
+    starts = (outer.line, outer.column) <= (inner.line, inner.column)
+    return starts and (inner.end_line, inner.end_column) <= (outer.end_line, outer.end_column) and outer != inner
+
+
 def _literal_users(facts: Facts) -> dict[tuple[str, str, str], list[int]]:
-    """Ops that feed a root and take a number as argument, by the names in their source: (file, function, name)."""
+    """Ops that feed a root and take a number as argument, by the names in their source: (file, function, name).
+
+    All of one function are under the empty name.
+    """
     users: dict[tuple[str, str, str], list[int]] = {}
     for op in facts.graph.ops.values():
         site = facts.graph.sites.get(op.site) if op.site is not None else None
@@ -84,6 +102,6 @@ def _literal_users(facts: Facts) -> dict[tuple[str, str, str], list[int]]:
         if site is None or not numbers or facts.feeding.isdisjoint(op.outputs):
             continue
         whole = site.text if site.end_line > site.line else site.text[max(0, site.column) : site.end_column]
-        for name in sorted(set(re.findall(r"[A-Za-z_]\w*", whole))):
+        for name in ["", *sorted(set(re.findall(r"[A-Za-z_]\w*", whole)))]:
             users.setdefault((site.file, site.function, name), []).append(op.id)
     return users

@@ -5,7 +5,8 @@ Looks for a backward that raised for this, and names the tensor by which it came
 
 ## Why is this bad
 A state that is carried from step to step carries its graph along. PyTorch advises `retain_graph=True`, which hides the
-error and lets the graph grow without end.
+error and lets the graph grow without end. Where two losses share a part of one step, or `autograd.grad` went through it
+first, nothing is carried, and the finding says what to do there.
 
 ## Example
     for x in batches:
@@ -24,7 +25,8 @@ from collections.abc import Collection, Iterator
 
 from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.findings import Complaint, Severity
-from gradviz.query import gradient_inputs
+from gradviz.events import Sweep
+from gradviz.query import ancestors, gradient_inputs
 
 CODE = "GV501"
 RAISED = "backward through the graph a second time"
@@ -52,6 +54,9 @@ def check(facts: Facts) -> Iterator[Complaint]:
                 related=((first.site, "freed here"),) if first else (),
             )
             continue
+        if first is not None and all(graph.sweeps[i].site != sweep.site for i in earlier):
+            yield _shared(facts, carried, first, sweep)
+            continue
         name = facts.lasting_name(carried)
         yield Complaint(
             Severity.ERROR,
@@ -63,6 +68,45 @@ def check(facts: Facts) -> Iterator[Complaint]:
             related,
             named=(name,),
         )
+
+
+def _shared(facts: Facts, carried: int, first: Sweep, sweep: Sweep) -> Complaint:
+    """What there is to say where two sweeps of one step go through what is behind `carried`."""
+    graph = facts.graph
+    name = facts.lasting_name(carried)
+    made = facts.maker_site(carried)
+    values = () if facts.name(carried) in ("", name) else (carried,)
+    if first.kind == "grad":
+        past = [graph.ops[op] for op in ancestors(graph, sweep.roots)]
+        used = any(op.name == "grad" and op.site == first.site for op in past)
+        keep = "create_graph=True" if used else "retain_graph=True"
+        return Complaint(
+            Severity.ERROR,
+            f"`{name}` is a part of the loss, but `autograd.grad` at {facts.line(first.site)} went through it, made at "
+            f"{facts.line(made)}, and freed the graph that backward at {facts.line(sweep.site)} needs",
+            f"pass `{keep}` to `autograd.grad` at {facts.line(first.site)}",
+            first.site,
+            values,
+            ((made, "what both go through is made here"), (sweep.site, "backward comes to it here")),
+            named=(name,),
+        )
+    # An optimizer that stepped in between, and owns nothing behind it, says that the first loss was not for it.
+    start, end = max(first.roots, default=0), max(sweep.roots, default=0)
+    between = {act.optimizer for act in facts.acts("step") if act.optimizer is not None and start <= act.after < end}
+    owned = {facts.tensor(value) for id in between for value in facts.optimizer(id).values}
+    help = "add the two losses and call backward once on the sum, before an optimizer steps"
+    if between and owned.isdisjoint(facts.leaves_behind([carried])):
+        help = f"give `{name}.detach()` to the loss of {facts.line(first.site)}, which does not train what is behind it"
+    return Complaint(
+        Severity.ERROR,
+        f"`{name}`, made at {facts.line(made)}, is in two losses: backward at {facts.line(first.site)} freed the graph "
+        f"behind it, and backward at {facts.line(sweep.site)} needs it again",
+        help,
+        made,
+        values,
+        ((first.site, "freed here"), (sweep.site, "backward comes to it here")),
+        named=(name,),
+    )
 
 
 def carried_over(facts: Facts, newer: Collection[int], older: Collection[int]) -> int | None:

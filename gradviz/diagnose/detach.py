@@ -20,9 +20,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gradviz.diagnose.facts import Facts
+from gradviz.diagnose.addends import last_sweeps
+from gradviz.diagnose.facts import Facts, verb
 from gradviz.diagnose.findings import Complaint
-from gradviz.diagnose.lost import complaints
+from gradviz.diagnose.lost import Lost, complaints
+from gradviz.query import ancestors
 
 CODE = "GV101"
 
@@ -33,5 +35,18 @@ def check(facts: Facts) -> Iterator[Complaint]:
         facts,
         "detach",
         "`detach()` at {line}",
-        "remove the `detach()`, or take these parameters out of the optimizer",
+        _help,
     )
+
+
+def _help(facts: Facts, lost: Lost) -> str:
+    graph = facts.graph
+    if lost.state == "starved":
+        fed = [sweep for sweep in last_sweeps(facts) if lost.op in ancestors(graph, sweep.roots)]
+        if len(fed) > 1:
+            lines = " and ".join(facts.line(sweep.site) for sweep in fed)
+            which = "both losses" if len(fed) == 2 else "several losses"
+            trained = verb(lost.values, "this parameter", "these parameters")
+            return f"{which} ({lines}) get the detached tensor: give the tensor itself to what is to train {trained}"
+        return "remove the `detach()`, or take these parameters out of the optimizer"
+    return "remove the `detach()`"

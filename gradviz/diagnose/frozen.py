@@ -2,7 +2,7 @@
 
 ## What it does
 Looks for a backward that raised because nothing behind its root requires grad, with no cut on the way: the tensors
-themselves are frozen.
+themselves are frozen. Notes parameters that are frozen though an optimizer owns them.
 
 ## Why is this bad
 There is nothing to train, and PyTorch's message does not say which line froze it.
@@ -31,8 +31,10 @@ CODE = "GV108"
 
 
 def check(facts: Facts) -> Iterator[Complaint]:
-    """One complaint for each backward that raised for this."""
+    """One complaint for each backward that raised for this, one note for each line that froze what is owned."""
     graph = facts.graph
+    if facts.stepped:
+        yield from _owned(facts)
     for sweep in graph.sweeps:
         if not sweep.error or not sweep.roots or any(graph.values[root].requires_grad for root in sweep.roots):
             continue
@@ -61,4 +63,26 @@ def check(facts: Facts) -> Iterator[Complaint]:
             sites[0] if sites else sweep.site,
             tuple(frozen),
             tuple(related),
+        )
+
+
+def _owned(facts: Facts) -> Iterator[Complaint]:
+    frozen: dict[int | None, list[int]] = {}
+    last = {facts.tensor(flag.value): flag for flag in facts.graph.flags}
+    for parameter in facts.parameters.values():
+        flag = last.get(parameter.id)
+        owned = facts.stepped.intersection(parameter.owners)
+        if owned and flag is not None and not flag.requires_grad and not parameter.gradients:
+            frozen.setdefault(flag.site, []).append(parameter.id)
+    for site, values in frozen.items():
+        owner = facts.optimizer(facts.parameters[values[0]].owners[0])
+        them = verb(values, "it", "them")
+        yield Complaint(
+            Severity.NOTE,
+            f"{facts.subject(values)} {verb(values, 'is', 'are')} in the optimizer but never trained: "
+            f"{facts.line(site)} froze {them}",
+            f"nothing, if that is meant; it is plainer to leave {them} out of the optimizer",
+            site,
+            tuple(values),
+            ((owner.site, "the optimizer takes it here"),),
         )

@@ -28,6 +28,7 @@ from itertools import pairwise
 from gradviz.diagnose.facts import Facts, verb
 from gradviz.diagnose.findings import Complaint, Severity
 from gradviz.events import Act, Sweep
+from gradviz.query import gradient_inputs
 
 CODE = "GV405"
 
@@ -71,8 +72,7 @@ def check(facts: Facts) -> Iterator[Complaint]:
                         f"{facts.subject(values)} also {verb(values, 'gets', 'get')} the gradient of `{root}`: it "
                         f"is added to "
                         f"the one from {facts.line(graph.sweeps[first].site)} before {it} optimizer steps",
-                        f"step or clear {it} optimizer between the two, or freeze {verb(values, 'it', 'them')} for "
-                        f"the second",
+                        _help(facts, second, values),
                         facts.maker_site(sweep.roots[0]),
                         values,
                         ((graph.sweeps[first].site, "the first backward"), (sweep.site, "the second backward")),
@@ -80,9 +80,31 @@ def check(facts: Facts) -> Iterator[Complaint]:
                 gathered = []
 
 
+def _help(facts: Facts, second: int, values: tuple[int, ...]) -> str:
+    """Detach what the second loss takes from the tensors' side, where that is one tensor with a name; else clear."""
+    graph = facts.graph
+    walked = facts.walked(second)
+    only = set(values)
+    alone: dict[int, bool] = {}  # for what each op of the sweep gives: nothing but `values` is behind it
+    met: set[int] = set()
+    for id in sorted(walked):
+        inputs = gradient_inputs(graph, graph.ops[id])
+        mine = [
+            facts.tensor(item) in only if graph.values[item].leaf else alone.get(graph.values[item].op, False)
+            for item in inputs
+        ]
+        alone[id] = all(mine)
+        if not alone[id]:
+            met.update(item for item, own in zip(inputs, mine, strict=True) if own)
+    names = {facts.name(item) for item in met if not graph.values[item].leaf}
+    it = verb(values, "its", "their")
+    if len(met) == 1 and names and "" not in names:
+        name = names.pop()
+        return f"use `{name}.detach()` in the second loss, or clear {it} optimizer between the two"
+    return f"step or clear {it} optimizer between the two, or freeze {verb(values, 'it', 'them')} for the second"
+
+
 def _timeline(facts: Facts) -> list[tuple[int, Sweep | Act]]:
     """Sweeps, each with its index, and what was done besides, as it happened."""
     indices = {id(sweep): index for index, sweep in enumerate(facts.graph.sweeps)}
-    return [
-        (indices.get(id(what), -1), what) for what in facts.graph.order if isinstance(what, (Sweep, Act))
-    ]
+    return [(indices.get(id(what), -1), what) for what in facts.graph.order if isinstance(what, (Sweep, Act))]

@@ -34,6 +34,7 @@ def check(facts: Facts) -> Iterator[Complaint]:
     graph = facts.graph
     skip = {id for made in stale_optimizer.made_anew(facts).values() for id in made}
     skip |= set(stale_optimizer.orphans(facts).values())
+    skip |= {id for made in stale_optimizer.latecomers(facts).values() for id in made}
     skip |= {id for made in unregistered_param.unregistered(facts).values() for id in made}
     groups: dict[str, list[int]] = {}
     for parameter in facts.parameters.values():

@@ -32,7 +32,7 @@ def check(facts: Facts) -> Iterator[Complaint]:
     for error in facts.graph.errors:
         if RAISED in error.message:
             leaf = _leaf(facts, error)
-            name = facts.name(leaf) if leaf is not None else ""
+            name = (facts.name(leaf) if leaf is not None else "") or _written(facts, error)
             how = "through a view, " if "a view of" in error.message else ""
             yield Complaint(
                 Severity.ERROR,
@@ -43,6 +43,16 @@ def check(facts: Facts) -> Iterator[Complaint]:
                 () if leaf is None else (leaf,),
                 () if leaf is None else ((facts.maker_site(leaf), "the leaf is made here"),),
             )
+
+
+def _written(facts: Facts, error: Error) -> str:
+    """What the failing line calls the tensor that it writes: `p` of `p.clamp_(0, 1)`, `b` of `b += 1`."""
+    site = facts.graph.sites.get(error.site) if error.site is not None else None
+    source = site.text[site.column :] if site is not None else ""
+    method = re.match(r"\s*(\w[\w.\[\]]*)\.\w+_\(", source)
+    operator = re.match(r"\s*(\w[\w.]*)(?:\[.*\])?\s*(?:[-+*/@%&|^]|//|\*\*|<<|>>)?=(?!=)", source)
+    found = method or operator
+    return found[1] if found else ""
 
 
 def _leaf(facts: Facts, error: Error) -> int | None:

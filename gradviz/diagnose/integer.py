@@ -20,9 +20,10 @@ from collections.abc import Iterator
 
 from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.findings import Complaint
-from gradviz.diagnose.lost import complaints
+from gradviz.diagnose.lost import Lost, complaints
 
 CODE = "GV106"
+_CASTS = frozenset({"long", "int", "short", "char", "byte", "bool", "to", "type", "astype"})
 
 
 def check(facts: Facts) -> Iterator[Complaint]:
@@ -31,5 +32,14 @@ def check(facts: Facts) -> Iterator[Complaint]:
         facts,
         "integer",
         "integers made at {line}",
-        "use a smooth form, such as `softmax` in place of `argmax`",
+        _help,
     )
+
+
+def _help(facts: Facts, lost: Lost) -> str:
+    name = facts.graph.ops[lost.op].name
+    if name.startswith("arg"):
+        return f"use a smooth form, such as `softmax` in place of `{name}`"
+    if name in _CASTS:
+        return f"leave out `{name}()`; where it makes an index, weight or interpolate by the number itself"
+    return f"use a smooth form in place of `{name}`, or a straight-through estimate"

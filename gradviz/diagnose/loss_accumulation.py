@@ -88,12 +88,21 @@ def _lists(facts: Facts) -> Iterator[Complaint]:
             + (f" and put there at {facts.line(site)}" if site != made else "")
             + f", each with the graph that made it{_held(facts, kept)}"
             + ("" if any(graph.values[value].op in facts.swept for value in kept) else ", which no backward used"),
-            "keep detached tensors: `x.detach()`, or compute them under `torch.no_grad()`",
+            f"keep it detached: `{_called(facts, kept)}.detach()`, or compute it under `torch.no_grad()`",
             site,
             (),
             ((made, "made here"),),
             named=(container,),
         )
+
+
+def _called(facts: Facts, values: list[int]) -> str:
+    """The variable that all of `values` were in before they were put away; `x` where there is no one name for it."""
+    graph = facts.graph
+    makers = {facts.maker_site(value) for value in values}
+    alike = [value for value in graph.values if facts.maker_site(value) in makers] if len(makers) == 1 else []
+    names = [name for value in reversed(alike) if (name := facts.name(value)).isidentifier()]
+    return names[0] if names else "x"
 
 
 def _held(facts: Facts, values: list[int]) -> str:

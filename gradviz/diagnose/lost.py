@@ -11,7 +11,7 @@ A road is lost in one of four ways:
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from gradviz.diagnose.addends import LINEAR, addends, last_sweeps, returned_number
@@ -20,12 +20,18 @@ from gradviz.diagnose.findings import Complaint, Severity
 from gradviz.events import Cause, Role, Sweep
 from gradviz.graphs import Cut, Op
 
+_LEAVING = ("item", "numpy", "retensor")
+_SWITCH_ON = "switch grad mode on before this runs"
 _MODES = (Cause.NO_GRAD, Cause.INFERENCE_MODE, Cause.SET_GRAD_ENABLED)
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """One loss of gradient. `op` cuts, `site` is to blame, `used` is the last place on the road before the cut."""
+    """One loss of gradient. `op` cuts, `site` is to blame, `used` is the last place on the road before the cut.
+
+    others       further places that cut for the same cause
+    elsewhere    places that cut the same tensors' other roads, for other causes
+    """
 
     kind: str
     state: str
@@ -36,13 +42,28 @@ class Lost:
     term: str = ""
     sweep: Sweep | None = None
     others: tuple[int | None, ...] = ()
+    elsewhere: tuple[int | None, ...] = ()
 
 
-def complaints(facts: Facts, kind: str, how: str, help: str) -> Iterator[Complaint]:
-    """What a rule on `kind` says. `how` follows "is cut by" and has `{line}` in it; `help` is the one action."""
+def complaints(facts: Facts, kind: str, how: str, help: str | Callable[[Facts, Lost], str]) -> Iterator[Complaint]:
+    """What a rule on `kind` says: `how` follows "is cut by", or "ran" where grad mode was off, and has `{line}` in it.
+
+    `help` is the one action, or says it of one loss.
+    """
     for lost in lost_roads(facts):
         if lost.kind == kind:
-            yield _complaint(facts, lost, how.format(line=_opener(facts, lost)), help)
+            cut = _cut(facts, lost.op)
+            if cut.cause in _MODES and not _is_opened(facts, cut):
+                told, advice = "with grad mode off, as it was before the recording began", _SWITCH_ON
+            else:
+                told = how.format(line=_opener(facts, lost))
+                advice = help if isinstance(help, str) else help(facts, lost)
+            yield _complaint(facts, lost, told, advice)
+
+
+def _is_opened(facts: Facts, cut: Cut) -> bool:
+    """Somebody in the program switched off the grad mode that cuts."""
+    return cut.region is not None and bool(facts.graph.regions[cut.region].kind)
 
 
 def _opener(facts: Facts, lost: Lost) -> str:
@@ -65,12 +86,9 @@ def _complaint(facts: Facts, lost: Lost, how: str, help: str) -> Complaint:
     related += [(site, "the same happens here") for site in lost.others]
     if lost.sweep is not None:
         related.append((lost.sweep.site, "backward starts here"))
-    region = _cut(facts, lost.op).region if lost.op in facts.once(cuts_by_op) else None
-    if region is not None and facts.graph.regions[region].kind:
-        used = f" (last at {facts.line(lost.used)})" if lost.used is not None else ""
-        road = f"every use of {verb(lost.values, 'it', 'them')}{used} ran {how}"
-    else:
-        road = f"{it} only road to the loss is cut by {how}"
+    related += [(site, "another road is cut here") for site in lost.elsewhere]
+    mode = _cut(facts, lost.op).cause in _MODES
+    road = _road(facts, lost, how, it, mode)
     severity = Severity.ERROR
     match lost.state:
         case "raised":
@@ -87,10 +105,9 @@ def _complaint(facts: Facts, lost: Lost, how: str, help: str) -> Complaint:
             message = f"{subject} {role} but got no gradient: {road}"
         case "term":
             severity = Severity.WARNING
-            where = how if region is None else f"what ran {how}"
-            message = (
-                f"the term `{lost.term}` of the loss is a constant, which trains nothing: {subject} went "
-                f"into it by {where}"
+            message = f"the term `{lost.term}` of the loss is a constant, which trains nothing: {subject} went into it"
+            message += (
+                f", but {f'the last use ({facts.line(lost.used)}) ran' if mode else f'{it} road is cut by'} {how}"
             )
         case _:
             severity = Severity.WARNING
@@ -99,6 +116,29 @@ def _complaint(facts: Facts, lost: Lost, how: str, help: str) -> Complaint:
                 f"nothing to {it} gradient"
             )
     return Complaint(severity, message, help, lost.site, lost.values, tuple(related))
+
+
+def _road(facts: Facts, lost: Lost, how: str, it: str, mode: bool) -> str:
+    """What became of the road from the tensors of `lost` to the loss."""
+    where = f" ({facts.line(lost.used)})" if lost.used is not None else ""
+    last = f" (last at {facts.line(lost.used)})" if lost.used is not None else ""
+    if lost.elsewhere:
+        places = " and ".join(facts.line(site) for site in lost.elsewhere)
+        here = f"the last use{where} on one ran {how}" if mode else f"one by {how}"
+        rest = "the other" if len(lost.elsewhere) == 1 else "others"
+        return f"{it} roads to the loss are cut, {here}, {rest} at {places}"
+    if not mode:
+        return f"{it} only road to the loss is cut by {how}"
+    if all(_only_used_with_grad_off(facts, value) for value in lost.values):
+        return f"every use of {verb(lost.values, 'it', 'them')}{last} ran {how}"
+    return f"the last use{where} on {it} only road to the loss ran {how}"
+
+
+def _only_used_with_grad_off(facts: Facts, value: int) -> bool:
+    """No op used the tensor while grad mode was on: none recorded it, and none used it while it was frozen."""
+    versions = facts.parameters[value].versions if value in facts.parameters else (value,)
+    users = [facts.graph.ops[op] for version in versions for op in facts.consumers.get(version, ())]
+    return all(op.cause in _MODES or facts.renews(op) or facts.in_sweep(op) for op in users)
 
 
 def lost_roads(facts: Facts) -> tuple[Lost, ...]:
@@ -179,11 +219,25 @@ def _starved(facts: Facts) -> Iterator[Lost]:
         if best and (best == 3 or parameter.owners):
             groups.setdefault(tuple(sorted(k for k in met if keys[k][1] == best)), []).append(parameter)
     for reasons, members in groups.items():
-        ops = sorted(keys[key][0] for key in reasons)
-        kind = blame(facts, ops[0])[0]
-        sites = list(dict.fromkeys(blame(facts, op)[1] for op in ops))
+        kinds: dict[str, list[int]] = {}
+        for op in sorted(keys[key][0] for key in reasons):
+            kinds.setdefault(blame(facts, op)[0], []).append(op)
         values = tuple(parameter.id for parameter in members)
-        yield Lost(kind, "starved", ops[0], sites[0], values, graph.ops[ops[-1]].site, others=tuple(sites[1:]))
+        told = {kind: list(dict.fromkeys(blame(facts, op)[1] for op in ops)) for kind, ops in kinds.items()}
+        left: set[tuple[str, str]] = set()
+        for kind, ops in kinds.items():
+            site, *others = told[kind]
+            if kind in _LEAVING:
+                # A function that leaves for numbers and for arrays is one mistake: the first way out is to blame.
+                functions = {(s.file, s.function) for id in told[kind] if (s := graph.sites.get(id or 0)) is not None}
+                if functions and functions <= left:
+                    continue
+                left |= functions
+            elsewhere = {facts.line(place): place for other in told if other != kind for place in told[other]}
+            used = graph.ops[ops[-1]].site
+            yield Lost(
+                kind, "starved", ops[0], site, values, used, others=tuple(others), elsewhere=tuple(elsewhere.values())
+            )
 
 
 def starved_parameters(facts: Facts) -> list[Parameter]:
@@ -242,9 +296,32 @@ def _leads(facts: Facts, op: Op) -> int:
     exit = _exit(facts, op)
     if exit is None:
         return 0
-    if returned_number(facts, exit) is not None or _into_bare_root(facts, exit):
+    if returned_number(facts, exit) is not None or _into_bare_root(facts, exit) or _returned_array(facts, exit):
         return 2
     return int(facts.graph.ops[exit].name != "item" or op.cause is Cause.INTEGER)
+
+
+def _returned_array(facts: Facts, exit: int) -> bool:
+    """Whether the function that took an array out at `exit` made a tensor of one, before the next root came of it."""
+    graph = facts.graph
+    site = graph.sites.get(graph.ops[exit].site or 0)
+    if graph.ops[exit].name not in ("numpy", "__array__") or site is None:
+        return False
+    roots = facts.once(_roots)
+    at = bisect_right(roots, exit)
+    made = facts.once(_from_arrays).get((site.file, site.function), [])
+    return at < len(roots) and any(exit < op < roots[at] for op in made)
+
+
+def _from_arrays(facts: Facts) -> dict[tuple[str, str], list[int]]:
+    """The ops that made tensors of arrays, on the road to a root, by the functions that they ran in."""
+    found: dict[tuple[str, str], list[int]] = {}
+    for op in facts.graph.ops.values():
+        site = facts.graph.sites.get(op.site) if op.site is not None else None
+        made = op.is_source and op.name in ("from_numpy", "as_tensor", "tensor", "asarray")
+        if made and site is not None and not facts.feeding.isdisjoint(op.outputs):
+            found.setdefault((site.file, site.function), []).append(op.id)
+    return found
 
 
 def _into_bare_root(facts: Facts, exit: int) -> bool:
@@ -316,7 +393,9 @@ def _numbers(facts: Facts, sweep: Sweep, terms: set[int], adding: list[int]) -> 
         exit_site = facts.graph.ops[exit].site
         if values and site not in told and exit_site is not None:
             told.add(site)
-            yield Lost(kind, "term", id, site, values, None, facts.graph.sites[exit_site].target, sweep)
+            taken = facts.graph.sites[exit_site]
+            told_as = taken.target or taken.text[taken.column : taken.end_column].strip()
+            yield Lost(kind, "term", id, site, values, None, told_as, sweep)
 
 
 def _term_name(facts: Facts, value: int) -> str:

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from gradviz.diagnose.addends import addends, last_sweeps
-from gradviz.diagnose.facts import Facts
+from gradviz.diagnose.facts import Facts, verb
 from gradviz.diagnose.findings import Complaint, Severity
 from gradviz.events import Sweep
 
@@ -44,11 +44,11 @@ def check(facts: Facts) -> Iterator[Complaint]:
             values = _trained(facts, made[_place(facts, sites[0])])
             if values:
                 name = facts.name(constant)
+                term = f"the term `{name}` of the loss" if name else "a term of the loss"
                 yield Complaint(
                     Severity.WARNING,
-                    f"the term{f' `{name}`' if name else ''} of the loss is a constant, which trains nothing: it "
-                    f"comes from "
-                    f"gradients taken at {facts.line(sites[0])} without `create_graph=True`",
+                    f"{facts.subject(values)} {verb(values, 'gets', 'get')} nothing from {term}: it is a constant, "
+                    f"made of gradients that were taken at {facts.line(sites[0])} without `create_graph=True`",
                     "pass `create_graph=True` to `autograd.grad`",
                     sites[0],
                     values,

@@ -23,7 +23,7 @@ from collections.abc import Iterator
 
 from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.findings import Complaint
-from gradviz.diagnose.lost import complaints
+from gradviz.diagnose.lost import Lost, complaints
 
 CODE = "GV201"
 
@@ -34,5 +34,12 @@ def check(facts: Facts) -> Iterator[Complaint]:
         facts,
         "no_grad",
         "inside `no_grad` opened at {line}",
-        "take this out of `no_grad`, or open `enable_grad` for the part that is to be trained",
+        _help,
     )
+
+
+def _help(facts: Facts, lost: Lost) -> str:
+    opener = facts.graph.sites.get(lost.site) if lost.site is not None else None
+    if opener is not None and opener.text.lstrip().startswith("@"):
+        return "remove the decorator, or open `enable_grad` for the part that is to be trained"
+    return "take this out of `no_grad`, or open `enable_grad` for the part that is to be trained"

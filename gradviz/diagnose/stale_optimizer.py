@@ -3,6 +3,7 @@
 ## What it does
 Looks for parameters outside every optimizer that were made anew in each step, and for those beside which an optimizer
 holds a parameter that nothing uses: one of the same rank that nobody can reach any more, or the one they are a copy of.
+Besides, for parameters that a model got after an optimizer had taken the others.
 
 ## Why is this bad
 The gradient is computed and never used: the parameter stays as it was made.
@@ -58,6 +59,62 @@ def check(facts: Facts) -> Iterator[Complaint]:
             tuple(made),
             ((optimizer.site, "the optimizer is made here"),),
         )
+
+    for (owner, site), late in latecomers(facts).items():
+        optimizer = facts.optimizer(owner)
+        one = len(late) == 1
+        yield Complaint(
+            Severity.WARNING,
+            f"{facts.subject(late)} {'gets' if one else 'get'} gradients but no optimizer owns "
+            f"{'it: it was' if one else 'them: they were'} made after the optimizer ({facts.line(optimizer.site)}), "
+            f"which has the other parameters of that model",
+            "make the optimizer after the model is complete",
+            site,
+            tuple(late),
+            ((optimizer.site, "the optimizer is made here"),),
+        )
+
+
+def latecomers(facts: Facts) -> dict[tuple[int, int | None], list[int]]:
+    """Parameters that a module got after an optimizer took its others, by optimizer and the line that made them."""
+    return facts.once(_latecomers)
+
+
+def _latecomers(facts: Facts) -> dict[tuple[int, int | None], list[int]]:
+    modules = {module.scope for module in facts.graph.modules}
+    takers: dict[str, int] = {}  # by outermost module: the first optimizer that has parameters of it
+    for id in sorted(facts.stepped, reverse=True):
+        for value in facts.optimizer(id).values:
+            takers[facts.name(facts.tensor(value)).partition(".")[0]] = id
+    known = {id for made in made_anew(facts).values() for id in made} | set(orphans(facts).values())
+    found: dict[tuple[int, int | None], list[int]] = {}
+    for parameter in facts.parameters.values():
+        root, _, rest = facts.name(parameter.id).partition(".")
+        op = facts.graph.ops[facts.graph.values[parameter.id].op]
+        if parameter.owners or not parameter.gradients or parameter.id in known or not rest or root not in modules:
+            continue
+        if root in takers and op.name == "Parameter" and _is_later(facts, op.site, facts.optimizer(takers[root]).site):
+            found.setdefault((takers[root], op.site), []).append(parameter.id)
+    return found
+
+
+def _is_later(facts: Facts, site: int | None, than: int | None) -> bool:
+    """In the function that led to both, the line that led to `site` is below the one that led to `than`.
+
+    Ids do not tell: PyTorch's parameters are recorded when they are first used.
+    """
+    lines = _lines(facts, than)
+    return any(line > lines[frame] for frame, line in _lines(facts, site).items() if frame in lines)
+
+
+def _lines(facts: Facts, site: int | None) -> dict[tuple[str, str], int]:
+    """The lines of the calls on the way to `site`, the outermost last, by file and function."""
+    found: dict[tuple[str, str], int] = {}
+    while site is not None:
+        place = facts.graph.sites[site]
+        found.setdefault((place.file, place.function), place.line)
+        site = place.caller
+    return found
 
 
 def made_anew(facts: Facts) -> dict[int | None, list[int]]:

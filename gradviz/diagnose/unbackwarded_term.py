@@ -50,15 +50,22 @@ def check(facts: Facts) -> Iterator[Complaint]:
             f"{facts.subject(values)} got no gradient: {verb(values, 'it', 'they')} only went into "
             f"`{name or graph.ops[graph.values[end].op].name}` ({facts.line(site)}), which no backward started from"
             + (f": {facts.line(returned)} returns something else" if returned is not None else ""),
-            f"return `{name}`"
-            if returned is not None
-            else f"call backward on `{name}`, or add it to the loss"
-            if name
-            else "add it to the loss",
+            f"return `{name}`" if returned is not None else _help(facts, end),
             site if returned is None else returned,
             tuple(values),
             ((site, "left out here"), *((sweep.site, "backward starts here") for sweep in graph.sweeps[-1:])),
         )
+
+
+def _help(facts: Facts, end: int) -> str:
+    """What to do with `end`: start backward there if a part of it was the root, else add it to the loss."""
+    name = facts.name(end)
+    parts, _, _ = addends(facts, [end])
+    for sweep in reversed(facts.graph.sweeps):
+        part = next((facts.name(root) for root in sweep.roots if root in parts and facts.name(root)), "")
+        if name and part and part != name:
+            return f"call `{name}.backward()` in place of `{part}.backward()` at {facts.line(sweep.site)}"
+    return f"add `{name}` to the loss, or call backward on it too" if name else "add it to the loss"
 
 
 def _returned_instead(facts: Facts, end: int) -> int | None:

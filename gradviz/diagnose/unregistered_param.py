@@ -2,7 +2,8 @@
 
 ## What it does
 Looks for parameters outside every optimizer that got a gradient from an operation in a method of a module whose
-registered parameters the optimizer does own, and for plain tensors that are attributes of such a module.
+registered parameters the optimizer does own, or from a module that such a method calls and keeps, and for plain tensors
+that are attributes of such a module.
 
 ## Why is this bad
 Layers kept in a plain list or dict are missing from `parameters()`: they are not trained, saved or moved.
@@ -19,20 +20,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradviz.diagnose import stale_optimizer
-from gradviz.diagnose.facts import Facts
+from gradviz.diagnose.facts import Facts, verb
 from gradviz.diagnose.findings import Complaint, Severity
+from gradviz.graphs import Op
 
 CODE = "GV403"
 
 
 def check(facts: Facts) -> Iterator[Complaint]:
-    """One complaint for each line that makes such parameters."""
+    """One complaint for each attribute that keeps such parameters or, where none is known, each line."""
     for site, values in unregistered(facts).items():
+        them = verb(values, "it", "them")
         yield Complaint(
             Severity.WARNING,
-            f"{facts.subject(values)}, made at {facts.line(site)}, got gradients but no optimizer owns them: the "
-            f"module "
-            "that uses them does not have them among its parameters",
+            f"{facts.subject(values)}, made at {facts.line(site)}, got gradients but no optimizer owns {them}: the "
+            f"module that uses {them} does not have {them} among its parameters",
             "keep modules in an `nn.ModuleList` or `nn.ModuleDict`, and tensors as `nn.Parameter` attributes",
             site,
             tuple(values),
@@ -40,11 +42,38 @@ def check(facts: Facts) -> Iterator[Complaint]:
 
 
 def unregistered(facts: Facts) -> dict[int | None, list[int]]:
-    """Such parameters, by the line that made them."""
-    return facts.once(_unregistered)
+    """Such parameters, by the place where their module makes them."""
+    return facts.once(_by_holder)
 
 
-def _unregistered(facts: Facts) -> dict[int | None, list[int]]:
+def _by_holder(facts: Facts) -> dict[int | None, list[int]]:
+    """What one attribute of a module keeps, by the first place that made some of it; else by the line that made it."""
+    kinds = {module.scope: module.kind for module in facts.graph.modules}
+    groups: dict[tuple[str, str] | int | None, list[int]] = {}
+    for id in facts.once(_unregistered):
+        parts = facts.names([id])[0].split(".") if facts.name(id) else []
+        depth = max((depth for depth in range(1, len(parts)) if ".".join(parts[:depth]) in kinds), default=0)
+        held = (".".join(parts[:depth]), parts[depth]) if depth and depth + 1 < len(parts) else None
+        groups.setdefault(held or facts.maker_site(id), []).append(id)
+    found: dict[int | None, list[int]] = {}
+    for holder, made in groups.items():
+        site = facts.maker_site(made[0])
+        kind = kinds[holder[0]] if isinstance(holder, tuple) else ""
+        found.setdefault(_inside(facts, site, f"{kind}.") if kind else site, []).extend(made)
+    return found
+
+
+def _inside(facts: Facts, site: int | None, prefix: str) -> int | None:
+    """The call, on the way to `site`, in a method of the class whose name `prefix` is; `site` itself where none is."""
+    caller = site
+    while caller is not None:
+        if facts.graph.sites[caller].function.startswith(prefix):
+            return caller
+        caller = facts.graph.sites[caller].caller
+    return site
+
+
+def _unregistered(facts: Facts) -> list[int]:
     graph = facts.graph
     owned = {facts.name(p.id) for p in facts.parameters.values() if facts.stepped.intersection(p.owners)}
     owners = {name.rpartition(".")[0] for name in owned}
@@ -56,7 +85,8 @@ def _unregistered(facts: Facts) -> dict[int | None, list[int]]:
             methods.setdefault((site.file, site.function), set()).add(op.scope.partition(".")[0])
     skip = {id for made in stale_optimizer.made_anew(facts).values() for id in made}
     skip |= set(stale_optimizer.orphans(facts).values())
-    found: dict[int | None, list[int]] = {}
+    skip |= {id for made in stale_optimizer.latecomers(facts).values() for id in made}
+    found: list[int] = []
     handled = {facts.tensor(value) for act in facts.acts("read_grad", "write_grad") for value in act.values}
     for parameter in facts.parameters.values():
         if parameter.owners or not parameter.gradients or parameter.id in skip:
@@ -65,14 +95,26 @@ def _unregistered(facts: Facts) -> dict[int | None, list[int]]:
         role, name = graph.values[parameter.id].role, facts.name(parameter.id)
         # A plain tensor that is an attribute of such a module, and that the program does not update by itself.
         if role is None and name not in owned and name.rpartition(".")[0] in owners and parameter.id not in handled:
-            found.setdefault(maker.site, []).append(parameter.id)
+            found.append(parameter.id)
             continue
         for use in facts.uses(parameter):
-            site_id = graph.ops[use].site
-            used = graph.sites.get(site_id) if site_id is not None else None
-            models = methods.get((used.file, used.function), set()) if used is not None else set()
             # What is registered runs in a scope below the model's.
+            models = _callers(facts, graph.ops[use], methods, name)
             if models and graph.ops[use].scope.partition(".")[0] not in models and maker.cause is None:
-                found.setdefault(maker.site, []).append(parameter.id)
+                found.append(parameter.id)
                 break
     return found
+
+
+def _callers(facts: Facts, use: Op, methods: dict[tuple[str, str], set[str]], name: str) -> set[str]:
+    """The models in whose methods `use` ran, or, of those that keep the parameter called `name`, one that called it."""
+    sites = facts.graph.sites
+    site = sites.get(use.site) if use.site is not None else None
+    if site is None:
+        return set()
+    models = methods.get((site.file, site.function), set())
+    keeper = name.partition(".")[0]
+    while not models and site.caller is not None:
+        site = sites[site.caller]
+        models = methods.get((site.file, site.function), set()) & {keeper}
+    return models

@@ -8,7 +8,7 @@ import pytest
 from building import Builder
 from canonical import CANONICAL, NO_GRAD_FN, chain, detach, mixed, named, no_grad, training, untrained
 
-from gradviz.events import Cause, Gradient, Saved, Status
+from gradviz.events import Cause, Gradient, Role, Saved, Status
 from gradviz.graphs import Graph
 from gradviz.picture.composing import compose
 from gradviz.picture.records import Box, BoxKind, Picture
@@ -206,6 +206,20 @@ def test_a_comparison_is_muted_and_no_badge():
     assert box(picture, "mask = gt").kind is BoxKind.OFF
     assert box(picture, "mask = gt").detail == "line 3 · not differentiable"
     assert ("flat = view", "shadow", "mask = gt") in wires(picture)
+
+
+def test_a_buffer_that_a_region_saw_first_lies_in_no_frame():
+    b = Builder()
+    x = b.leaf("x", requires_grad=True, line=1)
+    with b.region("no_grad", line=4):
+        mean = b.leaf("model.bn.running_mean", line=2, op="zeros", role=Role.BUFFER)
+        noise = b.leaf("noise", line=5, op="randn")
+        y = b.op("batch_norm", x, mean, noise, name="y", line=6)
+    b.sweep(b.op("mul", y, x, name="z", line=7))
+    picture = draw(b.graph())
+    (frame,) = picture.frames
+    assert [box.title for box in picture.boxes if box.frame == frame.id] == ["noise", "y = batch_norm"]
+    assert box(picture, "model.bn.running_mean").frame is None
 
 
 def test_what_runs_inside_enable_grad_is_tracked_in_a_frame_of_its_own():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gradviz.events import Role
 from gradviz.graphs import Graph, Op, Region
 from gradviz.picture.records import Frame
 from gradviz.picture.wording import Wording, clean, dots
@@ -68,12 +69,14 @@ def frame_ops(graph: Graph, words: Wording) -> tuple[tuple[Frame, ...], Mapping[
 
     An enabling region is drawn only inside a disabling one, where it changes something; a tracked op never lies in a
     frame that says that grad was off. A loop that opens the same region time after time gets one frame for those
-    turns between which no op ran elsewhere, and one for each turn otherwise.
+    turns between which no op ran elsewhere, and one for each turn otherwise. Parameters and buffers lie in no frame.
     """
     framer = _Framer(graph)
     frame_of: dict[int, str] = {}
     before: dict[int, list[_Draft]] = {}
     for op in graph.ops.values():
+        if _is_made_before(graph, op):
+            continue
         previous = before.get(op.thread, [])
         around: list[_Draft] = []
         for depth, region in enumerate(framer.chain(op)):
@@ -84,6 +87,12 @@ def frame_ops(graph: Graph, words: Wording) -> tuple[tuple[Frame, ...], Mapping[
             around[-1].ops += 1
             frame_of[op.id] = around[-1].id
     return tuple(_finish(draft, words) for draft in framer.drafts), frame_of
+
+
+def _is_made_before(graph: Graph, op: Op) -> bool:
+    """A parameter or a buffer comes with its module: the region that it was first seen in says nothing of it."""
+    roles = {graph.values[output].role for output in op.outputs}
+    return op.is_source and bool(roles) and roles <= {Role.PARAMETER, Role.BUFFER}
 
 
 def _same_opener(one: Region, other: Region) -> bool:

@@ -383,6 +383,22 @@ def test_an_overflow(lib: Any) -> None:
     assert "goes from 1 to 1000" in found.message
 
 
+def test_weights_that_run_away(lib: Any) -> None:
+    def program(lib: Any) -> None:
+        w = lib.tensor([1.0, -2.0], requires_grad=True)
+        for _ in range(3):
+            w.grad = None
+            loss = (w**2).sum()
+            loss.backward()
+            with lib.no_grad():
+                w -= 1e15 * w.grad
+
+    (found,) = findings(lib, program)
+    assert "`pow`" in found.message
+    assert "negative" not in found.message
+    assert found.help == "what goes into it has grown too large: lower the learning rate, or clip the gradients"
+
+
 def test_of_several_roots_the_one_at_zero_is_blamed(lib: Any) -> None:
     def program(lib: Any) -> None:
         w = lib.tensor([0.0, 2.0], requires_grad=True)

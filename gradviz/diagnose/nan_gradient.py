@@ -64,7 +64,7 @@ def check(facts: Facts) -> Iterator[Complaint]:
             yield Complaint(
                 Severity.WARNING,
                 f"the gradient of {facts.subject(values)} is NaN: {numbers.made(facts, forward)}",
-                numbers.help_with(forward),
+                numbers.help_with(graph, forward),
                 forward.site,
                 values,
                 ((sweep.site, "this backward gave the NaN"),),

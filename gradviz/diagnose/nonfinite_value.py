@@ -40,7 +40,7 @@ def check(facts: Facts) -> Iterator[Complaint]:
             yield Complaint(
                 Severity.WARNING,
                 f"{subject} is {what}: {numbers.made(facts, blamed)}",
-                numbers.help_with(blamed),
+                numbers.help_with(graph, blamed),
                 blamed.site,
                 (broken[0],),
                 ((sweep.site, f"backward begins at what is {what}"),),
@@ -55,5 +55,5 @@ def check(facts: Facts) -> Iterator[Complaint]:
                 continue  # the program made it of NaNs
             subject = f"`{facts.name(value)}`" if facts.name(value) else "a result"
             message = f"there is a NaN in {subject}: {numbers.made(facts, blamed)}"
-            yield Complaint(Severity.NOTE, message, numbers.help_with(blamed), blamed.site, (value,))
+            yield Complaint(Severity.NOTE, message, numbers.help_with(graph, blamed), blamed.site, (value,))
             return

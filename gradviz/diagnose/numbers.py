@@ -21,6 +21,9 @@ DIVISIONS = frozenset({"div", "true_divide", "divide", "remainder", "fmod"})
 SATURATED = 1e-5
 """Below this mean derivative a `sigmoid` or a `tanh` is at its limits: from an input of about 11 or 6 on."""
 
+HUGE = 1e10
+"""Numbers beyond this come from weights that run away."""
+
 FEW = 16
 """With fewer numbers than this, all of one kind may be chance."""
 
@@ -106,12 +109,15 @@ def made(facts: Facts, op: Op) -> str:
     return f"`{op.name}` at {facts.line(op.site)} made {found}" + (f": {came}" if came else "")
 
 
-def help_with(op: Op) -> str:
+def help_with(graph: Graph, op: Op) -> str:
     """What to do about a NaN or an infinity that an op made."""
     if op.is_source:
         return "look for it where the data comes from, and leave such rows out or fill them in"
     if op.name == "step":
         return "clip the gradients, or lower the learning rate"
+    given = [graph.measures[item] for item in op.value_inputs if item in graph.measures]
+    if any(max(-measure.low, measure.high) > HUGE for measure in given):
+        return "what goes into it has grown too large: lower the learning rate, or clip the gradients"
     return "keep what goes into it inside of its range, for instance with `clamp`, or use a form that is stable"
 
 
@@ -133,7 +139,7 @@ def taken(facts: Facts, op: Op) -> str:
         noun = _called(facts, op, position)
         if measure.nans or measure.infs:
             return f"{noun} has {broken_part(measure, 1)}"
-        worst = _worst(op.name, position, measure)
+        worst = "" if _overflows(graph, op) else _worst(op.name, position, measure)
         if worst:
             return f"{noun} has {worst}"
     ranges = [
@@ -142,6 +148,12 @@ def taken(facts: Facts, op: Op) -> str:
         if isinstance(item, int) and (measure := graph.measures.get(item)) is not None
     ]
     return ranges[0] if len(ranges) == 1 or op.name in ("pow", "exp") else " and ".join(ranges[:2])
+
+
+def _overflows(graph: Graph, op: Op) -> bool:
+    """A power of numbers that are too large for it, whatever their signs."""
+    exponent = op.inputs[1] if op.name == "pow" and len(op.inputs) > 1 else ""
+    return isinstance(exponent, str) and exponent[:1].isdigit() and not _has_nan(graph, op.outputs)
 
 
 def _called(facts: Facts, op: Op, position: int) -> str:

@@ -18,6 +18,7 @@ EXPECTED: dict[str, tuple[str, str, set[str]]] = {
     "data_property": ("data", "self.direction.data", {"net.0.direction"}),
     "detach_in_helper": ("detach", "x.detach()", {"model.body.0.weight", "model.head.bias"}),
     "evaluate_leaves_grad_off": ("set_grad_enabled", "set_grad_enabled(False)", {"model.0.weight"}),
+    "fake_in_both_losses": ("backward_twice", "fake = ", {"fake"}),
     "frozen_by_substring": ("frozen", "p.requires_grad_(False)", {"model.backbone.weight", "model.classifier.bias"}),
     "function_drops_scale": ("custom_function", "return grad, None", {"model.scale"}),
     "grad_of_moved_leaf": ("non_leaf_grad", "image.unsqueeze(0).double()", {"batch"}),
@@ -56,6 +57,11 @@ MIXED: dict[str, list[tuple[str, str, set[str]]]] = {
         ("grad_leak", "actor_loss = ", {"agent.critic.body.0.weight", "agent.critic.body.2.bias"}),
         ("loss_accumulation", "agent.replay.append", {"agent.replay"}),
     ],
+    "mixed_bilevel": [
+        ("nondifferentiable", "(meta(x) > 0.5)", {"meta.score.weight", "meta.score.bias"}),
+        ("item", "meta.log_lr.pow(2).item()", {"meta.log_lr"}),
+        ("grad_without_optimizer", "outer_loss = ", {"model.weight", "model.bias"}),
+    ],
     "mixed_checkpoint": [
         ("checkpoint_reentrant", "checkpoint(block", {"model.blocks.0.norm.weight", "model.blocks.1.mlp.2.bias"}),
         ("frozen", "requires_grad = False", {"model.embed.weight"}),
@@ -67,6 +73,11 @@ MIXED: dict[str, list[tuple[str, str, set[str]]]] = {
             "self.projector = [",
             {f"model.query.projector.{i}.{kind}" for i in range(2) for kind in ("weight", "bias")},
         ),
+    ],
+    "mixed_distillation": [
+        ("no_grad", "with torch.no_grad()", {"student.hint.weight", "student.hint.bias"}),
+        ("unregistered_param", "self.temperature = ", {"student.temperature"}),
+        ("loss_accumulation", ".append(loss)", {"history['loss']"}),
     ],
     "mixed_fine_tune": [
         ("stale_optimizer", "self.classifier = nn.Linear", {"model.classifier.weight", "model.classifier.bias"}),
@@ -80,6 +91,10 @@ MIXED: dict[str, list[tuple[str, str, set[str]]]] = {
             "self.adapters = [",
             {f"model.adapters.{i}.{kind}" for i in range(2) for kind in ("up", "down")},
         ),
+    ],
+    "mixed_modes": [
+        ("set_grad_enabled", "set_grad_enabled(False)", {"backbone.0.weight", "head.bias"}),
+        ("freeze_noop", "backbone.requires_grad = False", {"backbone.0.weight", "backbone.0.bias"}),
     ],
     "mixed_pinn": [("backward_twice", "autograd.grad(u_x.sum(), x)", {"u_x"})],
     "mixed_recommender": [

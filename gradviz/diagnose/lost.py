@@ -131,7 +131,7 @@ def _road(facts: Facts, lost: Lost, how: str, it: str, mode: bool) -> str:
         return f"{it} only road to the loss is cut by {how}"
     if all(_only_used_with_grad_off(facts, value) for value in lost.values):
         return f"every use of {verb(lost.values, 'it', 'them')}{last} ran {how}"
-    return f"the last use{where} on {it} only road to the loss ran {how}"
+    return f"the last use on {it} road to the loss{where} ran {how}"
 
 
 def _only_used_with_grad_off(facts: Facts, value: int) -> bool:

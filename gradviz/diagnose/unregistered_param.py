@@ -35,7 +35,11 @@ def check(facts: Facts) -> Iterator[Complaint]:
             Severity.WARNING,
             f"{facts.subject(values)}, made at {facts.line(site)}, got gradients but no optimizer owns {them}: the "
             f"module that uses {them} does not have {them} among its parameters",
-            "keep modules in an `nn.ModuleList` or `nn.ModuleDict`, and tensors as `nn.Parameter` attributes",
+            "keep modules in an `nn.ModuleList` or `nn.ModuleDict`, which register them"
+            if any(facts.graph.ops[facts.graph.values[id].op].name == "Parameter" for id in values)
+            else f"make {them} an `nn.Parameter`, which the module registers"
+            if len(values) == 1
+            else "make each an `nn.Parameter`, which the module registers",
             site,
             tuple(values),
         )

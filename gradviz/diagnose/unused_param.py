@@ -44,7 +44,8 @@ def check(facts: Facts) -> Iterator[Complaint]:
             Severity.WARNING,
             f"{facts.subject(values)} {verb(values, 'is', 'are')} in the optimizer, but no operation used "
             f"{verb(values, 'it', 'them')}",
-            f"use {verb(values, 'it', 'them')} in the forward pass, or take {verb(values, 'it', 'them')} out",
+            f"use {verb(values, 'it', 'them')} in the forward pass, or take {verb(values, 'it', 'them')} out of the "
+            f"optimizer",
             site,
             tuple(values),
         )
@@ -67,7 +68,19 @@ def _now_and_then(facts: Facts) -> Iterator[Complaint]:
             if 0 < some < len(runs) and uses:
                 told.setdefault((facts.graph.ops[uses[-1]].site, some, len(runs)), []).append(parameter.id)
                 break
+    freezes = {facts.tensor(flag.value): flag.site for flag in facts.graph.flags if not flag.requires_grad}
     for (site, some, all_runs), values in told.items():
+        froze = freezes.get(values[0])
+        if froze is not None:
+            yield Complaint(
+                Severity.NOTE,
+                f"{facts.subject(values)} got a gradient in {some} of {all_runs} steps: {facts.line(froze)} froze "
+                f"{verb(values, 'it', 'them')} for the others",
+                "nothing, if that is meant",
+                froze,
+                tuple(values),
+            )
+            continue
         branch = branch_around(facts, site)
         yield Complaint(
             Severity.NOTE,

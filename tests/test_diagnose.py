@@ -655,6 +655,26 @@ def a_detached_state() -> Builder:
     return _recurrent(detached=True)
 
 
+@fires("GV501", "error", 10, "trunk")
+def two_losses_on_one_trunk() -> Builder:
+    b = Training()
+    trunk = b.op("mul", b.w, b.v, name="trunk", line=10)
+    b.sweep(loss_of(b, trunk, line=50), line=90, gradients=[Gradient(b.w, 1.0)], freed=True)
+    error = "Trying to backward through the graph a second time (or directly access ..."
+    b.sweep(loss_of(b, trunk, line=60), line=91, error=error)
+    return b
+
+
+@fires("GV501", "error", 70, "slope")
+def a_second_derivative_that_frees_the_first() -> Builder:
+    b = Training()
+    slope = b.op("mul", b.w, b.v, name="slope", line=10)
+    b.sweep(b.op("sum", slope, shape=(), line=69), line=70, kind="grad", gradients=[Gradient(b.w, 1.0)], freed=True)
+    error = "Trying to backward through the graph a second time (or directly access ..."
+    b.sweep(loss_of(b, slope, line=60), line=91, error=error)
+    return b
+
+
 @fires("GV502", "warning", 20, "state")
 def a_graph_that_grows() -> Builder:
     return _recurrent(detached=False, retain=True, steps=5)

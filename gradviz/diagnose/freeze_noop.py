@@ -36,13 +36,13 @@ def check(facts: Facts) -> Iterator[Complaint]:
     """One complaint for each line that sets such an attribute, and for each pair of lines that freeze and undo it."""
     yield from _attributes(facts)
     undone: dict[tuple[int | None, int | None], list[int]] = {}
-    used_frozen = facts.once(_used_frozen)
+    frozen = facts.once(used_frozen)
     told: dict[int, list[RequiresGrad]] = {}
     for flag in facts.graph.flags:
         told.setdefault(facts.tensor(flag.value), []).append(flag)
     for parameter in facts.parameters.values():
         for before, after in pairwise(told.get(parameter.id, ())):
-            froze_nothing = not before.requires_grad and after.requires_grad and parameter.id not in used_frozen
+            froze_nothing = not before.requires_grad and after.requires_grad and parameter.id not in frozen
             if froze_nothing and parameter.gradients:
                 undone.setdefault((before.site, after.site), []).append(parameter.id)
                 break
@@ -85,7 +85,7 @@ def _attributes(facts: Facts) -> Iterator[Complaint]:
         )
 
 
-def _used_frozen(facts: Facts) -> frozenset[int]:
+def used_frozen(facts: Facts) -> frozenset[int]:
     """The leaves, by first version, that some op used while they did not require grad."""
     return frozenset(
         facts.tensor(item)

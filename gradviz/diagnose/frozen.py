@@ -58,7 +58,7 @@ def check(facts: Facts) -> Iterator[Complaint]:
         related = [(site, "frozen here too") for site in sites[1:]] + [(sweep.site, "backward starts here")]
         yield Complaint(
             Severity.ERROR,
-            f"backward cannot start at `{root or 'its root'}`: {told}",
+            f"backward cannot start{f' at `{root}`' if root else ''}: {told}",
             help,
             sites[0] if sites else sweep.site,
             tuple(frozen),

@@ -93,7 +93,7 @@ def _complaint(facts: Facts, lost: Lost, how: str, help: str) -> Complaint:
     match lost.state:
         case "raised":
             root = facts.name(lost.sweep.roots[0]) if lost.sweep and lost.sweep.roots else ""
-            message = f"backward cannot start at `{root or 'its root'}`: {subject} went into it, but {road}"
+            message = f"backward cannot start{f' at `{root}`' if root else ''}: {subject} went into it, but {road}"
         case "starved":
             owned = any(facts.parameters[value].owners for value in lost.values if value in facts.parameters)
             severity = Severity.ERROR if owned else Severity.WARNING

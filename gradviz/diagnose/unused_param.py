@@ -22,6 +22,7 @@ from gradviz.diagnose import stale_optimizer
 from gradviz.diagnose.checkpoint_reentrant import unrecorded_checkpoints
 from gradviz.diagnose.facts import Facts, verb
 from gradviz.diagnose.findings import Complaint, Severity
+from gradviz.diagnose.freeze_noop import used_frozen
 from gradviz.diagnose.lost import lost_roads, starved_parameters
 from gradviz.diagnose.surroundings import branch_around
 
@@ -70,14 +71,15 @@ def _now_and_then(facts: Facts) -> Iterator[Complaint]:
                 break
     freezes = {facts.tensor(flag.value): flag.site for flag in facts.graph.flags if not flag.requires_grad}
     for (site, some, all_runs), values in told.items():
-        froze = freezes.get(values[0])
-        if froze is not None:
+        if values[0] in freezes or values[0] in facts.once(used_frozen):
+            froze = freezes.get(values[0])
             yield Complaint(
                 Severity.NOTE,
-                f"{facts.subject(values)} got a gradient in {some} of {all_runs} steps: {facts.line(froze)} froze "
-                f"{verb(values, 'it', 'them')} for the others",
+                f"{facts.subject(values)} got a gradient in {some} of {all_runs} steps: "
+                f"{verb(values, 'it was', 'they were')} frozen in the others"
+                + (f", by {facts.line(froze)}" if froze is not None else ""),
                 "nothing, if that is meant",
-                froze,
+                site if froze is None else froze,
                 tuple(values),
             )
             continue

@@ -21,6 +21,7 @@ from torch._subclasses import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import gradviz
+from gradviz.accounts.composing import account_of
 from gradviz.core.emit import value_id
 from gradviz.core.listeners import observers
 from gradviz.diagnose import Findings, diagnose
@@ -488,6 +489,16 @@ def test_saturation(lib: Any) -> None:
 
     (found,) = findings(lib, program)
     assert (found.code, found.source.strip()) == ("GV605", "gate = lib.sigmoid((x @ w) * 1e4)")
+
+
+def test_explain_tells_them() -> None:
+    with gradviz.record(values=True) as rec:
+        w = gradviz.tensor([1.0, -2.0, 0.0], requires_grad=True)
+        w.sum().backward()
+    (value,) = (value for value in rec.graph().values.values() if value.name == "w")
+    assert "what it held when it was made: -2 to 1, mean -0.3333, norm 2.236, 1 zero" in str(
+        account_of(rec.graph(), value.id)
+    )
 
 
 @pytest.fixture(params=[gradviz, torch], ids=["core", "torch"])

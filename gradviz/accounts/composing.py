@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -14,7 +15,7 @@ from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.findings import Finding
 from gradviz.events import Gradient, Sweep
 from gradviz.graphs import Graph, Value
-from gradviz.picture.wording import clip, join
+from gradviz.picture.wording import clip, join, numbers
 from gradviz.roads import count_roads
 
 _GIVEN = (State.VALUE, State.ZERO, State.NAN)
@@ -275,6 +276,9 @@ class _Composer:
             told += self._since(main, self.held.gradient)
         if main is not None and main.state in _GIVEN and main.brought < main.runs:
             told += self._runs_that_raised(main)
+        measure = self.graph.measures.get(self.value.id)
+        if measure is not None:
+            told.append(f"what it held when it was made: {numbers(measure, math.prod(self.value.shape))}")
         hooks = [act for act in self.facts.acts("hook") if set(act.values) & set(self.values)]
         if hooks:
             where = join(list(dict.fromkeys(self.facts.line(act.site) for act in hooks)))
@@ -382,7 +386,7 @@ def _tail(roads: Sequence[Road]) -> str:
 
 
 def _by(call: str, place: str) -> str:
-    """"`loss.backward()` (line 9)"."""
+    """ "`loss.backward()` (line 9)"."""
     return f"`{call}` ({place})" if place else f"`{call}`"
 
 

@@ -8,7 +8,7 @@ import re
 import socket
 import subprocess
 import sys
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from torch.utils.checkpoint import checkpoint
 
 import gradviz
 from gradviz.events import Cause, Role
+from gradviz.frontends.torch import unseen
 from gradviz.graphs import Cut, Graph, Op
 from gradviz.gvlog import read_log
 from gradviz.query import ancestors, gradient_inputs, reached_leaves
@@ -326,6 +327,13 @@ def test_forward_mode() -> None:
         recorded = program()
     assert torch.equal(plain, recorded)
     assert ops_called(read(rec, matched=False), "exp")
+
+
+def test_a_class_method_in_c_is_called_as_one_in_python() -> None:
+    """From PyTorch 2.15 on, `Function.apply` is written in C."""
+    in_c = vars(dict)["fromkeys"]
+    assert not hasattr(in_c, "__func__")
+    assert unseen._class_function(in_c)(OrderedDict, "ab") == OrderedDict(a=None, b=None)
 
 
 def test_custom_function_is_one_op() -> None:

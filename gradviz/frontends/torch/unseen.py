@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -38,9 +39,9 @@ class Unseen:
 
     def _around_function(self, original: Any) -> Any:
         """A custom function is one op, whatever its forward does."""
-        run = original.__func__
+        run = _class_function(original)
 
-        @like(run)
+        @like(getattr(original, "__func__", original))
         def apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
             emitter, here = self._emitter, self._book.here()
             if here is None or here.quiet:
@@ -153,3 +154,9 @@ class Unseen:
 def _function_name(cls: Any) -> str:
     """The reentrant checkpoint is a custom function by accident; its users call it `checkpoint`."""
     return "checkpoint" if cls.__module__ == "torch.utils.checkpoint" else cls.__name__
+
+
+def _class_function(method: Any) -> Callable[..., Any]:
+    """What a class method runs, with the class as its first argument. PyTorch's are written in Python or in C."""
+    function: Callable[..., Any] | None = getattr(method, "__func__", None)
+    return function or (lambda cls, *args, **kwargs: method.__get__(None, cls)(*args, **kwargs))

@@ -36,6 +36,10 @@ def check(facts: Facts) -> Iterator[Complaint]:
     skip |= set(stale_optimizer.orphans(facts).values())
     skip |= {id for made in stale_optimizer.latecomers(facts).values() for id in made}
     skip |= {id for made in unregistered_param.unregistered(facts).values() for id in made}
+    # What the program updates from `.grad` itself needs no optimizer.
+    read = {facts.tensor(value) for act in facts.acts("read_grad") for value in act.values}
+    renewed = (op for op in graph.ops.values() if op.name != "step" and facts.renews(op))
+    skip |= read & {facts.tensor(output) for op in renewed for output in op.outputs}
     groups: dict[str, list[int]] = {}
     for parameter in facts.parameters.values():
         value = graph.values[parameter.id]

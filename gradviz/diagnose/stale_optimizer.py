@@ -83,9 +83,13 @@ def latecomers(facts: Facts) -> dict[tuple[int, int | None], list[int]]:
 def _latecomers(facts: Facts) -> dict[tuple[int, int | None], list[int]]:
     modules = {module.scope for module in facts.graph.modules}
     takers: dict[str, int] = {}  # by outermost module: the first optimizer that has parameters of it
+    fed: dict[str, set[int]] = {}  # and the sweeps that fed those
     for id in sorted(facts.stepped, reverse=True):
         for value in facts.optimizer(id).values:
-            takers[facts.name(facts.tensor(value)).partition(".")[0]] = id
+            owned = facts.parameters[facts.tensor(value)]
+            root = facts.name(owned.id).partition(".")[0]
+            takers[root] = id
+            fed.setdefault(root, set()).update(index for index, _ in owned.gradients)
     known = {id for made in made_anew(facts).values() for id in made} | set(orphans(facts).values())
     found: dict[tuple[int, int | None], list[int]] = {}
     for parameter in facts.parameters.values():
@@ -93,7 +97,9 @@ def _latecomers(facts: Facts) -> dict[tuple[int, int | None], list[int]]:
         op = facts.graph.ops[facts.graph.values[parameter.id].op]
         if parameter.owners or not parameter.gradients or parameter.id in known or not rest or root not in modules:
             continue
-        if root in takers and op.name == "Parameter" and _is_later(facts, op.site, facts.optimizer(takers[root]).site):
+        # Another model that has the variable's name by then is trained by sweeps of its own.
+        together = root in takers and any(index in fed[root] for index, _ in parameter.gradients)
+        if together and op.name == "Parameter" and _is_later(facts, op.site, facts.optimizer(takers[root]).site):
             found.setdefault((takers[root], op.site), []).append(parameter.id)
     return found
 

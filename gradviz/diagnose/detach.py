@@ -21,9 +21,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradviz.diagnose.addends import last_sweeps
+from gradviz.diagnose.complaining import complaints
 from gradviz.diagnose.facts import Facts, verb
 from gradviz.diagnose.findings import Complaint
-from gradviz.diagnose.lost import Lost, complaints
+from gradviz.diagnose.lost import Lost
 from gradviz.query import ancestors
 
 CODE = "GV101"

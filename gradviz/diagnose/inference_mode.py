@@ -20,9 +20,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gradviz.diagnose.complaining import complaints
 from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.findings import Complaint
-from gradviz.diagnose.lost import complaints
 
 CODE = "GV203"
 

@@ -18,9 +18,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gradviz.diagnose.complaining import complaints
 from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.findings import Complaint
-from gradviz.diagnose.lost import Lost, complaints
+from gradviz.diagnose.lost import Lost
 
 CODE = "GV106"
 _CASTS = frozenset({"long", "int", "short", "char", "byte", "bool", "to", "type", "astype"})

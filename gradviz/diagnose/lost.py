@@ -11,18 +11,16 @@ A road is lost in one of four ways:
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from gradviz.diagnose.addends import LINEAR, addends, last_sweeps, returned_number
-from gradviz.diagnose.facts import Facts, Parameter, verb
-from gradviz.diagnose.findings import Complaint, Severity
+from gradviz.diagnose.facts import Facts, Parameter
 from gradviz.events import Cause, Role, Sweep
 from gradviz.graphs import Cut, Op
 
 _LEAVING = ("item", "numpy", "retensor")
-_SWITCH_ON = "switch grad mode on before this runs"
-_MODES = (Cause.NO_GRAD, Cause.INFERENCE_MODE, Cause.SET_GRAD_ENABLED)
+MODES = (Cause.NO_GRAD, Cause.INFERENCE_MODE, Cause.SET_GRAD_ENABLED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,102 +41,6 @@ class Lost:
     sweep: Sweep | None = None
     others: tuple[int | None, ...] = ()
     elsewhere: tuple[int | None, ...] = ()
-
-
-def complaints(facts: Facts, kind: str, how: str, help: str | Callable[[Facts, Lost], str]) -> Iterator[Complaint]:
-    """What a rule on `kind` says: `how` follows "is cut by", or "ran" where grad mode was off, and has `{line}` in it.
-
-    `help` is the one action, or says it of one loss.
-    """
-    for lost in lost_roads(facts):
-        if lost.kind == kind:
-            cut = _cut(facts, lost.op)
-            if cut.cause in _MODES and not _is_opened(facts, cut):
-                told, advice = "with grad mode off, as it was before the recording began", _SWITCH_ON
-            else:
-                told = how.format(line=_opener(facts, lost))
-                advice = help if isinstance(help, str) else help(facts, lost)
-            yield _complaint(facts, lost, told, advice)
-
-
-def _is_opened(facts: Facts, cut: Cut) -> bool:
-    """Somebody in the program switched off the grad mode that cuts."""
-    return cut.region is not None and bool(facts.graph.regions[cut.region].kind)
-
-
-def _opener(facts: Facts, lost: Lost) -> str:
-    """`line 5`, and the function there where a grad mode that somebody else switched off is to blame."""
-    sites = facts.graph.sites
-    opener = sites.get(lost.site) if lost.site is not None else None
-    used = sites.get(lost.used) if lost.used is not None else None
-    line = facts.line(lost.site)
-    if opener is None or used is None or opener.text.lstrip().startswith("@"):
-        return line
-    return f"{line} in `{opener.function}`" if opener.function not in (used.function, "<module>") else line
-
-
-def _complaint(facts: Facts, lost: Lost, how: str, help: str) -> Complaint:
-    subject = facts.subject(lost.values, "parameter")
-    it = verb(lost.values, "its", "their")
-    related: list[tuple[int | None, str]] = []
-    if lost.used is not None:
-        related.append((lost.used, "the last use on the road to the loss"))
-    related += [(site, "the same happens here") for site in lost.others]
-    if lost.sweep is not None:
-        related.append((lost.sweep.site, "backward starts here"))
-    related += [(site, "another road is cut here") for site in lost.elsewhere]
-    mode = _cut(facts, lost.op).cause in _MODES
-    road = _road(facts, lost, how, it, mode)
-    severity = Severity.ERROR
-    match lost.state:
-        case "raised":
-            root = facts.name(lost.sweep.roots[0]) if lost.sweep and lost.sweep.roots else ""
-            message = f"backward cannot start{f' at `{root}`' if root else ''}: {subject} went into it, but {road}"
-        case "starved":
-            owned = any(facts.parameters[value].owners for value in lost.values if value in facts.parameters)
-            severity = Severity.ERROR if owned else Severity.WARNING
-            role = (
-                f"{verb(lost.values, 'is', 'are')} in the optimizer"
-                if owned
-                else f"{verb(lost.values, 'requires', 'require')} grad"
-            )
-            message = f"{subject} {role} but got no gradient: {road}"
-        case "term":
-            severity = Severity.WARNING
-            message = f"the term `{lost.term}` of the loss is a constant, which trains nothing: {subject} went into it"
-            message += (
-                f", but {f'the last use ({facts.line(lost.used)}) ran' if mode else f'{it} road is cut by'} {how}"
-            )
-        case _:
-            severity = Severity.WARNING
-            message = (
-                f"{subject} {verb(lost.values, 'is', 'are')} used past autograd by {how}: that use adds "
-                f"nothing to {it} gradient"
-            )
-    return Complaint(severity, message, help, lost.site, lost.values, tuple(related))
-
-
-def _road(facts: Facts, lost: Lost, how: str, it: str, mode: bool) -> str:
-    """What became of the road from the tensors of `lost` to the loss."""
-    where = f" ({facts.line(lost.used)})" if lost.used is not None else ""
-    last = f" (last at {facts.line(lost.used)})" if lost.used is not None else ""
-    if lost.elsewhere:
-        places = " and ".join(facts.line(site) for site in lost.elsewhere)
-        here = f"the last use{where} on one ran {how}" if mode else f"one by {how}"
-        rest = "the other" if len(lost.elsewhere) == 1 else "others"
-        return f"{it} roads to the loss are cut, {here}, {rest} at {places}"
-    if not mode:
-        return f"{it} only road to the loss is cut by {how}"
-    if all(_only_used_with_grad_off(facts, value) for value in lost.values):
-        return f"every use of {verb(lost.values, 'it', 'them')}{last} ran {how}"
-    return f"the last use on {it} road to the loss{where} ran {how}"
-
-
-def _only_used_with_grad_off(facts: Facts, value: int) -> bool:
-    """No op used the tensor while grad mode was on: none recorded it, and none used it while it was frozen."""
-    versions = facts.parameters[value].versions if value in facts.parameters else (value,)
-    users = [facts.graph.ops[op] for version in versions for op in facts.consumers.get(version, ())]
-    return all(op.cause in _MODES or facts.renews(op) or facts.in_sweep(op) for op in users)
 
 
 def lost_roads(facts: Facts) -> tuple[Lost, ...]:
@@ -194,7 +96,7 @@ def concerned(facts: Facts, cuts: Iterable[Cut]) -> tuple[int, ...]:
     leaves = [
         leaf
         for leaf in facts.leaves_behind(cut.value for cut in cuts)
-        if graph.ops[graph.values[leaf].op].cause not in _MODES  # a view made with grad off is no leaf of the user's
+        if graph.ops[graph.values[leaf].op].cause not in MODES  # a view made with grad off is no leaf of the user's
     ]
     owned = tuple(leaf for leaf in leaves if leaf in facts.parameters and facts.parameters[leaf].owners)
     if graph.optimizers:
@@ -216,7 +118,7 @@ def _starved(facts: Facts) -> Iterator[Lost]:
     for parameter in starved:
         met = {key for version in parameter.versions for key in blamed.get(version, ())}
         best = max((keys[key][1] for key in met), default=0)
-        if best and (best == 3 or parameter.owners):
+        if best >= 2 or (best and parameter.owners):
             groups.setdefault(tuple(sorted(k for k in met if keys[k][1] == best)), []).append(parameter)
     for reasons, members in groups.items():
         kinds: dict[str, list[int]] = {}
@@ -302,15 +204,20 @@ def _leads(facts: Facts, op: Op) -> int:
 
 
 def _returned_array(facts: Facts, exit: int) -> bool:
-    """Whether the function that took an array out at `exit` made a tensor of one, before the next root came of it."""
+    """Whether the function that took data out at `exit` made a tensor of such before the next root came of it.
+
+    Of a lone number that is only said where both are on one line: `torch.tensor(x.item() * 2)`.
+    """
     graph = facts.graph
-    site = graph.sites.get(graph.ops[exit].site or 0)
-    if graph.ops[exit].name not in ("numpy", "__array__") or site is None:
+    op = graph.ops[exit]
+    site = graph.sites.get(op.site or 0)
+    if op.name not in ("numpy", "__array__", "tolist", "item") or site is None:
         return False
     roots = facts.once(_roots)
     at = bisect_right(roots, exit)
     made = facts.once(_from_arrays).get((site.file, site.function), [])
-    return at < len(roots) and any(exit < op < roots[at] for op in made)
+    later = [source for source in made if at < len(roots) and exit < source < roots[at]]
+    return any(op.name != "item" or graph.sites[graph.ops[source].site or 0].line == site.line for source in later)
 
 
 def _from_arrays(facts: Facts) -> dict[tuple[str, str], list[int]]:
@@ -331,7 +238,8 @@ def _into_bare_root(facts: Facts, exit: int) -> bool:
     if at == len(roots):
         return False
     maker = facts.graph.ops[facts.graph.values[roots[at]].op]
-    return maker.is_source and maker.id > exit and not facts.consumers.get(roots[at])
+    used = any(facts.graph.ops[op].outputs for op in facts.consumers.get(roots[at], ()))  # to print it is no use
+    return maker.is_source and maker.id > exit and not used
 
 
 def _roots(facts: Facts) -> list[int]:
@@ -434,14 +342,14 @@ def cuts_by_op(facts: Facts) -> dict[int, list[Cut]]:
     return found
 
 
-def _cut(facts: Facts, op: int) -> Cut:
+def cut_of(facts: Facts, op: int) -> Cut:
     return facts.once(cuts_by_op)[op][0]
 
 
 def blame(facts: Facts, op: int) -> tuple[str, int | None]:
     """The kind of a cut and the site to blame: who opened the region or, where numbers left, who took them out."""
-    cut = _cut(facts, op)
-    if cut.cause in _MODES:
+    cut = cut_of(facts, op)
+    if cut.cause in MODES:
         region = facts.graph.regions.get(cut.region) if cut.region is not None else None
         return cut.cause.value, region.site if region is not None else cut.site
     if cut.cause in (Cause.DETACH, Cause.DETACH_, Cause.DATA):

@@ -105,7 +105,7 @@ def _named(graph: Graph, value: int, name: str) -> Graph:
 def _gradient(tensor: Any) -> Gradient | None:
     """What `.grad` of a tensor holds at this moment; None for nothing. Recordings do not hear of the look."""
     if is_own(tensor):
-        from gradviz.core.emit import measure_gradient
+        from gradviz.core.measuring import measure_gradient
 
         gradient = tensor.grad if tensor.is_leaf or tensor.retains_grad else None
         return None if gradient is None else measure_gradient(0, gradient)

@@ -7,7 +7,6 @@ it is first used.
 
 from __future__ import annotations
 
-import math
 import sys
 import threading
 import weakref
@@ -15,12 +14,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import FrameType
 from typing import Any
 
-import numpy as np
-
 from gradviz import events
 from gradviz.core.grad_mode import Region, current
 from gradviz.core.listeners import listeners, observers
-from gradviz.core.measuring import Measures
+from gradviz.core.measuring import Measures, measure_gradient
 from gradviz.core.signatures import inputs_of, literals_of, needs_of, outputs_of, saved_by, types_of
 from gradviz.core.tensor import Tensor
 from gradviz.core.trace import ALIAS, INNER, INPLACE, KEEPS_NODE, LEAF_GRAD, PART, Node, Trace, seen, told_of
@@ -47,7 +44,7 @@ class Emitter:
         self._numbers = self._interner.numbers
         self._lock = threading.RLock()
         self._measures = Measures() if getattr(sink, "values", False) else None
-        self._began = 0
+        self._began = self._latest = 0
         self._older: set[int] = set()
         self._flags: dict[int, bool] = {}
         self._signatures: dict[tuple[Any, ...], int] = {}
@@ -98,6 +95,10 @@ class Emitter:
         """Emit a change of a leaf's `requires_grad`."""
         self._guarded("requires_grad", self._flag, leaf, frame)
 
+    def grad_missed(self, tensor: Tensor, frame: FrameType) -> None:
+        """Emit that the `.grad` of a tensor that is no leaf was asked for."""
+        self._guarded("a read of .grad", self._read_grad, tensor, frame)
+
     def sweep_ran(self, sweep: Any, frame: FrameType) -> None:
         """Emit a backward pass."""
         self._guarded("a backward pass", self._sweep, sweep, frame)
@@ -141,7 +142,7 @@ class Emitter:
                 self._sink.emit(measure)
 
     def _emit_op(self, step: Trace, site: int | None, context: int) -> None:
-        inputs = inputs_of(step)
+        self._latest, inputs = max(self._latest, step.id), inputs_of(step)
         merges = step.row.key == "copy_slices"  # what it needs of the part is not the part's flag
         for item, need in zip(inputs, needs_of(step), strict=True):
             if isinstance(item, int) and self._flags.get(item, need) != need and not merges:
@@ -163,6 +164,17 @@ class Emitter:
         self._tell_flag(_value_id(leaf), leaf._requires_grad, self._interner.site(call_path(frame)))
         if leaf._requires_grad:
             self._name_flagged(leaf._origin)
+
+    def _context(self) -> int:
+        """What this thread is in at present."""
+        region = current()
+        inner = None if region is None else self._region_id(region)
+        return self._interner.context(self._numbers.thread(), "", inner)
+
+    def _read_grad(self, tensor: Tensor, frame: FrameType) -> None:
+        self._know(tensor)
+        site, context = self._interner.site(call_path(frame)), self._context()
+        self._sink.emit(events.Act("read_grad", (_value_id(tensor),), site, context, after=self._latest))
 
     def _name_flagged(self, origin: Trace) -> None:
         """Name what `W1 = (...).requires_grad_()` gave: the op that made it is not what was assigned."""
@@ -211,16 +223,13 @@ class Emitter:
             name = self._leaf_name(leaf) if grad is leaf._grad else ""
             if name:
                 self.name(grad, f"{name}.grad")
-        region = current()
         self._sink.emit(
             events.Sweep(
                 id=self._numbers.sweep(),
                 kind=sweep.kind,
                 roots=tuple(_value_id(root) for root in sweep.roots),
                 site=site,
-                context=self._interner.context(
-                    self._numbers.thread(), "", None if region is None else self._region_id(region)
-                ),
+                context=self._context(),
                 inputs=None if sweep.inputs is None else tuple(_value_id(tensor) for tensor in sweep.inputs),
                 gradients=tuple(gradients),
                 freed=not sweep.retain_graph,
@@ -383,14 +392,3 @@ def _made_by(tensor: Tensor) -> tuple[Trace, int]:
 
 def _by_id(step: Trace) -> int:
     return step.id
-
-
-def measure_gradient(value: int, grad: Tensor) -> events.Gradient:
-    """How large `grad` is, as the gradient of value `value`."""
-    flat = np.asarray(grad._data, dtype=np.float64).ravel()
-    largest = float(np.max(np.abs(flat), initial=0.0))
-    if math.isnan(largest) or math.isinf(largest) or not largest:
-        return events.Gradient(value, largest, zero=largest == 0.0, nan=math.isnan(largest))
-    # Squares of the raw numbers could overflow, or vanish.
-    flat = flat / largest
-    return events.Gradient(value, largest * math.sqrt(float(np.dot(flat, flat))))

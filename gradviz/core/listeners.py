@@ -32,6 +32,9 @@ class Listener(Protocol):
     def flag_set(self, leaf: Any, frame: FrameType) -> None:
         """`requires_grad` of a leaf was set."""
 
+    def grad_missed(self, tensor: Any, frame: FrameType) -> None:
+        """`.grad` of a tensor was read that is no leaf and retains none, so it is None."""
+
     def sweep_ran(self, sweep: Any, frame: FrameType) -> None:
         """A backward pass ended, well or not; `sweep` is an `engine.Sweep`."""
 

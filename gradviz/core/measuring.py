@@ -6,12 +6,17 @@ function, another may have written over them.
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gradviz import events
 from gradviz.core.trace import PART, Trace
 from gradviz.events import Measure
+
+if TYPE_CHECKING:
+    from gradviz.core.tensor import Tensor
 
 _WIDE = 1e150
 """Beyond this, and below its inverse, the squares of numbers are out of range."""
@@ -60,3 +65,14 @@ def _look(array: np.ndarray[Any, Any], value: int) -> Measure:
         wide = wide / scale
     mean, norm = scale * float(wide.mean()), scale * float(np.linalg.norm(wide))
     return Measure(value, zeros, nans, infs, low, high, mean, norm)
+
+
+def measure_gradient(value: int, grad: Tensor) -> events.Gradient:
+    """How large `grad` is, as the gradient of value `value`."""
+    flat = np.asarray(grad._data, dtype=np.float64).ravel()
+    largest = float(np.max(np.abs(flat), initial=0.0))
+    if math.isnan(largest) or math.isinf(largest) or not largest:
+        return events.Gradient(value, largest, zero=largest == 0.0, nan=math.isnan(largest))
+    # Squares of the raw numbers could overflow, or vanish.
+    flat = flat / largest
+    return events.Gradient(value, largest * math.sqrt(float(np.dot(flat, flat))))

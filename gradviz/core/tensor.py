@@ -188,6 +188,8 @@ class Tensor:
     def grad(self) -> Tensor | None:
         """The gradient that backward passes have added up, or None. Warns where the tensor is not a leaf."""
         if self._grad is None and self._requires_grad and self._origin.tracked and not self.retains_grad:
+            for listener in tuple(listeners):
+                listener.grad_missed(self, sys._getframe(1))
             warnings.warn(_NON_LEAF_GRAD, UserWarning, stacklevel=2)
         return self._grad
 

@@ -22,7 +22,6 @@ from building import Builder
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import gradviz
 from gradviz import events
 from gradviz import gvlog as log
 from gradviz.errors import LogError, UsageError
@@ -56,11 +55,11 @@ from gradviz.events import (
     Work,
 )
 from gradviz.graphs import Graph
-from gradviz.gvlog import LogWriter, is_log, read_log
+from gradviz.gvlog import LogWriter, is_log, read_log, writing
 
 ROOT = Path(__file__).parents[1]
 LOGS = Path(__file__).parent / "logs"
-SCHEMA = json.loads((Path(gradviz.__file__).parent / "gvlog.schema.json").read_text(encoding="utf-8"))
+SCHEMA = json.loads(Path(log.__file__).with_name("gvlog.schema.json").read_text(encoding="utf-8"))
 # Without its name, which is a `urn:`: older releases of jsonschema look for what a `$ref` means behind it.
 VALIDATOR = jsonschema.Draft202012Validator({key: part for key, part in SCHEMA.items() if key != "$id"})
 
@@ -169,7 +168,7 @@ def test_the_schema_has_the_fields_of_the_records() -> None:
         required = {name for name, field in fields.items() if field.default is dataclasses.MISSING or name == "schema"}
         assert set(described.get("required", ())) == required, name
         for field in fields.keys() - required:
-            default = log._plain(fields[field].default)
+            default = writing._plain(fields[field].default)
             assert json.dumps(described["properties"][field]["default"]) == json.dumps(default), (name, field)
 
 
@@ -315,28 +314,28 @@ def test_the_header_goes_out_at_once_and_lines_go_out_whole(tmp_path: Path) -> N
     writer = LogWriter(path)
     writer.emit(Header("core"))
     assert is_log(path)
-    for id in range(log.FLUSH_RECORDS * 2):
+    for id in range(writing.FLUSH_RECORDS * 2):
         writer.emit(Op(id + 1, 0, None, 0))
         assert path.read_bytes().endswith(b"\n")
-    assert path.read_bytes().count(b"\n") >= log.FLUSH_RECORDS
+    assert path.read_bytes().count(b"\n") >= writing.FLUSH_RECORDS
     writer.close()
-    assert path.read_bytes().count(b"\n") == 1 + log.FLUSH_RECORDS * 2
+    assert path.read_bytes().count(b"\n") == 1 + writing.FLUSH_RECORDS * 2
 
 
 def test_a_slow_program_is_written_as_it_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 0.0
-    monkeypatch.setattr(log, "monotonic", lambda: now)
+    monkeypatch.setattr(writing, "monotonic", lambda: now)
     path = tmp_path / "run.gvlog"
     writer = LogWriter(path)
     writer.emit(Header("core"))
-    for count in range(1, log.FLUSH_RECORDS):
+    for count in range(1, writing.FLUSH_RECORDS):
         writer.emit(Note("a", "goes"))
         assert path.read_bytes().count(b"\n") == 1 + count
     writer.emit(Note("a", "waits"))
-    assert path.read_bytes().count(b"\n") == log.FLUSH_RECORDS
-    now += log.FLUSH_SECONDS
+    assert path.read_bytes().count(b"\n") == writing.FLUSH_RECORDS
+    now += writing.FLUSH_SECONDS
     writer.emit(Note("a", "goes"))
-    assert path.read_bytes().count(b"\n") == log.FLUSH_RECORDS + 2
+    assert path.read_bytes().count(b"\n") == writing.FLUSH_RECORDS + 2
     writer.close()
     writer.close()
 
@@ -406,7 +405,7 @@ def test_a_killed_run_leaves_a_log(tmp_path: Path) -> None:
     assert ended.returncode == -signal.SIGKILL
     graph = Graph.build(read_log(path))
     graph.validate()
-    assert 100_000 - log.FLUSH_RECORDS <= len(graph.ops) <= 100_000
+    assert 100_000 - writing.FLUSH_RECORDS <= len(graph.ops) <= 100_000
     assert graph.end is None
     assert [note.kind for note in graph.notes] == ["unfinished"]
 

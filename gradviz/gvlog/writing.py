@@ -1,0 +1,145 @@
+"""Writing a log: one line a record, handed to the system while the program runs."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
+from functools import cache, lru_cache
+from time import monotonic
+from typing import Any, TextIO, TypeAlias, cast
+
+from gradviz import events
+from gradviz.events import Event, Name, Op
+from gradviz.gvlog.decoding import TAGS
+
+FLUSH_RECORDS = 1000
+FLUSH_SECONDS = 0.5
+
+
+Row: TypeAlias = events.Name | tuple[int, int, int | None, int, tuple[events.Input, ...]]
+"""A name, or an op as the fields of its record: `Op(*fields)`. Making the record takes as long as writing it."""
+
+
+class LogWriter:
+    """A sink that writes a log, to a path or to an open text stream. Only one thread at a time may call it.
+
+    Lines are handed to the system whole: each of the first 1000 at once, then after every 1000 records and with the
+    first record that comes half a second or more after the last time. What a killed process loses is what came since.
+    Nothing is written after a write has failed, so the file stays readable up to there. Raises `OSError` where it
+    cannot be written.
+    """
+
+    def __init__(self, target: str | os.PathLike[str] | TextIO) -> None:
+        self._owned = isinstance(target, (str, os.PathLike))
+        self._stream: TextIO = (
+            open(target, "w", encoding="ascii", newline="\n")  # noqa: SIM115
+            if isinstance(target, (str, os.PathLike))
+            else target
+        )
+        self._lines: list[str] = []
+        self._flushed = -math.inf
+        self._early = FLUSH_RECORDS
+        self._failure: OSError | None = None
+
+    def emit(self, event: Event) -> None:
+        """Write one record."""
+        if type(event) is Op:
+            fields = event.id, event.signature, event.site, event.context, event.inputs, event.forgotten
+            self._lines.append(_op_line(*fields))
+        else:
+            self._lines.append(_line(event))
+        self._flush_if_due()
+
+    def emit_rows(self, rows: Sequence[Row]) -> None:
+        """Write ops, each given as the first five fields of its record, and names."""
+        add = self._lines.append
+        for row in rows:
+            add(_line(row) if isinstance(row, Name) else _op_line(*row))
+        self._flush_if_due()
+
+    def _flush_if_due(self) -> None:
+        waiting = len(self._lines)
+        if self._early:  # a program that hangs or dies at once is the one whose last op is looked for
+            self._early = max(0, self._early - waiting)
+            self.flush()
+        elif waiting >= FLUSH_RECORDS or monotonic() - self._flushed >= FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hand every record so far to the system, where it outlives this process."""
+        if self._failure is not None:
+            raise self._failure
+        text = "".join(self._lines)
+        self._lines.clear()
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except OSError as failure:
+            # Part of a line may have gone out; whatever followed it would be taken for damage.
+            self._failure = failure
+            raise
+        self._flushed = monotonic()
+
+    def close(self) -> None:
+        """Flush, and close the file if this writer opened it. A second call does nothing."""
+        if self._stream.closed:
+            return
+        try:
+            self.flush()
+        finally:
+            if self._owned:
+                self._stream.close()
+
+
+def _op_line(
+    id: int, signature: int, site: int | None, context: int, inputs: Sequence[int | str], forgotten: int = 0
+) -> str:
+    # Inputs as distances from the op: they are mostly near, and their absolute ids would be half of the line.
+    if len(inputs) == 2:  # written out, because most ops have two
+        one, other = inputs
+        given = (
+            f"{id - one if one.__class__ is int else _quoted(one)},"
+            f"{id - other if other.__class__ is int else _quoted(other)}"
+        )
+    else:
+        given = ",".join([f"{id - item}" if item.__class__ is int else _quoted(item) for item in inputs])
+    place, more = "null" if site is None else site, f",{forgotten}" if forgotten else ""
+    return f'{{"op":[{id},{signature},{place},{context},[{given}]{more}]}}\n'
+
+
+def _line(event: Event) -> str:
+    if type(event) is Name and event.role is None:  # of which a training step tells one for each of its gradients
+        return f'{{"name":{{"value":{event.value},"name":{_quoted(event.name)}}}}}\n'
+    return f'{{"{TAGS[type(event)]}":{_encode(_plain(event))}}}\n'
+
+
+_JSON = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
+_encode = _JSON.encode
+_quoted = lru_cache(maxsize=4096)(_encode)
+
+
+def _plain(value: object) -> object:
+    """`value` in terms of JSON: records as objects without the fields that have their default, tuples as arrays."""
+    kind: Any = value.__class__
+    if kind in _SIMPLE:
+        return value
+    if kind is tuple:
+        return [_plain(item) for item in cast("tuple[object, ...]", value)]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
+    return {
+        name: _plain(held)
+        for name, default in _defaults(kind)
+        if (held := getattr(value, name)) != default or name == "schema"
+    } if is_dataclass(value) else value
+
+
+_SIMPLE = frozenset({int, str, bool, type(None)})
+
+
+@cache
+def _defaults(record: type[Any]) -> tuple[tuple[str, object], ...]:
+    return tuple((field.name, field.default) for field in fields(record))

@@ -9,7 +9,7 @@ import ast
 import linecache
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gradviz.events import Site, Statement
 from gradviz.sites import TEXT_LIMIT, is_user_file
@@ -70,7 +70,7 @@ def _told(source: Sequence[str], lines: set[int]) -> list[_Found]:
         return []
     found = [
         one
-        for one in (*_branches(tree), *_returns(tree), *_fills(tree))
+        for one in _statements(tree)
         if one.kind == "fill"
         or one.function.endswith(".backward")  # autograd's own threads come there, not a recorded line
         or any(one.first <= line <= one.last for line in lines)
@@ -78,59 +78,68 @@ def _told(source: Sequence[str], lines: set[int]) -> list[_Found]:
     return sorted(found, key=lambda one: (one.place.lineno, one.place.col_offset, one.kind, one.first))
 
 
-def _branches(tree: ast.Module) -> Iterator[_Found]:
-    """The tests that lines depend on: those of the two branches, and those after a branch that leaves."""
-    for node in ast.walk(tree):
-        for block in _blocks(node):
-            for index, statement in enumerate(block):
-                if isinstance(statement, ast.If):
-                    yield _Found("branch", statement.test, statement.body[0].lineno, _end(statement.body[-1]))
-                    otherwise = statement.orelse
-                    if otherwise:
-                        yield _Found("branch", statement.test, otherwise[0].lineno, _end(otherwise[-1]))
-                    elif isinstance(statement.body[-1], _LEAVING) and index + 1 < len(block):
-                        yield _Found("branch", statement.test, block[index + 1].lineno, _end(block[-1]))
-                elif isinstance(statement, ast.Match):
-                    for case in statement.cases:
-                        yield _Found("branch", statement.subject, case.body[0].lineno, _end(case.body[-1]))
-
-
-def _blocks(node: ast.AST) -> Iterator[list[ast.stmt]]:
-    for name in ("body", "orelse", "finalbody"):
-        block = getattr(node, name, None)
-        if isinstance(block, list):
-            yield block
-
-
-def _returns(tree: ast.Module) -> Iterator[_Found]:
-    pending: list[tuple[ast.AST, str, ast.AST | None]] = [(tree, "", None)]
+def _statements(tree: ast.Module) -> Iterator[_Found]:
+    """What is told of in a file, in one walk: a library of a few thousand lines is read when a program ends."""
+    pending: list[tuple[Any, str, Any]] = [(tree, "", None)]
     while pending:
         node, name, function = pending.pop()
-        if isinstance(node, ast.Return) and isinstance(function, _FUNCTIONS) and node.value is not None:
-            names = _names(node.value)
-            yield _Found("return", node, function.lineno, _end(function), names=names, function=name)
+        if isinstance(node, ast.expr):
+            if isinstance(node, ast.Call):
+                yield from _fill(node)
+        elif isinstance(node, ast.Return):
+            if isinstance(function, _FUNCTIONS) and node.value is not None:
+                names = _names(node.value)
+                yield _Found("return", node, function.lineno, _end(function), names=names, function=name)
+        elif isinstance(node, (ast.Assign, ast.AugAssign)):
+            yield from _fill(node)
         elif isinstance(node, ast.ClassDef):
             name, function = f"{name}.{node.name}" if name else node.name, node
         elif isinstance(node, _FUNCTIONS):
             outer = f"{name}.<locals>." if isinstance(function, _FUNCTIONS) else f"{name}." if name else ""
             name, function = outer + node.name, node
-        pending += [(child, name, function) for child in ast.iter_child_nodes(node)]
+        for part in vars(node).values():
+            if part.__class__ is list:
+                if part and isinstance(part[0], ast.stmt):
+                    yield from _branches(part)
+                pending += [(child, name, function) for child in part if isinstance(child, _WALKED)]
+            elif isinstance(part, _WALKED):
+                pending.append((part, name, function))
 
 
-def _fills(tree: ast.Module) -> Iterator[_Found]:
-    for node in ast.walk(tree):
-        match node:
-            case ast.Call(func=ast.Attribute(value=container, attr=method)) if method in _FILLING:
-                put: list[ast.expr] = [*node.args, *(keyword.value for keyword in node.keywords)]
-            case ast.Assign(targets=[ast.Subscript(value=container)], value=value):
-                put = [value]
-            case ast.AugAssign(target=container, op=ast.Add(), value=ast.List() | ast.Tuple() as value):
-                put = [value]
-            case _:
-                continue
-        if isinstance(container, (ast.Name, ast.Attribute, ast.Subscript)):
-            names = tuple(dict.fromkeys(name for value in put for name in _names(value)))
-            yield _Found("fill", node, node.lineno, _end(node), ast.unparse(container)[:TEXT_LIMIT], names)
+_WALKED = (ast.stmt, ast.expr, ast.excepthandler, ast.match_case, ast.keyword, ast.comprehension, ast.withitem,
+           ast.arguments, ast.pattern)  # fmt: skip
+"""Nodes that hold statements or expressions; the others are operators and names."""
+
+
+def _branches(block: list[ast.stmt]) -> Iterator[_Found]:
+    """The tests that lines depend on: those of the two branches, and those after a branch that leaves."""
+    for index, statement in enumerate(block):
+        if isinstance(statement, ast.If):
+            yield _Found("branch", statement.test, statement.body[0].lineno, _end(statement.body[-1]))
+            otherwise = statement.orelse
+            if otherwise:
+                yield _Found("branch", statement.test, otherwise[0].lineno, _end(otherwise[-1]))
+            elif isinstance(statement.body[-1], _LEAVING) and index + 1 < len(block):
+                yield _Found("branch", statement.test, block[index + 1].lineno, _end(block[-1]))
+        elif isinstance(statement, ast.Match):
+            for case in statement.cases:
+                yield _Found("branch", statement.subject, case.body[0].lineno, _end(case.body[-1]))
+
+
+def _fill(node: ast.Call | ast.Assign | ast.AugAssign) -> Iterator[_Found]:
+    """A call or an assignment that puts something into a container."""
+    match node:
+        case ast.Call(func=ast.Attribute(value=container, attr=method)) if method in _FILLING:
+            put: list[ast.expr] = [*node.args, *(keyword.value for keyword in node.keywords)]
+        case ast.Assign(targets=[ast.Subscript(value=container)], value=value):
+            put = [value]
+        case ast.AugAssign(target=container, op=ast.Add(), value=ast.List() | ast.Tuple() as value):
+            put = [value]
+        case _:
+            return
+    if isinstance(container, (ast.Name, ast.Attribute, ast.Subscript)):
+        names = tuple(dict.fromkeys(name for value in put for name in _names(value)))
+        yield _Found("fill", node, node.lineno, _end(node), ast.unparse(container)[:TEXT_LIMIT], names)
 
 
 def _names(node: ast.expr) -> tuple[str, ...]:

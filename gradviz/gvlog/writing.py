@@ -6,10 +6,10 @@ import json
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields
 from functools import cache, lru_cache
 from time import monotonic
-from typing import Any, TextIO, TypeAlias, cast
+from typing import Any, TextIO, TypeAlias
 
 from gradviz import events
 from gradviz.events import Event, Name, Op
@@ -19,6 +19,10 @@ FLUSH_RECORDS = 1000
 FLUSH_SECONDS = 0.5
 
 
+_PREPARING = frozenset({events.Site, events.Signature, events.Context})
+"""What is told only because the next record refers to it; it goes out with that record."""
+
+
 Row: TypeAlias = events.Name | tuple[int, int, int | None, int, tuple[events.Input, ...]]
 """A name, or an op as the fields of its record: `Op(*fields)`. Making the record takes as long as writing it."""
 
@@ -26,8 +30,9 @@ Row: TypeAlias = events.Name | tuple[int, int, int | None, int, tuple[events.Inp
 class LogWriter:
     """A sink that writes a log, to a path or to an open text stream. Only one thread at a time may call it.
 
-    Lines are handed to the system whole: each of the first 1000 at once, then after every 1000 records and with the
-    first record that comes half a second or more after the last time. What a killed process loses is what came since.
+    Lines are handed to the system whole: each of the first 1000 at once, but for those that only prepare the next one;
+    then after every 1000 records and with the first record that comes half a second or more after the last time. What a
+    killed process loses is what came since.
     Nothing is written after a write has failed, so the file stays readable up to there. Raises `OSError` where it
     cannot be written.
     """
@@ -51,6 +56,8 @@ class LogWriter:
             self._lines.append(_op_line(*fields))
         else:
             self._lines.append(_line(event))
+            if event.__class__ in _PREPARING:
+                return
         self._flush_if_due()
 
     def emit_rows(self, rows: Sequence[Row]) -> None:
@@ -113,33 +120,50 @@ def _op_line(
 def _line(event: Event) -> str:
     if type(event) is Name and event.role is None:  # of which a training step tells one for each of its gradients
         return f'{{"name":{{"value":{event.value},"name":{_quoted(event.name)}}}}}\n'
-    return f'{{"{TAGS[type(event)]}":{_encode(_plain(event))}}}\n'
+    return f'{{"{TAGS[type(event)]}":{_object(event)}}}\n'
 
 
-_JSON = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
-_encode = _JSON.encode
-_quoted = lru_cache(maxsize=4096)(_encode)
+_quoted = lru_cache(maxsize=4096)(json.JSONEncoder().encode)
 
 
-def _plain(value: object) -> object:
-    """`value` in terms of JSON: records as objects without the fields that have their default, tuples as arrays."""
-    kind: Any = value.__class__
-    if kind in _SIMPLE:
-        return value
+def _object(record: Any) -> str:
+    """A record as a JSON object, without the fields that have their default."""
+    parts = []
+    for name, default, key in _fields_of(record.__class__):
+        held = getattr(record, name)
+        if held != default:
+            parts.append(key + _text(held))
+    return "{" + ",".join(parts) + "}"
+
+
+def _text(value: Any) -> str:
+    """A field's value as JSON. Written out by kind: an encoder for all of JSON takes five times as long."""
+    kind = value.__class__
+    if kind is str:
+        return _quoted(value)
+    if kind is int:
+        return str(value)
     if kind is tuple:
-        return [_plain(item) for item in cast("tuple[object, ...]", value)]
+        return "[" + ",".join([_text(item) for item in value]) + "]"
+    if kind is bool:
+        return "true" if value else "false"
+    if value is None:
+        return "null"
     if isinstance(value, float):
-        return value if math.isfinite(value) else "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
-    return {
-        name: _plain(held)
-        for name, default in _defaults(kind)
-        if (held := getattr(value, name)) != default or name == "schema"
-    } if is_dataclass(value) else value
+        return float.__repr__(value) if math.isfinite(value) else f'"{_spelled(value)}"'
+    if isinstance(value, str):
+        return _quoted(str(value))
+    return _object(value)
 
 
-_SIMPLE = frozenset({int, str, bool, type(None)})
+def _spelled(value: float) -> str:
+    return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
 
 
 @cache
-def _defaults(record: type[Any]) -> tuple[tuple[str, object], ...]:
-    return tuple((field.name, field.default) for field in fields(record))
+def _fields_of(record: type[Any]) -> tuple[tuple[str, object, str], ...]:
+    """Name, default and JSON key of each field; a header's schema has a default, and is always written."""
+    return tuple(
+        (field.name, MISSING if field.name == "schema" else field.default, f'"{field.name}":')
+        for field in fields(record)
+    )

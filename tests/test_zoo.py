@@ -1,0 +1,95 @@
+"""The zoo: one training step of every model is recorded whole, found healthy, and drawn in good order."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import pytest
+import torch
+import zoo
+
+from gradviz.diagnose import diagnose
+from gradviz.graphs import Graph
+from gradviz.layout import arrange, check
+from gradviz.layout.drawing import Drawing
+from gradviz.picture.composing import compose
+from gradviz.picture.records import BoxKind
+from gradviz.selecting import default_selection
+from gradviz.views import Options
+from gradviz.views.svg import write
+
+SHALLOW: dict[str, Callable[[], zoo.Exhibit]] = {
+    "ResNet-152": partial(zoo.deep_resnet, 2, 3, 6, 2),
+    "DenseNet-121": partial(zoo.densenet, 6, 12, 6, 4),
+    "BERT-24": partial(zoo.bert, 12),
+}
+"""Stand-ins for the deepest, so that a test of each takes a second."""
+
+LEFT_OUT = ("LSTM-500", "LSTM-2000")
+"""A hundred steps show the same; `tests/bench/bench_models.py` checks these, too."""
+
+CASES = {name: SHALLOW.get(name, make) for name, make in zoo.ZOO.items() if name not in LEFT_OUT}
+
+SMALL = 300
+"""Drawings of up to so many boxes are laid out from left to right, too."""
+
+
+@pytest.fixture(autouse=True)
+def chance_is_kept() -> Iterator[None]:
+    with torch.random.fork_rng():
+        yield
+
+
+@pytest.fixture(scope="module", params=CASES)
+def seen(request: pytest.FixtureRequest) -> tuple[Graph, zoo.Exhibit]:
+    """The graph of one step, and the model as the step left it."""
+    graph, _, exhibit = zoo.recorded(CASES[request.param])
+    return graph, exhibit
+
+
+def test_every_autograd_node_is_matched(seen: tuple[Graph, zoo.Exhibit]) -> None:
+    graph, _ = seen
+    graph.validate()
+    (text,) = [note.text for note in graph.notes if note.kind == "coverage"]
+    numbers = re.match(r"([\d,]+) of ([\d,]+) autograd nodes matched", text)
+    assert numbers is not None
+    assert numbers[1] == numbers[2] != "0"
+
+
+def test_a_healthy_model_gets_no_error_and_no_warning(seen: tuple[Graph, zoo.Exhibit]) -> None:
+    graph, _ = seen
+    assert [finding for finding in diagnose(graph) if finding.severity in ("error", "warning")] == []
+
+
+def test_all_parameters_that_pytorch_gave_a_gradient_are_drawn(seen: tuple[Graph, zoo.Exhibit]) -> None:
+    graph, exhibit = seen
+    picture = compose(default_selection(graph), Options())
+    leaves = [graph.values[box.value] for box in picture.boxes if box.kind is BoxKind.LEAF and box.value is not None]
+    drawn = {leaf.name.removeprefix("model.") for leaf in leaves}
+    learned = [name for name, parameter in exhibit.model.named_parameters() if parameter.grad is not None]
+    assert learned
+    assert [name for name in learned if name not in drawn] == []
+
+
+def test_nothing_lies_on_anything_else(seen: tuple[Graph, zoo.Exhibit]) -> None:
+    picture = compose(default_selection(seen[0]), Options())
+    drawing = arrange(picture)
+    assert check(drawing) == ()
+    read(drawing)
+    if len(picture.boxes) <= SMALL:
+        drawing = arrange(picture, "LR")
+        assert check(drawing) == ()
+        read(drawing)
+
+
+def read(drawing: Drawing) -> None:
+    """An XML parser reads the drawing as SVG: it has a size, and in it is what every box says."""
+    svg = ElementTree.fromstring(write(drawing))
+    width, height = map(float, svg.attrib["viewBox"].split()[2:])
+    assert width >= drawing.width
+    assert height >= drawing.height
+    written = {"".join(text.itertext()) for text in svg.iter("{http://www.w3.org/2000/svg}text")}
+    assert [placed.title for placed in drawing.boxes if placed.title not in written] == []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from gradviz.errors import GraphError
 from gradviz.events import (
@@ -137,6 +138,57 @@ class Time:
 
 
 @dataclass(frozen=True, slots=True)
+class Carried:
+    """What one turn of a fold hands on to the next, called `name`.
+
+    `enters` is the value that goes into the first turn, None where that one makes it itself; `leaves` the one that
+    comes out of the last.
+    """
+
+    name: str
+    enters: int | None
+    leaves: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Ops that a picture shows as one. The graph that has the fold is otherwise as it was.
+
+    kind     what makes them one: `scope`, `function`, `siblings`, `parallel`, `views`, `steps`, `iterations`
+    title    what the box or the frame is called, without how often
+    turns    the ops of each turn, those that make leaves for it alone among them. Several turns are equally long, and
+             the ops at one position do the same, on values of the same shapes
+    scope    the module scope or the functions that all of it ran in, or empty
+    option   the option of the command line that opens it (`--expand h.0`)
+    carried  what goes from turn to turn
+    open     the first turn is drawn op by op, in a frame, and stands for the others; otherwise all of it is one box
+    """
+
+    kind: str
+    title: str
+    turns: tuple[tuple[int, ...], ...]
+    scope: str = ""
+    option: str = "--all"
+    carried: tuple[Carried, ...] = ()
+    open: bool = False
+
+    @property
+    def id(self) -> int:
+        """Its first op."""
+        return self.turns[0][0]
+
+    @property
+    def times(self) -> int:
+        """How many turns it has."""
+        return len(self.turns)
+
+    @property
+    def ops(self) -> tuple[int, ...]:
+        """The ops of all turns."""
+        return self.turns[0] if len(self.turns) == 1 else tuple(chain.from_iterable(self.turns))
+
+
+@dataclass(frozen=True, slots=True)
 class Graph:
     """A recording, folded. Every mapping is ordered by id; ids are those of the events.
 
@@ -147,8 +199,9 @@ class Graph:
     order       what happened besides ops, as it happened: each record of an optimizer, an act, a flag, a sweep
     times       empty where the recording was not asked for them
     measures    what numbers a value holds, by the value's id; empty where the recording was not asked for values
+    folds       which ops are to be drawn as one, by the first of them; see `gradviz.fold`
 
-    `modules` to `times` are those of the whole recording; a part of a graph has none.
+    `modules` to `times` are those of the whole recording; a part of a graph has none, and no folds.
     """
 
     header: Header
@@ -170,6 +223,7 @@ class Graph:
     statements: tuple[Statement, ...] = ()
     order: tuple[Optimizer | Act | RequiresGrad | Sweep, ...] = field(default=(), compare=False)
     measures: Mapping[int, Measure] = field(default_factory=dict)
+    folds: tuple[Fold, ...] = ()
 
     @classmethod
     def build(cls, events: Iterable[Event]) -> Graph:
@@ -241,6 +295,7 @@ class Graph:
             statements=(),
             order=(),
             measures={id: measure for id, measure in self.measures.items() if id in values},
+            folds=(),
         )
 
 

@@ -1,0 +1,148 @@
+"""Joining: folds added to a graph, so that no op lies in two of them and what is drawn has no circle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from gradviz.graphs import Fold, Graph
+
+
+@dataclass(slots=True)
+class Standing:
+    """What stands for each folded op.
+
+    within  op -> the id of the closed fold whose box shows it
+    twins   op of a later turn of an open fold -> the op of the first turn that is drawn for it
+    turns   op -> the fold and the turn it lies in, where the fold has several; the outermost one counts
+    """
+
+    within: dict[int, int] = field(default_factory=dict)
+    twins: dict[int, int] = field(default_factory=dict)
+    turns: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+    def shown(self, op: int) -> int:
+        """The op in whose place `op` is drawn: the first op of a closed fold, a twin, or itself."""
+        while op in self.twins:
+            op = self.twins[op]
+        return self.within.get(op, op)
+
+
+def stand_for(folds: Iterable[Fold]) -> Standing:
+    """What stands for each op of `folds`."""
+    standing = Standing()
+    # An outer fold is larger than one within its first turn.
+    for fold in sorted(folds, key=lambda fold: (-len(fold.ops), fold.id)):
+        if fold.times > 1:
+            for number, turn in enumerate(fold.turns):
+                for op in turn:
+                    standing.turns.setdefault(op, (fold.id, number))
+        if not fold.open:
+            standing.within.update(dict.fromkeys(fold.ops, fold.id))
+            continue
+        for turn in fold.turns[1:]:
+            standing.twins.update(zip(turn, fold.turns[0], strict=True))
+    return standing
+
+
+def join_folds(graph: Graph, folds: Iterable[Fold]) -> Graph:
+    """`graph` with `folds` as well.
+
+    Of two that have ops in common the larger stays, and both where the smaller lies in the first turn of the larger and
+    that one is open. A fold by which data would go out of what is drawn as one and come back into it is left out.
+    """
+    candidates = sorted((*graph.folds, *folds), key=lambda fold: (-len(fold.ops), fold.id, not fold.open))
+    while True:
+        kept = _without_overlap(candidates)
+        circular = _in_circles(graph, kept)
+        if not circular:
+            return replace(graph, folds=tuple(sorted(kept, key=lambda fold: (fold.id, -len(fold.ops)))))
+        left_out = {id(fold) for fold in circular}
+        candidates = [fold for fold in candidates if id(fold) not in left_out]
+
+
+def _without_overlap(candidates: Iterable[Fold]) -> list[Fold]:
+    """Those that stay, of candidates that come by size."""
+    kept: list[Fold] = []
+    owner: dict[int, int] = {}
+    for fold in candidates:
+        owners = {owner.get(op) for op in fold.ops}
+        if len(owners) > 1:
+            continue
+        (around,) = owners
+        if around is not None:
+            home = kept[around]
+            if not home.open or len(fold.ops) == len(home.ops) or not set(home.turns[0]).issuperset(fold.ops):
+                continue
+        owner.update(dict.fromkeys(fold.ops, len(kept)))
+        kept.append(fold)
+    return kept
+
+
+def _in_circles(graph: Graph, folds: Sequence[Fold]) -> list[Fold]:
+    """The folds that lie on a circle of what is drawn."""
+    if _are_stretches(graph, folds):
+        return []
+    standing = stand_for(folds)
+    onward, waits = _edges(graph, standing)
+    ready = [node for node in onward if not waits[node]]
+    while ready:
+        for head in onward.pop(ready.pop()):
+            waits[head] -= 1
+            if not waits[head]:
+                ready.append(head)
+    # What is left lies on a circle or behind one; a second walk from the other end leaves only what lies between two.
+    coming: dict[int, int] = dict.fromkeys(onward, 0)
+    backward: dict[int, list[int]] = {node: [] for node in onward}
+    for node, heads in onward.items():
+        for head in heads:
+            coming[node] += 1
+            backward[head].append(node)
+    ready = [node for node, count in coming.items() if not count]
+    left = set(onward)
+    while ready:
+        node = ready.pop()
+        left.discard(node)
+        for tail in backward[node]:
+            coming[tail] -= 1
+            if not coming[tail]:
+                ready.append(tail)
+    return [fold for fold in folds if any(standing.shown(op) in left for op in fold.turns[0])]
+
+
+def _edges(graph: Graph, standing: Standing) -> tuple[dict[int, list[int]], dict[int, int]]:
+    """What is drawn as the ops: for each the ones that data goes on to, and how many wires come to it."""
+    shown = {op: standing.shown(op) for op in graph.ops}
+    onward: dict[int, list[int]] = {node: [] for node in shown.values()}
+    waits: dict[int, int] = dict.fromkeys(onward, 0)
+    turns = standing.turns
+    for op in graph.ops.values():
+        head = shown[op.id]
+        turn = turns.get(op.id)
+        for item in op.inputs:
+            if type(item) is int:
+                made = graph.values[item].op
+                tail = shown[made]
+                if tail == head or (turn is not None and _is_carried(turns.get(made), turn)):
+                    continue
+                onward[tail].append(head)
+                waits[head] += 1
+    return onward, waits
+
+
+def _is_carried(tail: tuple[int, int] | None, head: tuple[int, int]) -> bool:
+    """Data goes from one turn of a fold to another turn of it."""
+    return tail is not None and tail[0] == head[0] and tail[1] != head[1]
+
+
+def _are_stretches(graph: Graph, folds: Sequence[Fold]) -> bool:
+    """Each fold took all ops from its first to its last in time, so no data can have gone out and come back.
+
+    Ops that make leaves from nothing have no time: nothing goes into them.
+    """
+    places = {id: place for place, id in enumerate(op.id for op in graph.ops.values() if op.inputs)}
+    for fold in folds:
+        own = [places[op] for op in fold.ops if op in places]
+        if own and max(own) - min(own) + 1 != len(own):
+            return False
+    return True

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import fields, make_dataclass, replace
-from functools import cache
+from dataclasses import replace
 from itertools import pairwise
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from gradviz import events
+from gradviz.columns import Columns, Kind
 from gradviz.errors import GraphError
 from gradviz.events import (
     Act,
@@ -20,6 +20,7 @@ from gradviz.events import (
     Error,
     Event,
     Header,
+    Input,
     Measure,
     Module,
     Note,
@@ -30,8 +31,8 @@ from gradviz.events import (
     Sweep,
     Work,
 )
-from gradviz.graphs import Cut, Graph, Op, Region, Time, Value
-from gradviz.targets import single_target, unpacked_target
+from gradviz.graphs import Cut, Graph, Region, Time
+from gradviz.targets import single_target
 
 R = TypeVar("R")
 
@@ -55,13 +56,12 @@ class _Folding:
     def __init__(self) -> None:
         self.header = Header("")
         self.sites: dict[int, Site] = {}
-        self.targets: dict[int, str] = {}
         self.signatures: dict[int, events.Signature] = {}
         self.contexts: dict[int, events.Context] = {}
         self.regions: dict[int, events.Region] = {}
         self.closed: set[int] = set()
-        self.values: dict[int, Value] = {}
-        self.ops: dict[int, Op] = {}
+        self.kinds: dict[tuple[int, int | None, int], Kind] = {}
+        self.columns = Columns()
         self.cuts: list[Cut] = []
         self.written: dict[int, int] = {}
         self.rewritten: list[int] = []
@@ -82,62 +82,65 @@ class _Folding:
 
     def take(self, stream: Iterable[Event]) -> None:
         """Fold the events. This is the hot loop of reading a log: what can be looked up is not computed."""
-        values, ops, written = self.values, self.ops, self.written
-        targets, signatures, contexts = self.targets, self.signatures, self.contexts
-        draft_value, draft_op = _draft(Value), _draft(Op)
+        columns, kinds = self.columns, self.kinds
+        rows, exits, others = columns.rows, columns.exits, columns.others
+        kind_of, inputs_of = columns.kinds, columns.inputs
         for event in stream:
             if type(event) is not events.Op:
                 self._take_other(event)
                 continue
-            id, inputs, site = event.id, event.inputs, event.site
+            id, inputs = event.id, event.inputs
+            key = event.signature, event.site, event.context
             try:
-                signature, context = signatures[event.signature], contexts[event.context]
-                target = "" if site is None else targets[site]
+                kind = kinds[key] if key in kinds else self._kind(*key)
                 for item in inputs:
-                    if item.__class__ is int:
-                        values[item]  # looked up for its KeyError
-                origin = None if signature.alias is None else values[inputs[signature.alias]]  # type: ignore[index]
+                    if item not in rows and item.__class__ is int and item not in others:
+                        raise KeyError(item)
+                signature = kind.signature
+                if signature.alias is not None:
+                    self._share(id, inputs[signature.alias], signature.inplace)
             except (KeyError, IndexError):
                 raise GraphError(self._complaint(event)) from None
-            outputs = signature.outputs
-            count = len(outputs)
-            for index, output in enumerate(outputs):
-                value = id + index
-                if value in values:
+            count = len(signature.outputs)
+            for value in (id,) if count == 1 else range(id, id + count):
+                if value in rows or value in others:
                     raise GraphError(f"two ops made value {value}")
-                storage, version = value, 0
-                name = target if count == 1 or site is None else unpacked_target(self.sites[site].target, index, count)
-                if origin is not None and not index:
-                    storage = origin.storage
-                    if signature.inplace:
-                        written[storage] = written.get(storage, 0) + 1
-                        self.rewritten.append(id)
-                    version = written.get(storage, 0)
-                made = draft_value(
-                    value, id, index, output.shape, output.dtype, output.nbytes, storage, version,
-                    output.requires_grad, output.leaf, None, name, output.device,
-                )
-                made.__class__ = Value
-                values[value] = made
-            if id in ops:
+                if value != id:
+                    others[value] = id
+            if id in exits or (not count and id in rows):
                 raise GraphError(f"two ops have id {id}")
-            made = draft_op(
-                id, signature.name, signature.node, signature.tracked, signature.cause, inputs, signature.needs,
-                (id,) if count == 1 else tuple(range(id, id + count)), signature.alias, signature.inplace,
-                signature.saved, signature.attrs, site, context.scope, context.region, context.thread,
-                event.forgotten,
-            )
-            made.__class__ = Op
-            ops[id] = made
+            (rows if count else exits)[id] = len(kind_of)
+            kind_of.append(kind)
+            inputs_of.append(inputs)
+            if event.forgotten:
+                columns.forgotten[id] = event.forgotten
             if signature.cause is not None and not signature.tracked:
-                self.cuts += self._cuts_at(made)
+                self.cuts += self._cuts_at(event, kind)
+
+    def _kind(self, signature: int, site: int | None, context: int) -> Kind:
+        """What ops of this kind have in common. Raises `KeyError` where they refer to nothing."""
+        target = "" if site is None else self.sites[site].target
+        kind = Kind(self.signatures[signature], site, self.contexts[context], target, single_target(target))
+        self.kinds[signature, site, context] = kind
+        return kind
+
+    def _share(self, id: int, source: Input, inplace: bool) -> None:
+        """Put value `id` where `source` lives. Raises `KeyError` where that is no value."""
+        if not isinstance(source, int) or not self.columns.holds_value(source):
+            raise KeyError(source)
+        storage = self.columns.storages.get(source, source)
+        if inplace:
+            self.written[storage] = self.written.get(storage, 0) + 1
+            self.rewritten.append(id)
+        self.columns.storages[id] = storage
+        if storage in self.written:
+            self.columns.versions[id] = self.written[storage]
 
     def _take_other(self, event: Event) -> None:
         match event:
             case Site():
                 self._resolve(f"site {event.id}", site=event.caller)
                 self.sites[event.id] = event
-                self.targets[event.id] = single_target(event.target)
             case events.Signature():
                 self.signatures[event.id] = event
             case events.Context():
@@ -201,29 +204,38 @@ class _Folding:
 
     def graph(self) -> Graph:
         """What was folded so far."""
-        values = self.values
-        for id, flag in {event.value: event.requires_grad for event in self.flags}.items():
-            values[id] = replace(values[id], requires_grad=flag)
+        columns = self.columns
+        columns.flags.update((event.value, event.requires_grad) for event in self.flags)
         self._unname_partial_sums()
         for id, told in self.names.items():
-            values[id] = replace(values[id], name=told.name, role=told.role)
+            columns.names[id] = told.name
+            if told.role is not None:
+                columns.roles[id] = told.role
         self._share_names()
-        members: dict[int, list[int]] = {id: [] for id in self.regions}
-        ops = _by_id(self.ops)
-        for op in ops.values():
-            if op.region is not None:
-                members[op.region].append(op.id)
+        ops = columns.ops()
+        members = self._members(ops)
         regions = {
             id: Region(r.id, r.kind, r.enabled, r.site, r.thread, r.parent, id in self.closed, tuple(members[id]))
             for id, r in _by_id(self.regions).items()
         }
         self.cuts.sort(key=attrgetter("op", "position"))
         return Graph(
-            self.header, _by_id(self.sites), _by_id(values), ops, regions, tuple(self.cuts), tuple(self.sweeps),
+            self.header, _by_id(self.sites), columns.values(), ops, regions, tuple(self.cuts), tuple(self.sweeps),
             tuple(self.errors), tuple(self.notes), self.end, tuple(_by_id(self.optimizers).values()), tuple(self.acts),
             tuple(self.flags), tuple(self._times()), tuple(self.modules), tuple(self.work), tuple(self.statements),
             tuple(self.order), _by_id(self.measures),
         )
+
+    def _members(self, ops: Iterable[int]) -> dict[int, list[int]]:
+        """Of each region the ops that ran in it and in none inside it."""
+        members: dict[int, list[int]] = {id: [] for id in self.regions}
+        if members:
+            rows, exits, kinds = self.columns.rows, self.columns.exits, self.columns.kinds
+            for id in ops:
+                region = kinds[rows[id] if id in rows else exits[id]].context.region
+                if region is not None:
+                    members[region].append(id)
+        return members
 
     def _times(self) -> Iterator[Time]:
         """What the clocks showed, by context, the time of ops first."""
@@ -231,16 +243,17 @@ class _Folding:
             context = self.contexts[key[0]]
             yield Time(context.scope, context.region, context.thread, self.spent[key], *key[1:])
 
-    def _cuts_at(self, op: Op) -> Iterator[Cut]:
+    def _cuts_at(self, op: events.Op, kind: Kind) -> Iterator[Cut]:
         """One cut for each input that a gradient could have come to."""
-        assert op.cause is not None
-        region = op.region if op.cause in _GRAD_MODE_CAUSES else None
+        cause = kind.signature.cause
+        assert cause is not None
+        region = kind.context.region if cause in _GRAD_MODE_CAUSES else None
         # To blame is the innermost region inside which grad mode is off.
         while region is not None and self.regions[region].enabled:
             region = self.regions[region].parent
-        for position, (item, needed) in enumerate(zip(op.inputs, op.needs, strict=False)):
+        for position, (item, needed) in enumerate(zip(op.inputs, kind.signature.needs, strict=False)):
             if needed and isinstance(item, int):
-                yield Cut(op.id, position, item, op.cause, op.site, region)
+                yield Cut(op.id, position, item, cause, op.site, region)
 
     def _unname_partial_sums(self) -> None:
         """Of the ops behind one `sum(losses)`, only the last one makes what the call is assigned to.
@@ -250,13 +263,13 @@ class _Folding:
         sites = {id for id, site in self.sites.items() if site.target and _folds(site)}
         if not sites:
             return
-        values = self.values
-        for op in self.ops.values():
-            if op.site in sites and op.outputs and "0" not in op.inputs:
-                for item in op.value_inputs:
-                    before = values[item]
-                    if self.ops[before.op].site == op.site:
-                        values[item] = replace(before, name="")
+        columns = self.columns
+        for row in columns.rows.values():
+            site, inputs = columns.kinds[row].site, columns.inputs[row]
+            if site in sites and "0" not in inputs:
+                for item in inputs:
+                    if isinstance(item, int) and columns.kinds[columns.rows[columns.maker(item)]].site == site:
+                        columns.names[item] = ""
 
     def _share_names(self) -> None:
         """Give the versions of a value that is written in place one name: they are one variable.
@@ -264,8 +277,13 @@ class _Folding:
         First come the names that the program was asked for, then the one that the first version was assigned to.
         """
         told = set(self.names)
-        writes = [self.ops[id] for id in self.rewritten]
-        pairs = [(item, op.id) for op in writes if isinstance(item := op.inputs[op.alias or 0], int)]
+        columns = self.columns
+        pairs: list[tuple[int, int]] = []
+        for id in self.rewritten:
+            row = columns.rows[id]
+            item = columns.inputs[row][columns.kinds[row].signature.alias or 0]
+            if isinstance(item, int):
+                pairs.append((item, id))
         for before, after in pairs:
             self._pass_on(before, after, after not in told)
             if before in told:
@@ -277,11 +295,13 @@ class _Folding:
 
     def _pass_on(self, source: int, to: int, over: bool) -> None:
         """Give value `to` the name of `source`, if it has none or, with `over`, in place of its own; and its role."""
-        giver, taker = self.values[source], self.values[to]
-        name = (giver.name or taker.name) if over else (taker.name or giver.name)
-        role = taker.role or giver.role
-        if (name, role) != (taker.name, taker.role):
-            self.values[to] = replace(taker, name=name, role=role)
+        columns = self.columns
+        given, own = columns.name(source), columns.name(to)
+        name = (given or own) if over else (own or given)
+        if name != own:
+            columns.names[to] = name
+        if to not in columns.roles and source in columns.roles:
+            columns.roles[to] = columns.roles[source]
 
     def _resolve(
         self, who: str, *, values: Iterable[int] = (), site: int | None = None, region: int | None = None
@@ -292,7 +312,7 @@ class _Folding:
         if region is not None and region not in self.regions:
             raise GraphError(f"{who} refers to region {region}, which does not exist")
         for value in values:
-            if value not in self.values:
+            if not self.columns.holds_value(value):
                 raise GraphError(f"{who} refers to value {value}, which does not exist")
 
     def _complaint(self, op: events.Op) -> str:
@@ -305,7 +325,7 @@ class _Folding:
             if id is not None and id not in known:
                 return f"op {op.id} refers to {kind} {id}, which does not exist"
         for item in op.inputs:
-            if isinstance(item, int) and item not in self.values:
+            if isinstance(item, int) and not self.columns.holds_value(item):
                 return f"op {op.id} uses value {item}, which no op before it made"
         return f"op {op.id} shares the storage of an argument that is no value"
 
@@ -318,13 +338,3 @@ def _folds(site: Site) -> bool:
 def _by_id(records: dict[int, R]) -> dict[int, R]:
     """Ordered by id: threads that run side by side emit out of turn."""
     return records if all(before < after for before, after in pairwise(records)) else dict(sorted(records.items()))
-
-
-@cache
-def _draft(record: type) -> Any:
-    """A writable twin of a frozen record: an instance is filled, then made a record by setting its `__class__`.
-
-    A frozen dataclass stores every field through `object.__setattr__`. That took 4.9 s of the 7.6 s in which a million
-    ops were folded; with the twins it is 2.5 s.
-    """
-    return make_dataclass(f"_{record.__name__}Draft", [field.name for field in fields(record)], slots=True)

@@ -10,6 +10,7 @@ from types import NoneType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from gradviz import events
+from gradviz.drafts import draft_of
 from gradviz.events import End, Event, Header, Note, Op
 
 TAGS: Mapping[type, str] = {
@@ -48,11 +49,15 @@ def op(body: Any) -> Op:
         forgotten = 0
     else:
         id, signature, site, context, inputs, forgotten, *_ = body
-    for number in (id, signature, context, forgotten, 0 if site is None else site):
-        if number.__class__ is not int:
-            raise Mismatch("an op refers to something by other than a number")
+    if not (
+        id.__class__ is signature.__class__ is context.__class__ is forgotten.__class__ is int
+        and (site is None or site.__class__ is int)
+    ):
+        raise Mismatch("an op refers to something by other than a number")
     past = [id - item if item.__class__ is int else _literal(item) for item in inputs]
-    return Op(id, signature, site, context, tuple(past), forgotten)
+    made = draft_of(Op)(id, signature, site, context, tuple(past), forgotten)
+    made.__class__ = Op
+    return made  # type: ignore[no-any-return]
 
 
 def _literal(item: object) -> str:

@@ -1,0 +1,244 @@
+"""Columns: the ops and values of a recording as a few flat lists, and mappings that make records of them when asked.
+
+Two million records of thirteen and seventeen fields keep the garbage collector busier than reading them took, and
+whoever looks at a part of a large graph needs few of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from operator import lt
+from typing import Any, Generic, TypeVar
+
+from gradviz import events
+from gradviz.drafts import draft_of
+from gradviz.events import Input, Role
+from gradviz.graphs import Op, Value
+from gradviz.targets import unpacked_target
+
+R = TypeVar("R")
+
+AT_ONCE = 20_000
+"""Up to so many records are made at once: an ordinary dictionary is the quicker one to ask."""
+
+
+@dataclass(slots=True)
+class Kind:
+    """What ops of one signature share that ran at one site in one context.
+
+    target   what the site assigns to, as written
+    name     what that calls a lone result
+    """
+
+    signature: events.Signature
+    site: int | None
+    context: events.Context
+    target: str
+    name: str
+
+
+@dataclass(slots=True)
+class Columns:
+    """The ops of a recording; a row is the place of one in `kinds` and `inputs`.
+
+    rows       the row of each op that has outputs, by its id, which is that of its first output
+    exits      the row of each op that has none
+    others     the op behind each value that is no first output
+    kinds      what each op shares with others
+    inputs     its inputs
+    forgotten  how many ops behind it were let go, where any were
+    storages   the storage of a value that shares another's
+    versions   how often its storage had been written, where it had
+    names      what a value is called, where that is not what it was assigned to
+    roles      what it is to the program, where that is known
+    flags      whether it requires grad at the end, where that was set
+    """
+
+    rows: dict[int, int] = field(default_factory=dict)
+    exits: dict[int, int] = field(default_factory=dict)
+    others: dict[int, int] = field(default_factory=dict)
+    kinds: list[Kind] = field(default_factory=list)
+    inputs: list[tuple[Input, ...]] = field(default_factory=list)
+    forgotten: dict[int, int] = field(default_factory=dict)
+    storages: dict[int, int] = field(default_factory=dict)
+    versions: dict[int, int] = field(default_factory=dict)
+    names: dict[int, str] = field(default_factory=dict)
+    roles: dict[int, Role] = field(default_factory=dict)
+    flags: dict[int, bool] = field(default_factory=dict)
+
+    def ops(self) -> Mapping[int, Op]:
+        """Every op by id, in order."""
+        return _records(_in_order(self.rows, self.exits), self._holds_op, self._ops)
+
+    def values(self) -> Mapping[int, Value]:
+        """Every value by id, in order."""
+        return _records(_in_order(self.rows, self.others), self.holds_value, self._values)
+
+    def row(self, op: int) -> int:
+        """The row of an op. Raises `KeyError`."""
+        row = self.rows.get(op)
+        return self.exits[op] if row is None else row
+
+    def maker(self, value: int) -> int:
+        """The op that made a value. Raises `KeyError`."""
+        return value if value in self.rows else self.others[value]
+
+    def holds_value(self, id: object) -> bool:
+        """Whether there is such a value."""
+        return id in self.rows or id in self.others
+
+    def name(self, value: int) -> str:
+        """What a value is called. Raises `KeyError`."""
+        name = self.names.get(value)
+        if name is None:
+            op = self.maker(value)
+            kind = self.kinds[self.rows[op]]
+            count = len(kind.signature.outputs)
+            name = kind.name if count == 1 else unpacked_target(kind.target, value - op, count)
+        return name
+
+    def _holds_op(self, id: object) -> bool:
+        return id in self.rows or id in self.exits
+
+    def _ops(self, ids: Collection[int]) -> Iterator[Op]:
+        """The records of the ops `ids`."""
+        draft, kinds, inputs, forgotten = draft_of(Op), self.kinds, self.inputs, self.forgotten
+        for id in ids:
+            row = self.row(id)
+            kind = kinds[row]
+            signature, context = kind.signature, kind.context
+            count = len(signature.outputs)
+            made = draft(
+                id, signature.name, signature.node, signature.tracked, signature.cause, inputs[row], signature.needs,
+                (id,) if count == 1 else tuple(range(id, id + count)), signature.alias, signature.inplace,
+                signature.saved, signature.attrs, kind.site, context.scope, context.region, context.thread,
+                forgotten.get(id, 0),
+            )
+            made.__class__ = Op
+            yield made
+
+    def _values(self, ids: Collection[int]) -> Iterator[Value]:
+        """The records of the values `ids`."""
+        draft, rows, kinds = draft_of(Value), self.rows, self.kinds
+        names, storages, versions, roles, flags = self.names, self.storages, self.versions, self.roles, self.flags
+        for id in ids:
+            op = id if id in rows else self.others[id]
+            kind = kinds[rows[op]]
+            outputs = kind.signature.outputs
+            output = outputs[id - op]
+            made = draft(
+                id, op, id - op, output.shape, output.dtype, output.nbytes, storages.get(id, id), versions.get(id, 0),
+                flags.get(id, output.requires_grad), output.leaf, roles.get(id),
+                kind.name if len(outputs) == 1 and id not in names else self.name(id), output.device,
+            )
+            made.__class__ = Value
+            yield made
+
+
+class Records(dict[int, R], Generic[R]):
+    """A mapping that makes a record when it is first asked for.
+
+    To go over the ids makes none; to go over the records makes all of them, once.
+
+    ids     every id, in order
+    holds   whether an id is one of them
+    make    the records of some of them
+    """
+
+    __slots__ = ("_holds", "_ids", "_make")
+
+    def __init__(
+        self, ids: Collection[int], holds: Callable[[object], bool], make: Callable[[Collection[int]], Iterator[R]]
+    ) -> None:
+        super().__init__()
+        self._ids: Collection[int] | None = ids
+        self._holds: Callable[[object], bool] | None = holds
+        self._make: Callable[[Collection[int]], Iterator[R]] | None = make
+
+    def _settle(self) -> None:
+        """Make what is missing, bring all into order, and let go of what it was made from."""
+        ids, make = self._ids, self._make
+        if ids is None or make is None:
+            return
+        known = dict(super().items())
+        super().clear()
+        super().update(zip(ids, make(ids), strict=True))
+        super().update(known)
+        self._ids = self._holds = self._make = None
+
+    def __missing__(self, id: int) -> R:
+        if self._make is None or id not in self:
+            raise KeyError(id)
+        (record,) = self._make((id,))
+        super().__setitem__(id, record)
+        return record
+
+    def __contains__(self, id: object) -> bool:
+        return super().__contains__(id) or (self._holds is not None and self._holds(id))
+
+    def __len__(self) -> int:
+        return super().__len__() if self._ids is None else len(self._ids)
+
+    def __iter__(self) -> Iterator[int]:
+        return super().__iter__() if self._ids is None else iter(self._ids)
+
+    def get(self, id: int, default: Any = None) -> Any:
+        """The record, or `default`."""
+        try:
+            return self[id]
+        except KeyError:
+            return default
+
+    # What a dictionary does in C sees only what is in it: before any of that, everything has to be.
+
+    def keys(self) -> Any:
+        self._settle()
+        return super().keys()
+
+    def values(self) -> Any:
+        self._settle()
+        return super().values()
+
+    def items(self) -> Any:
+        self._settle()
+        return super().items()
+
+    def copy(self) -> dict[int, R]:
+        self._settle()
+        return dict(super().items())
+
+    def __reversed__(self) -> Iterator[int]:
+        self._settle()
+        return super().__reversed__()
+
+    def __eq__(self, other: object) -> bool:
+        self._settle()
+        return super().__eq__(other)
+
+    def __or__(self, other: Any) -> Any:
+        return self.copy() | other
+
+    def __ror__(self, other: Any) -> Any:
+        return other | self.copy()
+
+    def __repr__(self) -> str:
+        self._settle()
+        return super().__repr__()
+
+    def __reduce__(self) -> Any:
+        return dict, (self.copy(),)
+
+
+def _records(
+    ids: Collection[int], holds: Callable[[object], bool], make: Callable[[Collection[int]], Iterator[R]]
+) -> Mapping[int, R]:
+    return Records(ids, holds, make) if len(ids) > AT_ONCE else dict(zip(ids, make(ids), strict=True))
+
+
+def _in_order(first: dict[int, int], second: dict[int, int]) -> Collection[int]:
+    """The ids of both, ascending: threads that run side by side emit out of turn."""
+    if not second and all(map(lt, first, islice(first, 1, None))):
+        return first
+    return sorted([*first, *second])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,6 +12,7 @@ import click
 
 from gradviz.errors import GradvizError, UsageError
 
+from ._focusing import Focus, focus_options
 from ._messages import say, say_error
 from ._output import Destination, File, reserved_stdout, shared_stdout, terminal_of_stdout
 from ._recording import Recording, nothing_ran, obtain
@@ -30,8 +31,9 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to draw, which part of it (`of` a name, everything, or the default), as which view, and to which file.
+    """What to draw, which part of it, as which view, and to which file.
 
+    of         a name, to draw what leads to it; where neither that nor `everything` nor `focus` chooses, one step
     findings   also what the rules find, as the project's settings have it
     values     run the script with values
     """
@@ -44,22 +46,25 @@ class Request:
     output: str = STDOUT
     findings: bool = True
     values: bool = False
+    focus: Focus = field(default_factory=Focus)
 
     def __post_init__(self) -> None:
-        if self.of is not None and self.everything:
-            raise UsageError("`--of` and `--all` were both given", help="leave out one of them")
+        given = ["--of"] * (self.of is not None) + ["--all"] * self.everything + self.focus.options
+        if len(given) > 1:
+            raise UsageError(f"`{given[0]}` and `{given[1]}` were both given", help="leave out one of them")
 
 
 def choice_options(function: _Function) -> _Function:
     """Decorator: the options that say what is shown.
 
-    As `of`, `everything`, `show_saved`, `show_attrs`, `no_findings` and `values`.
+    As `of`, `everything`, `focus`, `show_saved`, `show_attrs`, `no_findings` and `values`.
     """
     for option in (
         click.option("--values", is_flag=True, help="Look at the numbers that operations give, too; slow."),
         click.option("--no-findings", is_flag=True, help="Leave out what `gradviz check` finds."),
         click.option("--show-attrs", is_flag=True, help="Show the static arguments of each operation."),
         click.option("--show-saved", is_flag=True, help="Show the tensors that are kept for backward."),
+        focus_options,
         click.option("--all", "everything", is_flag=True, help="Show all that was recorded."),
         click.option("--of", metavar="NAME", help="Show what leads to this value."),
     ):
@@ -118,16 +123,23 @@ def _select(request: Request, graph: Graph, findings: Sequence[Finding]) -> Grap
 
     Raises `UsageError` where nothing has the name that was asked for.
     """
+    from gradviz.focusing import without_shadow
     from gradviz.picture.aiming import missing_culprits
     from gradviz.selecting import default_selection, selection_of
 
     if request.everything:
-        return graph
-    if request.of is not None:
-        return selection_of(graph, request.of)
-    part = default_selection(graph)
-    culprits = missing_culprits(graph, part, findings)
-    return default_selection(graph, culprits) if culprits else part
+        part = graph
+    elif request.of is not None:
+        part = selection_of(graph, request.of)
+    else:
+        part = default_selection(graph)
+        culprits = missing_culprits(graph, part, findings)
+        part = request.focus.choose(graph, default_selection(graph, culprits) if culprits else part)
+    if request.focus.no_shadow:
+        lit = without_shadow(part)
+        blamed = missing_culprits(part, lit, findings)
+        part = without_shadow(part, blamed) if blamed else lit
+    return part
 
 
 def _read_settings(source: Source) -> Settings:

@@ -7,6 +7,7 @@ import click
 from gradviz.views import EXTENSIONS, VIEWS, Options, name_for
 
 from ._drawing import STDOUT, Request, choice_options, fulfil
+from ._focusing import Focus
 from ._session import session_of
 from ._target import TargetCommand, find_source, target_argument
 
@@ -26,6 +27,7 @@ def command(
     view: str | None,
     of: str | None,
     everything: bool,
+    focus: Focus,
     show_saved: bool,
     show_attrs: bool,
     no_findings: bool,
@@ -44,7 +46,9 @@ def command(
     if output is None:
         output = STDOUT if view == "tree" else source.stem + _extension(view)
     options = Options(direction=direction, show_saved=show_saved, show_attrs=show_attrs)
-    request = Request(source, of, everything, view, options, output, findings=not no_findings, values=values)
+    request = Request(
+        source, of, everything, view, options, output, findings=not no_findings, values=values, focus=focus
+    )
     return fulfil(request, session_of(context))
 
 

@@ -7,6 +7,7 @@ import click
 from gradviz.views import Options
 
 from ._drawing import Request, choice_options, fulfil
+from ._focusing import Focus
 from ._session import session_of
 from ._target import TargetCommand, find_source, target_argument
 
@@ -21,6 +22,7 @@ def command(
     module: str | None,
     of: str | None,
     everything: bool,
+    focus: Focus,
     show_saved: bool,
     show_attrs: bool,
     no_findings: bool,
@@ -33,5 +35,5 @@ def command(
     """
     source = find_source(context, target, module)
     options = Options(show_saved=show_saved, show_attrs=show_attrs)
-    request = Request(source, of, everything, "tree", options, findings=not no_findings, values=values)
+    request = Request(source, of, everything, "tree", options, findings=not no_findings, values=values, focus=focus)
     return fulfil(request, session_of(context))

@@ -7,8 +7,11 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from gradviz.events import BACKWARD, Cause, Note, Sweep
-from gradviz.graphs import Graph, Op
+from gradviz.graphs import Graph, Op, Value
 from gradviz.query import find, gradient_inputs
+
+SELECTION = "selection"
+"""The kind of the note that says how much of a recording is drawn."""
 
 _LOST_BY_CHOICE = frozenset(
     {
@@ -44,16 +47,21 @@ def default_selection(graph: Graph, also: Collection[int] = ()) -> Graph:
 
 
 def selection_of(graph: Graph, name: str) -> Graph:
-    """What leads to the value called `name`. Raises `UsageError` with near names where there is none.
+    """What leads to the value that `called` names first. Raises `UsageError` with near names where there is none."""
+    return _noting_the_rest(graph, behind(graph, [called(graph, name)[0].id]))
 
-    Of several values of that name, the last one that the last sweep came by, or else the last one.
+
+def called(graph: Graph, name: str) -> tuple[Value, ...]:
+    """The values called `name`: those that the last sweep came by, where there are any, and the last one first.
+
+    Raises `UsageError` with near names where there is none.
     """
     found = find(graph, name)
     if graph.sweeps:
         turns = _turns(graph)
         swept = _upstream(graph, graph.sweeps[-1].roots, turns)
         found = tuple(value for value in found if value.op in swept) or found
-    return _noting_the_rest(graph, behind(graph, [found[0].id]))
+    return found
 
 
 def _noting_the_rest(graph: Graph, part: Graph) -> Graph:
@@ -63,7 +71,7 @@ def _noting_the_rest(graph: Graph, part: Graph) -> Graph:
         return part
     passes = len(graph.sweeps)
     last = f", around the last of {passes:,} backward passes" if passes > 1 and part.sweeps else ""
-    note = Note("selection", f"{drawn:,} of {all_ops:,} ops are drawn{last}; `--all` draws everything")
+    note = Note(SELECTION, f"{drawn:,} of {all_ops:,} ops are drawn{last}; `--all` draws everything")
     return replace(part, notes=(*part.notes, note))
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gradviz.graphs import Graph
 
 HOPS = 2
+_HOPS_HELP = f"How far `--around` goes; {HOPS} without it."
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
@@ -74,7 +75,7 @@ def focus_options(function: _Function) -> _Function:
     for option in (
         click.option("--no-shadow", is_flag=True, help="Leave out what autograd does not keep."),
         click.option("--path", nargs=2, metavar="FROM TO", help="Show every road from one value to another."),
-        click.option("--hops", type=click.IntRange(min=1), metavar="K", help=f"How far `--around` goes; {HOPS} without it."),
+        click.option("--hops", type=click.IntRange(min=1), metavar="K", help=_HOPS_HELP),
         click.option("--around", metavar="NAME", help="Show the operations near this value."),
         click.option("--focus", "scope", metavar="SCOPE", help="Show what ran in this module or function."),
     ):

@@ -63,8 +63,20 @@ class LogWriter:
     def emit_rows(self, rows: Sequence[Row]) -> None:
         """Write ops, each given as the first five fields of its record, and names."""
         add = self._lines.append
+        quoted = _quoted
         for row in rows:
-            add(_line(row) if isinstance(row, Name) else _op_line(*row))
+            if isinstance(row, Name):
+                add(_line(row))
+                continue
+            id, signature, site, context, inputs = row
+            if len(inputs) == 2 and site is not None:  # `_op_line`, written out for what most ops are
+                one, other = inputs
+                add(
+                    f'{{"op":[{id},{signature},{site},{context},[{id - one if one.__class__ is int else quoted(one)},'
+                    f'{id - other if other.__class__ is int else quoted(other)}]]}}\n'
+                )
+            else:
+                add(_op_line(id, signature, site, context, inputs))
         self._flush_if_due()
 
     def _flush_if_due(self) -> None:
@@ -105,14 +117,7 @@ def _op_line(
     id: int, signature: int, site: int | None, context: int, inputs: Sequence[int | str], forgotten: int = 0
 ) -> str:
     # Inputs as distances from the op: they are mostly near, and their absolute ids would be half of the line.
-    if len(inputs) == 2:  # written out, because most ops have two
-        one, other = inputs
-        given = (
-            f"{id - one if one.__class__ is int else _quoted(one)},"
-            f"{id - other if other.__class__ is int else _quoted(other)}"
-        )
-    else:
-        given = ",".join([f"{id - item}" if item.__class__ is int else _quoted(item) for item in inputs])
+    given = ",".join([f"{id - item}" if item.__class__ is int else _quoted(item) for item in inputs])
     place, more = "null" if site is None else site, f",{forgotten}" if forgotten else ""
     return f'{{"op":[{id},{signature},{place},{context},[{given}]{more}]}}\n'
 

@@ -64,9 +64,9 @@ class Trail:
         if start != self._end:
             ends.append(start)
             ops.append(0)
+        self._end = end
         ends.append(end)
         ops.append(op * _COUNTS + count if count < _COUNTS else _packed(op, count))
-        self._end = end
         if len(ops) > TRAIL_LIMIT:
             del ends[: TRAIL_LIMIT // 2], ops[: TRAIL_LIMIT // 2]
             ops[0] = 0
@@ -218,8 +218,14 @@ class Book:
         """The context of what runs on a thread at this moment."""
         region, inside = here.region, here.inside
         if here.context < 0 or inside is not here.context_inside or region is not here.context_region:
-            told = None if region is None else region.id or self.tell_region(here, region)
-            here.context = self.interner.context(here.thread, "" if inside is None else inside.scope, told)
+            told = None if inside is None else inside.told
+            if told is None or told[1] is not region or told[2] != here.thread:
+                number = None if region is None else region.id or self.tell_region(here, region)
+                scope = "" if inside is None else inside.scope
+                told = self.interner.context(here.thread, scope, number), region, here.thread
+                if inside is not None:
+                    inside.told = told
+            here.context = told[0]
             here.context_inside, here.context_region = inside, region
         return here.context
 

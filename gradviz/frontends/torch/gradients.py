@@ -14,7 +14,7 @@ import torch
 
 from gradviz.frontends.torch.nodes import is_wrapped
 
-WHOLE = 1 << 17
+WHOLE = 1 << 16
 """Most elements of a gradient that is looked at as a whole, and how many are looked at of a larger one."""
 
 BLOCKS = 16

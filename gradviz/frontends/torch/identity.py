@@ -25,6 +25,13 @@ class Known(weakref.ref):  # type: ignore[type-arg]
     __slots__ = ("base", "birth", "kind", "target", "tensor_id", "value", "version")
     __hash__ = object.__hash__
 
+    def __getattr__(self, name: str) -> Any:
+        """What was never set: few tensors have a version, a target or a birth that is to be known."""
+        try:
+            return _UNSET[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
     tensor_id: int
     value: int
     kind: int
@@ -35,6 +42,9 @@ class Known(weakref.ref):  # type: ignore[type-arg]
 
     def __eq__(self, other: object) -> bool:
         return self is other
+
+
+_UNSET = {"version": -1, "target": "", "birth": ()}
 
 
 class Tensors(dict[int, Known]):
@@ -56,10 +66,7 @@ class Tensors(dict[int, Known]):
         known.tensor_id = place = id(tensor)
         known.value = value
         known.kind = kind
-        known.version = -1
-        known.target = ""
         known.base = None
-        known.birth = ()
         self[place] = known
         return known
 

@@ -10,6 +10,7 @@ The lane holds no lock. What it does to what threads share is one step each: it 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -38,7 +39,7 @@ Nodes = tuple[int, int]
 """The sequence numbers before a call and after it: the nodes that it made lie between."""
 
 
-Ticket = tuple[tuple[Any, ...], list[events.Input], bool]
+Ticket = tuple[tuple[Any, ...], Sequence[events.Input], bool]
 """The arguments of a call that may take the lane: what its signature depends on, which is the call, the kinds of its
 tensors, negative where one requires grad, and texts; what the op tells of them; and whether one requires grad."""
 
@@ -68,25 +69,6 @@ class Lane:
         # By key, and by what came of the call: True where it was tracked, else what cut it, False for nothing.
         self._plans: dict[tuple[Any, ...], dict[bool | Cause, Plan]] = {}
 
-    def ran(
-        self,
-        here: Here,
-        call: Call,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        result: Any,
-        start: int,
-        end: int,
-        frame: FrameType,
-    ) -> None:
-        """Tell of a plain call that ran."""
-        try:
-            ticket = self.ticket(call, args, kwargs)
-            if ticket is None or not self._fits(here, args, ticket, result, start, end, frame):
-                self._look_closer(here, call, args, kwargs, ticket, result, (start, end), frame)
-        except Exception as failure:
-            self._book.sink.failed("recording an op", failure)
-
     def before(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Ticket | None:
         """A ticket for a call that is about to run, None where no call with such arguments was met before."""
         try:
@@ -96,21 +78,23 @@ class Lane:
             return None
         return ticket if ticket is not None and ticket[0] in self._plans else None
 
-    def told(
+    def ran(
         self,
         here: Here,
         call: Call,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-        ticket: Ticket,
+        ticket: Ticket | None,
         result: Any,
         start: int,
         end: int,
         frame: FrameType,
     ) -> None:
-        """Tell of a call that ran with a ticket."""
+        """Tell of a call that ran; one that writes to nothing may be looked at only now, and has no ticket yet."""
         try:
-            if not self._fits(here, args, ticket, result, start, end, frame):
+            if ticket is None:
+                ticket = self._pair(call, args) if len(args) == 2 and not kwargs else self.ticket(call, args, kwargs)
+            if ticket is None or not self._fits(here, args, ticket, result, start, end, frame):
                 self._look_closer(here, call, args, kwargs, ticket, result, (start, end), frame)
         except Exception as failure:
             self._book.sink.failed("recording an op", failure)
@@ -178,24 +162,30 @@ class Lane:
             return False
         signature, kind, steady, written, view = plan
         book = self._book
-        known = book.tensors.get(id(result))
-        if (known is not None) is not written or view is not result._is_view():
-            return False
-        if (written and result is not args[0]) or (view and not _is_view_of(result, args)):
-            return False
-        if not steady and book.kinds.of(result) != kind:
+        tensors = book.tensors
+        known = tensors.get(id(result))
+        if not steady:
+            if (known is not None) is not written or view is not result._is_view():
+                return False
+            if (written and result is not args[0]) or (view and not _is_view_of(result, args)):
+                return False
+            if book.kinds.of(result) != kind:
+                return False
+        elif known is not None:
             return False
         road = walk(here.inside, frame)
         if road is None:
             return True
-        site = book.paths.sites.get(road) or book.paths.site(road, frame)
+        site = book.paths.sites.get(road, -1)
+        if site == -1:
+            site = book.paths.site(road, frame)
         value = book.tell_op(here, signature, site, inputs)
         if tracked:
             here.trail.add(start, end, value)
         if known is None:
-            known = book.tensors.learn(result, value, kind)
+            known = tensors.learn(result, value, kind)
             if view:
-                source = book.tensors[id(args[0])]
+                source = tensors[id(args[0])]
                 known.base = source.base or source
                 known.version = version_of(result)
         else:
@@ -225,6 +215,26 @@ class Lane:
             else:
                 ticket = ticket or self.ticket(call, args, kwargs)
                 self.first(here, call, args, found, ticket, result, nodes, frame)
+
+    def _pair(self, call: Call, args: tuple[Any, ...]) -> Ticket | None:
+        """`ticket` for two arguments of which the first is a tensor and the other one too, or a number."""
+        one, other = args
+        kind = type(one)
+        known = self._book.tensors.get(id(one)) if kind is Tensor or kind is Parameter else None
+        if known is None or not known.value or known.base is not None:
+            return self.ticket(call, args, {})
+        needs = one.requires_grad
+        kind = type(other)
+        if kind in _NUMBERS:
+            if call.operands < 2:
+                return self.ticket(call, args, {})
+            return (call, -known.kind if needs else known.kind, kind), (known.value, repr(other)), needs
+        second = self._book.tensors.get(id(other)) if kind is Tensor or kind is Parameter else None
+        if second is None or not second.value or second.base is not None or second is known:
+            return self.ticket(call, args, {})
+        needs_too = other.requires_grad
+        key = call, -known.kind if needs else known.kind, -second.kind if needs_too else second.kind
+        return key, (known.value, second.value), needs or needs_too
 
     def ticket(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Ticket | None:
         """The arguments of a call; None where one of them is of a kind that has to be looked at closely."""

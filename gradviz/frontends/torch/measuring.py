@@ -44,10 +44,7 @@ class MeasuredTensors(Tensors):
         known.tensor_id = place = id(tensor)
         _VALUE.__set__(known, value)  # not measured yet: another thread may look it up as soon as it is there
         known.kind = kind
-        known.version = -1
-        known.target = ""
         known.base = None
-        known.birth = ()
         self[place] = known
         known.value = value
         return known

@@ -46,17 +46,18 @@ class RecordingMode(TorchFunctionMode):
             # A mode of the user's own would see the recording look at the tensors.
             if call.laned and not stack_depth():
                 lane = emitter.lane
-                if call.plain and "out" not in kwargs:
+                if call.plain and not kwargs:
                     start = sequence_number()
-                    silent = call.silent and len(args) < 3 and not kwargs
+                    silent = call.silent and len(args) < 3
                     result = func(*args) if silent else stand_in(frame)(func, args, kwargs)
-                    lane.ran(here, call, args, kwargs, result, start, sequence_number(), frame)
+                    lane.ran(here, call, args, kwargs, None, result, start, sequence_number(), frame)
                     return result
-                ticket = lane.before(call, args, kwargs)
-                if ticket is not None:
+                is_plain = call.plain and "out" not in kwargs
+                ticket = None if is_plain else lane.before(call, args, kwargs)
+                if is_plain or ticket is not None:
                     start = sequence_number()
                     result = stand_in(frame)(func, args, kwargs)
-                    lane.told(here, call, args, kwargs, ticket, result, start, sequence_number(), frame)
+                    lane.ran(here, call, args, kwargs, ticket, result, start, sequence_number(), frame)
                     return result
             if call.deed is Deed.NOTHING:
                 return func(*args, **kwargs) if call.silent else stand_in(frame)(func, args, kwargs)

@@ -7,7 +7,7 @@ import sys
 import weakref
 from collections.abc import Callable, Iterator
 from types import CodeType, FrameType
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -32,7 +32,7 @@ class Modules:
     def __init__(self, book: Book, named: Callable[[nn.Module, str], None]) -> None:
         self._book = book
         self._tell = named
-        self._paths: weakref.WeakKeyDictionary[nn.Module, str] = weakref.WeakKeyDictionary()
+        self._scopes: dict[int, _Scope] = {}
 
     def install(self, patches: Patches) -> None:
         """Stand around the calls of all modules. PyTorch's hooks would put entries of theirs into tracebacks."""
@@ -47,7 +47,7 @@ class Modules:
             # A frame that held itself would keep the arguments alive: of this one, only its `id` and its code.
             mark, code = id(sys._getframe()), sys._getframe().f_code
             outer = here.inside
-            self._enter(here, module, sys._getframe(1), code, mark)
+            scope = self._enter(here, module, sys._getframe(1), code, mark)
             inside = here.inside
             try:
                 result = run(module, *args, **kwargs)
@@ -56,42 +56,61 @@ class Modules:
                 strip_own(error)
                 raise
             here.inside = outer
-            if inside is not None and inside is not outer and inside.base.targets:
-                self._name_result(inside.base, result)
+            if scope is not None and inside is not None:
+                scope.idle.append(inside)
+                if inside.base.targets:
+                    self._name_result(inside.base, result)
             return result
 
         return call
 
-    def _enter(self, here: Here, module: nn.Module, frame: FrameType, code: CodeType, mark: int) -> None:
+    def _enter(self, here: Here, module: nn.Module, frame: FrameType, code: CodeType, mark: int) -> _Scope | None:
+        """Note that a module begins to run; returns its scope, None where that failed."""
         book = self._book
         try:
-            scope = self._paths.get(module)
+            scope = self._scopes.get(id(module))
             if scope is None:
                 with book.lock, torch._C.DisableTorchFunction():
                     scope = self._find(here, module, frame)
-            here.inside = Inside(scope, book.paths.base(here.inside, frame), code, mark)
+            base = book.paths.base(here.inside, frame)
+            inside = scope.take(base)
+            if inside is None:
+                inside = Inside(scope.name, base, code, mark)
+            else:
+                inside.mark = mark
+            here.inside = inside
         except Exception as failure:
             book.sink.failed("recording a module", failure)
+            return None
+        return scope
 
-    def _find(self, here: Here, module: nn.Module, frame: FrameType) -> str:
+    def _find(self, here: Here, module: nn.Module, frame: FrameType) -> _Scope:
         if here.inside is not None:
-            for root in list(self._paths):
-                for name, inner in root.named_modules():
-                    if inner is module and name:
-                        return self._name_all(root, self._paths[root])[module]
-        name = _variable(frame) or type(module).__name__
-        return self._name_all(module, name)[module]
+            for scope in list(self._scopes.values()):
+                root = scope()
+                for name, inner in () if root is None else root.named_modules():
+                    if inner is module and name and root is not None:
+                        return self._name_all(root, scope.name, module)
+        return self._name_all(module, _variable(frame) or type(module).__name__, module)
 
-    def _name_all(self, root: nn.Module, name: str) -> weakref.WeakKeyDictionary[nn.Module, str]:
+    def _name_all(self, root: nn.Module, name: str, wanted: nn.Module) -> _Scope:
+        """Give `root` and the modules in it their scopes; returns that of `wanted`."""
         for inner, module in root.named_modules():
-            if module not in self._paths:
-                self._paths[module] = path = f"{name}.{inner}" if inner else name
-                self._tell(module, path)
+            if id(module) not in self._scopes:
+                scope = _Scope(module, self._forget)
+                scope.module_id = id(module)
+                scope.name = f"{name}.{inner}" if inner else name
+                scope.idle = []
+                self._scopes[id(module)] = scope
+                self._tell(module, scope.name)
         for text, tensor, role in self.values_of(root, name):
             known = self._book.tensors.get(id(tensor))
             if known is not None and not known.target:
                 self._book.tell_name(known, text, role)
-        return self._paths
+        return self._scopes[id(wanted)]
+
+    def _forget(self, scope: weakref.ref[nn.Module]) -> None:
+        self._scopes.pop(cast(_Scope, scope).module_id, None)
 
     def values_of(self, module: nn.Module, name: str) -> Iterator[tuple[str, torch.Tensor, Role]]:
         """The parameters and buffers of a module that the program calls `name`, each with its own name."""
@@ -110,6 +129,27 @@ class Modules:
                     book.add_name(known.value, name)
         except Exception as failure:
             book.sink.failed("recording a module", failure)
+
+
+class _Scope(weakref.ref):  # type: ignore[type-arg]
+    """What the program calls a module; it goes when the module goes.
+
+    idle   what was noted of calls of it that have ended
+    """
+
+    __slots__ = ("idle", "module_id", "name")
+
+    module_id: int
+    name: str
+    idle: list[Inside]
+
+    def take(self, base: Base) -> Inside | None:
+        """What was noted of an earlier call from the same place, if none runs; no other thread gets the same one."""
+        try:
+            inside = self.idle.pop()
+        except IndexError:
+            return None
+        return inside if inside.base is base else None
 
 
 def _named(base: Base, result: Any) -> Iterator[tuple[torch.Tensor, str]]:

@@ -67,9 +67,15 @@ class Optimizers:
     def _around_zero_grad(self, run: Any) -> Any:
         @like(run)
         def zero_grad(holder: Any, *args: Any, **kwargs: Any) -> Any:
-            result = run(holder, *args, **kwargs)
             here = self._book.here()
-            if here is not None:
+            if here is None:
+                return run(holder, *args, **kwargs)
+            here.quiet += 1
+            try:
+                result = run(holder, *args, **kwargs)
+            finally:
+                here.quiet -= 1
+            if not here.quiet:
                 self._book.guarded("zero_grad", self._act, here, "zero_grad", holder, sys._getframe(1))
             return result
 

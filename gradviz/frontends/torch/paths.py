@@ -32,20 +32,22 @@ class Base:
 
 
 class Inside:
-    """The module that a thread runs.
+    """The module that a thread runs. Used again when the module is called again from the same place.
 
     scope    what the program calls it
     base     the path of its call
     mark     the `id` of the frame that stands around its call, and `code` the code of that frame
+    told     the last context that was told of in it, with its region and its thread
     """
 
-    __slots__ = ("base", "code", "mark", "scope")
+    __slots__ = ("base", "code", "mark", "scope", "told")
 
     def __init__(self, scope: str, base: Base, code: CodeType, mark: int) -> None:
         self.scope = scope
         self.base = base
         self.code = code
         self.mark = mark
+        self.told: tuple[int, object, int] | None = None
 
 
 Road = tuple[Any, ...]

@@ -159,6 +159,7 @@ class Fold:
     turns    the ops of each turn, those that make leaves for it alone among them. Several turns are equally long, and
              the ops at one position do the same, on values of the same shapes
     scope    the module scope or the functions that all of it ran in, or empty
+    module   what kind of module that is (`TransformerEncoderLayer`), or empty
     option   the option of the command line that opens it (`--expand h.0`)
     carried  what goes from turn to turn
     open     the first turn is drawn op by op, in a frame, and stands for the others; otherwise all of it is one box
@@ -168,6 +169,7 @@ class Fold:
     title: str
     turns: tuple[tuple[int, ...], ...]
     scope: str = ""
+    module: str = ""
     option: str = "--all"
     carried: tuple[Carried, ...] = ()
     open: bool = False

@@ -60,6 +60,7 @@ FOREIGN_MORE = {
     "gradviz.views.account": {"rich"},
     "gradviz.views.display": {"graphviz"},
     "gradviz.views.dot": {"graphviz"},
+    "gradviz.views.png": {"pypdfium2"},
     "gradviz.views.torchviz": {"graphviz"},
     "gradviz.views.tree": {"rich"},
     "gradviz.frontends.torch": {"torch"},

@@ -19,7 +19,7 @@ from gradviz.events import Gradient
 from gradviz.graphs import Graph
 from gradviz.picture.composing import compose
 from gradviz.picture.records import BoxKind
-from gradviz.views import EXTENSIONS, VIEWS, Options, draw, load, name_for
+from gradviz.views import EXTENSIONS, IMAGES, VIEWS, Options, draw, load, name_for
 
 EVERYTHING = Options(show_saved=True, show_attrs=True)
 
@@ -100,7 +100,7 @@ def test_a_hundred_thousand_ops(view):
 
 
 def test_a_view_goes_by_name_and_by_extension():
-    assert {name_for(f"out{extension}") for extension in EXTENSIONS} == set(VIEWS)
+    assert {name_for(f"out{extension}") for extension in EXTENSIONS} == {*VIEWS, *IMAGES}
     assert name_for("a/B.SVG") == "svg"
     for name in VIEWS:
         assert callable(load(name).draw)
@@ -113,7 +113,7 @@ def test_an_unknown_view_suggests_near_ones(name, near):
     assert near in caught.value.help
 
 
-@pytest.mark.parametrize("path", ["picture.png", "picture", "picture.sgv"])
+@pytest.mark.parametrize("path", ["picture.jpg", "picture", "picture.sgv"])
 def test_an_unknown_extension_is_refused(path):
     with pytest.raises(UsageError, match="gradviz writes no such files"):
         name_for(path)

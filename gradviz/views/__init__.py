@@ -1,4 +1,7 @@
-"""Views: one module per way to show a graph, each offering a `draw` that returns text, looked up here by name."""
+"""Views: one module per way to show a graph, each offering a `draw`, looked up here by name.
+
+A view gives text; one of those in `IMAGES` gives the bytes of a file.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +27,19 @@ VIEWS: Mapping[str, str] = MappingProxyType(
         "dot": "gradviz.views.dot",
         "tree": "gradviz.views.tree",
         "json": "gradviz.views.json",
+        "mermaid": "gradviz.views.mermaid",
     }
 )
 """Name of each view and the module that draws it. The module is imported when the view is first used."""
 
+IMAGES: Mapping[str, str] = MappingProxyType({"png": "gradviz.views.png", "pdf": "gradviz.views.pdf"})
+"""As `VIEWS`, of the views that are no text."""
+
 EXTENSIONS: Mapping[str, str] = MappingProxyType(
-    {".svg": "svg", ".dot": "dot", ".gv": "dot", ".json": "json", ".txt": "tree"}
+    {
+        ".svg": "svg", ".dot": "dot", ".gv": "dot", ".json": "json", ".txt": "tree", ".mmd": "mermaid",
+        ".mermaid": "mermaid", ".png": "png", ".pdf": "pdf",
+    }
 )
 """File extension, lower case, and the view that such a file holds."""
 
@@ -67,6 +77,14 @@ class View(Protocol):
         ...
 
 
+class ImageView(Protocol):
+    """What the module of a view in `IMAGES` offers; and `require()`, where it needs a package that may be missing."""
+
+    def draw(self, graph: Graph, options: Options, findings: Sequence[Finding] | None = None) -> bytes:
+        """The whole drawing as the content of a file."""
+        ...
+
+
 def draw(
     graph: Graph, name: str, options: Options | None = None, findings: Sequence[Finding] | None = None
 ) -> str:
@@ -77,13 +95,36 @@ def draw(
     return load(name).draw(graph, options or Options(), findings)
 
 
+def draw_bytes(
+    graph: Graph, name: str, options: Options | None = None, findings: Sequence[Finding] | None = None
+) -> bytes:
+    """As `draw`, of any view, as the content of a file; text is UTF-8.
+
+    Raises `UsageError` besides where a package is missing that the view needs, or the drawing is too large for it.
+    """
+    if name in IMAGES:
+        image = cast(ImageView, import_module(IMAGES[name]))
+        return image.draw(graph, options or Options(), findings)
+    return draw(graph, name, options, findings).encode()
+
+
 def load(name: str) -> View:
-    """The view module called `name`. Raises `UsageError`, with near names, where there is none."""
+    """The module of the text view called `name`. Raises `UsageError`, with near names, where there is none."""
+    if name in IMAGES:
+        raise UsageError(f"`{name}` is no text", help="use `gradviz.views.draw_bytes`")
     try:
         module = VIEWS[name]
     except KeyError:
-        raise UsageError(f"there is no view called `{clean(name)}`", help=_suggest(name, list(VIEWS))) from None
+        help = _suggest(name, [*VIEWS, *IMAGES])
+        raise UsageError(f"there is no view called `{clean(name)}`", help=help) from None
     return cast(View, import_module(module))
+
+
+def require(name: str) -> None:
+    """Raise `UsageError` where the view called `name` needs a package that is missing."""
+    check = getattr(import_module(IMAGES[name]), "require", None) if name in IMAGES else None
+    if check is not None:
+        check()
 
 
 def name_for(path: str) -> str:

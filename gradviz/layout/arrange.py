@@ -5,13 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from gradviz.layout import measure, order, place, rank, route, rows, spine
+from gradviz.layout import measure, order, place, rank, rows, spine
 from gradviz.layout.drawing import MODULE_KINDS, Direction, Drawing
 from gradviz.layout.pack import LaidOut, pack
 from gradviz.layout.parts import LITERAL_GAP, LOOP, PORT_MARGIN, Part, Survey
-from gradviz.picture.records import BoxKind, Picture, Wire, WireKind
+from gradviz.layout.route import Plan
+from gradviz.layout.strands import Strands, turn_round
+from gradviz.picture.records import BoxKind, Picture, WireKind
 
-_ACCENTED = (WireKind.GRADIENT, WireKind.CUT)
+_KINDS = sorted(WireKind, key=lambda kind: (kind is not WireKind.GRADIENT, kind is not WireKind.CUT))
+_GRADIENT = 0
+_ACCENTED = 2
+"""Kinds before this one are to catch the eye."""
 _OUTPUTS = (BoxKind.OUTPUT, BoxKind.OFF_OUTPUT)
 _ROAD_WEIGHT = 1000
 """One wire that carries gradient outweighs any number that do not, when the main road is chosen."""
@@ -31,29 +36,14 @@ def arrange(picture: Picture, direction: Direction = "TB") -> Drawing:
 
 def _lay_out(survey: Survey, part: Part) -> LaidOut:
     """Rank, order, place and route one part."""
-    local = {box: number for number, box in enumerate(part.boxes)}
     fence_at = {frame: number for number, frame in enumerate(part.frames)}
-    wires = [survey.picture.wires[number] for number in part.wires]
-    ends = [survey.ends[number] for number in part.wires]
-    heads = {head for _, head in ends}
-    links = [
-        rank.Link(local[tail], local[head], _weight(wire.kind, tail in heads))
-        for (tail, head), wire in zip(ends, wires, strict=True)
-    ]
-    forward = rank.acyclic(len(local), links)
-    cells = [_cell(survey, box, fence_at) for box in part.boxes]
+    cells = _cells(survey, part, fence_at)
+    strands, worth, turned = _strands(survey, part)
     fences = [_fence(survey, frame, fence_at) for frame in part.frames]
     modules = [survey.frames[frame].kind in MODULE_KINDS for frame in part.frames]
     groups = [rank.Group(*pair) for pair in zip(_members(cells, fences), modules, strict=True)]
-    ranks = rank.ranks(len(cells), forward, groups, _sinks(survey, part, forward))
-    road = spine.main_road(
-        len(cells),
-        [
-            (link.tail, link.head, _ROAD_WEIGHT if wire.kind is WireKind.GRADIENT else 1)
-            for link, wire in zip(forward, wires, strict=True)
-        ],
-    )
-    strands = _strands(wires, forward, survey.direction)
+    ranks = rank.ranks(len(part.boxes), strands, groups, _sinks(survey, part, strands))
+    road = spine.main_road(len(part.boxes), strands, worth)
     sheet = rows.cut(cells, strands, fences, ranks, road, tabs_in_rows=survey.direction == "TB")
     candidates = []
     for ordered in order.orders(sheet):
@@ -61,37 +51,41 @@ def _lay_out(survey: Survey, part: Part) -> LaidOut:
         candidates.append((place.place(sheet), ordered))
     placement, sheet.rows = min(candidates, key=lambda candidate: candidate[0].cost)
     placement = place.settle_tabs(sheet, placement)
-    plan = route.route(sheet, placement, [wire.lost for wire in wires])
-    turned = [link is not kept for link, kept in zip(links, forward, strict=True)]
-    return LaidOut(part, plan, turned)
+    plan = Plan(sheet, placement)
+    return LaidOut(part, plan, turned, plan.labels(), plan.frames())
 
 
-def _weight(kind: WireKind, from_op: bool) -> int:
-    """How short and straight a wire should be. A leaf may stand further off: it is often shared."""
-    if from_op:
-        return 4 if kind in _ACCENTED else 3
-    return 2 if kind in _ACCENTED else 1
-
-
-def _cell(survey: Survey, box: int, fence_at: dict[int, int]) -> rows.Cell:
-    """A box with what sits beside it."""
-    across, along = survey.across(box), survey.along(box)
-    before = after = across // 2
-    room = max(before - PORT_MARGIN, 0)
-    if survey.picture.boxes[box].kind is BoxKind.CUT:
-        # The road runs through the scissors, not through the middle of the badge.
-        room = 3
-        if survey.direction == "TB":
-            before, after = measure.BADGE_AXIS, across - measure.BADGE_AXIS
-    reach = [before, after]
-    for literal in survey.literals.get(box, ()):
-        side, edge = (0, before) if literal.near else (1, after)
-        reach[side] = max(reach[side], edge + LITERAL_GAP + survey.across(literal.box))
-        along = max(along, math.ceil(2 * abs(literal.offset)) + survey.along(literal.box))
-    if box in survey.loops:
-        reach[1] = max(reach[1], after + LOOP)
-    frame = survey.frame_of[box]
-    return rows.Cell(reach[0], reach[1], along, room, fence_at[frame] if frame >= 0 else -1)
+def _cells(survey: Survey, part: Part, fence_at: dict[int, int]) -> rows.Cells:
+    """The part's boxes with what sits beside them."""
+    along, frame_of = survey.along, survey.frame_of
+    half = [survey.across[box] // 2 for box in part.boxes]
+    cells = rows.Cells(
+        half,
+        half.copy(),
+        [along[box] for box in part.boxes],
+        [max(reach - PORT_MARGIN, 0) for reach in half],
+        [fence_at.get(frame_of[box], -1) for box in part.boxes] if fence_at else [-1] * len(half),
+    )
+    special = survey.badges | survey.literals.keys() | survey.loops.keys()
+    for number, box in enumerate(part.boxes if special else ()):
+        if box not in special:
+            continue
+        reach = [half[number], half[number]]
+        if box in survey.badges:
+            # The road runs through the scissors, not through the middle of the badge.
+            cells.room[number] = 3
+            if survey.direction == "TB":
+                reach = [measure.BADGE_AXIS, survey.across[box] - measure.BADGE_AXIS]
+        edges = tuple(reach)
+        for literal in survey.literals.get(box, ()):
+            side = 0 if literal.near else 1
+            reach[side] = max(reach[side], edges[side] + LITERAL_GAP + survey.across[literal.box])
+            length = math.ceil(2 * abs(literal.offset)) + along[literal.box]
+            cells.along[number] = max(cells.along[number], length)
+        if box in survey.loops:
+            reach[1] = max(reach[1], edges[1] + LOOP)
+        cells.before[number], cells.after[number] = reach
+    return cells
 
 
 def _fence(survey: Survey, frame: int, fence_at: dict[int, int]) -> rows.Fence:
@@ -106,33 +100,51 @@ def _turn(size: tuple[int, int], direction: Direction) -> tuple[int, int]:
     return size if direction == "TB" else size[::-1]
 
 
-def _members(cells: Sequence[rows.Cell], fences: Sequence[rows.Fence]) -> list[list[int]]:
+def _members(cells: rows.Cells, fences: Sequence[rows.Fence]) -> list[list[int]]:
     """The cells in each fence, those of inner fences too."""
     members: list[list[int]] = [[] for _ in fences]
-    for number, cell in enumerate(cells):
-        fence = cell.frame
+    for number, fence in enumerate(cells.frame if fences else ()):
         while fence >= 0:
             members[fence].append(number)
             fence = fences[fence].parent
     return members
 
 
-def _sinks(survey: Survey, part: Part, links: Sequence[rank.Link]) -> list[int]:
+def _sinks(survey: Survey, part: Part, strands: Strands) -> list[int]:
     """The outputs that lead nowhere else: they belong at the end."""
-    tails = {link.tail for link in links}
-    kinds = [survey.picture.boxes[box].kind for box in part.boxes]
-    return [number for number, kind in enumerate(kinds) if kind in _OUTPUTS and number not in tails]
+    boxes = survey.picture.boxes
+    found = [number for number, box in enumerate(part.boxes) if boxes[box].kind in _OUTPUTS]
+    tails = set(strands.tails) if found else set()
+    return [number for number in found if number not in tails]
 
 
-def _strands(wires: Sequence[Wire], links: Sequence[rank.Link], direction: Direction) -> list[rows.Strand]:
-    ducts: dict[tuple[int, WireKind, bool, int], int] = {}
-    twins: dict[tuple[int, int, WireKind, bool], int] = {}
-    strands = []
-    for wire, link in zip(wires, links, strict=True):
+def _strands(survey: Survey, part: Part) -> tuple[Strands, list[int], list[bool]]:
+    """The part's wires, what each is worth to the main road, and which were turned round."""
+    local = dict(zip(part.boxes, range(len(part.boxes)), strict=True))
+    wires = [survey.picture.wires[number] for number in part.wires]
+    tails = [local[survey.tails[number]] for number in part.wires]
+    heads = [local[survey.heads[number]] for number in part.wires]
+    fed = set(heads)
+    kinds = [_KINDS.index(wire.kind) for wire in wires]
+    # How short and straight each should be. A leaf may stand further off: it is often shared.
+    weights = [
+        (2 if tail in fed else 0) + (2 if kind < _ACCENTED else 1) for tail, kind in zip(tails, kinds, strict=True)
+    ]
+    turned, by_head = turn_round(len(part.boxes), tails, heads)
+    marked = [wire.lost for wire in wires]
+    count, variants = len(part.boxes), 2 * len(_KINDS)
+    ducts: list[int] = []
+    twins: dict[int, int] = {}
+    for tail, head, kind, lost in zip(tails, heads, kinds, marked, strict=True):
+        duct = tail * variants + 2 * kind + lost
         # Wires between the same two boxes run side by side, so that one can see how many they are.
-        pair = (link.tail, link.head, wire.kind, wire.lost)
+        pair = duct * count + head
         twin = twins[pair] = twins.get(pair, -1) + 1
-        duct = ducts.setdefault((link.tail, wire.kind, wire.lost, twin), len(ducts))
-        label = _turn(measure.label_size(measure.label_text(wire.label)), direction) if wire.label else None
-        strands.append(rows.Strand(link.tail, link.head, duct, link.weight, label))
-    return strands
+        ducts.append(duct + twin * count * variants)
+    labels = {
+        number: _turn(measure.label_size(measure.label_text(wire.label)), survey.direction)
+        for number, wire in enumerate(wires)
+        if wire.label
+    }
+    worth = [_ROAD_WEIGHT if kind == _GRADIENT else 1 for kind in kinds]
+    return Strands(tails, heads, weights, ducts, labels, marked, by_head), worth, turned

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from gradviz.layout.rows import Kind, Sheet
+from gradviz.layout.rows import BEND, BOX, FAR_EDGE, LABEL, NEAR_EDGE, TAB, Sheet
 
 PORT_SPACING = 18
 _PORT_LEAST = 7
-_EDGES = (Kind.NEAR_EDGE, Kind.FAR_EDGE)
-_BENDS = (Kind.BEND, Kind.LABEL)
+_EDGES = (NEAR_EDGE, FAR_EDGE)
+_BENDS = (BEND, LABEL)
 
 
 def separation(sheet: Sheet, left: int, right: int) -> int:
@@ -24,15 +24,15 @@ def separation(sheet: Sheet, left: int, right: int) -> int:
     return sheet.after[left] + _GAPS[sheet.kind[left]][sheet.kind[right]] + sheet.before[right]
 
 
-def _gap(left: Kind, right: Kind) -> int:
+def _gap(left: int, right: int) -> int:
     if left in _EDGES or right in _EDGES:
-        return 20 if left is Kind.FAR_EDGE and right is Kind.NEAR_EDGE else 14
+        return 20 if left == FAR_EDGE and right == NEAR_EDGE else 14
     if left in _BENDS and right in _BENDS:
         return 14
-    return 24 if left is Kind.BOX and right is Kind.BOX else 16
+    return 24 if left == BOX and right == BOX else 16
 
 
-_GAPS = tuple(tuple(_gap(left, right) for right in Kind) for left in Kind)
+_GAPS = tuple(tuple(_gap(left, right) for right in range(TAB + 1)) for left in range(TAB + 1))
 
 
 def ports(sheet: Sheet, with_road: bool) -> tuple[list[int], list[int]]:
@@ -41,19 +41,23 @@ def ports(sheet: Sheet, with_road: bool) -> tuple[list[int], list[int]]:
     Ports are spread in the order in which the other ends stand; the main road's keep the middle, if it has to be
     straight.
     """
-    upper_port, lower_port = [0] * len(sheet.segments), [0] * len(sheet.segments)
+    upper_port, lower_port = [0] * len(sheet.upper), [0] * len(sheet.upper)
     place = places(sheet)
-    for around, found, end in ((sheet.down, upper_port, 1), (sheet.up, lower_port, 0)):
-        # Cells come first among the vertices.
-        for vertex, cell in enumerate(sheet.cells):
+    on_road = sheet.on_road
+    for around, found, ends in ((sheet.down, upper_port, sheet.lower), (sheet.up, lower_port, sheet.upper)):
+        place_of = [place[end] for end in ends].__getitem__
+        for vertex, room in enumerate(sheet.cells.room):
             numbers = around[vertex]
             if len(numbers) < 2:
                 continue
-            ranked = sorted(numbers, key=lambda number: (place[sheet.segments[number][end]], number))
-            road = with_road and sheet.on_road[vertex]
-            main = [at for at, number in enumerate(ranked) if road and sheet.on_road[sheet.segments[number][end]]]
-            middle = (main[0] + main[-1]) / 2 if main else (len(ranked) - 1) / 2
-            step = min(PORT_SPACING, cell.room / max(middle, len(ranked) - 1 - middle))
+            ranked = sorted(numbers, key=place_of)
+            last = len(ranked) - 1
+            middle = last / 2
+            if with_road and on_road[vertex]:
+                main = [at for at, number in enumerate(ranked) if on_road[ends[number]]]
+                if main:
+                    middle = (main[0] + main[-1]) / 2
+            step = min(PORT_SPACING, room / max(middle, last - middle))
             for index, number in enumerate(ranked):
                 found[number] = round((index - middle) * step)
     return upper_port, lower_port
@@ -61,7 +65,7 @@ def ports(sheet: Sheet, with_road: bool) -> tuple[list[int], list[int]]:
 
 def straighten_ports(sheet: Sheet, axes: Sequence[int], upper_port: list[int], lower_port: list[int]) -> None:
     """Move ports a little where that takes a small kink out of a wire."""
-    for number, (upper, lower) in enumerate(sheet.segments):
+    for number, (upper, lower) in enumerate(sheet.pairs()):
         kink = axes[upper] + upper_port[number] - axes[lower] - lower_port[number]
         if 0 < abs(kink) <= PORT_SPACING:
             if _may_move(sheet, upper, sheet.down[upper], upper_port, number, -kink):
@@ -74,10 +78,10 @@ def _may_move(
     sheet: Sheet, vertex: int, numbers: Sequence[int], port: Sequence[int], number: int, shift: int
 ) -> bool:
     """Whether a port can move without leaving its box's edge, passing another port, or coming too close to one."""
-    if sheet.kind[vertex] is not Kind.BOX:
+    if sheet.kind[vertex] != BOX:
         return False
     target = port[number] + shift
-    if abs(target) > sheet.cells[sheet.item[vertex]].room:
+    if abs(target) > sheet.cells.room[vertex]:
         return False
     for other in numbers:
         before, after = port[number] - port[other], target - port[other]
@@ -113,7 +117,7 @@ class Alignment:
 
     def add(self, number: int) -> bool:
         """Choose a segment, unless it crosses or touches one that was chosen before; whether it was."""
-        upper, lower = self._sheet.segments[number]
+        upper, lower = self._sheet.upper[number], self._sheet.lower[number]
         if self.held_below[upper] or self.held_above[lower]:
             return False
         chosen = self._chosen[self._sheet.row[upper]]
@@ -134,7 +138,7 @@ def base_alignment(sheet: Sheet, with_road: bool) -> Alignment:
     alignment = Alignment(sheet, places(sheet))
     road, bends = [], []
     kinds, on_road = sheet.kind, sheet.on_road
-    for number, (upper, lower) in enumerate(sheet.segments):
+    for number, (upper, lower) in enumerate(sheet.pairs()):
         kind = kinds[upper]
         if kind in _EDGES:
             alignment.add(number)
@@ -164,10 +168,10 @@ class Blocks:
 
 def build(sheet: Sheet, alignment: Alignment, upper_port: Sequence[int], lower_port: Sequence[int]) -> Blocks:
     """The blocks that an alignment makes."""
-    segments, on_road = sheet.segments, sheet.on_road
+    uppers, lowers, on_road = sheet.upper, sheet.lower, sheet.on_road
     follower = [-1] * len(sheet.kind)
     for number in alignment.straight:
-        follower[segments[number][0]] = number
+        follower[uppers[number]] = number
     block, shift = [-1] * len(sheet.kind), [0] * len(sheet.kind)
     count = 0
     for start, follows in enumerate(alignment.held_above):
@@ -176,7 +180,7 @@ def build(sheet: Sheet, alignment: Alignment, upper_port: Sequence[int], lower_p
         vertex = start
         block[vertex] = count
         while (number := follower[vertex]) >= 0:
-            lower = segments[number][1]
+            lower = lowers[number]
             step = 0 if on_road[vertex] and on_road[lower] else upper_port[number] - lower_port[number]
             block[lower], shift[lower] = count, shift[vertex] + step
             vertex = lower

@@ -7,6 +7,7 @@ text set in another is narrower than its box, never wider. All sizes are in pixe
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from functools import lru_cache
 
 from gradviz.layout.tags import TAG_SIZE, box_room, tab_room
@@ -120,6 +121,21 @@ def box_texts(box: Box) -> tuple[str, str]:
     font = "bold" if box.kind in (BoxKind.CUT, BoxKind.ERROR) else "mono"
     limit = _MAX_ERROR if box.kind is BoxKind.ERROR else _MAX_TEXT
     return clip(one_line(box.title), font, TITLE_SIZE, limit), clip(one_line(box.detail), "sans", DETAIL_SIZE, limit)
+
+
+def fit(boxes: Sequence[Box]) -> tuple[list[tuple[str, str]], list[tuple[int, int]]]:
+    """The texts and the size of each box. A large picture says the same in many boxes; what was measured is kept."""
+    known: dict[tuple[str, str, str, int], tuple[tuple[str, str], tuple[int, int]]] = {}
+    texts, sizes = [], []
+    for box in boxes:
+        key = box.title, box.detail, box.kind, len(box.findings)
+        found = known.get(key)
+        if found is None:
+            shown = box_texts(box)
+            found = known[key] = shown, box_size(box, *shown)
+        texts.append(found[0])
+        sizes.append(found[1])
+    return texts, sizes
 
 
 def box_size(box: Box, title: str, detail: str) -> tuple[int, int]:

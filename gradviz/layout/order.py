@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gradviz.layout.rows import Kind, Sheet
+from gradviz.layout.rows import FAR_EDGE, NEAR_EDGE, TAB, Sheet
 
 _SMALL = 1500
 _TINY = 400
@@ -90,13 +90,13 @@ class _Sorter:
         self.sheet = sheet
         self.given = [list(row) for row in sheet.rows]
         self.place = [0] * len(sheet.kind)
-        segments, row_of = sheet.segments, sheet.row
-        self.above = [tuple([segments[number][0] for number in numbers]) for numbers in sheet.up]
-        self.below = [tuple([segments[number][1] for number in numbers]) for numbers in sheet.down]
+        upper, lower = sheet.upper, sheet.lower
+        self.above = [tuple([upper[number] for number in numbers]) for numbers in sheet.up]
+        self.below = [tuple([lower[number] for number in numbers]) for numbers in sheet.down]
         self.weight = self._weights()
         self.by_gap: list[list[int]] = [[] for _ in sheet.rows]
-        for number, (upper, _) in enumerate(segments):
-            self.by_gap[row_of[upper]].append(number)
+        for number, vertex in enumerate(upper):
+            self.by_gap[sheet.row[vertex]].append(number)
         self.fences_in: list[list[int]] = [[] for _ in sheet.rows]
         # A frame's number is higher than that of any frame around it, so inner ones come first.
         for fence in range(len(sheet.fences) - 1, -1, -1):
@@ -107,7 +107,9 @@ class _Sorter:
     def _weights(self) -> list[int]:
         """How much it costs to cross each segment."""
         on_road = self.sheet.on_road
-        weights = [_ROAD_WEIGHT if on_road[upper] and on_road[lower] else 1 for upper, lower in self.sheet.segments]
+        weights = [
+            _ROAD_WEIGHT if on_road[upper] and on_road[lower] else 1 for upper, lower in self.sheet.pairs()
+        ]
         for sides in self.sheet.edges:
             for side in sides:
                 for vertex in side[:-1]:
@@ -184,10 +186,10 @@ class _Sorter:
         edge_key: dict[int, float] = {}
         for index, vertex in enumerate(vertices):
             kind = sheet.kind[vertex]
-            if kind in (Kind.NEAR_EDGE, Kind.FAR_EDGE):
+            if kind in (NEAR_EDGE, FAR_EDGE):
                 fence = sheet.item[vertex]
                 edge_key[fence] = edge_key.get(fence, 0.0) + keys[vertex] / 2
-            elif kind is not Kind.TAB:
+            elif kind is not TAB:
                 groups[sheet.fence[vertex]].append((keys[vertex], index, [vertex]))
         for fence in self.fences_in[row]:
             members = self._line_up(groups[fence])
@@ -239,11 +241,11 @@ class _Sorter:
     def _crossings_of(self, left: int, right: int) -> int:
         """Weight of the crossings between two neighbours' wires if they stand in this order."""
         total = 0
-        place, weight, segments = self.place, self.weight, self.sheet.segments
-        for numbers, end in ((self.sheet.up, 0), (self.sheet.down, 1)):
+        place, weight, sheet = self.place, self.weight, self.sheet
+        for numbers, ends in ((sheet.up, sheet.upper), (sheet.down, sheet.lower)):
             for mine in numbers[left]:
                 for yours in numbers[right]:
-                    if place[segments[mine][end]] > place[segments[yours][end]]:
+                    if place[ends[mine]] > place[ends[yours]]:
                         total += weight[mine] * weight[yours]
         return total
 
@@ -257,12 +259,11 @@ class _Sorter:
         )
 
     def _crossings_in(self, row: int) -> int:
-        place, segments = self.place, self.sheet.segments
+        place, uppers, lowers = self.place, self.sheet.upper, self.sheet.lower
         size = len(self.sheet.rows[row + 1])
         met: list[tuple[int, int]] = []
         for number in self.by_gap[row]:
-            upper, lower = segments[number]
-            met.append((place[upper] * size + place[lower], self.weight[number]))
+            met.append((place[uppers[number]] * size + place[lowers[number]], self.weight[number]))
         met.sort()
         sums = [0] * (size + 1)
         total, passed = 0, 0
@@ -288,12 +289,12 @@ class _Sorter:
             for index, vertex in enumerate(row):
                 standing[vertex] = (index + 0.5) / breadth
         total = 0.0
-        for (upper, lower), weight in zip(self.sheet.segments, self.weight, strict=True):
+        for (upper, lower), weight in zip(self.sheet.pairs(), self.weight, strict=True):
             total += abs(standing[upper] - standing[lower]) * weight
         return int(total * 100)
 
 
-_FIXED = frozenset((Kind.NEAR_EDGE, Kind.FAR_EDGE, Kind.TAB))
+_FIXED = frozenset((NEAR_EDGE, FAR_EDGE, TAB))
 
 
 def _middle(places: list[int]) -> float:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import add, sub
 
 from gradviz.layout import measure
 from gradviz.layout.drawing import Drawing, Piece, PlacedBox, PlacedFrame, Point, Rectangle, RoutedWire
 from gradviz.layout.parts import LITERAL_GAP, LOOP, Literal, Part, Survey
-from gradviz.layout.route import Plan
+from gradviz.layout.route import Plan, Way
 from gradviz.layout.tags import box_tags, tab_tags
-from gradviz.picture.records import Box, BoxKind, Frame, Wire
+from gradviz.picture.records import Frame
 
 _PART_GAP = 48
 _ASPECT = 1.5
@@ -23,7 +24,9 @@ class LaidOut:
 
     part: Part
     plan: Plan
-    turned: list[bool]
+    turned: Sequence[bool]
+    labels: dict[int, Rectangle]
+    frames: list[tuple[Rectangle, Rectangle]]
 
 
 def pack(survey: Survey, parts: Sequence[LaidOut]) -> Drawing:
@@ -35,8 +38,9 @@ class _Packer:
     def __init__(self, survey: Survey, parts: Sequence[LaidOut]) -> None:
         self.survey = survey
         self.parts = parts
-        self.boxes: dict[int, Rectangle] = {}
-        self.wires: dict[int, tuple[Point, tuple[Piece, ...]]] = {}
+        self.down = survey.direction == "TB"
+        self.boxes: list[Rectangle | None] = [None] * len(survey.picture.boxes)
+        self.wires: list[Way | None] = [None] * len(survey.picture.wires)
         self.labels: dict[int, Rectangle] = {}
         self.frames: dict[int, tuple[Rectangle, Rectangle]] = {}
 
@@ -49,20 +53,25 @@ class _Packer:
         return Drawing(
             picture,
             self.survey.direction,
-            tuple([self._box(number, box) for number, box in enumerate(picture.boxes)]),
-            tuple([self._wire(number, wire) for number, wire in enumerate(picture.wires)]),
+            tuple(self._boxes()),
+            tuple(self._wires()),
             tuple(self._frame(frame, at) for frame, at in placed),
             width,
             height,
         )
 
-    def _box(self, number: int, box: Box) -> PlacedBox:
-        area = self.boxes[number]
-        return PlacedBox(box, area, *self.survey.texts[number], box_tags(box, area) if box.findings else ())
+    def _boxes(self) -> Iterator[PlacedBox]:
+        for box, area, (title, detail) in zip(self.survey.picture.boxes, self.boxes, self.survey.texts, strict=True):
+            assert area is not None
+            yield PlacedBox(box, area, title, detail, box_tags(box, area) if box.findings else ())
 
-    def _wire(self, number: int, wire: Wire) -> RoutedWire:
-        label = measure.label_text(wire.label) if wire.label else ""
-        return RoutedWire(wire, *self.wires[number], label, self.labels.get(number))
+    def _wires(self) -> Iterator[RoutedWire]:
+        for number, (wire, way) in enumerate(zip(self.survey.picture.wires, self.wires, strict=True)):
+            assert way is not None
+            if wire.label:
+                yield RoutedWire(wire, way[0], way[1], measure.label_text(wire.label), self.labels.get(number))
+            else:
+                yield RoutedWire(wire, way[0], way[1])
 
     def _frame(self, frame: Frame, at: int) -> PlacedFrame:
         border, tab = self.frames[at]
@@ -86,42 +95,32 @@ class _Packer:
 
     def _extent(self, laid: LaidOut) -> Rectangle:
         """The rectangle around a part, in x and y of its own."""
-        plan = laid.plan
-        across: list[float] = []
+        plan, survey = laid.plan, self.survey
+        sheet, middle = plan.sheet, plan.middle
+        # Where an axis is, nothing that stands on it reaches further than this; that covers loops and literals.
+        across: list[float] = [min(map(sub, plan.axes, sheet.before)), max(map(add, plan.axes, sheet.after))]
         along: list[float] = []
-        for box, (middle, at) in zip(laid.part.boxes, plan.centers, strict=True):
-            start, end = self._span(box, middle)
-            half = self.survey.along(box) / 2
-            reach = LOOP if box in self.survey.loops else 0
-            across += (start, end + reach)
-            along += (at - half, at + half + reach)
-            for literal in self.survey.literals.get(box, ()):
-                room = LITERAL_GAP + self.survey.across(literal.box)
-                half = self.survey.along(literal.box) / 2
-                across.append(start - room if literal.near else end + room)
-                along += (at + literal.offset - half, at + literal.offset + half)
-        for area in (*plan.frames, *plan.tabs, *(label for label in plan.labels if label is not None)):
-            across += (area.x, area.right)
-            along += (area.y, area.bottom)
-        for begin, pieces in plan.ways:
-            # Along the flow a wire stays between its boxes; what guides a curve lies above or below the curve's ends.
-            across.append(begin[0])
-            across += [piece[-1][0] for piece in pieces]
-        xs, ys = (across, along) if self.survey.direction == "TB" else (along, across)
+        for box, row in zip(laid.part.boxes, sheet.row, strict=False):
+            half = survey.along[box] / 2
+            along += (middle[row] - half, middle[row] + half)
+        for box, row in zip(laid.part.boxes, sheet.row, strict=False):
+            if box in survey.loops:
+                along.append(middle[row] + survey.along[box] / 2 + LOOP)
+            for literal in survey.literals.get(box, ()):
+                half = survey.along[literal.box] / 2
+                along += (middle[row] + literal.offset - half, middle[row] + literal.offset + half)
+        for border, tab in laid.frames:
+            across += (border.x, border.right, tab.x, tab.right)
+            along += (border.y, border.bottom, tab.y, tab.bottom)
+        for label in laid.labels.values():
+            along += (label.y, label.bottom)
+        xs, ys = (across, along) if self.down else (along, across)
         left, top = min(xs), min(ys)
         return Rectangle(left, top, max(xs) - left, max(ys) - top)
 
-    def _span(self, box: int, middle: float) -> tuple[float, float]:
-        """Where a box begins and ends across, if its axis is at `middle`."""
-        size = self.survey.across(box)
-        badge = self.survey.direction == "TB" and self.survey.picture.boxes[box].kind is BoxKind.CUT
-        start = middle - (measure.BADGE_AXIS if badge else size / 2)
-        return start, start + size
-
     def _put(self, laid: LaidOut, x: float, y: float) -> None:
         """Record a part's places, moved by (x, y)."""
-        part, plan = laid.part, laid.plan
-        down = self.survey.direction == "TB"
+        part, plan, down, survey = laid.part, laid.plan, self.down, self.survey
 
         def point(at: Point) -> Point:
             return (at[0] + x, at[1] + y) if down else (at[1] + x, at[0] + y)
@@ -131,32 +130,30 @@ class _Packer:
                 return Rectangle(at.x + x, at.y + y, at.width, at.height)
             return Rectangle(at.y + x, at.x + y, at.height, at.width)
 
-        for box, (middle, along) in zip(part.boxes, plan.centers, strict=True):
-            start, end = self._span(box, middle)
-            top, (width, height) = along - self.survey.along(box) / 2, self.survey.sizes[box]
+        lengths = [survey.along[box] for box in part.boxes]
+        for box, axis, row, length in zip(part.boxes, plan.axes, plan.sheet.row, lengths, strict=False):
+            width, height = survey.sizes[box]
+            middle = plan.middle[row]
+            top = middle - length / 2
+            start = axis - (measure.BADGE_AXIS if down and box in survey.badges else survey.across[box] / 2)
             self.boxes[box] = Rectangle(*((start + x, top + y) if down else (top + x, start + y)), width, height)
-            if box in self.survey.loops:
-                self._put_loop(box, end, along, point)
-            for literal in self.survey.literals.get(box, ()):
-                self._put_literal(literal, start, end, along, area, point)
-        for number, turned, (start_at, pieces), label in zip(
-            part.wires, laid.turned, plan.ways, plan.labels, strict=True
+            if box in survey.loops:
+                self._put_loop(box, start + survey.across[box], middle, point)
+            for literal in survey.literals.get(box, ()):
+                self._put_literal(literal, start, start + survey.across[box], middle, area, point)
+        for number, turned, way in zip(
+            part.wires, laid.turned, plan.ways(lengths, *((x, y) if down else (y, x))), strict=True
         ):
-            if down:
-                begin = start_at[0] + x, start_at[1] + y
-                rest = tuple([tuple([(one + x, other + y) for one, other in piece]) for piece in pieces])
-            else:
-                begin = start_at[1] + x, start_at[0] + y
-                rest = tuple([tuple([(other + x, one + y) for one, other in piece]) for piece in pieces])
-            self.wires[number] = _reversed(begin, rest) if turned else (begin, rest)
-            if label is not None:
-                self.labels[number] = area(label)
-        for frame, border, tab in zip(part.frames, plan.frames, plan.tabs, strict=True):
+            placed = way if down else _transposed(*way)
+            self.wires[number] = _reversed(*placed) if turned else placed
+        for strand, label in laid.labels.items():
+            self.labels[part.wires[strand]] = area(label)
+        for frame, (border, tab) in zip(part.frames, laid.frames, strict=True):
             self.frames[frame] = area(border), area(tab)
 
     def _put_loop(self, box: int, edge: float, along: float, point: Callable[[Point], Point]) -> None:
         """Draw every wire from a box to itself beside it."""
-        half = min(8.0, self.survey.along(box) / 4)
+        half = min(8.0, self.survey.along[box] / 4)
         ends = [(edge, along - half), (edge + LOOP, along - half), (edge + LOOP, along + half), (edge, along + half)]
         start, *piece = (point(at) for at in ends)
         for number in self.survey.loops[box]:
@@ -171,7 +168,7 @@ class _Packer:
         area: Callable[[Rectangle], Rectangle],
         point: Callable[[Point], Point],
     ) -> None:
-        across_size, along_size = self.survey.across(literal.box), self.survey.along(literal.box)
+        across_size, along_size = self.survey.across[literal.box], self.survey.along[literal.box]
         middle = along + literal.offset
         start = near_edge - LITERAL_GAP - across_size if literal.near else far_edge + LITERAL_GAP
         self.boxes[literal.box] = area(Rectangle(start, middle - along_size / 2, across_size, along_size))
@@ -179,7 +176,12 @@ class _Packer:
         self.wires[literal.wire] = point((leave, middle)), ((point((meet, middle)),),)
 
 
-def _reversed(start: Point, pieces: tuple[Piece, ...]) -> tuple[Point, tuple[Piece, ...]]:
+def _transposed(start: Point, pieces: tuple[Piece, ...]) -> Way:
+    """A path with across and along exchanged."""
+    return start[::-1], tuple([tuple([point[::-1] for point in piece]) for piece in pieces])
+
+
+def _reversed(start: Point, pieces: tuple[Piece, ...]) -> Way:
     """A path from its end to its start."""
     points = [start] + [piece[-1] for piece in pieces]
     back = [(*piece[-2::-1], begin) for piece, begin in zip(pieces, points, strict=False)]

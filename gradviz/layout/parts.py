@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from gradviz.layout import measure
 from gradviz.layout.drawing import Direction
@@ -53,10 +54,12 @@ class Survey:
     """A picture's parts.
 
     texts, sizes    of each box: its two lines as shown, its width and height
-    ends            of each wire: tail and head
+    across, along   of each box: the same size, as the flow sees it
+    tails, heads    of each wire: the boxes at its ends
     frames          those that hold a box, outer ones before inner ones
     frame_of        of each box: its frame's position in `frames`, or -1
     parent_of       of each frame: that of the frame around it, or -1
+    badges          the boxes that are a cut's badge
     loops           box -> its wires to itself
     literals        box -> the literals that sit beside it
     """
@@ -64,46 +67,38 @@ class Survey:
     def __init__(self, picture: Picture, direction: Direction) -> None:
         self.picture = picture
         self.direction = direction
-        self.texts = [measure.box_texts(box) for box in picture.boxes]
-        self.sizes = [measure.box_size(box, *texts) for box, texts in zip(picture.boxes, self.texts, strict=True)]
-        self._box_at = {box.id: number for number, box in enumerate(picture.boxes)}
-        self.ends = [(self._box(wire.tail), self._box(wire.head)) for wire in picture.wires]
+        boxes, wires = picture.boxes, picture.wires
+        self.texts, self.sizes = measure.fit(boxes)
+        box_at = dict(zip([box.id for box in boxes], range(len(boxes)), strict=True))
+        try:
+            self.tails = [box_at[wire.tail] for wire in wires]
+            self.heads = [box_at[wire.head] for wire in wires]
+        except KeyError as error:
+            raise ValueError(f"a wire refers to box `{error.args[0]}`, which the picture does not hold") from None
+        self.badges = {number for number, box in enumerate(boxes) if box.kind is BoxKind.CUT}
         self._make_room()
+        widths, heights = [width for width, _ in self.sizes], [height for _, height in self.sizes]
+        self.across, self.along = (widths, heights) if direction == "TB" else (heights, widths)
         self.frames, self.frame_of, self.parent_of = self._used_frames()
         self.loops: dict[int, list[int]] = {}
-        for number, (tail, head) in enumerate(self.ends):
+        for number, (tail, head) in enumerate(zip(self.tails, self.heads, strict=True)):
             if tail == head:
                 self.loops.setdefault(tail, []).append(number)
         self.literals = self._find_literals()
 
-    def across(self, box: int) -> int:
-        """A box's size across the flow."""
-        return self.sizes[box][0 if self.direction == "TB" else 1]
-
-    def along(self, box: int) -> int:
-        """A box's size along the flow."""
-        return self.sizes[box][1 if self.direction == "TB" else 0]
-
-    def _box(self, id: str) -> int:
-        try:
-            return self._box_at[id]
-        except KeyError:
-            raise ValueError(f"a wire refers to box `{id}`, which the picture does not hold") from None
-
     def _make_room(self) -> None:
         """Widen the boxes at whose edge many wires meet, so that their arrowheads and marks can be told apart."""
-        leaving, coming = Counter([tail for tail, _ in self.ends]), Counter([head for _, head in self.ends])
-        marked = {head for (_, head), wire in zip(self.ends, self.picture.wires, strict=True) if wire.lost}
+        leaving, coming = Counter(self.tails), Counter(self.heads)
+        marked = {head for head, wire in zip(self.heads, self.picture.wires, strict=True) if wire.lost}
         # Any box is wide enough for one wire.
         crowded = {box for count in (leaving, coming) for box, wires in count.items() if wires > 1}
-        for box in sorted(crowded):
+        for box in sorted(crowded - self.badges):
             width, height = self.sizes[box]
-            if self.picture.boxes[box].kind is BoxKind.CUT:
-                continue
             step = _MARK_ROOM if box in marked else _PORT_ROOM
             room = max((leaving[box] - 1) * _PORT_ROOM, (coming[box] - 1) * step)
             needed = min(room + 2 * PORT_MARGIN, _MOST_PORT_ROOM)
-            self.sizes[box] = (max(width, needed), height) if self.direction == "TB" else (width, max(height, needed))
+            if needed > (width if self.direction == "TB" else height):
+                self.sizes[box] = (needed, height) if self.direction == "TB" else (width, needed)
 
     def _used_frames(self) -> tuple[list[Frame], list[int], list[int]]:
         """`frames`, `frame_of` and `parent_of`."""
@@ -134,24 +129,24 @@ class Survey:
 
     def _find_literals(self) -> dict[int, list[Literal]]:
         """The literals that sit beside their one use, before or after it by argument position."""
-        small = [measure.is_literal(box) for box in self.picture.boxes]
-        users = sorted({head for tail, head in self.ends if small[tail]})
+        small = {number for number, box in enumerate(self.picture.boxes) if measure.is_literal(box)}
+        users = sorted({head for tail, head in zip(self.tails, self.heads, strict=True) if tail in small})
         found: dict[int, list[Literal]] = {}
         if not users:
             return found
         incoming: list[list[int]] = [[] for _ in self.picture.boxes]
-        uses = Counter([tail for tail, _ in self.ends])
-        for number, (_, head) in enumerate(self.ends):
+        uses = Counter(self.tails)
+        for number, head in enumerate(self.heads):
             incoming[head].append(number)
         for user in users:
-            box, numbers = self.picture.boxes[user], incoming[user]
-            if box.kind is BoxKind.CUT or measure.is_literal(box):
+            numbers = incoming[user]
+            if user in self.badges or user in small:
                 continue
             near: list[Literal] = []
             far: list[Literal] = []
             seen_value = False
             for number in numbers:
-                tail = self.ends[number][0]
+                tail = self.tails[number]
                 if self.picture.wires[number].label or not self._is_beside(tail, user, incoming, uses):
                     seen_value = True
                     continue
@@ -168,11 +163,11 @@ class Survey:
 
     def _stack(self, literals: Sequence[Literal]) -> None:
         """Put the literals of one side one after the other along, their whole in the middle."""
-        total = sum(self.along(item.box) for item in literals) + _LITERAL_STACK_GAP * (len(literals) - 1)
+        total = sum(self.along[item.box] for item in literals) + _LITERAL_STACK_GAP * (len(literals) - 1)
         at = -total / 2
         for item in literals:
-            item.offset = at + self.along(item.box) / 2
-            at += self.along(item.box) + _LITERAL_STACK_GAP
+            item.offset = at + self.along[item.box] / 2
+            at += self.along[item.box] + _LITERAL_STACK_GAP
 
     def _is_beside(self, tail: int, head: int, incoming: Sequence[Sequence[int]], uses: Counter[int]) -> bool:
         box = self.picture.boxes[tail]
@@ -189,42 +184,36 @@ class Survey:
         """Whether one more literal on a side can still meet its user's side with a straight wire."""
         if not literals:
             return True
-        furthest = (self.along(tail) + _LITERAL_STACK_GAP) / 2
-        return len(literals) == 1 and furthest <= self.along(head) / 2 - 5
+        furthest = (self.along[tail] + _LITERAL_STACK_GAP) / 2
+        return len(literals) == 1 and furthest <= self.along[head] / 2 - 5
 
     def parts(self) -> list[Part]:
         """What wires and frames hold together, in the order of the first boxes."""
         count = len(self.picture.boxes)
         leader = list(range(count + len(self.frames)))
-
-        def find(item: int) -> int:
-            while leader[item] != item:
-                leader[item] = leader[leader[item]]
-                item = leader[item]
-            return item
-
-        def unite(one: int, other: int) -> None:
-            one, other = find(one), find(other)
-            leader[max(one, other)] = min(one, other)
-
-        for number, parent in enumerate(self.parent_of):
-            if parent >= 0:
-                unite(count + number, count + parent)
-        for box in range(count):
-            if self.frame_of[box] >= 0:
-                unite(box, count + self.frame_of[box])
-        for tail, head in self.ends:
-            unite(tail, head)
+        pairs = [(count + number, count + parent) for number, parent in enumerate(self.parent_of) if parent >= 0]
+        pairs += [(box, count + frame) for box, frame in enumerate(self.frame_of) if frame >= 0]
+        for one, other in chain(pairs, zip(self.tails, self.heads, strict=True)):
+            while leader[one] != one:
+                leader[one] = one = leader[leader[one]]
+            while leader[other] != other:
+                leader[other] = other = leader[leader[other]]
+            if one < other:
+                leader[other] = one
+            else:
+                leader[one] = other
+        # A leader's number is never higher than that of whom it leads.
+        for number, above in enumerate(leader):
+            leader[number] = leader[above]
         beside = [literal for literals in self.literals.values() for literal in literals]
         no_boxes, no_wires = {literal.box for literal in beside}, {literal.wire for literal in beside}
-        parts: dict[int, Part] = {}
+        parts = {number: Part([], [], []) for number, above in enumerate(leader) if number == above}
         for box in range(count):
-            part = parts.setdefault(find(box), Part([], [], []))
             if box not in no_boxes:
-                part.boxes.append(box)
+                parts[leader[box]].boxes.append(box)
         for number in range(len(self.frames)):
-            parts[find(count + number)].frames.append(number)
-        for number, (tail, head) in enumerate(self.ends):
-            if number not in no_wires and tail != head:
-                parts[find(tail)].wires.append(number)
+            parts[leader[count + number]].frames.append(number)
+        for number, (tail, head) in enumerate(zip(self.tails, self.heads, strict=True)):
+            if tail != head and number not in no_wires:
+                parts[leader[tail]].wires.append(number)
         return list(parts.values())

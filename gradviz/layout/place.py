@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from gradviz.layout.blocks import Alignment, Blocks, base_alignment, build, places, ports, separation, straighten_ports
-from gradviz.layout.rows import Kind, Sheet
+from gradviz.layout.rows import BOX, FAR_EDGE, NEAR_EDGE, Sheet
 from gradviz.layout.simplex import Edge, solve
 
 _EXACT_LIMIT = 1000
@@ -24,7 +24,7 @@ _FEW = 150
 """Boxes of a picture that both ways are tried for in any case."""
 _NARROW = 1.5
 _WORTH_MOVING = 60
-_EDGES = (Kind.NEAR_EDGE, Kind.FAR_EDGE)
+_EDGES = (NEAR_EDGE, FAR_EDGE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def place(sheet: Sheet) -> Placement:
     least = _least_width(sheet)
     if straight.cost <= _crooked_cost(2.0 * least):
         return straight
-    if len(sheet.cells) > _FEW and _width(sheet, straight.axes) <= _NARROW * least:
+    if sheet.cell_count > _FEW and _width(sheet, straight.axes) <= _NARROW * least:
         return straight
     return min(straight, _place(sheet, False), key=lambda placement: placement.cost)
 
@@ -88,7 +88,7 @@ def _place(sheet: Sheet, with_road: bool) -> Placement:
     upper_port, lower_port = ports(sheet, with_road)
     alignment = base_alignment(sheet, with_road)
     blocks = build(sheet, alignment, upper_port, lower_port)
-    if blocks.count + len(sheet.segments) - len(alignment.straight) <= _EXACT_LIMIT:
+    if blocks.count + len(sheet.upper) - len(alignment.straight) <= _EXACT_LIMIT:
         axes = _exact(sheet, blocks, upper_port, lower_port)
     else:
         axes = _brandes_koepf(sheet, alignment, upper_port, lower_port)
@@ -96,7 +96,7 @@ def _place(sheet: Sheet, with_road: bool) -> Placement:
     straighten_ports(sheet, axes, upper_port, lower_port)
     bent = sum(
         weight * abs(axes[upper] + upper_port[number] - axes[lower] - lower_port[number])
-        for number, ((upper, lower), weight) in enumerate(zip(sheet.segments, sheet.weight, strict=True))
+        for number, ((upper, lower), weight) in enumerate(zip(sheet.pairs(), sheet.weight, strict=True))
     )
     cost = bent + 2.0 * _width(sheet, axes)
     return Placement(axes, upper_port, lower_port, cost if with_road else _crooked_cost(cost))
@@ -154,7 +154,7 @@ def _solve(
     for near, far in sheet.edges:
         ends = (blocks.block[near[0]], blocks.block[far[0]])
         edges.append((*(ends if side > 0 else ends[::-1]), 0, scale * _FRAME_WEIGHT))
-    for number, (upper, lower) in enumerate(sheet.segments):
+    for number, (upper, lower) in enumerate(sheet.pairs()):
         above, below = blocks.block[upper], blocks.block[lower]
         if above == below:
             continue
@@ -169,7 +169,7 @@ def _solve(
 
 def _stiffness(sheet: Sheet, upper: int, lower: int) -> int:
     """How much worse a kink is here than in a wire from a leaf: long wires and chains of ops are to be straight."""
-    bends = (sheet.kind[upper] is not Kind.BOX) + (sheet.kind[lower] is not Kind.BOX)
+    bends = (sheet.kind[upper] != BOX) + (sheet.kind[lower] != BOX)
     if bends:
         return 16 if sheet.tab_row[sheet.row[upper]] else 8 if bends == 2 else 4
     if len(sheet.down[upper]) == 1 and len(sheet.up[lower]) == 1:
@@ -223,8 +223,8 @@ def _brandes_koepf(
 
 def _align_medians(sheet: Sheet, alignment: Alignment, place: Sequence[int], downwards: bool) -> None:
     """Let each vertex that nothing holds yet stand below or above the middle one of its neighbours."""
-    segments, kinds = sheet.segments, sheet.kind
-    end = 0 if downwards else 1
+    kinds = sheet.kind
+    ends = sheet.upper if downwards else sheet.lower
     around = sheet.up if downwards else sheet.down
     held = alignment.held_above if downwards else alignment.held_below
     for row in sheet.rows if downwards else reversed(sheet.rows):
@@ -235,7 +235,7 @@ def _align_medians(sheet: Sheet, alignment: Alignment, place: Sequence[int], dow
             if len(numbers) == 1:
                 alignment.add(numbers[0])
                 continue
-            ranked = sorted(numbers, key=lambda number: (place[segments[number][end]], number))
+            ranked = sorted(numbers, key=lambda number: (place[ends[number]], number))
             low, high = (len(ranked) - 1) // 2, len(ranked) // 2
             if not alignment.add(ranked[low]) and low != high:
                 alignment.add(ranked[high])

@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, groupby
 
 from gradviz.layout.simplex import Edge, longest_path, solve
+from gradviz.layout.strands import Strands
 
 SMALL = 600
 """Up to so many boxes the exact way is taken."""
@@ -24,15 +26,6 @@ _GROUPS_WITH_DOORS = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
-    """A wire as ranks see it: from one box to another, by position, and how much its length matters."""
-
-    tail: int
-    head: int
-    weight: int
-
-
-@dataclass(frozen=True, slots=True)
 class Group:
     """A frame as ranks see it: its boxes, and whether it is a module, which everything enters from above."""
 
@@ -40,41 +33,11 @@ class Group:
     is_module: bool
 
 
-def acyclic(count: int, links: Sequence[Link]) -> list[Link]:
-    """The links, those turned round that would close a cycle. A log is acyclic; this keeps a damaged one drawable."""
-    outgoing: list[list[int]] = [[] for _ in range(count)]
-    for link in links:
-        outgoing[link.tail].append(link.head)
-    # Post-order of a depth-first walk: a link whose head finishes after its tail runs backwards.
-    finish = [-1] * count
-    seen = [False] * count
-    clock = 0
-    for root in range(count):
-        if seen[root]:
-            continue
-        seen[root] = True
-        stack = [(root, iter(outgoing[root]))]
-        while stack:
-            node, heads = stack[-1]
-            for head in heads:
-                if not seen[head]:
-                    seen[head] = True
-                    stack.append((head, iter(outgoing[head])))
-                    break
-            else:
-                finish[node] = clock
-                clock += 1
-                stack.pop()
-    return [
-        link if finish[link.head] < finish[link.tail] else Link(link.head, link.tail, link.weight) for link in links
-    ]
-
-
-def ranks(count: int, links: Sequence[Link], groups: Sequence[Group], sinks: Sequence[int]) -> list[int]:
-    """Rank of each box, from 0. `links` are acyclic; `groups` are the frames; `sinks` want the last rank."""
+def ranks(count: int, strands: Strands, groups: Sequence[Group], sinks: Sequence[int]) -> list[int]:
+    """Rank of each box, from 0. `groups` are the frames; `sinks` want the last rank."""
     if not count:
         return []
-    found = _exact(count, links, groups) if count <= SMALL else _quick(count, links, groups)
+    found = _exact(count, strands, groups) if count <= SMALL else _quick(count, strands, groups)
     last = max(found)
     for box in sinks:
         if last - found[box] <= _OUTPUT_SLACK:
@@ -82,24 +45,25 @@ def ranks(count: int, links: Sequence[Link], groups: Sequence[Group], sinks: Seq
     return found
 
 
-def _exact(count: int, links: Sequence[Link], groups: Sequence[Group]) -> list[int]:
+def _exact(count: int, strands: Strands, groups: Sequence[Group]) -> list[int]:
     """Ranks by network simplex. Beside the boxes the problem has a top, and each frame's first and last row."""
-    edges: list[Edge] = [(link.tail, link.head, 1, _WIRE * link.weight) for link in links]
-    fed = {link.head for link in links}
+    edges: list[Edge] = [
+        (tail, head, 1, _WIRE * weight) for (tail, head), weight in zip(strands.ends(), strands.weights, strict=True)
+    ]
+    fed = set(strands.heads)
     top = count
     edges += [(top, box, 0, _TOP) for box in range(count) if box not in fed]
     nodes = count + 1
-    doors = _doors(count, links, groups, nodes) if len(groups) <= _GROUPS_WITH_DOORS else [[] for _ in groups]
+    doors = _doors(strands, groups, nodes) if len(groups) <= _GROUPS_WITH_DOORS else [[] for _ in groups]
     spans = [_span(group, nodes + 2 * number) for number, group in enumerate(groups)]
     every = nodes + 2 * len(groups)
-    fit = _is_acyclic(every, [*edges, *(edge for parts in (spans, doors) for part in parts for edge in part)])
+    fit = not groups or _is_acyclic(every, [*edges, *chain(*spans, *doors)])
     for span, own in zip(spans, doors, strict=True):
         edges += span
         # Where doors close a cycle, they are tried one frame after the other.
         if fit or (own and _is_acyclic(every, edges + own)):
             edges += own
-    nodes = every
-    levels = solve(nodes, edges)
+    levels = solve(every, edges)
     _even_out(levels, count, edges)
     lowest = min(levels[:count])
     return [level - lowest for level in levels[:count]]
@@ -114,29 +78,29 @@ def _span(group: Group, first: int) -> list[Edge]:
     return edges
 
 
-def _doors(count: int, links: Sequence[Link], groups: Sequence[Group], nodes: int) -> list[list[Edge]]:
+def _doors(strands: Strands, groups: Sequence[Group], nodes: int) -> list[list[Edge]]:
     """For each frame edges that make wires enter through its first row and leave through its last, not at its sides.
 
     `nodes` is the node of the first frame's first row; two nodes a frame. A leaf may stand beside a region: an update
     under `no_grad` would else drag all parameters to the top.
     """
-    around: list[list[int]] = [[] for _ in range(count)]
+    around: dict[int, list[int]] = {}
     for number, group in enumerate(groups):
         for box in group.boxes:
-            around[box].append(number)
-    fed = {link.head for link in links}
+            around.setdefault(box, []).append(number)
+    fed = set(strands.heads)
     enter: list[set[int]] = [set() for _ in groups]
     leave: list[set[int]] = [set() for _ in groups]
-    for link in links:
-        tail_in, head_in = around[link.tail], around[link.head]
+    for tail, head in strands.ends():
+        tail_in, head_in = around.get(tail, []), around.get(head, [])
         if tail_in == head_in:
             continue
         for number in head_in:
-            if number not in tail_in and (groups[number].is_module or link.tail in fed):
-                enter[number].add(link.tail)
+            if number not in tail_in and (groups[number].is_module or tail in fed):
+                enter[number].add(tail)
         for number in tail_in:
             if number not in head_in:
-                leave[number].add(link.head)
+                leave[number].add(head)
     return [
         [(box, nodes + 2 * number, 1, 0) for box in sorted(enter[number])]
         + [(nodes + 2 * number + 1, box, 1, 0) for box in sorted(leave[number])]
@@ -176,29 +140,49 @@ def _even_out(levels: list[int], count: int, edges: Sequence[Edge]) -> None:
         crowd[levels[box]] += 1
 
 
-def _quick(count: int, links: Sequence[Link], groups: Sequence[Group]) -> list[int]:
+def _quick(count: int, strands: Strands, groups: Sequence[Group]) -> list[int]:
     """Ranks by longest paths. Frames have doors all or none."""
-    edges: list[Edge] = [(link.tail, link.head, 1, 0) for link in links]
-    for number, group in enumerate(groups):
-        edges += _span(group, count + 2 * number)
-    nodes = count + 2 * len(groups)
-    doors = [edge for own in _doors(count, links, groups, count) for edge in own]
-    try:
-        found = longest_path(nodes, edges + doors)
-        edges += doors
-    except ValueError:
-        found = longest_path(nodes, edges)
+    found, bounds = _framed(count, strands, groups) if groups else (_lowest(count, strands), [])
+    tails, heads = strands.tails, strands.heads
     pull = [0] * count
-    for link in links:
-        pull[link.tail] += link.weight
-        pull[link.head] -= link.weight
-    below: list[list[tuple[int, int]]] = [[] for _ in range(count)]
-    for tail, head, length, _ in edges:
+    for tail, head, weight in zip(tails, heads, strands.weights, strict=True):
+        pull[tail] += weight
+        pull[head] -= weight
+    # How far down each box may go, by those below it, which have gone down before.
+    free = [number for number, tail in enumerate(tails) if pull[tail] > 0]
+    free.sort(key=[tail - found[tail] * count for tail in tails].__getitem__)
+    kept: dict[int, list[tuple[int, int]]] = {}
+    for tail, head, length, _ in bounds:
         if tail < count and pull[tail] > 0:
-            below[tail].append((head, length))
-    for box in sorted(range(count), key=lambda box: -found[box]):
-        if below[box]:
-            found[box] = min([found[head] - length for head, length in below[box]])
+            kept.setdefault(tail, []).append((head, length))
+    for box, numbers in groupby(free, key=tails.__getitem__):
+        lowest = min([found[heads[number]] for number in numbers]) - 1
+        for head, length in kept.get(box, ()):
+            lowest = min(lowest, found[head] - length)
+        found[box] = lowest
     # Rows that boxes have left are taken out.
     used = {level: rank for rank, level in enumerate(sorted(set(found[:count])))}
     return [used[level] for level in found[:count]]
+
+
+def _lowest(count: int, strands: Strands) -> list[int]:
+    """The longest path to each box, where no frame has a say."""
+    tails, heads = strands.tails, strands.heads
+    found = [0] * count
+    for number in strands.by_head:
+        least = found[tails[number]] + 1
+        if least > found[heads[number]]:
+            found[heads[number]] = least
+    return found
+
+
+def _framed(count: int, strands: Strands, groups: Sequence[Group]) -> tuple[list[int], list[Edge]]:
+    """The longest path to each box and to each frame's first and last row, and the frames' edges that were kept."""
+    edges: list[Edge] = [(tail, head, 1, 0) for tail, head in strands.ends()]
+    bounds = [edge for number, group in enumerate(groups) for edge in _span(group, count + 2 * number)]
+    doors = [edge for own in _doors(strands, groups, count) for edge in own]
+    nodes = count + 2 * len(groups)
+    try:
+        return longest_path(nodes, edges + bounds + doors), bounds + doors
+    except ValueError:
+        return longest_path(nodes, edges + bounds), bounds

@@ -7,11 +7,11 @@ straight along its own axis, which placing has kept clear. So no wire can run th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import TypeAlias
 
 from gradviz.layout.drawing import Piece, Point, Rectangle
 from gradviz.layout.place import Placement
-from gradviz.layout.rows import Kind, Sheet
+from gradviz.layout.rows import FAR_EDGE, LABEL, NEAR_EDGE, Sheet
 
 FRAME_PADDING = 12
 _APPROACH = 12
@@ -23,64 +23,32 @@ _MOST_GROWTH = 64
 _SLACKNESS = 0.55
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Where everything on a sheet lies; points and rectangles have across as x and along as y.
+Way: TypeAlias = tuple[Point, tuple[Piece, ...]]
+"""A wire's start and its pieces."""
 
-    centers     for each cell where its axis crosses the middle of its row
-    ways        for each strand its start and its pieces, from tail to head
-    labels      for each strand its label's rectangle, or None
-    frames, tabs
-                for each fence
+
+class Plan:
+    """Where everything on a placed sheet lies; points and rectangles have across as x and along as y.
+
+    axes        across, of each vertex
+    start, end, middle
+                along, of each row
+    zone_start, zone_end
+                along, of the zone after each row, in which wires bend
     """
 
-    centers: list[Point]
-    ways: list[tuple[Point, tuple[Piece, ...]]]
-    labels: list[Rectangle | None]
-    frames: list[Rectangle]
-    tabs: list[Rectangle]
-
-
-def route(
-    sheet: Sheet, placement: Placement, marked: Sequence[bool]
-) -> Plan:
-    """The plan of a placed sheet. `marked` says for each strand whether a mark must fit before its head."""
-    rows = _Rows(sheet, placement, marked)
-    axes = placement.axes
-    labels: list[Rectangle | None] = [None] * len(sheet.strands)
-    for vertex, kind in enumerate(sheet.kind):
-        if kind is Kind.LABEL:
-            along = sheet.along[vertex]
-            middle = rows.middle[sheet.row[vertex]]
-            area = Rectangle(axes[vertex] + 6, middle - along / 2, sheet.after[vertex] - 6, along)
-            labels[sheet.item[vertex]] = area
-    return Plan(
-        [(axes[cell], rows.middle[sheet.row[cell]]) for cell in range(len(sheet.cells))],
-        [rows.way(number) for number in range(len(sheet.strands))],
-        labels,
-        *rows.frames(),
-    )
-
-
-class _Rows:
-    """Start, end and middle of each row along the flow, and the zone after it in which wires bend."""
-
-    def __init__(
-        self,
-        sheet: Sheet,
-        placement: Placement,
-        marked: Sequence[bool],
-    ) -> None:
+    def __init__(self, sheet: Sheet, placement: Placement) -> None:
         self.sheet = sheet
         axes = self.axes = placement.axes
-        upper_port = self.upper_port = placement.upper_port
-        lower_port = self.lower_port = placement.lower_port
-        count = len(sheet.rows)
-        sizes = [max((sheet.along[vertex] for vertex in row), default=0) for row in sheet.rows]
+        upper_port = self._upper_port = placement.upper_port
+        lower_port = self._lower_port = placement.lower_port
+        count, lengths = len(sheet.rows), sheet.along
+        sizes = [max([lengths[vertex] for vertex in row], default=0) for row in sheet.rows]
         approach = [0 if tabs else 6 for tabs in sheet.tab_row]
-        for number, strand in enumerate(sheet.strands):
-            row = sheet.row[strand.head]
-            approach[row] = max(approach[row], _MARKED_APPROACH if marked[number] else _APPROACH)
+        for head, marked in zip(sheet.strands.heads, sheet.strands.marked, strict=True):
+            least = _MARKED_APPROACH if marked else _APPROACH
+            if least > approach[sheet.row[head]]:
+                approach[sheet.row[head]] = least
         self.inside_first, self.inside_last = self._nesting()
         lead, trail = [0] * count, [0] * count
         for number in range(len(sheet.fences)):
@@ -89,14 +57,14 @@ class _Rows:
                 lead[first] = max(lead[first], FRAME_PADDING * self.inside_first[number] + 2)
             trail[last] = max(trail[last], FRAME_PADDING * self.inside_last[number] + 2)
         widest = [0] * count
-        for number, (upper, lower) in enumerate(sheet.segments):
-            if sheet.kind[upper] not in (Kind.NEAR_EDGE, Kind.FAR_EDGE):
-                row = sheet.row[upper]
-                across = axes[upper] + upper_port[number] - axes[lower] - lower_port[number]
-                widest[row] = max(widest[row], abs(across))
+        for number, (upper, lower) in enumerate(sheet.pairs()):
+            across = abs(axes[upper] + upper_port[number] - axes[lower] - lower_port[number])
+            if across and across > widest[sheet.row[upper]] and sheet.kind[upper] not in (NEAR_EDGE, FAR_EDGE):
+                widest[sheet.row[upper]] = across
         self.start: list[float] = []
         self.end: list[float] = []
-        self.zone: list[tuple[float, float]] = []
+        self.zone_start: list[float] = []
+        self.zone_end: list[float] = []
         at = float(lead[0])
         for row in range(count):
             self.start.append(at)
@@ -106,7 +74,8 @@ class _Rows:
                 base = _TAB_ZONE if sheet.tab_row[row] else _ZONE
                 bend_to = bend_from + base + round(min(widest[row] * _ZONE_GROWTH, _MOST_GROWTH))
                 at = bend_to + max(approach[row + 1], lead[row + 1])
-                self.zone.append((bend_from, bend_to))
+                self.zone_start.append(bend_from)
+                self.zone_end.append(bend_to)
         self.middle = [(start + end) / 2 for start, end in zip(self.start, self.end, strict=True)]
 
     def _nesting(self) -> tuple[list[int], list[int]]:
@@ -123,29 +92,20 @@ class _Rows:
                 last[parent] = max(last[parent], last[number] + 1)
         return first, last
 
-    def way(self, number: int) -> tuple[Point, tuple[Piece, ...]]:
-        """A strand's path: straight through rows, curved through zones."""
-        sheet = self.sheet
-        chain = sheet.chains[number]
-        strand = sheet.strands[number]
-        tail, head = strand.tail, strand.head
-        across = float(self.axes[tail] + self.upper_port[chain[0]])
-        along = self.middle[sheet.row[tail]] + sheet.along[tail] / 2
-        path = _Path((across, along))
-        for segment in chain:
-            upper, lower = sheet.segments[segment]
-            bend_from, bend_to = self.zone[sheet.row[upper]]
-            target = float(self.axes[lower] + self.lower_port[segment])
-            if target != path.at[0]:
-                path.line(bend_from)
-                path.curve(target, bend_to)
-        path.line(self.middle[sheet.row[head]] - sheet.along[head] / 2)
-        return path.begin, tuple(path.pieces)
+    def labels(self) -> dict[int, Rectangle]:
+        """The rectangles of the labels, by strand."""
+        sheet, found = self.sheet, {}
+        for vertex in range(sheet.cell_count, len(sheet.kind) if sheet.strands.labels else 0):
+            if sheet.kind[vertex] == LABEL:
+                along = sheet.along[vertex]
+                start = self.middle[sheet.row[vertex]] - along / 2
+                found[sheet.item[vertex]] = Rectangle(self.axes[vertex] + 6, start, sheet.after[vertex] - 6, along)
+        return found
 
-    def frames(self) -> tuple[list[Rectangle], list[Rectangle]]:
-        """The rectangles of frames and of their tabs."""
+    def frames(self) -> list[tuple[Rectangle, Rectangle]]:
+        """The rectangles of each fence and of its tab."""
         sheet = self.sheet
-        frames, tabs = [], []
+        found = []
         for number, fence in enumerate(sheet.fences):
             first, last = sheet.first[number], sheet.last[number]
             near, far = self.axes[sheet.edges[number][0][0]], self.axes[sheet.edges[number][1][0]]
@@ -153,29 +113,60 @@ class _Rows:
             in_row = sheet.tab_row[first]
             top = self.middle[first] if in_row else self.start[first] - FRAME_PADDING * self.inside_first[number]
             bottom = self.end[last] + FRAME_PADDING * self.inside_last[number]
-            frames.append(Rectangle(near, top, far - near, bottom - top))
             if in_row:
-                tabs.append(Rectangle(self.axes[sheet.tabs[number]], top - along / 2, across, along))
+                tab = Rectangle(self.axes[sheet.tabs[number]], top - along / 2, across, along)
             else:
-                tabs.append(Rectangle(near - across / 2, top + 10, across, along))
-        return frames, tabs
+                tab = Rectangle(near - across / 2, top + 10, across, along)
+            found.append((Rectangle(near, top, far - near, bottom - top), tab))
+        return found
 
+    def ways(self, lengths: Sequence[int], across_by: float, along_by: float) -> list[Way]:
+        """Each strand's way from tail to head, moved: straight through rows, curved through zones.
 
-class _Path:
-    """A path under way, its straight stretches joined."""
+        lengths: of each cell's box, along.
+        """
+        sheet, upper_port, lower_port = self.sheet, self._upper_port, self._lower_port
+        uppers, lowers, row, cell_count = sheet.upper, sheet.lower, sheet.row, sheet.cell_count
+        axes = [axis + across_by for axis in self.axes]
+        middles = [self.middle[at] + along_by for at in row[:cell_count]]
+        tops = [middle - length / 2 for middle, length in zip(middles, lengths, strict=True)]
+        bottoms = [middle + length / 2 for middle, length in zip(middles, lengths, strict=True)]
+        zone_start = [at + along_by for at in self.zone_start]
+        zone_end = [at + along_by for at in self.zone_end]
+        turns = self._turns()
+        ways: list[Way] = []
+        for (tail, head), segment in zip(sheet.strands.ends(), sheet.arrivals, strict=True):
+            # What bends on the way, from the head back to the segment at the tail.
+            bending = [turns[segment]]
+            while (vertex := uppers[bending[-1]]) >= cell_count:
+                bending.append(turns[sheet.up[vertex][0]])
+            across, along = axes[tail] + upper_port[bending[-1]], bottoms[tail]
+            begin = across, along
+            pieces: list[Piece] = []
+            for number in reversed(bending):
+                target = axes[lowers[number]] + lower_port[number]
+                if target != across:
+                    start, end = zone_start[row[uppers[number]]], zone_end[row[uppers[number]]]
+                    if start != along:
+                        pieces.append(((across, start),))
+                    reach = (end - start) * _SLACKNESS
+                    along = end
+                    pieces.append(((across, start + reach), (target, end - reach), (target, end)))
+                    across = target
+            if along != tops[head]:
+                pieces.append(((across, tops[head]),))
+            ways.append((begin, tuple(pieces)))
+        return ways
 
-    def __init__(self, begin: Point) -> None:
-        self.begin = begin
-        self.at = begin
-        self.pieces: list[Piece] = []
-
-    def line(self, along: float) -> None:
-        if along != self.at[1]:
-            self.at = (self.at[0], along)
-            self.pieces.append((self.at,))
-
-    def curve(self, across: float, along: float) -> None:
-        reach = (along - self.at[1]) * _SLACKNESS
-        controls = ((self.at[0], self.at[1] + reach), (across, along - reach))
-        self.at = (across, along)
-        self.pieces.append((*controls, self.at))
+    def _turns(self) -> list[int]:
+        """For each segment the last one on the way to its end, itself included, that bends or that leaves a cell."""
+        sheet, axes, lower_port = self.sheet, self.axes, self._lower_port
+        turns = list(range(len(sheet.upper)))
+        if len(sheet.kind) == sheet.cell_count:
+            return turns
+        for number, (upper, lower) in enumerate(sheet.pairs()):
+            # What leads to a segment has a lower number than it has.
+            leads_on = upper >= sheet.cell_count and sheet.up[upper]
+            if leads_on and axes[upper] == axes[lower] + lower_port[number]:
+                turns[number] = turns[sheet.up[upper][0]]
+        return turns

@@ -7,49 +7,27 @@ data or "across" it, so that one layout serves both directions.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from enum import IntEnum
-from itertools import pairwise
+from itertools import groupby, pairwise
 
+from gradviz.layout.strands import Strands
 
-class Kind(IntEnum):
-    """What a vertex of the sheet stands for."""
-
-    BOX = 0
-    BEND = 1
-    LABEL = 2
-    NEAR_EDGE = 3
-    FAR_EDGE = 4
-    TAB = 5
+BOX, BEND, LABEL, NEAR_EDGE, FAR_EDGE, TAB = range(6)
+"""What a vertex of the sheet stands for."""
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
-    """A box as the sheet sees it: how far it reaches across on either side of its axis, how long it is along.
-
-    `room` is how far from the axis, on either side, wires may meet it.
+class Cells:
+    """Boxes as the sheet sees them, in columns: how far each reaches across on either side of its axis, how long it is
+    along with what sits beside it, how far from the axis wires may meet it, and its fence, or -1.
     """
 
-    before: int
-    after: int
-    along: int
-    room: int
-    frame: int
-
-
-@dataclass(frozen=True, slots=True)
-class Strand:
-    """A wire as the sheet sees it: from cell to cell, in the direction of the flow; `duct` names whom it may run with.
-
-    `weight` says how much a kink in it would hurt; `label` is the size of its label across and along, or None.
-    """
-
-    tail: int
-    head: int
-    duct: int
-    weight: int = 1
-    label: tuple[int, int] | None = None
+    before: list[int]
+    after: list[int]
+    along: list[int]
+    room: list[int]
+    frame: list[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +40,12 @@ class Fence:
 
 @dataclass(slots=True)
 class Sheet:
-    """Vertices by number. `rows` holds their order across; everything else is fixed once it is cut.
+    """Vertices by number, cells first. `rows` holds their order across; everything else is fixed once it is cut.
 
     item            the cell, strand or fence that the vertex belongs to
-    segments        upper and lower vertex of each piece of wire between two neighbouring rows
-    up, down        the segments at each vertex
-    chains          for each strand its segments, from tail to head
+    upper, lower    the ends of each segment, a piece of wire between two neighbouring rows
+    up, down        the segments at each vertex; tuples, which the garbage collector need not visit
+    arrivals        for each strand its last segment; from there back, one segment leads to each bend
     first, last     for each fence the rows that it spans
     edges           for each fence its near and its far edge's vertices, row by row
     tabs            fence -> its tab's vertex, where tabs have rows of their own
@@ -76,10 +54,11 @@ class Sheet:
     tab_row         for each row, whether it holds tabs only
     """
 
-    cells: Sequence[Cell]
-    strands: Sequence[Strand]
+    cells: Cells
+    strands: Strands
     fences: Sequence[Fence]
-    kind: list[Kind] = field(default_factory=list)
+    cell_count: int
+    kind: list[int] = field(default_factory=list)
     row: list[int] = field(default_factory=list)
     before: list[int] = field(default_factory=list)
     after: list[int] = field(default_factory=list)
@@ -87,11 +66,12 @@ class Sheet:
     fence: list[int] = field(default_factory=list)
     item: list[int] = field(default_factory=list)
     on_road: list[bool] = field(default_factory=list)
-    segments: list[tuple[int, int]] = field(default_factory=list)
+    upper: list[int] = field(default_factory=list)
+    lower: list[int] = field(default_factory=list)
     weight: list[int] = field(default_factory=list)
-    up: list[list[int]] = field(default_factory=list)
-    down: list[list[int]] = field(default_factory=list)
-    chains: list[list[int]] = field(default_factory=list)
+    up: list[tuple[int, ...]] = field(default_factory=list)
+    down: list[tuple[int, ...]] = field(default_factory=list)
+    arrivals: list[int] = field(default_factory=list)
     first: list[int] = field(default_factory=list)
     last: list[int] = field(default_factory=list)
     edges: list[tuple[list[int], list[int]]] = field(default_factory=list)
@@ -99,7 +79,7 @@ class Sheet:
     rows: list[list[int]] = field(default_factory=list)
     tab_row: list[bool] = field(default_factory=list)
 
-    def add(self, kind: Kind, row: int, fence: int, item: int, before: int = 0, after: int = 0, along: int = 0) -> int:
+    def add(self, kind: int, row: int, fence: int, item: int, before: int = 0, after: int = 0, along: int = 0) -> int:
         """A new vertex at the end of its row; returns its number."""
         number = len(self.kind)
         self.kind.append(kind)
@@ -109,41 +89,50 @@ class Sheet:
         self.along.append(along)
         self.fence.append(fence)
         self.item.append(item)
-        self.on_road.append(False)
-        self.up.append([])
-        self.down.append([])
         self.rows[row].append(number)
         return number
 
     def add_cells(self, rows: Sequence[int]) -> None:
         """The vertices of all cells, which come first, each at the end of its row."""
-        cells, count = self.cells, len(rows)
-        self.kind += [Kind.BOX] * count
+        cells = self.cells
+        self.kind += [BOX] * len(rows)
         self.row += rows
-        self.before += [cell.before for cell in cells]
-        self.after += [cell.after for cell in cells]
-        self.along += [cell.along for cell in cells]
-        self.fence += [cell.frame for cell in cells]
-        self.item += range(count)
-        self.on_road += [False] * count
-        self.up += [[] for _ in cells]
-        self.down += [[] for _ in cells]
+        self.before += cells.before
+        self.after += cells.after
+        self.along += cells.along
+        self.fence += cells.frame
+        self.item += range(len(rows))
         for number, row in enumerate(rows):
             self.rows[row].append(number)
 
     def join(self, upper: int, lower: int, weight: int) -> int:
         """A new segment between vertices of neighbouring rows; returns its number."""
-        number = len(self.segments)
-        self.segments.append((upper, lower))
+        number = len(self.upper)
+        self.upper.append(upper)
+        self.lower.append(lower)
         self.weight.append(weight)
-        self.down[upper].append(number)
-        self.up[lower].append(number)
         return number
+
+    def pairs(self) -> Iterator[tuple[int, int]]:
+        """Upper and lower end of each segment."""
+        return zip(self.upper, self.lower, strict=True)
+
+    def knit(self) -> None:
+        """Note the segments at each vertex, once all are joined."""
+        self.up, self.down = _at_each(len(self.kind), self.lower), _at_each(len(self.kind), self.upper)
+
+
+def _at_each(count: int, ends: Sequence[int]) -> list[tuple[int, ...]]:
+    """For each of `count` vertices the segments that end there, by number."""
+    found: list[tuple[int, ...]] = [()] * count
+    for vertex, numbers in groupby(sorted(range(len(ends)), key=ends.__getitem__), key=ends.__getitem__):
+        found[vertex] = tuple(numbers)
+    return found
 
 
 def cut(
-    cells: Sequence[Cell],
-    strands: Sequence[Strand],
+    cells: Cells,
+    strands: Strands,
     fences: Sequence[Fence],
     ranks: Sequence[int],
     road: Sequence[int],
@@ -154,12 +143,13 @@ def cut(
     `road` lists the cells of the main road. With `tabs_in_rows` a tab has a row before its frame's first one, else it
     sits on the frame's near edge there.
     """
-    sheet = Sheet(cells, strands, fences)
+    sheet = Sheet(cells, strands, fences, len(ranks))
     paths = _paths(fences)
     row_of_rank, label_row = _number_rows(sheet, ranks, paths, tabs_in_rows)
     sheet.add_cells([row_of_rank[rank] for rank in ranks])
     _draw_fences(sheet, tabs_in_rows)
     _run_strands(sheet, paths, {row_of_rank[rank]: row for rank, row in label_row.items()})
+    sheet.knit()
     _mark_road(sheet, road)
     return sheet
 
@@ -180,18 +170,18 @@ def _number_rows(
     count = max(ranks) + 1
     first = [count] * len(fences)
     last = [-1] * len(fences)
-    for number, cell in enumerate(sheet.cells):
-        for fence in paths[cell.frame] if cell.frame >= 0 else ():
-            first[fence] = min(first[fence], ranks[number])
-            last[fence] = max(last[fence], ranks[number])
+    for rank, frame in zip(ranks, sheet.cells.frame, strict=True):
+        for fence in paths[frame] if frame >= 0 else ():
+            first[fence] = min(first[fence], rank)
+            last[fence] = max(last[fence], rank)
     level = [0] * len(fences)
     tab_rows = [0] * count
-    for number, frame in enumerate(fences):
-        if frame.parent >= 0 and first[frame.parent] == first[number]:
-            level[number] = level[frame.parent] + 1
+    for number, fence_of in enumerate(fences):
+        if fence_of.parent >= 0 and first[fence_of.parent] == first[number]:
+            level[number] = level[fence_of.parent] + 1
         if tabs_in_rows:
             tab_rows[first[number]] = max(tab_rows[first[number]], level[number] + 1)
-    labelled = {ranks[strand.tail] for strand in sheet.strands if strand.label is not None}
+    labelled = {ranks[sheet.strands.tails[strand]] for strand in sheet.strands.labels}
     row_of_rank: list[int] = []
     label_row: dict[int, int] = {}
     for rank in range(count):
@@ -216,10 +206,10 @@ def _draw_fences(sheet: Sheet, tabs_in_rows: bool) -> None:
         for row in range(sheet.first[number], sheet.last[number] + 1):
             on_edge = row == sheet.first[number] and not tabs_in_rows
             half = across // 2 if on_edge else 0
-            near.append(sheet.add(Kind.NEAR_EDGE, row, number, number, half, half, along if on_edge else 0))
+            near.append(sheet.add(NEAR_EDGE, row, number, number, half, half, along if on_edge else 0))
             if row == sheet.first[number] and tabs_in_rows:
-                sheet.tabs[number] = sheet.add(Kind.TAB, row, number, number, 0, across, along)
-            far.append(sheet.add(Kind.FAR_EDGE, row, number, number))
+                sheet.tabs[number] = sheet.add(TAB, row, number, number, 0, across, along)
+            far.append(sheet.add(FAR_EDGE, row, number, number))
         sheet.edges.append((near, far))
         for side in (near, far):
             for upper, lower in pairwise(side):
@@ -227,42 +217,62 @@ def _draw_fences(sheet: Sheet, tabs_in_rows: bool) -> None:
 
 
 def _run_strands(sheet: Sheet, paths: Sequence[tuple[int, ...]], label_rows: dict[int, int]) -> None:
-    shared: dict[tuple[int, int, int], int] = {}
-    joined: dict[tuple[int, int], int] = {}
-    for number, strand in enumerate(sheet.strands):
-        start, end = sheet.row[strand.tail], sheet.row[strand.head]
-        if end == start + 1:
-            sheet.chains.append([sheet.join(strand.tail, strand.head, strand.weight)])
-            continue
-        # Labelled wires run alone: the words would not say which one they are about.
-        duct = strand.duct if strand.label is None else -1 - number
-        tail_path = _path_of(paths, sheet.cells[strand.tail].frame)
-        head_path = _path_of(paths, sheet.cells[strand.head].frame)
-        common = 0
-        while common < min(len(tail_path), len(head_path)) and tail_path[common] == head_path[common]:
-            common += 1
-        words = label_rows.get(start, -1) if strand.label is not None else -1
-        upper, chain = strand.tail, []
-        for row in range(start + 1, end):
-            fence = _fence_at(sheet, row, common, tail_path, head_path)
-            key = (duct, row, fence)
-            if key not in shared:
-                if row == words and strand.label is not None:
-                    across, along = strand.label
-                    shared[key] = sheet.add(Kind.LABEL, row, fence, number, 0, across + 6, along)
-                else:
-                    shared[key] = sheet.add(Kind.BEND, row, fence, number)
-            lower = shared[key]
-            if (upper, lower) not in joined:
-                joined[upper, lower] = sheet.join(upper, lower, strand.weight)
-            chain.append(joined[upper, lower])
-            upper = lower
-        chain.append(sheet.join(upper, strand.head, strand.weight))
-        sheet.chains.append(chain)
+    """Lead every strand from row to row, long ones through bends.
+
+    The bends of one duct that lie inside the same fence are a run, which its strands share from their common start on:
+    however many they are, a run costs its length once.
+    """
+    row, frames, strands = sheet.row, sheet.cells.frame, sheet.strands
+    runs: dict[tuple[int, int, int], list[int]] = {}
+    for number, (tail, head) in enumerate(strands.ends()):
+        weight = strands.weights[number]
+        start, end = row[tail] + 1, row[head] - 1
+        upper = tail
+        if start <= end:
+            # Labelled wires run alone: the words would not say which one they are about.
+            duct = strands.ducts[number] if number not in strands.labels else -1 - number
+            words = label_rows.get(start - 1, -1) if number in strands.labels else -1
+            ways = _path(paths, frames[tail]), _path(paths, frames[head])
+            for fence, first, last in _stretches(sheet, start, end, *ways):
+                run = runs.setdefault((duct, fence, first), [])
+                for at in range(first + len(run), last + 1):
+                    if at == words:
+                        across, along = strands.labels[number]
+                        run.append(sheet.add(LABEL, at, fence, number, 0, across + 6, along))
+                    else:
+                        run.append(sheet.add(BEND, at, fence, number))
+                    sheet.join(upper if at == first else run[-2], run[-1], weight)
+                upper = run[last - first]
+        sheet.arrivals.append(sheet.join(upper, head, weight))
 
 
-def _path_of(paths: Sequence[tuple[int, ...]], fence: int) -> tuple[int, ...]:
+def _path(paths: Sequence[tuple[int, ...]], fence: int) -> tuple[int, ...]:
     return paths[fence] if fence >= 0 else ()
+
+
+def _stretches(
+    sheet: Sheet, start: int, end: int, tail: tuple[int, ...], head: tuple[int, ...]
+) -> list[tuple[int, int, int]]:
+    """The innermost fences that a wire runs inside of from row `start` to row `end`, each with its first and last row.
+
+    `tail` and `head` are the fences around its ends.
+    """
+    if tail == head:
+        return [(tail[-1] if tail else -1, start, end)]
+    common = 0
+    while common < min(len(tail), len(head)) and tail[common] == head[common]:
+        common += 1
+    turns = {start, *(sheet.last[fence] + 1 for fence in tail[common:])}
+    turns.update(sheet.first[fence] for fence in head[common:])
+    found: list[tuple[int, int, int]] = []
+    for row in sorted(row for row in turns if start <= row <= end):
+        fence = _fence_at(sheet, row, common, tail, head)
+        if found and found[-1][0] == fence:
+            continue
+        if found:
+            found[-1] = (*found[-1][:2], row - 1)
+        found.append((fence, row, end))
+    return found
 
 
 def _fence_at(sheet: Sheet, row: int, common: int, tail: tuple[int, ...], head: tuple[int, ...]) -> int:
@@ -280,13 +290,14 @@ def _fence_at(sheet: Sheet, row: int, common: int, tail: tuple[int, ...], head: 
 
 
 def _mark_road(sheet: Sheet, road: Sequence[int]) -> None:
+    on_road = sheet.on_road = [False] * len(sheet.kind)
     steps = set(pairwise(road))
     for number in road:
-        sheet.on_road[number] = True
-    done: set[tuple[int, int]] = set()
-    for number, strand in enumerate(sheet.strands):
-        step = (strand.tail, strand.head)
-        if step in steps and step not in done:
-            done.add(step)
-            for segment in sheet.chains[number][1:]:
-                sheet.on_road[sheet.segments[segment][0]] = True
+        on_road[number] = True
+    for number, step in enumerate(sheet.strands.ends()):
+        if step in steps:
+            steps.remove(step)
+            vertex = sheet.upper[sheet.arrivals[number]]
+            while vertex >= sheet.cell_count:
+                on_road[vertex] = True
+                vertex = sheet.upper[sheet.up[vertex][0]]

@@ -4,26 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gradviz.layout.strands import Strands
 
-def main_road(count: int, links: Sequence[tuple[int, int, int]]) -> list[int]:
-    """The boxes on the heaviest chain of links, first to last. `links` are tail, head, weight, and acyclic."""
-    outgoing: list[list[tuple[int, int]]] = [[] for _ in range(count)]
-    waiting = [0] * count
-    for tail, head, weight in links:
-        outgoing[tail].append((head, weight))
-        waiting[head] += 1
+
+def main_road(count: int, strands: Strands, worth: Sequence[int]) -> list[int]:
+    """The boxes on the chain of strands that is worth most, first to last."""
+    tails, heads = strands.tails, strands.heads
     best = [0] * count
     before = [-1] * count
-    ready = [box for box in range(count) if not waiting[box]]
-    for box in ready:
-        for head, weight in outgoing[box]:
-            reached = best[box] + weight
-            if reached > best[head]:
-                best[head], before[head] = reached, box
-            waiting[head] -= 1
-            if not waiting[head]:
-                ready.append(head)
-    box = max(range(count), key=lambda box: (best[box], -box))
+    for number in strands.by_head:
+        tail, head = tails[number], heads[number]
+        reached = best[tail] + worth[number]
+        if reached > best[head]:
+            best[head], before[head] = reached, tail
+    box = best.index(max(best))
     road = []
     while box >= 0:
         road.append(box)

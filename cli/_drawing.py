@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from gradviz.errors import GradvizError, UsageError
+from gradviz.fold.choice import Choice
 
 from ._focusing import Focus, focus_options
+from ._folding import fold, fold_options
 from ._messages import say, say_error
 from ._output import Destination, File, reserved_stdout, shared_stdout, terminal_of_stdout
 from ._recording import Recording, nothing_ran, obtain
@@ -36,6 +38,7 @@ class Request:
     of         a name, to draw what leads to it; where neither that nor `everything` nor `focus` chooses, one step
     findings   also what the rules find, as the project's settings have it
     values     run the script with values
+    folding    what is drawn as one
     """
 
     source: Source
@@ -47,6 +50,7 @@ class Request:
     findings: bool = True
     values: bool = False
     focus: Focus = field(default_factory=Focus)
+    folding: Choice = field(default_factory=Choice)
 
     def __post_init__(self) -> None:
         given = ["--of"] * (self.of is not None) + ["--all"] * self.everything + self.focus.options
@@ -57,15 +61,16 @@ class Request:
 def choice_options(function: _Function) -> _Function:
     """Decorator: the options that say what is shown.
 
-    As `of`, `everything`, `focus`, `show_saved`, `show_attrs`, `no_findings` and `values`.
+    As `of`, `everything`, `focus`, `folding`, `show_saved`, `show_attrs`, `no_findings` and `values`.
     """
     for option in (
         click.option("--values", is_flag=True, help="Look at the numbers that operations give, too; slow."),
         click.option("--no-findings", is_flag=True, help="Leave out what `gradviz check` finds."),
         click.option("--show-attrs", is_flag=True, help="Show the static arguments of each operation."),
         click.option("--show-saved", is_flag=True, help="Show the tensors that are kept for backward."),
+        fold_options,
         focus_options,
-        click.option("--all", "everything", is_flag=True, help="Show all that was recorded."),
+        click.option("--all", "everything", is_flag=True, help="Show all that was recorded, and fold nothing."),
         click.option("--of", metavar="NAME", help="Show what leads to this value."),
     ):
         function = option(function)
@@ -104,18 +109,22 @@ def fulfil(request: Request, session: Session) -> int:
 
 
 def _draw(request: Request, recording: Recording, destination: Destination, settings: Settings | None) -> None:
+    from gradviz.picture.fold_words import tell_folds
     from gradviz.views import draw
 
     if not recording.graph.ops:
         raise nothing_ran(request.source, recording.exit_code, recording.failures)
     findings = _diagnose(recording.graph, settings) if settings is not None else None
-    graph = _select(request, recording.graph, findings or ())
+    part = _select(request, recording.graph, findings or ())
+    graph = fold(request.folding, recording.graph, part, request.view, findings or ())
     text = draw(graph, request.view, request.options, findings)
     if isinstance(destination, File):
         destination.keep_off(recording.file)  # a module's file is known only after the search for it
     destination.write(text)
     if isinstance(destination, File):
         say(f"{request.output}: {_summary(graph, request.options, findings)}")
+        for note in tell_folds(graph):
+            say(note)
 
 
 def _select(request: Request, graph: Graph, findings: Sequence[Finding]) -> Graph:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from gradviz.fold.choice import Choice
 from gradviz.views import EXTENSIONS, VIEWS, Options, name_for
 
 from ._drawing import STDOUT, Request, choice_options, fulfil
@@ -28,6 +29,7 @@ def command(
     of: str | None,
     everything: bool,
     focus: Focus,
+    folding: Choice,
     show_saved: bool,
     show_attrs: bool,
     no_findings: bool,
@@ -47,7 +49,8 @@ def command(
         output = STDOUT if view == "tree" else source.stem + _extension(view)
     options = Options(direction=direction, show_saved=show_saved, show_attrs=show_attrs)
     request = Request(
-        source, of, everything, view, options, output, findings=not no_findings, values=values, focus=focus
+        source, of, everything, view, options, output,
+        findings=not no_findings, values=values, focus=focus, folding=folding,
     )
     return fulfil(request, session_of(context))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from gradviz.fold.choice import Choice
 from gradviz.views import Options
 
 from ._drawing import Request, choice_options, fulfil
@@ -23,6 +24,7 @@ def command(
     of: str | None,
     everything: bool,
     focus: Focus,
+    folding: Choice,
     show_saved: bool,
     show_attrs: bool,
     no_findings: bool,
@@ -35,5 +37,7 @@ def command(
     """
     source = find_source(context, target, module)
     options = Options(show_saved=show_saved, show_attrs=show_attrs)
-    request = Request(source, of, everything, "tree", options, findings=not no_findings, values=values, focus=focus)
+    request = Request(
+        source, of, everything, "tree", options, findings=not no_findings, values=values, focus=focus, folding=folding
+    )
     return fulfil(request, session_of(context))

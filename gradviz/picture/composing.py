@@ -55,7 +55,7 @@ def compose(graph: Graph, options: Options, findings: Sequence[Finding] | None =
     Of `findings`, which may be those of a graph that `graph` is a part of, errors and warnings are marked on what they
     blame and listed; see `marking`.
     """
-    composer = _Composer(graph, options)
+    composer = _composer(graph, options)
     for op in graph.ops.values():
         composer.add_op(op)
     composer.add_outputs()
@@ -63,7 +63,16 @@ def compose(graph: Graph, options: Options, findings: Sequence[Finding] | None =
     return mark_findings(composer.finish(), graph, composer.words, composer.roads.goals, findings or ())
 
 
-class _Composer:
+def _composer(graph: Graph, options: Options) -> Composer:
+    if not graph.folds:
+        return Composer(graph, options)
+    # Imported here because it builds on this module.
+    from gradviz.picture.folding import FoldingComposer
+
+    return FoldingComposer(graph, options)
+
+
+class Composer:
     """The picture in the making.
 
     data     box that a value's numbers come from, by value id

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from gradviz.fold.joining import stand_for
 from gradviz.graphs import Graph
 from gradviz.picture.places import SHOWN, Places
 from gradviz.picture.records import Box, BoxKind, Picture, Remark
@@ -125,6 +126,7 @@ class _Finder:
                 self.of_op.setdefault(box.op, []).append(box)
             if box.value is not None:  # the last box of a value shows it as itself
                 self.of_value[box.value] = box.id
+        self._find_folded()
         self.versions: dict[int, list[str]] = {}
         for value in graph.values.values():
             if value.leaf and value.id in self.of_value:
@@ -133,6 +135,19 @@ class _Finder:
         self.fed = {gradient.value for gradient in gradients if not (gradient.zero or gradient.nan)}
         exits = [box.id for box in picture.boxes if box.kind is BoxKind.EXIT]
         self.retracer = Retracer(picture.wires, self._boxes_of(goals), exits)
+
+    def _find_folded(self) -> None:
+        """What is drawn as something else is found in its place."""
+        folds = {box.fold: box for box in self.picture.boxes if box.fold is not None}
+        standing = stand_for(self.graph.folds)
+        for op in [*standing.twins, *standing.within]:
+            shown = standing.shown(op)
+            if shown in folds:
+                self.of_op[op] = [folds[shown]]
+            elif shown in self.of_op:
+                self.of_op[op] = self.of_op[shown]
+            if self.graph.ops[op].is_source and op in self.of_op:
+                self.of_value.update(dict.fromkeys(self.graph.ops[op].outputs, self.of_op[op][-1].id))
 
     def find(self, finding: Finding) -> _Marks:
         """What the finding blames, and the road that is lost there; nothing where none of it is drawn."""

@@ -43,7 +43,8 @@ class Box:
 
     `tooltip` holds label and text pairs. `frame` is the id of the innermost frame it lies in. `value` and `op` say
     what it stands for in the graph, for views and tests that want to look it up; `site` says where in the source it
-    comes from, where no op says that. `findings` are the numbers of the remarks whose culprit it is.
+    comes from, where no op says that. `findings` are the numbers of the remarks whose culprit it is. A box that stands
+    for a fold of the graph says which in `fold`, and in `cuts` how many cuts it holds.
     """
 
     id: str
@@ -56,6 +57,8 @@ class Box:
     op: int | None = None
     site: int | None = None
     findings: tuple[int, ...] = ()
+    fold: int | None = None
+    cuts: int = 0
 
 
 @dataclass(frozen=True, slots=True)

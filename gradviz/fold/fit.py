@@ -1,0 +1,227 @@
+"""Fitting: a graph folded until its picture fits a page, or as its reader chose."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
+
+from gradviz.events import Module
+from gradviz.fold.calls import Call, find_calls, walk
+from gradviz.fold.choice import Choice, is_meant
+from gradviz.fold.joining import join_folds
+from gradviz.fold.siblings import Run, Siblings
+from gradviz.fold.views import uses, view_chains
+from gradviz.graphs import Fold, Graph
+
+MOST = 150
+"""A graph of so many boxes is drawn as it is."""
+
+PAGE = 64
+"""So many boxes a larger graph is folded to, if it can be."""
+
+LAYER = 12
+"""A module of at most so many ops, none of them in a module within, is one box: what is in a `Linear` is known."""
+
+Part = Call | Run
+
+
+def fit(
+    graph: Graph, choice: Choice | None = None, marked: Collection[int] = (), modules: Iterable[Module] = ()
+) -> Graph:
+    """`graph` with the folds that `choice` asks for; those of ops that are `marked` are open if there is room.
+
+    Where nothing is asked for, a graph of more than `MOST` boxes is folded to about `PAGE`. `modules` tell what kind of
+    module a scope is; those of a whole recording serve its parts as well.
+    """
+    choice = choice or Choice()
+    chosen = choice.depth is not None or bool(choice.collapse)
+    large = not choice.everything and count_boxes(graph) > MOST
+    if not chosen and not large:
+        return graph
+    fitting = _Fitting(graph, choice, frozenset(marked), large)
+    kinds = {module.scope: module.kind for module in modules or graph.modules}
+    return join_folds(graph, [replace(fold, module=kinds.get(fold.scope, "")) for fold in fitting.folds()])
+
+
+def count_boxes(graph: Graph) -> int:
+    """About how many boxes the picture of all ops has."""
+    return sum(_boxes(graph, op) for op in graph.ops)
+
+
+def _boxes(graph: Graph, id: int) -> int:
+    op = graph.ops[id]
+    return 1 + sum(type(item) is str for item in op.inputs)
+
+
+class _Fitting:
+    """One graph being folded; `opened` are the parts that are drawn item by item."""
+
+    def __init__(self, graph: Graph, choice: Choice, marked: frozenset[int], large: bool) -> None:
+        self.graph = graph
+        self.choice = choice
+        self.marked = marked
+        self.large = large
+        self.root = find_calls(graph)
+        calls = [call for call in walk(self.root) if call.name]
+        apart = {call: "collapsed" for call in calls if is_meant(call.name, choice.collapse)}
+        apart |= {call: "" for call in calls if is_meant(call.name, choice.expand)}
+        self.siblings = Siblings(graph, self.root, marked, apart)
+        self.contents: dict[Part, list[int | Part]] = {}
+        self.asked = self._calls_around(call for call in calls if is_meant(call.name, choice.expand))
+        self.telling = self._calls_around(call for call in calls if self._has_marked(call))
+        self.opened: set[Part] = {self.root}
+        self.total = self._inside(self.root)
+        self._open()
+
+    def _calls_around(self, inner: Iterable[Call]) -> frozenset[Call]:
+        """The calls `inner` and all calls around them."""
+        found: set[Call] = set()
+        for call in inner:
+            around: Call | None = call
+            while around is not None and around not in found:
+                found.add(around)
+                around = around.parent
+        return frozenset(found)
+
+    def _has_marked(self, call: Call) -> bool:
+        direct = [*call.sources, *(item for item in call.items if not isinstance(item, Call))]
+        return not self.marked.isdisjoint(direct)
+
+    # which parts are opened
+
+    def _open(self) -> None:
+        level: list[Part] = self._parts(self.root)
+        while level:
+            closed = [part for part in level if not self._stays_closed(part)]
+            wanted = [part for part in closed if self._is_wanted(part)]
+            for part in wanted:
+                self._open_part(part)
+            others = [part for part in closed if part not in self.opened and not (self.large and self._is_layer(part))]
+            if self.large and self.choice.depth is None:
+                self._open_what_fits(others)
+            elif self.choice.depth is None:
+                for part in others:
+                    self._open_part(part)
+            level = [inner for part in level if part in self.opened for inner in self._parts(part)]
+
+    def _stays_closed(self, part: Part) -> bool:
+        return any(is_meant(call.name, self.choice.collapse) for call in _calls_of(part))
+
+    def _is_wanted(self, part: Part) -> bool:
+        """It is opened before any other: it was asked for, costs nothing, or has something in it that is to be seen."""
+        calls = _calls_of(part)
+        if not self.asked.isdisjoint(calls):
+            return True
+        if self.choice.depth is not None:
+            return part_depth(part) < self.choice.depth
+        gain = self._gain(part)
+        if gain <= 0 and not self._is_layer(part):
+            return True
+        return not self.telling.isdisjoint(calls) and self.total + gain <= MOST
+
+    def _is_layer(self, part: Part) -> bool:
+        calls = _calls_of(part)
+        if len(calls) != 1 or self.choice.depth is not None:
+            return False
+        call = calls[0]
+        return call.kind == "scope" and len(call.items) == call.size <= LAYER
+
+    def _open_what_fits(self, parts: list[Part]) -> None:
+        """All of one level or, where that is too much and little is drawn so far, those that there is room for."""
+        if self.total + sum(self._gain(part) for part in parts) <= PAGE:
+            for part in parts:
+                self._open_part(part)
+        elif self.total < PAGE // 3:
+            for part in sorted(parts, key=self._gain):
+                if self.total + self._gain(part) <= PAGE:
+                    self._open_part(part)
+
+    def _open_part(self, part: Part) -> None:
+        if part not in self.opened:
+            self.total += self._gain(part)
+            self.opened.add(part)
+
+    def _gain(self, part: Part) -> int:
+        """How many boxes more there are when a part is opened."""
+        return self._inside(part) - 1
+
+    # what is in a part
+
+    def _inside(self, part: Part) -> int:
+        """How many boxes an opened part has with all parts in it closed."""
+        boxes = sum(_boxes(self.graph, item) if type(item) is int else 1 for item in self._items(part))
+        return boxes + len(self._sources(part))
+
+    def _sources(self, part: Part) -> list[int]:
+        if isinstance(part, Call):
+            return part.sources
+        first = part.first[0]
+        if part.length == 1 and isinstance(first, Call):
+            return first.sources
+        calls = [call for item in part.first if isinstance(item, Call) for call in walk(item)]
+        inner = {source for call in calls for source in call.sources}
+        return [op for op in part.turns[0] if self.graph.ops[op].is_source and op not in inner]
+
+    def _items(self, part: Part) -> list[int | Part]:
+        """The items of a part; where they repeat, the run of them takes their place."""
+        if part not in self.contents:
+            call = part if isinstance(part, Call) else _only_call(part)
+            self.contents[part] = list(part.first) if call is None and isinstance(part, Run) else self._merged(call)
+        return self.contents[part]
+
+    def _merged(self, call: Call | None) -> list[int | Part]:
+        assert call is not None
+        runs = self.siblings.runs(call) if self.large else []
+        merged: list[int | Part] = []
+        at = 0
+        for run in runs:
+            merged += [*call.items[at : run.start], run]
+            at = run.start + run.length * len(run.turns)
+        return [*merged, *call.items[at:]]
+
+    def _parts(self, part: Part) -> list[Part]:
+        return [item for item in self._items(part) if not isinstance(item, int)]
+
+    # what comes of it
+
+    def folds(self) -> Iterator[Fold]:
+        used = uses(self.graph) if self.large else {}
+        stack: list[Part] = [self.root]
+        while stack:
+            part = stack.pop()
+            if part not in self.opened:
+                yield part.fold(open=False) if isinstance(part, Run) else self._closed(part)
+                continue
+            if isinstance(part, Run):
+                yield part.fold(open=True)
+            elif self.large and self._deserves_frame(part):
+                yield replace(self._closed(part), open=True)
+            items = self._items(part)
+            if self.large:
+                yield from view_chains(self.graph, [item for item in items if isinstance(item, int)], used, self.marked)
+            stack += [item for item in items if not isinstance(item, int)]
+
+    def _deserves_frame(self, call: Call) -> bool:
+        """An opened call that is a part of the whole and has several things in it."""
+        return call.kind == "scope" and len(self._items(call)) > 1 and 2 * call.size < self.root.size
+
+    def _closed(self, call: Call) -> Fold:
+        ops = [item for inner in walk(call) for item in inner.items if not isinstance(item, Call)]
+        sources = [source for inner in walk(call) for source in inner.sources]
+        turn = (*sorted(ops), *sorted(sources))
+        return Fold(call.kind, call.last_name, (turn,), call.name, option=f"--expand {call.name}")
+
+
+def _only_call(run: Run) -> Call | None:
+    """The call that the first turn of a run is, if it is one."""
+    first = run.first[0]
+    return first if run.length == 1 and isinstance(first, Call) else None
+
+
+def _calls_of(part: Part) -> list[Call]:
+    return [part] if isinstance(part, Call) else [item for item in part.first if isinstance(item, Call)]
+
+
+def part_depth(part: Part) -> int:
+    """How deep a part lies: the script's own calls lie at depth 1."""
+    return part.depth if isinstance(part, Call) else part.call.depth + 1

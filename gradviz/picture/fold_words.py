@@ -1,0 +1,150 @@
+"""What the boxes and frames of folds say: what is in them, how often, and which option opens them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from gradviz.events import Role
+from gradviz.graphs import Fold, Graph, Op
+from gradviz.picture.wording import TITLE_LIMIT, Pairs, Wording, clean, clip, dots, join, plural
+from gradviz.stats.tables import bytes_text
+
+NAMES_TOLD = 6
+
+FEW = 5
+"""Of a module with so few ops, what it is says more than how many they are."""
+
+
+@dataclass(slots=True)
+class Content:
+    """What lies in a closed fold, counted while it is drawn; `box` is the id of its box.
+
+    parameters   storages of its leaves that require grad
+    saved        bytes that its nodes keep, by storage; leaves are kept alive by the program itself
+    """
+
+    fold: Fold
+    box: str
+    names: Counter[str] = field(default_factory=Counter)
+    tracked: int = 0
+    untracked: int = 0
+    exits: int = 0
+    cuts: int = 0
+    parameters: dict[int, str] = field(default_factory=dict)
+    saved: dict[int, int] = field(default_factory=dict)
+    loose: int = 0
+
+    def add(self, graph: Graph, op: Op, cuts: int) -> None:
+        """Count `op`, which is so many cuts."""
+        self.cuts += cuts
+        if op.is_source and not op.tracked:
+            for output in op.outputs:
+                value = graph.values[output]
+                if value.requires_grad or value.role is Role.PARAMETER:
+                    self.parameters[value.storage] = value.name
+            return
+        self.names[op.name] += 1
+        if not op.outputs:
+            self.exits += 1
+        elif op.tracked:
+            self.tracked += 1
+        else:
+            self.untracked += 1
+        for saved in op.saved:
+            source = saved.source
+            kept = None if source is None else op.outputs[-1 - source] if source < 0 else op.inputs[source]
+            if not isinstance(kept, int):
+                self.loose += saved.nbytes
+            elif not graph.values[kept].leaf:
+                storage = graph.values[kept].storage
+                self.saved[storage] = max(self.saved.get(storage, 0), saved.nbytes)
+
+    @property
+    def ops(self) -> int:
+        """How many ops lie in it, leaves left out."""
+        return self.tracked + self.untracked + self.exits
+
+
+def fold_title(fold: Fold) -> str:
+    """`h.0-h.11 ×12`"""
+    times = f" ×{fold.times:,}" if fold.times > 1 else ""
+    return clip(fold.title, TITLE_LIMIT - len(times)) + times
+
+
+def closed_words(graph: Graph, content: Content, words: Wording) -> tuple[str, Pairs]:
+    """The second line and the tooltip of a closed fold's box."""
+    fold = content.fold
+    kept = sum(content.saved.values()) + content.loose
+    module = clean(fold.module) if fold.kind != "views" else ""
+    detail = dots(
+        module,
+        plural(content.ops, "op") if fold.kind != "views" and not (module and content.ops <= FEW) else "",
+        plural(len(content.parameters), "parameter") if content.parameters else "",
+        f"{bytes_text(kept)} saved" if kept else "",
+        "not tracked" if not content.tracked else f"{content.untracked:,} not tracked" if content.untracked else "",
+        f"{content.exits:,} left for Python" if content.exits else "",
+        _carried(fold),
+        plural(content.cuts, "cut") if content.cuts else "",
+    )
+    listed = content.names.most_common(NAMES_TOLD)
+    names = ", ".join(f"{count:,} {clean(name)}" if count > 1 else clean(name) for name, count in listed)
+    more = len(content.names) - len(listed)
+    pairs = [("ops", f"{names} and {more:,} more" if more > 0 else names)]
+    if content.parameters:
+        held = [clean(name) or "a leaf" for name in content.parameters.values()]
+        more = len(held) - NAMES_TOLD
+        told = ", ".join(held[:NAMES_TOLD]) + (f" and {more:,} more" if more > 0 else "")
+        pairs.append(("parameters", told))
+    return detail, (*_where(graph, fold, words), *pairs, *_opens(fold))
+
+
+def frame_words(graph: Graph, fold: Fold, words: Wording) -> tuple[str, Pairs]:
+    """The title and the tooltip of an open fold's frame."""
+    title = dots(fold_title(fold), clean(fold.module), _carried(fold))
+    ops = sum(1 for op in fold.turns[0] if graph.ops[op].inputs)
+    pairs = [("ops", f"{ops:,}" if fold.times == 1 else f"{ops:,} each time, drawn once for {fold.times:,} times")]
+    return title, (*_where(graph, fold, words), *pairs, *(_opens(fold) if fold.times > 1 else ()))
+
+
+def tell_folds(graph: Graph) -> tuple[str, ...]:
+    """The note that says what is folded, and which options undo it; empty where nothing is."""
+    told = []
+    repeated = [fold for fold in graph.folds if fold.times > 1]
+    for fold in repeated[:3]:
+        told.append(f"{fold.times:,} {_UNITS.get(fold.kind, 'equal parts')} are drawn as one ({clean(fold.title)})")
+    if len(repeated) > 3:
+        told.append(f"and so are {sum(fold.times for fold in repeated[3:]):,} more")
+    for kind, (one, many) in _KINDS.items():
+        count = sum(fold.kind == kind and not fold.open and fold.times == 1 for fold in graph.folds)
+        if count:
+            told.append(plural(count, one, many))
+    if not told:
+        return ()
+    shut = [fold for fold in repeated or graph.folds if fold.option != "--all" and (not fold.open or fold.times > 1)]
+    largest = max(shut, key=lambda fold: len(fold.ops), default=None)
+    opens = f"`{clean(largest.option)}` opens one, " if largest is not None else ""
+    return (f"folded: {'; '.join(told)}; {opens}`--all` draws everything",)
+
+
+_UNITS = {"siblings": "equal blocks", "parallel": "equal branches", "steps": "steps", "iterations": "iterations"}
+_KINDS = {
+    "scope": ("module is one box", "modules are one box each"),
+    "function": ("function is one box", "functions are one box each"),
+    "views": ("chain of views is one box", "chains of views are one box each"),
+}
+
+
+def _carried(fold: Fold) -> str:
+    return f"carries {join([clean(carried.name) for carried in fold.carried])}" if fold.carried else ""
+
+
+def _where(graph: Graph, fold: Fold, words: Wording) -> Pairs:
+    scope = (("scope", clean(fold.scope)),) if fold.scope else ()
+    sites = dict.fromkeys(graph.ops[op].site for op in fold.turns[0] if graph.ops[op].inputs)
+    return (*scope, *(words.place_pairs(next(iter(sites))) if len(sites) == 1 else ()))
+
+
+def _opens(fold: Fold) -> Pairs:
+    return (("opened by", clean(fold.option)),)
+

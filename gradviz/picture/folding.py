@@ -1,0 +1,259 @@
+"""Drawing folds: a closed one as one box, an open one as a frame around its first turn; see `gradviz.fold`.
+
+What is counted, cut, lost and blamed is the same as in the picture of all ops: each op is gone through, and where it
+has no box of its own, its wires go to the box that stands for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from heapq import heapify, heappop, heappush
+
+from gradviz.fold.joining import stand_for
+from gradviz.graphs import Fold, Graph, Op, Value
+from gradviz.picture.composing import BADGES, Composer
+from gradviz.picture.fold_words import Content, closed_words, fold_title, frame_words, tell_folds
+from gradviz.picture.records import Box, BoxKind, Frame, Picture, Wire, WireKind
+from gradviz.roads import keeps_history, restarts
+from gradviz.views import Options
+
+
+class FoldingComposer(Composer):
+    """The picture of a folded graph in the making.
+
+    contents  what has been put into each closed fold, by its first op
+    entries   the box that the inputs of an op go to, for the ops that others are drawn as
+    """
+
+    def __init__(self, graph: Graph, options: Options) -> None:
+        super().__init__(graph, options)
+        self.standing = stand_for(graph.folds)
+        self.contents: dict[int, Content] = {}
+        self.closed = {fold.id: fold for fold in graph.folds if not fold.open}
+        self.last_turns = {fold.id: fold.times - 1 for fold in graph.folds}
+        self.last_ops = {fold.id: max(op for op in fold.ops if graph.ops[op].outputs) for fold in self.closed.values()}
+        self.models = set(self.standing.twins.values())
+        self.entries: dict[int, str] = {}
+        self.joined: set[tuple[str, str, WireKind]] = set()
+        self._frame_open_folds()
+        self.parents = {frame.id: frame.parent for frame in self.frames}
+
+    def add_op(self, op: Op) -> None:
+        shown = self.standing.shown(op.id)
+        if shown in self.contents or shown in self.standing.within:
+            self._absorb(op, self._content(shown))
+        elif shown != op.id:
+            self._repeat(op, self.graph.ops[shown])
+        else:
+            first, wired = len(self.boxes), len(self.wires)
+            super().add_op(op)
+            self.joined.update((wire.tail, wire.head, wire.kind) for wire in self.wires[wired:])
+            if op.id in self.models:
+                own = [box for box in self.boxes[first:] if box.op == op.id and not _is_literal(box)]
+                self.entries[op.id] = own[0].id
+
+    # one box for many ops
+
+    def _content(self, shown: int) -> Content:
+        content = self.contents.get(shown)
+        if content is None:
+            box = self._box(BoxKind.OP, "", "", (), self.graph.ops[shown])
+            content = self.contents[shown] = Content(self.closed[shown], box)
+        return content
+
+    def _absorb(self, op: Op, content: Content) -> None:
+        cuts = self._count(op)
+        if op.id not in self.standing.twins:
+            content.add(self.graph, op, cuts)
+        self._join(op, content.box)
+        for output in op.outputs:
+            self._stand_for(self.graph.values[output], content.box, alone=op.is_source)
+        self._keep_history(op)
+
+    def _repeat(self, op: Op, model: Op) -> None:
+        """`op` does what `model` did and is drawn as that one."""
+        self._count(op)
+        self._join(op, self.entries[model.id])
+        for output, shown in zip(op.outputs, model.outputs, strict=True):
+            self._stand_for(self.graph.values[output], self.data[shown], alone=shown in self.ends)
+            self.history[output] = self.history[shown]
+
+    def _join(self, op: Op, box: str) -> None:
+        """The wires into a box that stands for `op` too; between two boxes one of each kind is enough."""
+        turn = self.standing.turns.get(op.id)
+        for item, needs in zip(op.inputs, op.needs, strict=True):
+            if not isinstance(item, int) or item not in self.data:
+                continue
+            made = self.standing.turns.get(self.graph.values[item].op)
+            if turn is not None and made is not None and turn[0] == made[0] and turn[1] != made[1]:
+                continue  # handed from one turn to the next
+            if needs and self.boxes[int(box[1:])].kind is BoxKind.CUT:
+                self._wire_once(self.data[item], box, WireKind.CUT)
+            elif op.tracked and needs:
+                self._wire_once(self.history.get(item, self.data[item]), box, WireKind.GRADIENT)
+                if self.history.get(item) != self.data[item]:
+                    self._wire_once(self.data[item], box, WireKind.SHADOW)
+            else:
+                self._wire_once(self.data[item], box, WireKind.SHADOW, lost=needs and self._cuts(op))
+
+    def _wire_once(self, tail: str, head: str, kind: WireKind, *, lost: bool = False) -> None:
+        if tail == head or (tail, head, kind) in self.joined:
+            return
+        self.joined.add((tail, head, kind))
+        self.wires.append(Wire(tail, head, kind, lost=lost))
+
+    def _cuts(self, op: Op) -> bool:
+        return (op.cause in BADGES and bool(op.outputs)) or self._loses(op)
+
+    def _count(self, op: Op) -> int:
+        """Count an op that has no box of its own; returns how many cuts it is, 0 or 1."""
+        if op.is_source and not op.tracked and not op.forgotten:
+            values = [self.graph.values[output] for output in op.outputs]
+            self.tally.leaves.update(value.storage for value in values if value.requires_grad)
+            return 0
+        concerned = tuple(item for item, needs in zip(op.inputs, op.needs, strict=True) if needs and type(item) is int)
+        self.tally.forgotten += op.forgotten
+        if not op.outputs:
+            self.tally.exits += 1
+            return 0
+        if op.cause in BADGES:
+            self.tally.cuts.append((op, concerned))
+            self.tally.count(op, skipped=False)
+            return 1
+        skipped = self.words.status(op).startswith("skipped")
+        self.tally.count(op, skipped=skipped, region=self._region_kind(op))
+        for output in op.outputs:
+            if restarts(self.graph, op, output):
+                self.tally.leaves.add(self.graph.values[output].storage)
+        if concerned and not op.tracked and self._loses(op):
+            self.tally.lost += [(op, value) for value in concerned]
+            return 1
+        return 0
+
+    def _keep_history(self, op: Op) -> None:
+        if keeps_history(self.graph, op) and op.alias is not None:
+            aliased = op.inputs[op.alias]
+            if isinstance(aliased, int) and aliased in self.history:
+                self.history[op.outputs[0]] = self.history[aliased]
+
+    def _is_end(self, value: Value) -> bool:
+        """In what is drawn once for many, only the last of all can be an end."""
+        if not super()._is_end(value):
+            return False
+        shown = self.standing.shown(value.op)
+        if shown in self.closed:
+            return value.op == self.last_ops[shown]
+        if shown == value.op:
+            return True
+        turn = self.standing.turns.get(value.op)
+        model = self.graph.ops[shown].outputs[value.index]
+        return turn is not None and turn[1] == self.last_turns[turn[0]] and model in self.consumed
+
+    # frames
+
+    def _frame_open_folds(self) -> None:
+        """A frame for each open fold whose ops all lie in one frame or in none; larger folds come first."""
+        frames = list(self.frames)
+        frame_of = dict(self.frame_of)
+        for fold in sorted((fold for fold in self.graph.folds if fold.open), key=lambda fold: -len(fold.ops)):
+            around = {frame_of.get(op) for op in fold.turns[0] if self.graph.ops[op].inputs}
+            if len(around) != 1:
+                continue
+            title, pairs = frame_words(self.graph, fold, self.words)
+            frames.append(Frame(f"f{len(frames)}", "module", title, pairs, around.pop()))
+            frame_of.update(dict.fromkeys(fold.turns[0], frames[-1].id))
+        self.frames, self.frame_of = tuple(frames), frame_of
+
+    def _frame_around(self, fold: Fold) -> str | None:
+        """The innermost frame that all ops of a closed fold lie in."""
+        chains: list[list[str]] = []
+        for frame in dict.fromkeys(self.frame_of.get(op) for op in fold.ops if self.graph.ops[op].inputs):
+            chain = []
+            while frame is not None:
+                chain.append(frame)
+                frame = self.parents[frame]
+            chains.append(chain)
+        shared = set(chains[0]).intersection(*chains[1:]) if chains else set()
+        return next((frame for frame in chains[0] if frame in shared), None) if chains else None
+
+    # the end
+
+    def finish(self) -> Picture:
+        filled = {content.box: content for content in self.contents.values()}
+        boxes = [self._filled(box, filled[box.id]) if box.id in filled else box for box in self.boxes]
+        picture = replace(super().finish(), boxes=tuple(boxes))
+        picture = replace(picture, notes=(*picture.notes, *tell_folds(self.graph)))
+        return _without_empty_frames(_in_order(picture))
+
+    def _filled(self, box: Box, content: Content) -> Box:
+        kind = BoxKind.OP if content.tracked else BoxKind.OFF
+        title = fold_title(content.fold)
+        detail, pairs = closed_words(self.graph, content, self.words)
+        frame = self._frame_around(content.fold)
+        fold = content.fold
+        return replace(
+            box, kind=kind, title=title, detail=detail, tooltip=pairs, frame=frame, fold=fold.id, cuts=content.cuts
+        )
+
+
+def _is_literal(box: Box) -> bool:
+    return box.kind is BoxKind.CONST and box.value is None
+
+
+def _in_order(picture: Picture) -> Picture:
+    """The boxes so that wires lead from earlier ones to later ones, and called by their place again."""
+    places = {box.id: place for place, box in enumerate(picture.boxes)}
+    onward: dict[str, list[str]] = {}
+    waits = dict.fromkeys(places, 0)
+    for wire in picture.wires:
+        if wire.kind is not WireKind.ALIAS:
+            onward.setdefault(wire.tail, []).append(wire.head)
+            waits[wire.head] += 1
+    ready = [places[id] for id, count in waits.items() if not count]
+    heapify(ready)
+    order: list[Box] = []
+    while ready:
+        box = picture.boxes[heappop(ready)]
+        order.append(box)
+        for head in onward.get(box.id, ()):
+            waits[head] -= 1
+            if not waits[head]:
+                heappush(ready, places[head])
+    names = {box.id: f"b{place}" for place, box in enumerate(order)}
+    ranks = {box.id: place for place, box in enumerate(order)}
+    return replace(
+        picture,
+        boxes=tuple(replace(box, id=names[box.id]) for box in order),
+        # One box may hold a write and, later on, a read of what it wrote: only one of both ways is drawn.
+        wires=tuple(
+            replace(wire, tail=names[wire.tail], head=names[wire.head])
+            for wire in picture.wires
+            if ranks[wire.tail] < ranks[wire.head]
+        ),
+    )
+
+
+def _without_empty_frames(picture: Picture) -> Picture:
+    parents = {frame.id: frame.parent for frame in picture.frames}
+    used: set[str] = set()
+    for box in picture.boxes:
+        frame = box.frame
+        while frame is not None and frame not in used:
+            used.add(frame)
+            frame = parents[frame]
+    names: dict[str | None, str | None] = {None: None}
+    kept: list[Frame] = []
+    # Parents come before children.
+    for frame_ in sorted((frame for frame in picture.frames if frame.id in used), key=lambda f: _depth(f.id, parents)):
+        names[frame_.id] = f"f{len(kept)}"
+        kept.append(replace(frame_, id=f"f{len(kept)}", parent=names[frame_.parent]))
+    boxes = tuple(replace(box, frame=names[box.frame]) for box in picture.boxes)
+    return replace(picture, boxes=boxes, frames=tuple(kept))
+
+
+def _depth(frame: str, parents: dict[str, str | None]) -> int:
+    depth = 0
+    up = parents[frame]
+    while up is not None:
+        depth, up = depth + 1, parents[up]
+    return depth

@@ -24,6 +24,9 @@ from gradviz.gvlog import read_log
 from gradviz.query import ancestors, kept_alive, kept_bytes
 
 
+NAMES_OF_LINEAR = ("net.weight", "net.bias")
+
+
 def checked(recorder: gradviz.recorder.Recorder) -> Graph:
     """The graph, valid, of a recording without a failure."""
     assert not recorder.failures
@@ -184,6 +187,18 @@ def test_work_of_pytorch_itself_is_no_cut() -> None:
 
 
 # regions
+
+
+def test_a_module_that_is_frozen_as_a_whole_tells_of_each_parameter() -> None:
+    with gradviz.record() as rec:
+        net = nn.Linear(2, 1)
+        net.requires_grad_(False)
+        net(torch.ones(1, 2))
+        net.requires_grad_(True)
+    graph = checked(rec)
+    told = [(name_of(graph, flag.value), flag.requires_grad, line_of(graph, flag.site)) for flag in graph.flags]
+    frozen, thawed = "net.requires_grad_(False)", "net.requires_grad_(True)"
+    assert told == [(name, on, line) for on, line in ((False, frozen), (True, thawed)) for name in NAMES_OF_LINEAR]
 
 
 def test_the_opener_of_a_region_is_the_users_line() -> None:

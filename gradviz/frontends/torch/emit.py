@@ -16,7 +16,7 @@ from gradviz.frontends.torch.building import Building
 from gradviz.frontends.torch.calling import stand_in
 from gradviz.frontends.torch.elsewhere import Elsewhere
 from gradviz.frontends.torch.evaluating import Evaluating
-from gradviz.frontends.torch.frames import is_inner
+from gradviz.frontends.torch.frames import is_freezing, is_inner
 from gradviz.frontends.torch.gathering import Gathering
 from gradviz.frontends.torch.handing import Handing
 from gradviz.frontends.torch.holding import plain_attributes
@@ -181,7 +181,7 @@ class Emitter:
     ) -> Any:
         """Run a call that is no op, and tell of what it did."""
         deed = call.deed
-        if is_inner(frame):
+        if is_inner(frame) and not (deed is Deed.REQUIRES_GRAD and is_freezing(frame)):
             return stand_in(frame)(func, args, kwargs)
         if deed is Deed.GRAD_MODE:
             before = torch.is_grad_enabled()

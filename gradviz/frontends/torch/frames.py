@@ -68,6 +68,11 @@ def is_inner(frame: FrameType) -> bool:
     return part_of(caller(frame).f_code).inner
 
 
+def is_freezing(frame: FrameType) -> bool:
+    """Whether a call is one of those by which `Module.requires_grad_` does for each parameter what its user wrote."""
+    return caller(frame).f_code is torch.nn.Module.requires_grad_.__code__
+
+
 def caller(frame: FrameType) -> FrameType:
     """The innermost frame that made a call, from the frame that the mode was entered from."""
     place = frame

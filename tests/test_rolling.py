@@ -1,0 +1,405 @@
+"""Rolling: loops that ran time after time are drawn as one turn, and only where their turns did the same."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+import pytest
+import torch
+from building import Builder
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+import gradviz
+from gradviz.events import Cause, Gradient, Role
+from gradviz.fold import unfold
+from gradviz.fold.joining import stand_for
+from gradviz.fold.repeating import Run, find_runs
+from gradviz.fold.steps import roll_steps
+from gradviz.graphs import Fold, Graph
+from gradviz.selecting import default_selection
+
+LONG = 100_000
+
+
+def rolled(graph: Graph, apart: Iterable[int] = ()) -> list[Fold]:
+    """The folds of a rolled graph, after what holds for each of them has been looked at."""
+    before = repr(graph) if len(graph.ops) < 5000 else ""
+    result = roll_steps(graph, tuple(apart))
+    assert unfold(result) == graph
+    assert not before or repr(graph) == before, "a fold changes nothing in the graph"
+    assert roll_steps(graph, tuple(apart)) == result
+    result.validate()
+    for fold in result.folds:
+        assert len({len(turn) for turn in fold.turns}) == 1
+        assert len(set(fold.ops)) == len(fold.ops), "an op is in one turn"
+        assert fold.times >= 3
+        assert fold.open
+        for alike in zip(*fold.turns, strict=True):
+            ops = [result.ops[id] for id in alike]
+            told = {(op.name, op.site, op.scope, op.tracked, op.cause, len(op.inputs)) for op in ops if op.inputs}
+            assert len(told) <= 1
+            assert len({tuple(result.values[v].shape for v in op.outputs) for op in ops}) == 1
+    return list(result.folds)
+
+
+def names(graph: Graph, fold: Fold) -> list[str]:
+    """The ops of the turn that is drawn, as `name = op`, and the leaves as their names."""
+    ops = [graph.ops[id] for id in fold.turns[0]]
+    called = [graph.values[op.outputs[0]].name if op.outputs else "" for op in ops]
+    return [f"{name} = {op.name}" if op.inputs else name for name, op in zip(called, ops, strict=True)]
+
+
+class Cell:
+    """h = tanh(W x + U h) over a sequence, by hand."""
+
+    def __init__(self, times: int, before: Callable[[Builder, int, int], int] | None = None) -> None:
+        b = Builder()
+        self.w = b.leaf("W", (4, 4), requires_grad=True, line=1)
+        self.u = b.leaf("U", (4, 4), requires_grad=True, line=2)
+        self.xs = [b.leaf("x", (4,), line=3) for _ in range(times)]
+        self.h = h = b.leaf("h", (4,), line=4)
+        self.outputs: list[int] = []
+        for turn in range(times):
+            if before is not None:
+                h = before(b, h, turn)
+            a = b.op("matmul", self.w, self.xs[turn], shape=(4,), line=10)
+            c = b.op("matmul", self.u, h, shape=(4,), line=11)
+            h = b.op("tanh", b.op("add", a, c, name="s", line=12), name="h", line=13)
+            self.outputs.append(h)
+        self.loss = b.op("sum", b.op("stack", *self.outputs, shape=(times, 4), line=15), name="loss", line=16)
+        b.sweep(self.loss, line=17)
+        self.graph = b.graph()
+
+
+# what a loop becomes
+
+
+def test_a_loop_is_one_step_that_says_what_it_carries() -> None:
+    cell = Cell(100)
+    (fold,) = rolled(cell.graph)
+    assert (fold.kind, fold.times, fold.title) == ("steps", 100, "step · lines 10-13")
+    assert names(cell.graph, fold) == [" = matmul", " = matmul", "s = add", "h = tanh", "x"]
+    (carried,) = fold.carried
+    assert (carried.name, carried.enters, carried.leaves) == ("h", cell.h, cell.outputs[-1])
+
+
+def test_what_every_turn_uses_stays_outside_and_what_one_uses_goes_with_it() -> None:
+    cell = Cell(5)
+    (fold,) = rolled(cell.graph)
+    assert not {cell.w, cell.u, cell.h} & set(fold.ops)
+    assert [turn[-1] for turn in fold.turns] == cell.xs
+
+
+def test_two_turns_are_drawn_as_they_are() -> None:
+    assert rolled(Cell(2).graph) == []
+    assert len(rolled(Cell(3).graph)) == 1
+
+
+def test_every_op_of_a_later_turn_is_drawn_as_one_of_the_first() -> None:
+    cell = Cell(7)
+    (fold,) = rolled(cell.graph)
+    shown = {stand_for([fold]).shown(op) for op in fold.ops}
+    assert shown == set(fold.turns[0])
+
+
+# what is not one loop, or not all of it
+
+
+def test_layers_with_weights_of_their_own_are_no_steps() -> None:
+    for role in (None, Role.PARAMETER):
+        b = Builder()
+        ws = [b.leaf("w", (4, 4), requires_grad=role is None, line=1, role=role) for _ in range(12)]
+        h = b.leaf("x", (4,), requires_grad=True, line=2)
+        for w in ws:
+            h = b.op("relu", b.op("matmul", w, h, shape=(4,), line=5), line=6)
+        b.sweep(b.op("sum", h, line=7), line=8)
+        assert rolled(b.graph()) == []
+
+
+def test_a_leaf_that_is_made_in_its_turn_is_no_layer() -> None:
+    b = Builder()
+    h = b.leaf("x", (4,), requires_grad=True, line=2)
+    for _ in range(5):
+        h = b.op("exp", h, line=3)
+        noise = b.leaf("delta", (4,), requires_grad=True, line=4)
+        h = b.op("add", h, noise, name="h", line=5)
+    (fold,) = rolled(b.graph())
+    assert fold.times == 5
+    assert len(fold.turns[0]) == 3
+
+
+def test_a_detach_now_and_then_stays_visible() -> None:
+    cell = Cell(20, lambda b, h, turn: b.detach(h, name="h", line=9) if turn == 7 else h)
+    folds = rolled(cell.graph)
+    assert [fold.times for fold in folds] == [7, 13]
+    (cut,) = [cut.op for cut in cell.graph.cuts]
+    assert all(cut not in fold.ops for fold in folds)
+
+
+def test_a_detach_in_each_turn_is_part_of_the_turn() -> None:
+    cell = Cell(20, lambda b, h, turn: b.detach(h, name="d", line=9))
+    (fold,) = rolled(cell.graph)
+    # Nothing is cut in the first turn: the state that it begins with requires no grad.
+    assert fold.times == 19
+    assert cell.graph.ops[fold.turns[0][0]].cause is Cause.DETACH
+
+
+def test_chunks_are_turns_with_turns_in_them() -> None:
+    """Truncated backpropagation through time."""
+    cell = Cell(40, lambda b, h, turn: b.detach(h, name="h", line=9) if turn % 5 == 0 and turn else h)
+    outer, inner = rolled(cell.graph)[-2:]
+    if len(outer.ops) < len(inner.ops):
+        outer, inner = inner, outer
+    assert (outer.times, inner.times) == (7, 5)
+    assert set(inner.ops) < set(outer.turns[0])
+    assert sum(cell.graph.ops[op].name == "detach" for op in outer.turns[0]) == 1
+
+
+def test_branches_that_take_turns_are_one_turn_of_both() -> None:
+    b = Builder()
+    w = b.leaf("w", (4,), requires_grad=True, line=1)
+    h = b.leaf("h", (4,), line=2)
+    for turn in range(20):
+        if turn % 2 == 0:
+            h = b.op("mul", h, w, name="h", line=5)
+        else:
+            h = b.op("tanh", b.op("add", h, w, line=7), name="h", line=7)
+    graph = b.graph()
+    (fold,) = rolled(graph)
+    assert fold.times == 10
+    assert sorted(names(graph, fold)) == [" = add", "h = mul", "h = tanh"]
+
+
+def test_branches_by_chance_are_rolled_where_they_repeat() -> None:
+    chance = random.Random(3)
+    b = Builder()
+    h = b.leaf("h", (4,), requires_grad=True, line=2)
+    for _ in range(200):
+        h = b.op("exp", h, line=5) if chance.random() < 0.5 else b.op("neg", h, line=7)
+    for fold in rolled(b.graph()):
+        assert fold.times >= 3
+
+
+def test_another_shape_is_another_turn() -> None:
+    b = Builder()
+    h = b.leaf("h", (1,), requires_grad=True, line=1)
+    for turn in range(10):
+        h = b.op("cat", h, h, name="h", line=3, shape=(turn + 2,))
+    assert rolled(b.graph()) == []
+
+
+def test_a_turn_that_is_fed_otherwise_is_drawn_by_itself() -> None:
+    b = Builder()
+    h = b.leaf("h", (4,), requires_grad=True, line=1)
+    other = b.op("neg", h, name="other", line=2)
+    for turn in range(12):
+        h = b.op("exp", b.op("mul", other if turn == 5 else h, "2", line=4), name="h", line=5)
+    folds = rolled(b.graph())
+    assert [fold.times for fold in folds] == [5, 7]
+
+
+def test_what_is_to_be_seen_is_seen() -> None:
+    cell = Cell(20)
+    apart = cell.outputs[9]
+    folds = rolled(cell.graph, [apart])
+    assert [fold.times for fold in folds] == [9, 10]
+    assert all(apart not in fold.ops for fold in folds)
+
+
+def test_what_an_error_is_about_is_seen() -> None:
+    b = Builder()
+    h = b.leaf("h", (4,), requires_grad=True, line=1)
+    made = []
+    for _ in range(12):
+        h = b.op("exp", h, name="h", line=3)
+        made.append(h)
+    b.error("RuntimeError", "what it says", made[6], line=9)
+    assert [fold.times for fold in rolled(b.graph())] == [6, 5]
+
+
+def test_numbers_that_are_none_are_seen() -> None:
+    b = Builder()
+    h = b.leaf("h", (4,), requires_grad=True, line=1)
+    for turn in range(12):
+        h = b.op("exp", h, name="h", line=3)
+        b.measure(h, infs=int(turn >= 8))
+    assert [fold.times for fold in rolled(b.graph())] == [8, 4]
+
+
+# iterations
+
+
+def trained(
+    times: int, gradient: Callable[[int], Gradient | None] = lambda turn: None, failed: int | None = None
+) -> Graph:
+    """Gradient descent by hand."""
+    b = Builder()
+    w = b.leaf("w", (4,), requires_grad=True, line=1)
+    x = b.leaf("x", (4,), line=2)
+    for turn in range(times):
+        loss = b.op("sum", b.op("mul", w, x, line=4), name="loss", line=4, shape=())
+        given = gradient(turn)
+        error = "it raised" if turn == failed else ""
+        b.sweep(loss, line=5, error=error, gradients=[] if given is None else [replace(given, value=w)])
+        grad = b.leaf("w.grad", (4,), line=6)
+        with b.region("no_grad", line=7):
+            w = b.inplace("sub_", w, b.op("mul", grad, "0.1", line=8), line=8)
+    return b.graph()
+
+
+def test_training_iterations_are_one() -> None:
+    graph = trained(500)
+    (fold,) = rolled(graph)
+    assert (fold.kind, fold.times, fold.title) == ("iterations", 500, "iteration · lines 4-8")
+    assert [carried.name for carried in fold.carried] == ["w"]
+    assert "w.grad" in names(graph, fold)
+    assert len(graph.sweeps) == 500
+
+
+def test_an_iteration_whose_gradient_is_another_kind_is_seen() -> None:
+    folds = rolled(trained(30, lambda turn: Gradient(0, 1.0, nan=turn == 20)))
+    assert [fold.times for fold in folds] == [20, 9]
+
+
+def test_an_iteration_whose_backward_raised_is_seen() -> None:
+    assert [fold.times for fold in rolled(trained(30, failed=10))] == [10, 19]
+
+
+def test_by_default_one_iteration_is_drawn_and_nothing_is_rolled() -> None:
+    assert rolled(default_selection(trained(50))) == []
+
+
+def test_an_epoch_of_batches_is_a_turn_of_turns() -> None:
+    b = Builder()
+    w = b.leaf("w", (4,), requires_grad=True, line=1)
+    for _ in range(6):
+        for _ in range(8):
+            loss = b.op("sum", b.op("mul", w, b.leaf("x", (4,), line=3), line=4), name="loss", line=4, shape=())
+            b.sweep(loss, line=5)
+            with b.region("no_grad", line=7):
+                w = b.inplace("sub_", w, "0.1", line=8)
+        with b.region("no_grad", line=9):
+            b.item(b.op("sum", w, line=10, shape=()), line=10)
+    folds = rolled(b.graph())
+    assert sorted(fold.times for fold in folds) == [6, 8]
+
+
+# real programs
+
+
+def test_lstm_on_the_core() -> None:
+    hidden = 3
+    with gradviz.record() as rec:
+        wi, wh = gradviz.randn(4 * hidden, 2, requires_grad=True), gradviz.randn(4 * hidden, hidden, requires_grad=True)
+        x = gradviz.randn(100, 2)
+        h, c = gradviz.zeros(hidden), gradviz.zeros(hidden)
+        outs = []
+        for t in range(100):
+            gates = wi @ x[t] + wh @ h
+            i, f = gradviz.sigmoid(gates[:hidden]), gradviz.sigmoid(gates[hidden : 2 * hidden])
+            g, o = gradviz.tanh(gates[2 * hidden : 3 * hidden]), gradviz.sigmoid(gates[3 * hidden :])
+            c = f * c + i * g
+            h = o * gradviz.tanh(c)
+            outs.append(h)
+        gradviz.stack(outs).sum().backward()
+    (fold,) = rolled(rec.graph())
+    assert fold.times == 100
+    assert [carried.name for carried in fold.carried] == ["c", "h"]
+
+
+@pytest.mark.parametrize("times", [100, 500])
+def test_lstm_cell_of_torch(times: int) -> None:
+    cell, head = nn.LSTMCell(2, 3), nn.Linear(3, 1)
+    with gradviz.record() as rec:
+        x = torch.randn(times, 1, 2)
+        h, c = torch.zeros(1, 3), torch.zeros(1, 3)
+        total = torch.zeros(())
+        for t in range(times):
+            h, c = cell(x[t], (h, c))
+            total = total + head(h).mean()
+        total.backward()
+    (fold,) = rolled(rec.graph())
+    assert fold.times == times
+    assert {carried.name for carried in fold.carried} == {"h", "c", "total"}
+    assert {carried.enters is not None for carried in fold.carried} == {True}
+
+
+def test_layers_of_torch_are_no_steps() -> None:
+    layers = nn.ModuleList(nn.Linear(3, 3) for _ in range(8))
+    with gradviz.record() as rec:
+        x = torch.randn(2, 3)
+        for layer in layers:
+            x = torch.relu(layer(x))
+        x.sum().backward()
+    assert rolled(rec.graph()) == []
+
+
+def test_iterations_of_a_gan() -> None:
+    generator, critic = nn.Linear(2, 3), nn.Linear(3, 1)
+    makes, judges = (torch.optim.SGD(model.parameters(), 0.1) for model in (generator, critic))
+    with gradviz.record() as rec:
+        for _ in range(20):
+            fake = generator(torch.randn(4, 2))
+            lost = critic(fake.detach()).mean() - critic(torch.randn(4, 3)).mean()
+            judges.zero_grad()
+            lost.backward()
+            judges.step()
+            won = -critic(fake).mean()
+            makes.zero_grad()
+            won.backward()
+            makes.step()
+    graph = rec.graph()
+    (fold,) = rolled(graph)
+    assert fold.kind == "iterations"
+    assert fold.times >= 18, "the first iteration may be another: its weights have no gradient yet"
+    assert sum(graph.ops[op].cause is Cause.DETACH for op in fold.turns[0]) == 1
+
+
+# the sequence below it
+
+
+def test_runs_of_runs() -> None:
+    block = [1, 1, 1, 1, 2]
+    assert find_runs([9, *block * 5, 8], 3, lambda places, length: 0) == [
+        *(Run(1 + 5 * at, 1, 4) for at in range(5)),
+        Run(1, 5, 5),
+    ]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.integers(0, 3), max_size=60), st.integers(2, 4))
+def test_every_run_repeats(items: list[int], least: int) -> None:
+    for run in find_runs(items, least, lambda places, length: len(places) - 1):
+        blocks = [tuple(items[run.start + run.length * at :][: run.length]) for at in range(run.times)]
+        assert len(set(blocks)) == 1
+        assert len(blocks[-1]) == run.length >= 1
+        assert run.times >= least
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(0, 50), min_size=1, max_size=8, unique=True), st.integers(3, 9), st.integers(0, 7))
+def test_a_block_of_different_items_is_found_wherever_it_is_cut(block: list[int], times: int, cut: int) -> None:
+    items = [100, *block * times, 101]
+    (run,) = find_runs(items, 3, lambda places, length: min(cut, len(places) - 1))
+    assert run.length == len(block)
+    assert run.times >= times - 1
+
+
+def test_depth_is_no_limit() -> None:
+    b = Builder()
+    h = b.leaf("x", requires_grad=True)
+    for _ in range(LONG // 2):
+        h = b.op("tanh", b.op("exp", h, line=3), line=4)
+    (fold,) = roll_steps(b.graph()).folds
+    assert fold.times == LONG // 2
+
+
+def test_nothing_that_repeats_costs_little() -> None:
+    """A sequence made so that a candidate begins at each place and breaks off soon after."""
+    chance = random.Random(1)
+    items = [chance.randrange(300) for _ in range(LONG)]
+    assert all(run.times >= 3 for run in find_runs(items, 3, lambda places, length: 0))

@@ -9,12 +9,13 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from gradviz.layout.rows import BEND, BOX, FAR_EDGE, LABEL, NEAR_EDGE, TAB, Sheet
 
 PORT_SPACING = 18
 _PORT_LEAST = 7
+_SHORT_ROW = 8
+"""Up to so many vertices looking at all is quicker than searching."""
 _EDGES = (NEAR_EDGE, FAR_EDGE)
 _BENDS = (BEND, LABEL)
 
@@ -102,34 +103,49 @@ def places(sheet: Sheet) -> list[int]:
 class Alignment:
     """The segments chosen to be straight: at most one up and one down from each vertex, none crossing another.
 
-    straight    their numbers, in the order in which they were chosen
-    held_above, held_below
-                for each vertex whether one of them leads up from it, and down
+    below       for each vertex the one that leads down from it, or -1
+    held_above  for each vertex whether one leads up from it
     """
 
     def __init__(self, sheet: Sheet, place: Sequence[int]) -> None:
         self._sheet = sheet
         self._place = place
-        self._chosen: list[list[tuple[int, int]]] = [[] for _ in sheet.rows]
-        self.straight: list[int] = []
+        self._chosen: dict[int, list[tuple[int, int]]] = {}
+        self.below = [-1] * len(sheet.kind)
         self.held_above = [False] * len(sheet.kind)
-        self.held_below = [False] * len(sheet.kind)
+
+    def __len__(self) -> int:
+        return sum(self.held_above)
 
     def add(self, number: int) -> bool:
         """Choose a segment, unless it crosses or touches one that was chosen before; whether it was."""
         upper, lower = self._sheet.upper[number], self._sheet.lower[number]
-        if self.held_below[upper] or self.held_above[lower]:
+        if self.below[upper] >= 0 or self.held_above[lower] or not self._fits(upper, lower):
             return False
-        chosen = self._chosen[self._sheet.row[upper]]
+        self.below[upper] = number
+        self.held_above[lower] = True
+        return True
+
+    def _fits(self, upper: int, lower: int) -> bool:
+        """Whether a segment would cross none; it counts as chosen from then on."""
+        row = self._sheet.row[upper]
+        beside = self._sheet.rows[row]
+        if len(beside) == 1 or len(self._sheet.rows[row + 1]) == 1:
+            return True
         here, there = self._place[upper], self._place[lower]
+        if len(beside) <= _SHORT_ROW:
+            for at, vertex in enumerate(beside):
+                number = self.below[vertex]
+                if number >= 0 and (at < here) != (self._place[self._sheet.lower[number]] < there):
+                    return False
+            return True
+        chosen = self._chosen.setdefault(row, [])
         index = bisect_left(chosen, (here, there))
         if index and chosen[index - 1][1] > there:
             return False
         if index < len(chosen) and chosen[index][1] < there:
             return False
         chosen.insert(index, (here, there))
-        self.straight.append(number)
-        self.held_below[upper] = self.held_above[lower] = True
         return True
 
 
@@ -157,21 +173,21 @@ class Blocks:
 
     block       for each vertex its block; blocks are numbered in the order of their first vertices
     shift       for each vertex its axis, from its block's
-    keep        least distance between two blocks that are neighbours somewhere, left one first
+    left, right pairs of blocks that are neighbours somewhere
+    least       of each pair the least distance
     """
 
     count: int
     block: list[int]
     shift: list[int]
-    keep: dict[tuple[int, int], int]
+    left: list[int]
+    right: list[int]
+    least: list[int]
 
 
 def build(sheet: Sheet, alignment: Alignment, upper_port: Sequence[int], lower_port: Sequence[int]) -> Blocks:
     """The blocks that an alignment makes."""
-    uppers, lowers, on_road = sheet.upper, sheet.lower, sheet.on_road
-    follower = [-1] * len(sheet.kind)
-    for number in alignment.straight:
-        follower[uppers[number]] = number
+    lowers, on_road, follower = sheet.lower, sheet.on_road, alignment.below
     block, shift = [-1] * len(sheet.kind), [0] * len(sheet.kind)
     count = 0
     for start, follows in enumerate(alignment.held_above):
@@ -185,11 +201,18 @@ def build(sheet: Sheet, alignment: Alignment, upper_port: Sequence[int], lower_p
             block[lower], shift[lower] = count, shift[vertex] + step
             vertex = lower
         count += 1
-    keep: dict[tuple[int, int], int] = {}
+    keep: dict[int, int] = {}
+    after, before, kinds = sheet.after, sheet.before, sheet.kind
     for row in sheet.rows:
-        for left, right in pairwise(row):
-            pair = (block[left], block[right])
-            least = separation(sheet, left, right) + shift[left] - shift[right]
+        if len(row) < 2:
+            continue
+        left = row[0]
+        for right in row[1:]:
+            pair = block[left] * count + block[right]
+            least = after[left] + _GAPS[kinds[left]][kinds[right]] + before[right] + shift[left] - shift[right]
             if least > keep.get(pair, least - 1):
                 keep[pair] = least
-    return Blocks(count, block, shift, keep)
+            left = right
+    return Blocks(
+        count, block, shift, [pair // count for pair in keep], [pair % count for pair in keep], list(keep.values())
+    )

@@ -8,8 +8,14 @@ edges count as wires that are expensive to cross.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
+from operator import le
+from typing import TypeAlias
 
 from gradviz.layout.rows import FAR_EDGE, NEAR_EDGE, TAB, Sheet
+
+Rows: TypeAlias = list[tuple[int, ...]]
+"""The vertices of each row, in their order across."""
 
 _SMALL = 1500
 _TINY = 400
@@ -22,7 +28,7 @@ _CYCLE = 4
 """Sweeps differ in direction and in how they weigh neighbours; after so many they begin again."""
 
 
-def orders(sheet: Sheet) -> list[list[list[int]]]:
+def orders(sheet: Sheet) -> list[Rows]:
     """The rows in their best order; more than one where several starts led to orders that cross equally little.
 
     Sheets of up to `_SMALL` vertices are tried from three starts, with many sweeps; on larger ones it is one start, and
@@ -35,24 +41,24 @@ def orders(sheet: Sheet) -> list[list[list[int]]]:
         return [_best_of_few(sorter)]
     found = [_best_of_many(sorter, start) for start in ("down", "up", "given")]
     least = min(crossings for crossings, _ in found)
-    candidates: list[list[list[int]]] = []
+    candidates: list[Rows] = []
     for crossings, rows in found:
         if crossings == least and rows not in candidates:
             candidates.append(rows)
     return candidates if len(sheet.kind) <= _TINY else candidates[:1]
 
 
-def _best_of_many(sorter: _Sorter, start: str) -> tuple[int, list[list[int]]]:
+def _best_of_many(sorter: _Sorter, start: str) -> tuple[int, Rows]:
     """The order with the fewest crossings, and of those with the least stretch, and its crossings."""
-    best: list[list[int]] = []
+    best: Rows = []
     best_score = (-1, -1)
     sorter.begin(start)
     idle = 0
-    earlier: list[list[list[int]]] = []
+    earlier: list[Rows] = []
     for sweep in range(_SWEEPS):
         sorter.sweep(downwards=sweep % 2 == 0, median=sweep % 4 >= 2)
         sorter.transpose()
-        rows = [list(row) for row in sorter.sheet.rows]
+        rows = list(sorter.sheet.rows)
         if sweep >= _CYCLE and rows == earlier[-_CYCLE]:
             # From here on every order has been seen.
             break
@@ -68,19 +74,21 @@ def _best_of_many(sorter: _Sorter, start: str) -> tuple[int, list[list[int]]]:
     return best_score[0], best
 
 
-def _best_of_few(sorter: _Sorter) -> list[list[int]]:
+def _best_of_few(sorter: _Sorter) -> Rows:
     """The order with the fewest crossings that a few sweeps find."""
-    best: list[list[int]] = []
+    best: Rows = []
     least, idle = -1, 0
     sorter.begin("down")
     for sweep in range(_LARGE_SWEEPS):
         sorter.sweep(downwards=sweep % 2 == 0, median=sweep % 4 >= 2)
         crossings = sorter.crossings()
+        if not crossings:
+            return list(sorter.sheet.rows)
         if not best or crossings < least:
-            best, least, idle = [list(row) for row in sorter.sheet.rows], crossings, 0
+            best, least, idle = list(sorter.sheet.rows), crossings, 0
         else:
             idle += 1
-        if not least or idle > 1:
+        if idle > 1:
             break
     return best
 
@@ -88,20 +96,24 @@ def _best_of_few(sorter: _Sorter) -> list[list[int]]:
 class _Sorter:
     def __init__(self, sheet: Sheet) -> None:
         self.sheet = sheet
-        self.given = [list(row) for row in sheet.rows]
+        rows = sheet.rows
+        self.given = list(rows)
+        self.loose = [number for number, row in enumerate(rows) if len(row) > 1]
         self.place = [0] * len(sheet.kind)
         upper, lower = sheet.upper, sheet.lower
         self.above = [tuple([upper[number] for number in numbers]) for numbers in sheet.up]
         self.below = [tuple([lower[number] for number in numbers]) for numbers in sheet.down]
         self.weight = self._weights()
-        self.by_gap: list[list[int]] = [[] for _ in sheet.rows]
+        # Wires can cross only where both rows hold more than one vertex.
+        self.gaps: dict[int, list[int]] = {row: [] for row, below in pairwise(self.loose) if below == row + 1}
         for number, vertex in enumerate(upper):
-            self.by_gap[sheet.row[vertex]].append(number)
-        self.fences_in: list[list[int]] = [[] for _ in sheet.rows]
+            if (row := sheet.row[vertex]) in self.gaps:
+                self.gaps[row].append(number)
+        self.fences_in: list[Sequence[int]] = [()] * len(rows)
         # A frame's number is higher than that of any frame around it, so inner ones come first.
         for fence in range(len(sheet.fences) - 1, -1, -1):
             for row in range(sheet.first[fence], sheet.last[fence] + 1):
-                self.fences_in[row].append(fence)
+                self.fences_in[row] = (*self.fences_in[row], fence)
         self.standing = [float(fence) for fence in range(len(sheet.fences))]
 
     def _weights(self) -> list[int]:
@@ -136,8 +148,8 @@ class _Sorter:
                     clock += 1
                     stack.extend(reversed(ahead[vertex]))
         self.standing = [float(fence) for fence in range(len(sheet.fences))]
-        for row, given in enumerate(self.given):
-            sheet.rows[row] = list(given)
+        for row in self.loose:
+            sheet.rows[row] = self.given[row]
             self._sort(row, keys)
 
     def sweep(self, downwards: bool, median: bool) -> None:
@@ -146,12 +158,12 @@ class _Sorter:
         self._update_standing()
         neighbours = self.above if downwards else self.below
         keys = [-1.0] * len(sheet.kind)
-        numbers = range(1, len(sheet.rows)) if downwards else range(len(sheet.rows) - 2, -1, -1)
         place = self.place
-        for row in numbers:
-            vertices = sheet.rows[row]
-            if len(vertices) == 1:
+        outermost = 0 if downwards else len(sheet.rows) - 1
+        for row in self.loose if downwards else reversed(self.loose):
+            if row == outermost:
                 continue
+            vertices = sheet.rows[row]
             last = -1.0
             for vertex in vertices:
                 others = neighbours[vertex]
@@ -178,8 +190,8 @@ class _Sorter:
         sheet = self.sheet
         vertices = sheet.rows[row]
         if not self.fences_in[row]:
-            vertices.sort(key=keys.__getitem__)
-            for index, vertex in enumerate(vertices):
+            sheet.rows[row] = tuple(sorted(vertices, key=keys.__getitem__))
+            for index, vertex in enumerate(sheet.rows[row]):
                 self.place[vertex] = index
             return
         groups: dict[int, list[tuple[float, int, list[int]]]] = {fence: [] for fence in (*self.fences_in[row], -1)}
@@ -201,7 +213,7 @@ class _Sorter:
             index = members[0][1] if members else self.place[near[number]]
             block = [near[number], *tab, *flat, far[number]]
             groups[sheet.fences[fence].parent].append((key, index, block))
-        sheet.rows[row] = [vertex for _, _, block in self._line_up(groups[-1]) for vertex in block]
+        sheet.rows[row] = tuple([vertex for _, _, block in self._line_up(groups[-1]) for vertex in block])
         for index, vertex in enumerate(sheet.rows[row]):
             self.place[vertex] = index
 
@@ -224,7 +236,8 @@ class _Sorter:
         sheet = self.sheet
         for _ in range(4):
             changed = False
-            for row in sheet.rows:
+            for number in self.loose:
+                row = list(sheet.rows[number])
                 for index in range(len(row) - 1):
                     left, right = row[index], row[index + 1]
                     if sheet.fence[left] != sheet.fence[right]:
@@ -235,6 +248,7 @@ class _Sorter:
                         row[index], row[index + 1] = right, left
                         self.place[left], self.place[right] = index + 1, index
                         changed = True
+                sheet.rows[number] = tuple(row)
             if not changed:
                 break
 
@@ -251,20 +265,16 @@ class _Sorter:
 
     def crossings(self) -> int:
         """Weight of all crossings."""
-        rows = self.sheet.rows
-        return sum(
-            self._crossings_in(row)
-            for row in range(len(rows) - 1)
-            if len(rows[row]) > 1 and len(rows[row + 1]) > 1 and len(self.by_gap[row]) > 1
-        )
+        return sum([self._crossings_in(row, numbers) for row, numbers in self.gaps.items()])
 
-    def _crossings_in(self, row: int) -> int:
+    def _crossings_in(self, row: int, numbers: Sequence[int]) -> int:
         place, uppers, lowers = self.place, self.sheet.upper, self.sheet.lower
         size = len(self.sheet.rows[row + 1])
-        met: list[tuple[int, int]] = []
-        for number in self.by_gap[row]:
-            met.append((place[uppers[number]] * size + place[lowers[number]], self.weight[number]))
-        met.sort()
+        keys = [place[uppers[number]] * size + place[lowers[number]] for number in numbers]
+        ends = [key % size for key in sorted(keys)]
+        if all(map(le, ends, ends[1:])):
+            return 0
+        met = sorted(zip(keys, [self.weight[number] for number in numbers], strict=True))
         sums = [0] * (size + 1)
         total, passed = 0, 0
         # A Fenwick tree over the lower row counts, for each segment, those before it that end further on.

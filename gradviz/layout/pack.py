@@ -40,8 +40,7 @@ class _Packer:
         self.parts = parts
         self.down = survey.direction == "TB"
         self.boxes: list[Rectangle | None] = [None] * len(survey.picture.boxes)
-        self.wires: list[Way | None] = [None] * len(survey.picture.wires)
-        self.labels: dict[int, Rectangle] = {}
+        self.wires: list[RoutedWire | None] = [None] * len(survey.picture.wires)
         self.frames: dict[int, tuple[Rectangle, Rectangle]] = {}
 
     def run(self) -> Drawing:
@@ -66,12 +65,9 @@ class _Packer:
             yield PlacedBox(box, area, title, detail, box_tags(box, area) if box.findings else ())
 
     def _wires(self) -> Iterator[RoutedWire]:
-        for number, (wire, way) in enumerate(zip(self.survey.picture.wires, self.wires, strict=True)):
-            assert way is not None
-            if wire.label:
-                yield RoutedWire(wire, way[0], way[1], measure.label_text(wire.label), self.labels.get(number))
-            else:
-                yield RoutedWire(wire, way[0], way[1])
+        for wire in self.wires:
+            assert wire is not None
+            yield wire
 
     def _frame(self, frame: Frame, at: int) -> PlacedFrame:
         border, tab = self.frames[at]
@@ -141,13 +137,18 @@ class _Packer:
                 self._put_loop(box, start + survey.across[box], middle, point)
             for literal in survey.literals.get(box, ()):
                 self._put_literal(literal, start, start + survey.across[box], middle, area, point)
-        for number, turned, way in zip(
-            part.wires, laid.turned, plan.ways(lengths, *((x, y) if down else (y, x))), strict=True
-        ):
-            placed = way if down else _transposed(*way)
-            self.wires[number] = _reversed(*placed) if turned else placed
-        for strand, label in laid.labels.items():
-            self.labels[part.wires[strand]] = area(label)
+        ways = plan.ways(lengths, *((x, y) if down else (y, x)))
+        wires, labels = survey.picture.wires, laid.labels
+        for strand, (number, turned, (begin, pieces)) in enumerate(zip(part.wires, laid.turned, ways, strict=True)):
+            if not down:
+                begin, pieces = _transposed(begin, pieces)
+            if turned:
+                begin, pieces = _reversed(begin, pieces)
+            if strand in labels:
+                words = measure.label_text(wires[number].label)
+                self.wires[number] = RoutedWire(wires[number], begin, pieces, words, area(labels[strand]))
+            else:
+                self.wires[number] = RoutedWire(wires[number], begin, pieces)
         for frame, (border, tab) in zip(part.frames, laid.frames, strict=True):
             self.frames[frame] = area(border), area(tab)
 
@@ -157,7 +158,7 @@ class _Packer:
         ends = [(edge, along - half), (edge + LOOP, along - half), (edge + LOOP, along + half), (edge, along + half)]
         start, *piece = (point(at) for at in ends)
         for number in self.survey.loops[box]:
-            self.wires[number] = start, (tuple(piece),)
+            self.wires[number] = RoutedWire(self.survey.picture.wires[number], start, (tuple(piece),))
 
     def _put_literal(
         self,
@@ -173,7 +174,8 @@ class _Packer:
         start = near_edge - LITERAL_GAP - across_size if literal.near else far_edge + LITERAL_GAP
         self.boxes[literal.box] = area(Rectangle(start, middle - along_size / 2, across_size, along_size))
         leave, meet = (start + across_size, near_edge) if literal.near else (start, far_edge)
-        self.wires[literal.wire] = point((leave, middle)), ((point((meet, middle)),),)
+        wire = self.survey.picture.wires[literal.wire]
+        self.wires[literal.wire] = RoutedWire(wire, point((leave, middle)), ((point((meet, middle)),),))
 
 
 def _transposed(start: Point, pieces: tuple[Piece, ...]) -> Way:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, groupby, pairwise
 
 from gradviz.layout.blocks import Alignment, Blocks, base_alignment, build, places, ports, separation, straighten_ports
 from gradviz.layout.rows import BOX, FAR_EDGE, NEAR_EDGE, Sheet
@@ -70,7 +70,7 @@ def settle_tabs(sheet: Sheet, placement: Placement) -> Placement:
         start, end = row.index(tab), row.index(sheet.edges[fence][1][0])
         if end == start + 1:
             continue
-        sheet.rows[number] = [*row[:start], *row[start + 1 : end], tab, *row[end:]]
+        sheet.rows[number] = (*row[:start], *row[start + 1 : end], tab, *row[end:])
         other = place(sheet)
         if _cost_with_frames(sheet, other) < _cost_with_frames(sheet, placement) - _WORTH_MOVING:
             placement = other
@@ -88,7 +88,7 @@ def _place(sheet: Sheet, with_road: bool) -> Placement:
     upper_port, lower_port = ports(sheet, with_road)
     alignment = base_alignment(sheet, with_road)
     blocks = build(sheet, alignment, upper_port, lower_port)
-    if blocks.count + len(sheet.upper) - len(alignment.straight) <= _EXACT_LIMIT:
+    if blocks.count + len(sheet.upper) - len(alignment) <= _EXACT_LIMIT:
         axes = _exact(sheet, blocks, upper_port, lower_port)
     else:
         axes = _brandes_koepf(sheet, alignment, upper_port, lower_port)
@@ -146,14 +146,14 @@ def _solve(
     wall = blocks.count
     nodes = wall + 1
     edges: list[Edge] = []
-    for (left, right), least in blocks.keep.items():
-        edges.append((left, right, least, 0) if side > 0 else (right, left, least, 0))
+    ends = (blocks.left, blocks.right) if side > 0 else (blocks.right, blocks.left)
+    edges += [(one, other, least, 0) for one, other, least in zip(*ends, blocks.least, strict=True)]
     # The wish to stand at the wall must never outweigh a kink.
     scale = blocks.count + 1
     edges += [(wall, block, 0, 1) for block in range(blocks.count)]
     for near, far in sheet.edges:
-        ends = (blocks.block[near[0]], blocks.block[far[0]])
-        edges.append((*(ends if side > 0 else ends[::-1]), 0, scale * _FRAME_WEIGHT))
+        sides = (blocks.block[near[0]], blocks.block[far[0]])
+        edges.append((*(sides if side > 0 else sides[::-1]), 0, scale * _FRAME_WEIGHT))
     for number, (upper, lower) in enumerate(sheet.pairs()):
         above, below = blocks.block[upper], blocks.block[lower]
         if above == below:
@@ -216,7 +216,8 @@ def _brandes_koepf(
     for downwards in (True, False):
         _align_medians(sheet, alignment, place, downwards)
     blocks = build(sheet, alignment, upper_port, lower_port)
-    left, right = _compact(sheet, blocks, True), _compact(sheet, blocks, False)
+    pairs = _Pairs(blocks)
+    left, right = _compact(sheet, blocks, pairs, True), _compact(sheet, blocks, pairs, False)
     fixed = _road_block(sheet, blocks)
     return _between(blocks, left, right, left[fixed] - right[fixed])
 
@@ -226,11 +227,12 @@ def _align_medians(sheet: Sheet, alignment: Alignment, place: Sequence[int], dow
     kinds = sheet.kind
     ends = sheet.upper if downwards else sheet.lower
     around = sheet.up if downwards else sheet.down
-    held = alignment.held_above if downwards else alignment.held_below
     for row in sheet.rows if downwards else reversed(sheet.rows):
         for vertex in row:
             numbers = around[vertex]
-            if not numbers or held[vertex] or kinds[vertex] in _EDGES:
+            if not numbers or kinds[vertex] in _EDGES:
+                continue
+            if alignment.held_above[vertex] if downwards else alignment.below[vertex] >= 0:
                 continue
             if len(numbers) == 1:
                 alignment.add(numbers[0])
@@ -241,24 +243,56 @@ def _align_medians(sheet: Sheet, alignment: Alignment, place: Sequence[int], dow
                 alignment.add(ranked[high])
 
 
-def _compact(sheet: Sheet, blocks: Blocks, leftwards: bool) -> list[int]:
+def _compact(sheet: Sheet, blocks: Blocks, pairs: _Pairs, leftwards: bool) -> list[int]:
     """Columns of the blocks, packed to one side, then drawn towards their neighbours on the other."""
-    after: list[list[tuple[int, int]]] = [[] for _ in range(blocks.count)]
-    waiting = [0] * blocks.count
-    for (left, right), least in blocks.keep.items():
-        first, second = (left, right) if leftwards else (right, left)
-        after[first].append((second, least))
-        waiting[second] += 1
+    first, second, least = pairs.from_left if leftwards else pairs.from_right
     columns = [0] * blocks.count
-    ready = [block for block in range(blocks.count) if not waiting[block]]
-    for block in ready:
-        for other, least in after[block]:
-            columns[other] = max(columns[other], columns[block] + least)
+    for one, other, distance in zip(first, second, least, strict=True):
+        if columns[one] + distance > columns[other]:
+            columns[other] = columns[one] + distance
+    loose = {blocks.block[side[0 if not leftwards else 1][0]] for side in sheet.edges}
+    for one, group in groupby(range(len(first) - 1, -1, -1), key=first.__getitem__):
+        if one not in loose:
+            limit = min([columns[second[at]] - least[at] for at in group])
+            if limit > columns[one]:
+                columns[one] = limit
+    return columns if leftwards else [-column for column in columns]
+
+
+class _Pairs:
+    """The neighbours among blocks, from left to right and the other way: first ones, second ones, distances.
+
+    Whatever keeps a block back comes before what the block keeps back, and pairs of one first block are together.
+    """
+
+    def __init__(self, blocks: Blocks) -> None:
+        order = _from_left(blocks)
+        self.from_left = self._sorted(blocks.left, blocks.right, blocks.least, order)
+        self.from_right = self._sorted(blocks.right, blocks.left, blocks.least, [-at for at in order])
+
+    def _sorted(
+        self, first: Sequence[int], second: Sequence[int], least: Sequence[int], order: Sequence[int]
+    ) -> tuple[list[int], list[int], list[int]]:
+        numbers = sorted(range(len(first)), key=[order[one] for one in first].__getitem__)
+        return [first[at] for at in numbers], [second[at] for at in numbers], [least[at] for at in numbers]
+
+
+def _from_left(blocks: Blocks) -> list[int]:
+    """For each block a number that is higher than that of any block that it has on its left."""
+    count, right = blocks.count, blocks.right
+    by_left = sorted(range(len(right)), key=blocks.left.__getitem__)
+    leading, waiting = [0] * (count + 1), [0] * count
+    for left, other in zip(blocks.left, right, strict=True):
+        leading[left + 1] += 1
+        waiting[other] += 1
+    start = list(accumulate(leading))
+    order = [0] * count
+    ready = [block for block in range(count) if not waiting[block]]
+    for at, block in enumerate(ready):
+        order[block] = at
+        for number in range(start[block], start[block + 1]):
+            other = right[by_left[number]]
             waiting[other] -= 1
             if not waiting[other]:
                 ready.append(other)
-    loose = {blocks.block[side[0 if not leftwards else 1][0]] for side in sheet.edges}
-    for block in reversed(ready):
-        if after[block] and block not in loose:
-            columns[block] = max(columns[block], min(columns[other] - least for other, least in after[block]))
-    return columns if leftwards else [-column for column in columns]
+    return order

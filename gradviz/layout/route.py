@@ -6,7 +6,8 @@ straight along its own axis, which placing has kept clear. So no wire can run th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import TypeAlias
 
 from gradviz.layout.drawing import Piece, Point, Rectangle
@@ -120,7 +121,7 @@ class Plan:
             found.append((Rectangle(near, top, far - near, bottom - top), tab))
         return found
 
-    def ways(self, lengths: Sequence[int], across_by: float, along_by: float) -> list[Way]:
+    def ways(self, lengths: Sequence[int], across_by: float, along_by: float) -> Iterator[Way]:
         """Each strand's way from tail to head, moved: straight through rows, curved through zones.
 
         lengths: of each cell's box, along.
@@ -134,29 +135,38 @@ class Plan:
         zone_start = [at + along_by for at in self.zone_start]
         zone_end = [at + along_by for at in self.zone_end]
         turns = self._turns()
-        ways: list[Way] = []
+        begins: list[Point] = []
+        points: list[Point] = []
+        sizes: list[int] = []
+        counts: list[int] = []
         for (tail, head), segment in zip(sheet.strands.ends(), sheet.arrivals, strict=True):
             # What bends on the way, from the head back to the segment at the tail.
             bending = [turns[segment]]
             while (vertex := uppers[bending[-1]]) >= cell_count:
                 bending.append(turns[sheet.up[vertex][0]])
             across, along = axes[tail] + upper_port[bending[-1]], bottoms[tail]
-            begin = across, along
-            pieces: list[Piece] = []
+            begins.append((across, along))
+            before = len(sizes)
             for number in reversed(bending):
                 target = axes[lowers[number]] + lower_port[number]
                 if target != across:
                     start, end = zone_start[row[uppers[number]]], zone_end[row[uppers[number]]]
                     if start != along:
-                        pieces.append(((across, start),))
+                        points.append((across, start))
+                        sizes.append(1)
                     reach = (end - start) * _SLACKNESS
-                    along = end
-                    pieces.append(((across, start + reach), (target, end - reach), (target, end)))
-                    across = target
+                    points += ((across, start + reach), (target, end - reach), (target, end))
+                    sizes.append(3)
+                    across, along = target, end
             if along != tops[head]:
-                pieces.append(((across, tops[head]),))
-            ways.append((begin, tuple(pieces)))
-        return ways
+                points.append((across, tops[head]))
+                sizes.append(1)
+            counts.append(len(sizes) - before)
+        # Inner tuples are made long before outer ones: so the garbage collector sees that it need visit neither.
+        point = iter(points)
+        pieces: list[Piece] = [(next(point),) if size == 1 else tuple(islice(point, size)) for size in sizes]
+        piece = iter(pieces)
+        return zip(begins, [tuple(islice(piece, count)) for count in counts], strict=True)
 
     def _turns(self) -> list[int]:
         """For each segment the last one on the way to its end, itself included, that bends or that leaves a cell."""

@@ -42,9 +42,11 @@ class Fence:
 class Sheet:
     """Vertices by number, cells first. `rows` holds their order across; everything else is fixed once it is cut.
 
+    There are no lists within lists, but tuples of numbers, which the garbage collector need not visit.
+
     item            the cell, strand or fence that the vertex belongs to
     upper, lower    the ends of each segment, a piece of wire between two neighbouring rows
-    up, down        the segments at each vertex; tuples, which the garbage collector need not visit
+    up, down        the segments at each vertex
     arrivals        for each strand its last segment; from there back, one segment leads to each bend
     first, last     for each fence the rows that it spans
     edges           for each fence its near and its far edge's vertices, row by row
@@ -76,11 +78,11 @@ class Sheet:
     last: list[int] = field(default_factory=list)
     edges: list[tuple[list[int], list[int]]] = field(default_factory=list)
     tabs: dict[int, int] = field(default_factory=dict)
-    rows: list[list[int]] = field(default_factory=list)
+    rows: list[tuple[int, ...]] = field(default_factory=list)
     tab_row: list[bool] = field(default_factory=list)
 
     def add(self, kind: int, row: int, fence: int, item: int, before: int = 0, after: int = 0, along: int = 0) -> int:
-        """A new vertex at the end of its row; returns its number."""
+        """A new vertex; returns its number."""
         number = len(self.kind)
         self.kind.append(kind)
         self.row.append(row)
@@ -89,11 +91,10 @@ class Sheet:
         self.along.append(along)
         self.fence.append(fence)
         self.item.append(item)
-        self.rows[row].append(number)
         return number
 
     def add_cells(self, rows: Sequence[int]) -> None:
-        """The vertices of all cells, which come first, each at the end of its row."""
+        """The vertices of all cells, which come first."""
         cells = self.cells
         self.kind += [BOX] * len(rows)
         self.row += rows
@@ -102,8 +103,6 @@ class Sheet:
         self.along += cells.along
         self.fence += cells.frame
         self.item += range(len(rows))
-        for number, row in enumerate(rows):
-            self.rows[row].append(number)
 
     def join(self, upper: int, lower: int, weight: int) -> int:
         """A new segment between vertices of neighbouring rows; returns its number."""
@@ -118,15 +117,16 @@ class Sheet:
         return zip(self.upper, self.lower, strict=True)
 
     def knit(self) -> None:
-        """Note the segments at each vertex, once all are joined."""
+        """Note the vertices of each row and the segments at each vertex, once all are there."""
+        self.rows = _at_each(len(self.tab_row), self.row)
         self.up, self.down = _at_each(len(self.kind), self.lower), _at_each(len(self.kind), self.upper)
 
 
 def _at_each(count: int, ends: Sequence[int]) -> list[tuple[int, ...]]:
-    """For each of `count` vertices the segments that end there, by number."""
+    """For each of `count` places the numbers of what ends there, in order."""
     found: list[tuple[int, ...]] = [()] * count
-    for vertex, numbers in groupby(sorted(range(len(ends)), key=ends.__getitem__), key=ends.__getitem__):
-        found[vertex] = tuple(numbers)
+    for place, numbers in groupby(sorted(range(len(ends)), key=ends.__getitem__), key=ends.__getitem__):
+        found[place] = tuple(numbers)
     return found
 
 
@@ -191,7 +191,6 @@ def _number_rows(
         if rank in labelled:
             label_row[rank] = len(sheet.tab_row)
             sheet.tab_row.append(False)
-    sheet.rows = [[] for _ in sheet.tab_row]
     for number in range(len(fences)):
         start = row_of_rank[first[number]]
         sheet.first.append(start - tab_rows[first[number]] + level[number] if tabs_in_rows else start)

@@ -16,11 +16,17 @@ from torch import nn
 import gradviz
 from gradviz.events import Cause, Gradient, Role
 from gradviz.fold import unfold
+from gradviz.fold.choice import Choice
+from gradviz.fold.fit import MOST
 from gradviz.fold.joining import stand_for
+from gradviz.fold.page import fold_to_page
 from gradviz.fold.repeating import Run, find_runs
 from gradviz.fold.steps import roll_steps
 from gradviz.graphs import Fold, Graph
+from gradviz.layout import arrange, check
+from gradviz.picture.composing import compose
 from gradviz.selecting import default_selection
+from gradviz.views import Options
 
 LONG = 100_000
 
@@ -403,3 +409,61 @@ def test_nothing_that_repeats_costs_little() -> None:
     chance = random.Random(1)
     items = [chance.randrange(300) for _ in range(LONG)]
     assert all(run.times >= 3 for run in find_runs(items, 3, lambda places, length: 0))
+
+
+# on a page
+
+
+def page(graph: Graph, marked: Iterable[int] = ()) -> Graph:
+    """The graph as it is drawn without options, after what holds for it has been looked at."""
+    folded = fold_to_page(graph, Choice(), tuple(marked))
+    folded.validate()
+    assert unfold(folded) == graph
+    picture, whole = (compose(some, Options()) for some in (folded, graph))
+    assert picture.summary == whole.summary, "a fold changes no count"
+    assert len(picture.boxes) <= MOST
+    assert check(arrange(picture)) == ()
+    return folded
+
+
+def test_a_long_loop_fits_a_page_and_a_short_one_is_drawn_as_it_is() -> None:
+    assert fold_to_page(Cell(12).graph, Choice()).folds == ()
+    (fold,) = page(Cell(100).graph).folds
+    assert fold.times == 100
+    assert fold_to_page(Cell(100).graph, Choice(everything=True)).folds == ()
+
+
+def test_a_loop_in_a_module_is_folded_with_its_module() -> None:
+    b = Builder()
+    h = b.leaf("x", (4,), requires_grad=True, line=1)
+    for layer in range(60):
+        b.scope = f"net.layer{layer}"
+        w = b.leaf(f"w{layer}", (4,), requires_grad=True, line=2)
+        for _ in range(10):
+            h = b.op("mul", b.op("exp", h, line=3), w, line=4)
+    b.scope = ""
+    b.sweep(b.op("sum", h, line=6, shape=()), line=7)
+    folded = page(b.graph())
+    (layers,) = [fold for fold in folded.folds if fold.kind == "siblings"]
+    assert layers.times >= 59
+    assert len(layers.turns[0]) == 21, "all turns of the loop, and the weight"
+
+
+def test_a_turn_with_a_cut_of_its_own_is_seen_on_the_page() -> None:
+    cell = Cell(200, lambda b, h, turn: b.detach(h, name="h", line=9) if turn == 70 else h)
+    (cut,) = [cut.op for cut in cell.graph.cuts]
+    folded = page(cell.graph, [cut])
+    assert cut in {box.op for box in compose(folded, Options()).boxes}
+
+
+def test_a_cut_that_each_turn_makes_is_drawn_once() -> None:
+    cell = Cell(200, lambda b, h, turn: b.detach(h, name="d", line=9))
+    folded = page(cell.graph, [cut.op for cut in cell.graph.cuts])
+    boxes = compose(folded, Options()).boxes
+    assert 1 <= sum(box.kind == "cut" for box in boxes) <= 2
+
+
+def test_what_the_reader_looks_for_is_drawn() -> None:
+    cell = Cell(200)
+    wanted = cell.outputs[99]
+    assert wanted in {box.op for box in compose(page(cell.graph, [wanted]), Options()).boxes}

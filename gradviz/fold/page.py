@@ -1,0 +1,35 @@
+"""A page: a large graph folded to what fits on one, loops first and then by its modules; or as its reader chose."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+
+from gradviz.events import Module
+from gradviz.fold.choice import Choice
+from gradviz.fold.first_turns import first_turns, with_all_turns
+from gradviz.fold.fit import MOST, count_boxes, fit
+from gradviz.fold.joining import join_folds, stand_for
+from gradviz.fold.steps import roll_steps
+from gradviz.graphs import Graph
+
+
+def fold_to_page(
+    graph: Graph, choice: Choice, marked: Collection[int] = (), modules: Iterable[Module] = ()
+) -> Graph:
+    """`graph` with its loops rolled, if it is large, and what `fit` folds of the rest.
+
+    marked   ops that their reader is looking for: a turn of a loop that has one in it is drawn by itself, unless it is
+             a cut that each turn makes
+    modules  which module runs as which scope
+    """
+    if choice.everything or count_boxes(graph) <= MOST:
+        return fit(graph, choice, marked, modules)
+    kinds = {module.scope: module.kind for module in modules}
+    rolled = roll_steps(graph, frozenset(marked) - {cut.op for cut in graph.cuts})
+    if not rolled.folds:
+        return fit(graph, choice, marked, modules)
+    loops = [replace(fold, module=kinds.get(fold.scope, "")) for fold in rolled.folds]
+    standing = stand_for(loops)
+    fitted = fit(first_turns(graph, standing), choice, {standing.shown(op) for op in marked}, modules)
+    return join_folds(graph, [*loops, *with_all_turns(graph, fitted.folds, loops)])

@@ -1,34 +1,22 @@
 """What drawings of real models cost and look like: `python tests/bench/bench_models.py [--no-dot] [--only NAME]`.
 
-For each model of the zoo, one training step is recorded and drawn. Times are CPU seconds, medians, for layout and SVG;
-beside them stand torchviz with `dot`, and `dot` on our own DOT, which has the same boxes and wires. Sizes are in pixels
-as a browser shows them. Crossings are counted in the paths of all three alike, see `tests/crossings.py`. Exits with 1
-over a bar.
+For each model of the zoo, one training step is recorded and drawn, whole and as `gradviz render` folds it. Times are
+CPU seconds, medians, for layout and SVG; beside them stand torchviz with `dot`, and `dot` on the DOT of our whole
+drawing, which has the same boxes and wires. Sizes are in pixels as a browser shows them. Crossings are counted in the
+paths of all three alike, see `tests/crossings.py`. Exits with 1 over a bar.
 """
 
 from __future__ import annotations
 
 import argparse
-import gc
 import shutil
-import statistics
 import sys
-import time
-from dataclasses import dataclass
 from pathlib import Path
 
-from gradviz.layout import arrange, check
-from gradviz.picture.composing import compose
-from gradviz.picture.records import Picture
-from gradviz.selecting import default_selection
-from gradviz.views import Options
-from gradviz.views.dot import digraph
-from gradviz.views.svg import write
-
 sys.path.insert(0, str(Path(__file__).parents[1]))
-import crossings
 import rivals
 import zoo
+from ours import Ours, draw, folded, whole
 
 SMALL, SMALL_RATIO = 500, 5.0
 """Up to so many boxes, a drawing is at least so many times as fast as torchviz with `dot`."""
@@ -37,30 +25,6 @@ RATIOS = {"ResNet-152": 10.0, "GPT-2": 10.0, "BERT-24": 25.0}
 SECONDS = {
     "ResNet-18": 0.008, "DenseNet-121": 0.1, "LSTMCell-100": 0.1, "LSTM-100": 0.1, "LSTM-500": 0.6, "LSTM-2000": 2.5,
 }  # fmt: skip
-
-COUNTED = 5_000
-"""In drawings of up to so many boxes the crossings are counted."""
-
-CHECKED = 50_000
-"""Drawings of up to so many boxes are checked."""
-
-
-@dataclass(frozen=True)
-class Ours:
-    """A drawing of ours."""
-
-    seconds: float
-    boxes: int
-    width: float
-    height: float
-    crossings: int | None
-    problems: tuple[str, ...]
-
-    def __str__(self) -> str:
-        told = f"{self.boxes:6,} boxes{self.seconds * 1e3:9.1f} ms{size(self.width, self.height)}"
-        if self.crossings is not None:
-            told += f"{self.crossings:7,} crossings"
-        return told + (f"  {len(self.problems)} PROBLEMS: {self.problems[0]}" if self.problems else "")
 
 
 def main() -> int:
@@ -73,7 +37,7 @@ def main() -> int:
     if unknown:
         parser.error(f"no model is called `{unknown[0]}`; there are {', '.join(zoo.ZOO)}")
     limit = None if arguments.no_dot or shutil.which("dot") is None else arguments.limit
-    missed = [word for name in arguments.only or zoo.ZOO for word in show(name, limit)]
+    missed = [bar for name in arguments.only or zoo.ZOO for bar in show(name, limit)]
     print(f"bars not met: {', '.join(missed)}" if missed else "all bars are met")
     return 1 if missed else 0
 
@@ -81,69 +45,46 @@ def main() -> int:
 def show(name: str, limit: float | None) -> list[str]:
     """Print what there is to say of one model, and return the bars that it misses."""
     graph, loss, exhibit = zoo.recorded(zoo.ZOO[name])
-    part = default_selection(graph)
-    picture = compose(part, Options())
-    ours = draw(picture)
-    missed = [f"{name} has problems"] if ours.problems else []
+    ours, page = draw(whole(graph)), draw(folded(graph))
     bar = SECONDS.get(name)
-    told = f"{name:16}ours      {ours}"
-    if bar is not None:
-        met = ours.seconds <= bar
-        told += f"  bar {bar * 1e3:.0f} ms {'ok' if met else 'NOT MET'}"
-        missed += [] if met else [f"{name} <= {bar * 1e3:.0f} ms"]
-    print(told, flush=True)
+    late = bar is not None and ours.seconds > bar
+    missed = [f"{name} <= {bar * 1e3:.0f} ms"] if bar is not None and late else []
+    missed += [f"{name} in order" for drawing in (ours, page) if drawing.problems]
+    tell(name, "whole", line(ours) + (f"   bar {bar * 1e3:.0f} ms {'NOT MET' if late else 'ok'}" if bar else ""))
+    tell("", "folded", line(page))
     if limit is not None:
-        theirs = rivals.draw_torchviz(loss, exhibit.model, limit)
         ratio = RATIOS.get(name, SMALL_RATIO if ours.boxes <= SMALL else None)
-        missed += compare(name, "torchviz", theirs, ours, limit, ratio)
-        same = rivals.draw_dot(digraph(picture, part, Options()).source, limit)
-        missed += compare(name, "dot", same, ours, limit, None)
-        if same is not None and ours.crossings is not None and ours.crossings > same.crossings:
-            missed.append(f"{name} crossings")
+        theirs = rivals.draw_torchviz(loss, exhibit.model, limit)
+        slow = ratio is not None and (limit if theirs is None else theirs.seconds) < ratio * ours.seconds
+        missed += [f"{name} >= {ratio:.0f}x"] if ratio is not None and slow else []
+        told = f"   bar {ratio:.0f}x {'NOT MET' if slow else 'ok'}" if ratio is not None else ""
+        tell("", "torchviz", rival_line(theirs, ours, limit) + told)
+        same = rivals.draw_dot(ours.dot, limit)
+        tangled = same is not None and ours.crossings is not None and ours.crossings > same.crossings
+        missed += [f"{name} crossings"] if tangled else []
+        tell("", "dot", rival_line(same, ours, limit) + ("   CROSSINGS" if tangled else ""))
     return missed
 
 
-def draw(picture: Picture) -> Ours:
-    """Lay a picture out and write it, often enough for a median."""
-    laid = []
-    for _ in range(15 if len(picture.boxes) < 500 else 5 if len(picture.boxes) < 5_000 else 3):
-        gc.collect()
-        start = time.process_time()
-        drawing = arrange(picture)
-        write(drawing)
-        laid.append(time.process_time() - start)
-    boxes = len(drawing.boxes)
-    return Ours(
-        statistics.median(laid),
-        boxes,
-        drawing.width,
-        drawing.height,
-        crossings.of_drawing(drawing) if boxes <= COUNTED else None,
-        check(drawing) if boxes <= CHECKED else (),
-    )
+def tell(name: str, who: str, what: str) -> None:
+    print(f"{name:16}{who:10}{what}", flush=True)
 
 
-def compare(
-    name: str, rival: str, theirs: rivals.Rival | None, ours: Ours, limit: float, ratio: float | None
-) -> list[str]:
-    """Print one line of a rival, and say whether we are not `ratio` times as fast."""
-    seconds = limit if theirs is None else theirs.seconds
-    times = seconds / ours.seconds
-    met = ratio is None or times >= ratio
-    told = f"{'':16}{rival:10}{'':12}"
-    if theirs is None:
-        told += f"  not finished in {limit:.0f} s"
-    else:
-        told += f"{theirs.seconds * 1e3:9.1f} ms{size(theirs.width, theirs.height)}{theirs.crossings:7,} crossings"
-    told += f"  {'>' if theirs is None else ''}{times:.1f}x"
-    if ratio is not None:
-        told += f"  bar {ratio:.0f}x {'ok' if met else 'NOT MET'}"
-    print(told, flush=True)
-    return [] if met else [f"{name} >= {ratio:.0f}x"]
+def line(ours: Ours) -> str:
+    told = f"{ours.boxes:7,} boxes{measures(ours.seconds, ours.width, ours.height, ours.crossings)}"
+    return told + (f"   {len(ours.problems)} PROBLEMS: {ours.problems[0]}" if ours.problems else "")
 
 
-def size(width: float, height: float) -> str:
-    return f"{width:8,.0f} x {height:<8,.0f}"
+def rival_line(rival: rivals.Rival | None, ours: Ours, limit: float) -> str:
+    if rival is None:
+        return f"{'':13}   not finished in {limit:.0f} s   > {limit / ours.seconds:.0f}x"
+    told = measures(rival.seconds, rival.width, rival.height, rival.crossings)
+    return f"{'':13}{told}   {rival.seconds / ours.seconds:.1f}x"
+
+
+def measures(seconds: float, width: float, height: float, crossings: int | None) -> str:
+    told = f"{seconds * 1e3:10,.1f} ms{width:9,.0f} x {height:<8,.0f}"
+    return told if crossings is None else f"{told}{crossings:6,} crossings"
 
 
 if __name__ == "__main__":

@@ -36,14 +36,13 @@ def _gap(left: int, right: int) -> int:
 _GAPS = tuple(tuple(_gap(left, right) for right in range(TAB + 1)) for left in range(TAB + 1))
 
 
-def ports(sheet: Sheet, with_road: bool) -> tuple[list[int], list[int]]:
+def ports(sheet: Sheet, place: Sequence[int], with_road: bool) -> tuple[list[int], list[int]]:
     """Where each segment meets its upper and its lower vertex, from that vertex's axis.
 
     Ports are spread in the order in which the other ends stand; the main road's keep the middle, if it has to be
     straight.
     """
     upper_port, lower_port = [0] * len(sheet.upper), [0] * len(sheet.upper)
-    place = places(sheet)
     on_road = sheet.on_road
     for around, found, ends in ((sheet.down, upper_port, sheet.lower), (sheet.up, lower_port, sheet.upper)):
         place_of = [place[end] for end in ends].__getitem__
@@ -149,18 +148,20 @@ class Alignment:
         return True
 
 
-def base_alignment(sheet: Sheet, with_road: bool) -> Alignment:
+def base_alignment(sheet: Sheet, place: Sequence[int], with_road: bool) -> Alignment:
     """What must be straight: the frames' edges, the main road, and long wires between their first and last bend."""
-    alignment = Alignment(sheet, places(sheet))
+    alignment = Alignment(sheet, place)
     road, bends = [], []
     kinds, on_road = sheet.kind, sheet.on_road
     for number, (upper, lower) in enumerate(sheet.pairs()):
         kind = kinds[upper]
-        if kind in _EDGES:
-            alignment.add(number)
-        elif on_road[upper] and on_road[lower]:
+        if on_road[upper] and on_road[lower]:
             road.append(number)
-        elif kind in _BENDS and kinds[lower] in _BENDS:
+        elif kind == BOX:
+            continue
+        elif kind in _EDGES:
+            alignment.add(number)
+        elif kinds[lower] in _BENDS:
             bends.append(number)
     for number in (*(road if with_road else ()), *bends):
         alignment.add(number)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, groupby, pairwise
+from operator import add, sub
 
 from gradviz.layout.blocks import Alignment, Blocks, base_alignment, build, places, ports, separation, straighten_ports
 from gradviz.layout.rows import BOX, FAR_EDGE, NEAR_EDGE, Sheet
@@ -85,35 +86,43 @@ def _cost_with_frames(sheet: Sheet, placement: Placement) -> float:
 
 
 def _place(sheet: Sheet, with_road: bool) -> Placement:
-    upper_port, lower_port = ports(sheet, with_road)
-    alignment = base_alignment(sheet, with_road)
-    blocks = build(sheet, alignment, upper_port, lower_port)
-    if blocks.count + len(sheet.upper) - len(alignment) <= _EXACT_LIMIT:
-        axes = _exact(sheet, blocks, upper_port, lower_port)
+    place = places(sheet)
+    upper_port, lower_port = ports(sheet, place, with_road)
+    alignment = base_alignment(sheet, place, with_road)
+    straight = len(alignment)
+    # As many blocks as no segment joins to another, and as many kinks as segments are left.
+    if len(sheet.kind) + len(sheet.upper) - 2 * straight <= _EXACT_LIMIT:
+        axes = _exact(sheet, build(sheet, alignment, upper_port, lower_port), upper_port, lower_port)
     else:
-        axes = _brandes_koepf(sheet, alignment, upper_port, lower_port)
-    _tighten(sheet, axes)
+        axes = _brandes_koepf(sheet, alignment, place, upper_port, lower_port)
+    _tighten(sheet, place, axes)
     straighten_ports(sheet, axes, upper_port, lower_port)
     bent = sum(
-        weight * abs(axes[upper] + upper_port[number] - axes[lower] - lower_port[number])
-        for number, ((upper, lower), weight) in enumerate(zip(sheet.pairs(), sheet.weight, strict=True))
+        [
+            weight * abs(axes[upper] + leave - axes[lower] - meet)
+            for upper, lower, leave, meet, weight in zip(
+                sheet.upper, sheet.lower, upper_port, lower_port, sheet.weight, strict=True
+            )
+        ]
     )
     cost = bent + 2.0 * _width(sheet, axes)
     return Placement(axes, upper_port, lower_port, cost if with_road else _crooked_cost(cost))
 
 
 def _width(sheet: Sheet, axes: Sequence[int]) -> int:
-    return max(axes[row[-1]] + sheet.after[row[-1]] for row in sheet.rows) - min(
-        axes[row[0]] - sheet.before[row[0]] for row in sheet.rows
-    )
+    right: int = max(map(add, axes, sheet.after))
+    left: int = min(map(sub, axes, sheet.before))
+    return right - left
 
 
 def _least_width(sheet: Sheet) -> int:
     """How much room the widest row needs; no placement is narrower."""
-    return max(
-        sheet.before[row[0]] + sum(separation(sheet, *pair) for pair in pairwise(row)) + sheet.after[row[-1]]
-        for row in sheet.rows
-    )
+    most: int = max(map(add, sheet.before, sheet.after))
+    for row in sheet.rows:
+        if len(row) > 1:
+            inner = sum([separation(sheet, *pair) for pair in pairwise(row)])
+            most = max(most, sheet.before[row[0]] + inner + sheet.after[row[-1]])
+    return most
 
 
 def _exact(sheet: Sheet, blocks: Blocks, upper_port: Sequence[int], lower_port: Sequence[int]) -> list[int]:
@@ -177,9 +186,8 @@ def _stiffness(sheet: Sheet, upper: int, lower: int) -> int:
     return 3 if sheet.up[upper] else 2
 
 
-def _tighten(sheet: Sheet, axes: list[int]) -> None:
+def _tighten(sheet: Sheet, place: Sequence[int], axes: list[int]) -> None:
     """Draw each frame's edges up to what it holds, inner frames first, and its tab up to the edge beside it."""
-    place = places(sheet)
     for number in range(len(sheet.fences) - 1, -1, -1):
         near, far = sheet.edges[number]
         tab = sheet.tabs.get(number, -1)
@@ -204,7 +212,11 @@ def _tighten(sheet: Sheet, axes: list[int]) -> None:
 
 
 def _brandes_koepf(
-    sheet: Sheet, alignment: Alignment, upper_port: Sequence[int], lower_port: Sequence[int]
+    sheet: Sheet,
+    alignment: Alignment,
+    place: Sequence[int],
+    upper_port: Sequence[int],
+    lower_port: Sequence[int],
 ) -> list[int]:
     """The mean of two placements of the same blocks, one packed to either side.
 
@@ -212,7 +224,6 @@ def _brandes_koepf(
     differ in their blocks, too: their mean bends what one of them holds straight. Distances are kept by compacting the
     blocks as one graph, as their 2020 erratum asks for.
     """
-    place = places(sheet)
     for downwards in (True, False):
         _align_medians(sheet, alignment, place, downwards)
     blocks = build(sheet, alignment, upper_port, lower_port)
@@ -225,7 +236,7 @@ def _brandes_koepf(
 def _align_medians(sheet: Sheet, alignment: Alignment, place: Sequence[int], downwards: bool) -> None:
     """Let each vertex that nothing holds yet stand below or above the middle one of its neighbours."""
     kinds = sheet.kind
-    ends = sheet.upper if downwards else sheet.lower
+    place_of = [place[end] for end in (sheet.upper if downwards else sheet.lower)].__getitem__
     around = sheet.up if downwards else sheet.down
     for row in sheet.rows if downwards else reversed(sheet.rows):
         for vertex in row:
@@ -237,7 +248,7 @@ def _align_medians(sheet: Sheet, alignment: Alignment, place: Sequence[int], dow
             if len(numbers) == 1:
                 alignment.add(numbers[0])
                 continue
-            ranked = sorted(numbers, key=lambda number: (place[ends[number]], number))
+            ranked = sorted(numbers, key=place_of)
             low, high = (len(ranked) - 1) // 2, len(ranked) // 2
             if not alignment.add(ranked[low]) and low != high:
                 alignment.add(ranked[high])

@@ -44,7 +44,10 @@ class Plan:
         upper_port = self._upper_port = placement.upper_port
         lower_port = self._lower_port = placement.lower_port
         count, lengths = len(sheet.rows), sheet.along
-        sizes = [max([lengths[vertex] for vertex in row], default=0) for row in sheet.rows]
+        sizes = [0] * count
+        for row, length in zip(sheet.row, lengths, strict=True):
+            if length > sizes[row]:
+                sizes[row] = length
         approach = [0 if tabs else 6 for tabs in sheet.tab_row]
         for head, marked in zip(sheet.strands.heads, sheet.strands.marked, strict=True):
             least = _MARKED_APPROACH if marked else _APPROACH
@@ -58,8 +61,8 @@ class Plan:
                 lead[first] = max(lead[first], FRAME_PADDING * self.inside_first[number] + 2)
             trail[last] = max(trail[last], FRAME_PADDING * self.inside_last[number] + 2)
         widest = [0] * count
-        for number, (upper, lower) in enumerate(sheet.pairs()):
-            across = abs(axes[upper] + upper_port[number] - axes[lower] - lower_port[number])
+        for upper, lower, leave, meet in zip(sheet.upper, sheet.lower, upper_port, lower_port, strict=True):
+            across = abs(axes[upper] + leave - axes[lower] - meet)
             if across and across > widest[sheet.row[upper]] and sheet.kind[upper] not in (NEAR_EDGE, FAR_EDGE):
                 widest[sheet.row[upper]] = across
         self.start: list[float] = []

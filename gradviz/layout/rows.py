@@ -104,6 +104,18 @@ class Sheet:
         self.fence += cells.frame
         self.item += range(len(rows))
 
+    def add_bends(self, rows: range, fence: int, item: int) -> range:
+        """New bends, one in each of the rows; returns their numbers."""
+        number, count = len(self.kind), len(rows)
+        self.kind += [BEND] * count
+        self.row += rows
+        self.before += [0] * count
+        self.after += [0] * count
+        self.along += [0] * count
+        self.fence += [fence] * count
+        self.item += [item] * count
+        return range(number, number + count)
+
     def join(self, upper: int, lower: int, weight: int) -> int:
         """A new segment between vertices of neighbouring rows; returns its number."""
         number = len(self.upper)
@@ -222,27 +234,35 @@ def _run_strands(sheet: Sheet, paths: Sequence[tuple[int, ...]], label_rows: dic
     however many they are, a run costs its length once.
     """
     row, frames, strands = sheet.row, sheet.cells.frame, sheet.strands
+    uppers, lowers, weights = sheet.upper, sheet.lower, sheet.weight
     runs: dict[tuple[int, int, int], list[int]] = {}
     for number, (tail, head) in enumerate(strands.ends()):
-        weight = strands.weights[number]
         start, end = row[tail] + 1, row[head] - 1
-        upper = tail
+        upper, weight = tail, strands.weights[number]
         if start <= end:
             # Labelled wires run alone: the words would not say which one they are about.
             duct = strands.ducts[number] if number not in strands.labels else -1 - number
-            words = label_rows.get(start - 1, -1) if number in strands.labels else -1
             ways = _path(paths, frames[tail]), _path(paths, frames[head])
             for fence, first, last in _stretches(sheet, start, end, *ways):
                 run = runs.setdefault((duct, fence, first), [])
-                for at in range(first + len(run), last + 1):
-                    if at == words:
-                        across, along = strands.labels[number]
-                        run.append(sheet.add(LABEL, at, fence, number, 0, across + 6, along))
-                    else:
-                        run.append(sheet.add(BEND, at, fence, number))
-                    sheet.join(upper if at == first else run[-2], run[-1], weight)
+                missing = range(first + len(run), last + 1)
+                if missing:
+                    new = sheet.add_bends(missing, fence, number)
+                    uppers.append(run[-1] if run else upper)
+                    uppers += new[:-1]
+                    lowers += new
+                    weights += [weight] * len(new)
+                    run += new
                 upper = run[last - first]
-        sheet.arrivals.append(sheet.join(upper, head, weight))
+        sheet.arrivals.append(len(uppers))
+        uppers.append(upper)
+        lowers.append(head)
+        weights.append(weight)
+    for number, (across, along) in strands.labels.items():
+        vertex = uppers[sheet.arrivals[number]]
+        while row[vertex] != label_rows[row[strands.tails[number]]]:
+            vertex -= 1
+        sheet.kind[vertex], sheet.after[vertex], sheet.along[vertex] = LABEL, across + 6, along
 
 
 def _path(paths: Sequence[tuple[int, ...]], fence: int) -> tuple[int, ...]:

@@ -199,7 +199,7 @@ def test_lost_roads_lie_below_the_wires_and_leave_them_as_they_are():
     graph = detach()
     findings = [found for found in everywhere(graph, severity=Severity.ERROR) if found.line == 6]
     text = write(arrange(compose(graph, Options(), findings)))
-    wire = re.search(r'<path class="(?:g|d|c)" d="[^"]+"/>', text.partition("</defs>")[2])
+    wire = re.search(r'<path class="(?:g|d|c)" d="[^"]+"/>', text.partition("</style>")[2])
     band = text.index('<path class="re"')
     assert wire is not None
     assert band < text.index(wire[0])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from itertools import chain
 from math import ceil
 from typing import TYPE_CHECKING, Literal
 from zlib import crc32
@@ -16,21 +18,19 @@ from gradviz.views.svg_legend import ROW_HEIGHT, draw_legend, legend_items, shel
 from gradviz.views.svg_marks import (
     BOX_CLASS,
     box_text,
-    cross,
     escape,
     is_module,
-    markers,
     number,
     outline,
-    path,
     rectangle,
     scissors,
     text,
 )
 from gradviz.views.svg_style import style_sheet
+from gradviz.views.svg_wires import cross, wires
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from gradviz.diagnose import Finding
     from gradviz.graphs import Graph
@@ -46,15 +46,25 @@ _TOOLTIP_LIMIT = 2000
 
 def draw(graph: Graph, options: Options, findings: Sequence[Finding] | None = None) -> str:
     """The graph as SVG text."""
+    return "".join(draw_pieces(graph, options, findings))
+
+
+def draw_pieces(graph: Graph, options: Options, findings: Sequence[Finding] | None = None) -> Iterator[str]:
+    """The graph as SVG text in many small pieces, for a file that need not be held in memory."""
     from gradviz.layout import arrange
     from gradviz.picture.composing import compose
 
     direction: Literal["TB", "LR"] = "LR" if options.direction == "LR" else "TB"
-    return write(arrange(compose(graph, options, findings), direction))
+    return write_pieces(arrange(compose(graph, options, findings), direction))
 
 
 def write(drawing: Drawing) -> str:
     """A drawing as SVG text that ends with a newline."""
+    return "".join(write_pieces(drawing))
+
+
+def write_pieces(drawing: Drawing) -> Iterator[str]:
+    """The text of `write` in pieces, each of one or more lines."""
     picture = drawing.picture
     title, summary = one_line(picture.title), one_line(picture.summary)
     remarks = picture.remarks
@@ -81,30 +91,33 @@ def write(drawing: Drawing) -> str:
     height = ceil(legend_at) + ROW_HEIGHT * len(shelves) - (8 if shelves else 22)
     name = f"{crc32(picture.title.encode('utf-8', 'replace')):08x}"
     size = f"{number(width + 2 * _MARGIN)} {number(height)}"
-    parts = [
+    head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="gv" viewBox="0 0 {size}" width="{size.split()[0]}" '
         f'height="{size.split()[1]}" role="img" aria-labelledby="t{name} d{name}">',
         f'<title id="t{name}">{escape("gradviz: " + title)}</title>',
         f'<desc id="d{name}">{escape(one_line(picture.description))}</desc>',
         f"<style>\n{style_sheet(findings=bool(remarks))}\n</style>",
-        markers(drawing),
         '<rect class="paper" width="100%" height="100%"/>',
         text(_MARGIN, 34, clip(title, "bold", 15, width), "h"),
         *(text(_MARGIN, 54 + _LINE * index, line, "s") for index, line in enumerate(told)),
         f'<g transform="translate({number(_MARGIN + (width - drawing.width) // 2)} {top})">',
-        *(_frame(placed, remarks) for placed in sorted(drawing.frames, key=lambda placed: -placed.area.width)),
-        *bands(drawing),
-        *(path(wire) for wire in drawing.wires),
-        *(_box(placed, remarks) for placed in drawing.boxes),
-        *(_tab(placed, remarks) for placed in drawing.frames),
-        *(cross(wire) for wire in drawing.wires if wire.wire.lost),
-        "</g>",
-        *listing.draw(_MARGIN, list_at),
-        *(text(_MARGIN, bottom + 18 + _LINE * index, line, "s") for index, line in enumerate(notes)),
-        *draw_legend(shelves, _MARGIN, legend_at),
-        "</svg>",
-    ]
-    return "\n".join(part for part in parts if part) + "\n"
+    )
+    for part in chain(
+        head,
+        (_frame(placed, remarks) for placed in sorted(drawing.frames, key=lambda placed: -placed.area.width)),
+        bands(drawing),
+        wires(drawing),
+        (_box(placed, remarks) for placed in drawing.boxes),
+        (_tab(placed, remarks) for placed in drawing.frames),
+        (cross(wire) for wire in drawing.wires if wire.wire.lost),
+        ("</g>",),
+        listing.draw(_MARGIN, list_at),
+        (text(_MARGIN, bottom + 18 + _LINE * index, line, "s") for index, line in enumerate(notes)),
+        draw_legend(shelves, _MARGIN, legend_at),
+        ("</svg>",),
+    ):
+        if part:
+            yield part + "\n"
 
 
 def _frame(placed: PlacedFrame, remarks: Sequence[Remark]) -> str:
@@ -123,13 +136,17 @@ def _tab(placed: PlacedFrame, remarks: Sequence[Remark]) -> str:
 
 
 def _box(placed: PlacedBox, remarks: Sequence[Remark]) -> str:
-    kind, area, numbers = placed.box.kind, placed.area, placed.box.findings
-    mark = scissors(area.x + BADGE_AXIS, area.y + area.height / 2, BADGE_AXIS) if kind is BoxKind.CUT else ""
-    tooltip = _tooltip(placed.box.title, placed.title, placed.box.tooltip)
-    # A cut is red whatever a rule says of it.
-    style = _joined(BOX_CLASS[kind], "" if kind is BoxKind.CUT else ring(numbers, remarks))
-    shown = f"{outline(kind, area)}{mark}{box_text(placed)}{tags(placed.tags, numbers, remarks)}"
-    return f'<g class="{style}">{tooltip}{shown}</g>'
+    box, area = placed.box, placed.area
+    kind, numbers = box.kind, box.findings
+    style, mark, marks = BOX_CLASS[kind], "", ""
+    if numbers:
+        # A cut is red whatever a rule says of it.
+        style = _joined(style, "" if kind is BoxKind.CUT else ring(numbers, remarks))
+        marks = tags(placed.tags, numbers, remarks)
+    if kind is BoxKind.CUT:
+        mark = scissors(area.x + BADGE_AXIS, area.y + area.height / 2, BADGE_AXIS)
+    tooltip = _tooltip(box.title, placed.title, box.tooltip)
+    return f'<g class="{style}">{tooltip}{outline(kind, area)}{mark}{box_text(placed)}{marks}</g>'
 
 
 def _joined(*classes: str) -> str:
@@ -138,9 +155,16 @@ def _joined(*classes: str) -> str:
 
 def _tooltip(title: str, shown: str, pairs: tuple[tuple[str, str], ...]) -> str:
     """Lines of label and text; the whole title comes first where the drawing shows only part of it."""
-    lines = [_cut_off(title)] if title != shown else []
-    lines += [f"{one_line(label)}: {_cut_off(words)}" for label, words in pairs]
-    return f"<title>{escape(chr(10).join(lines))}</title>" if lines else ""
+    lines = [_told(label, words) for label, words in pairs]
+    if title != shown:
+        lines.insert(0, escape(_cut_off(title)))
+    return f"<title>{chr(10).join(lines)}</title>" if lines else ""
+
+
+@lru_cache(maxsize=4096)
+def _told(label: str, words: str) -> str:
+    """One line of a tooltip; most are those of many boxes."""
+    return escape(f"{one_line(label)}: {_cut_off(words)}")
 
 
 def _cut_off(words: str) -> str:

@@ -11,7 +11,8 @@ from gradviz.layout.drawing import Drawing, Rectangle
 from gradviz.layout.measure import one_line, text_width, wrap
 from gradviz.layout.tags import TAG_SIZE
 from gradviz.picture.records import Remark
-from gradviz.views.svg_marks import escape, number, stretch, text
+from gradviz.views.svg_marks import escape, number, text
+from gradviz.views.svg_wires import stretch
 
 LEAST_WIDTH = 560
 """Room that the list asks for, however narrow the drawing is."""
@@ -39,7 +40,7 @@ def bands(drawing: Drawing) -> Iterator[str]:
     """The bands below the wires of lost roads, the gravest on top."""
     for road in sorted({wire.wire.road for wire in drawing.wires if wire.wire.road}, reverse=True):
         style = _BAND[drawing.picture.remarks[road - 1].severity]
-        ways = "".join(stretch(wire, 0) for wire in drawing.wires if wire.wire.road == road)
+        ways = "".join(stretch(wire) for wire in drawing.wires if wire.wire.road == road)
         yield f'<path class="{style}" d="{ways}"/>'
 
 

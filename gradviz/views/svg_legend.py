@@ -9,7 +9,8 @@ from gradviz.layout.drawing import Drawing, Rectangle
 from gradviz.layout.measure import text_width
 from gradviz.picture.records import BoxKind, WireKind
 from gradviz.views.svg_findings import band_sample
-from gradviz.views.svg_marks import BOX_CLASS, WIRE_CLASS, cross_at, is_module, outline, rectangle, scissors, text
+from gradviz.views.svg_marks import BOX_CLASS, cross_at, is_module, outline, rectangle, scissors, text
+from gradviz.views.svg_wires import wire_sample
 
 ROW_HEIGHT = 22
 _SAMPLE_GAP = 7
@@ -54,14 +55,14 @@ def legend_items(drawing: Drawing) -> list[Item]:
     """What occurs: wires first, then what ends a gradient, then boxes and frames."""
     boxes = {placed.box.kind for placed in drawing.boxes}
     wires = {wire.wire.kind for wire in drawing.wires}
-    items = [Item(_line(kind), 28, words) for kind, words in _WIRES.items() if kind in wires]
+    items = [Item(wire_sample(kind, 28), 28, words) for kind, words in _WIRES.items() if kind in wires]
     if BoxKind.CUT in boxes or WireKind.CUT in wires:
         items.append(Item('<path class="c" d="M0-4H14"/>' + scissors(21, -4, 9), 30, "gradient stops"))
     sample = band_sample(drawing)
     if sample:
         items.append(Item(sample, 28, "road of a lost gradient"))
     if any(wire.wire.lost for wire in drawing.wires):
-        items.append(Item('<path class="d" d="M0-4H28"/>' + cross_at(11, -4), 30, "gradient lost here"))
+        items.append(Item(wire_sample(WireKind.SHADOW, 30) + cross_at(11, -4), 30, "gradient lost here"))
     for kind, words in _BOXES.items():
         if kind in boxes:
             sample = f'<g class="{BOX_CLASS[kind]}">{outline(kind, Rectangle(0, -11, 22, 14))}</g>'
@@ -72,10 +73,6 @@ def legend_items(drawing: Drawing) -> list[Item]:
     if True in modules:
         items.append(Item(rectangle(Rectangle(0, -11, 22, 14), 4, "fm"), 22, "module"))
     return items
-
-
-def _line(kind: WireKind) -> str:
-    return f'<path class="{WIRE_CLASS[kind]}" d="M0-4H26"/>'
 
 
 def shelve(items: Sequence[Item], width: float) -> list[list[Item]]:

@@ -1,0 +1,102 @@
+"""The wires of an SVG: lines and arrowheads, many of one kind in one path.
+
+A browser takes about as long for a path of one line as for one of sixty. They are no longer than that, so that it can
+leave out those that lie outside of what it shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gradviz.layout.drawing import Drawing, Point, RoutedWire
+from gradviz.picture.records import WireKind
+from gradviz.views.svg_marks import cross_at, number, text
+
+_STYLES = {
+    WireKind.SAVED: ("v", ""),
+    WireKind.SHADOW: ("d", "dh"),
+    WireKind.ALIAS: ("a", "gh"),
+    WireKind.GRADIENT: ("g", "gh"),
+    WireKind.CUT: ("c", ""),
+    WireKind.ERROR: ("c err", "ch"),
+}
+"""Class of the line and of its head, if it has one, by kind; what is to be seen first comes last and lies on top."""
+
+_HEADS = {(0, 1): "l-4-9.5 4 1.7 4-1.7z", (0, -1): "l4 9.5-4-1.7-4 1.7z",
+          (1, 0): "l-9.5-4 1.7 4-1.7 4z", (-1, 0): "l9.5 4-1.7-4 1.7-4z"}  # fmt: skip
+"""From its point on, the outline of an arrowhead that shows in a direction."""
+
+_TIP = 2
+_CROSS_DISTANCE = 18
+_AT_ONCE = 60
+
+
+def wires(drawing: Drawing) -> Iterator[str]:
+    """Every wire, kind by kind, then every label."""
+    sorted_out: dict[WireKind, list[RoutedWire]] = {kind: [] for kind in _STYLES}
+    for wire in drawing.wires:
+        sorted_out[wire.wire.kind].append(wire)
+    for kind, routed in sorted_out.items():
+        style, head = _STYLES[kind]
+        for start in range(0, len(routed), _AT_ONCE):
+            lines, heads = [], []
+            for wire in routed[start : start + _AT_ONCE]:
+                if head:
+                    ahead_x, ahead_y = ahead = _direction(wire)
+                    x, y = wire.pieces[-1][-1]
+                    lines.append(stretch(wire, (x - _TIP * ahead_x, y - _TIP * ahead_y)))
+                    heads.append(f"M{number(x)} {number(y)}{_HEADS[ahead]}")
+                else:
+                    lines.append(stretch(wire))
+            yield f'<path class="{style}" d="{"".join(lines)}"/>'
+            if head:
+                yield f'<path class="{head}" d="{"".join(heads)}"/>'
+    for wire in drawing.wires:
+        if wire.label_area is not None:
+            yield text(wire.label_area.x, wire.label_area.bottom - 4, wire.label, "k")
+
+
+def wire_sample(kind: WireKind, length: int) -> str:
+    """A level wire from (0, -4) on, for the legend."""
+    style, head = _STYLES[kind]
+    pointed = f'<path class="{head}" d="M{length}-4{_HEADS[1, 0]}"/>' if head else ""
+    return f'<path class="{style}" d="M0-4H{length - _TIP}"/>{pointed}'
+
+
+def stretch(wire: RoutedWire, end: Point | None = None) -> str:
+    """A wire's way as the data of a path, up to its head or, where one is given, to an `end` short of it."""
+    at_x, at_y = wire.start
+    way = f"M{number(at_x)} {number(at_y)}"
+    pieces = wire.pieces
+    if end is not None:
+        pieces = (*pieces[:-1], (*pieces[-1][:-1], end))
+    for piece in pieces:
+        x, y = piece[-1]
+        if len(piece) > 1:
+            (ax, ay), (bx, by), _ = piece
+            way += f"C{number(ax)} {number(ay)} {number(bx)} {number(by)} {number(x)} {number(y)}"
+        elif x == at_x:
+            way += f"V{number(y)}"
+        elif y == at_y:
+            way += f"H{number(x)}"
+        else:
+            way += f"L{number(x)} {number(y)}"
+        at_x, at_y = x, y
+    return way
+
+
+def _direction(wire: RoutedWire) -> tuple[int, int]:
+    """The way in which a wire arrives, one step long: its last stretch is level or upright."""
+    pieces = wire.pieces
+    last = pieces[-1]
+    x, y = last[-1]
+    before_x, before_y = last[-2] if len(last) > 1 else pieces[-2][-1] if len(pieces) > 1 else wire.start
+    if x == before_x:
+        return (0, -1) if y < before_y else (0, 1)
+    return (-1, 0) if x < before_x else (1, 0)
+
+
+def cross(wire: RoutedWire) -> str:
+    """The red mark before the head of a wire that loses its gradient."""
+    (x, y), (ahead_x, ahead_y) = wire.end, _direction(wire)
+    return cross_at(x - _CROSS_DISTANCE * ahead_x, y - _CROSS_DISTANCE * ahead_y)

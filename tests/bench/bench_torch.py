@@ -2,6 +2,8 @@
 
 Times are CPU seconds of the process, on one thread. Runs with and without a recording take turns, so that a machine
 that grows slower or faster meets both; what counts is the ratio of the medians. A recording writes its log to disk.
+A training of a few steps pays for what is told once, such as where a module was made; its first step, beside the later
+ones, is printed, and so is what it takes to begin and to end a recording, which is when the source is read.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from pathlib import Path
 import torch
 
 import gradviz
+from gradviz.recorder import active
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import models
@@ -32,7 +35,7 @@ GROWTH_BAR = 8 << 20
 """Bytes that a recording may grow by between 100,000 and 400,000 ops."""
 
 SCALAR_OPS = 10_000
-STEPS = 5
+STEPS = 20
 
 
 def main() -> int:
@@ -44,12 +47,12 @@ def main() -> int:
     if arguments.growth:
         print(grown(arguments.growth))
         return 0
-    rounds = 7 if arguments.quick else 21
+    rounds = 5 if arguments.quick else 15
     results = [compare(f"{SCALAR_OPS:,} scalar ops", scalars, SCALAR_BAR, rounds)]
-    results.append(compare(f"{STEPS} x ResNet-18, batch 1", steps_of(resnet18()), STEP_BAR, rounds))
-    results.append(compare("the same with values", steps_of(resnet18()), VALUES_BAR, rounds, values=True))
+    results.append(compare(f"{STEPS} x ResNet-18, batch 1", Training(resnet18()), STEP_BAR, rounds))
+    results.append(compare("the same with values", Training(resnet18()), VALUES_BAR, 5, values=True))
     if not arguments.quick:
-        results.append(compare(f"{STEPS} x GPT-2 small, 32 tokens", steps_of(gpt2_small()), STEP_BAR, rounds))
+        results.append(compare(f"{STEPS} x GPT-2 small, 32 tokens", Training(gpt2_small()), STEP_BAR, 7))
     results.append(check_growth())
     if not arguments.quick:
         trace_with_torchlens(resnet18())
@@ -58,7 +61,7 @@ def main() -> int:
 
 def compare(name: str, program: Callable[[], object], bar: float, rounds: int, *, values: bool = False) -> bool:
     """Print how much longer `program` takes when it is recorded, and how much log it makes."""
-    plain, recorded = [], []
+    plain, recorded, around = [], [], []
     ops = size = 0
     program()
     with tempfile.TemporaryDirectory() as folder:
@@ -66,12 +69,15 @@ def compare(name: str, program: Callable[[], object], bar: float, rounds: int, *
         for turn in range(rounds + 1):
             gc.collect()
             first = seconds(program)
+            start = time.process_time()
             with gradviz.record(path, values=values) as rec:
                 second = seconds(program)
+            whole = time.process_time() - start
             assert not rec.failures, rec.failures
             if turn:  # the first turn warms up
                 plain.append(first)
                 recorded.append(second)
+                around.append(whole - second)
             ops, size = rec.ops, os.path.getsize(path)
     before, after = statistics.median(plain), statistics.median(recorded)
     ratio = after / before
@@ -79,7 +85,8 @@ def compare(name: str, program: Callable[[], object], bar: float, rounds: int, *
     met = ratio <= bar and (size / ops <= BYTES_BAR or ops < 2000 or values)
     print(
         f"{name:28} {before * 1e3:8.1f} ms  recorded {after * 1e3:8.1f} ms  {ratio:5.3f}x (bar {bar}x)  "
-        f"{each:5.1f} µs an op  {ops:,} ops  {size / ops:5.0f} bytes an op  {'ok' if met else 'NOT MET'}",
+        f"{each:5.1f} µs an op  {ops:,} ops  {size / ops:5.0f} bytes an op  {'ok' if met else 'NOT MET'}\n"
+        f"{'':28} to begin and to end a recording {statistics.median(around) * 1e3:.1f} ms{told(program)}",
         flush=True,
     )
     return met
@@ -109,15 +116,33 @@ def gpt2_small() -> models.Case:
     return models.gpt2(layers=12, width=768, heads=12, words=50257, length=32)
 
 
-def steps_of(case: models.Case) -> Callable[[], None]:
-    """A short training: forward and backward passes, the first of which pays for what is told once."""
+class Training:
+    """A short training: forward and backward passes. Keeps how long each step took, with and without a recording."""
 
-    def steps() -> None:
+    def __init__(self, case: models.Case) -> None:
+        self.case = case
+        self.steps: dict[bool, list[list[float]]] = {False: [], True: []}
+
+    def __call__(self) -> None:
+        taken = []
         for _ in range(STEPS):
-            case.model.zero_grad()
-            case.loss(case.run(case.model, case.batch), case.batch).backward()
+            start = time.process_time()
+            self.case.model.zero_grad()
+            self.case.loss(self.case.run(self.case.model, self.case.batch), self.case.batch).backward()
+            taken.append(time.process_time() - start)
+        self.steps[bool(active())].append(taken)
 
-    return steps
+
+def told(program: Callable[[], object]) -> str:
+    """What recording adds to the first step of a training and to each of the later ones."""
+    if not isinstance(program, Training):
+        return ""
+    plain, recorded = (
+        [statistics.median(taken[step] for taken in program.steps[on][1:]) for step in range(STEPS)]
+        for on in (False, True)
+    )
+    before, after = statistics.median(plain), statistics.median(recorded[1:])
+    return f", first step +{(recorded[0] - before) * 1e3:.1f} ms, each later one {after / before:.3f}x"
 
 
 def trace_with_torchlens(case: models.Case) -> None:

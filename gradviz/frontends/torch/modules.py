@@ -7,7 +7,7 @@ import sys
 import weakref
 from collections.abc import Callable, Iterator
 from types import CodeType, FrameType
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import nn
@@ -33,6 +33,12 @@ class Modules:
         self._book = book
         self._tell = named
         self._scopes: dict[int, _Scope] = {}
+        pop = self._scopes.pop
+
+        def forget(scope: _Scope) -> None:
+            pop(scope.module_id, None)  # also while Python shuts down, when the names of this module are gone
+
+        self._forget = forget
 
     def install(self, patches: Patches) -> None:
         """Stand around the calls of all modules. PyTorch's hooks would put entries of theirs into tracebacks."""
@@ -108,9 +114,6 @@ class Modules:
             if known is not None and not known.target:
                 self._book.tell_name(known, text, role)
         return self._scopes[id(wanted)]
-
-    def _forget(self, scope: weakref.ref[nn.Module]) -> None:
-        self._scopes.pop(cast(_Scope, scope).module_id, None)
 
     def values_of(self, module: nn.Module, name: str) -> Iterator[tuple[str, torch.Tensor, Role]]:
         """The parameters and buffers of a module that the program calls `name`, each with its own name."""

@@ -10,8 +10,10 @@ from functools import partial
 import pytest
 import torch
 import zoo
+from ours import folded
 
 from gradviz.diagnose import diagnose
+from gradviz.fold.fit import MOST
 from gradviz.graphs import Graph
 from gradviz.layout import arrange, check
 from gradviz.layout.drawing import Drawing
@@ -81,6 +83,15 @@ def test_nothing_lies_on_anything_else(seen: tuple[Graph, zoo.Exhibit]) -> None:
     read(drawing)
     if len(picture.boxes) <= SMALL:
         drawing = arrange(picture, "LR")
+        assert check(drawing) == ()
+        read(drawing)
+
+
+def test_what_is_drawn_without_options_fits_a_page(seen: tuple[Graph, zoo.Exhibit]) -> None:
+    picture = compose(folded(seen[0]), Options())
+    assert len(picture.boxes) <= MOST
+    for direction in ("TB", "LR"):
+        drawing = arrange(picture, direction)
         assert check(drawing) == ()
         read(drawing)
 

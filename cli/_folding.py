@@ -51,13 +51,13 @@ def fold(choice: Choice, whole: Graph, part: Graph, view: str, findings: Sequenc
 
     Raises `UsageError` where nothing runs in a scope that was named.
     """
-    from gradviz.fold.fit import fit
+    from gradviz.fold.page import fold_to_page
     from gradviz.fold.telling import telling_ops
 
     _check_names(choice, part)
     if view in WHOLE_VIEWS and choice == Choice():
         return part
-    return fit(part, choice, telling_ops(part, findings), whole.modules)
+    return fold_to_page(part, choice, telling_ops(part, findings), whole.modules)
 
 
 def _check_names(choice: Choice, graph: Graph) -> None:
@@ -67,7 +67,7 @@ def _check_names(choice: Choice, graph: Graph) -> None:
     from gradviz.fold.calls import find_calls, walk
     from gradviz.fold.choice import is_meant
 
-    names = sorted({call.name for call in walk(find_calls(graph)) if call.name})
+    names = sorted({call.name for call in walk(find_calls(graph)[0]) if call.name})
     for pattern in patterns:
         if not any(is_meant(name, (pattern,)) for name in names):
             raise UsageError(f"no module or function that is drawn is called `{pattern}`", help=_near(pattern, names))

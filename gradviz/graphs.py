@@ -163,6 +163,7 @@ class Fold:
     option   the option of the command line that opens it (`--expand h.0`)
     carried  what goes from turn to turn
     open     the first turn is drawn op by op, in a frame, and stands for the others; otherwise all of it is one box
+    shared   ops that make leaves which belong to it as much as to other folds; its uses of them are not drawn
     """
 
     kind: str
@@ -173,6 +174,7 @@ class Fold:
     option: str = "--all"
     carried: tuple[Carried, ...] = ()
     open: bool = False
+    shared: tuple[int, ...] = ()
 
     @property
     def id(self) -> int:

@@ -43,14 +43,17 @@ class Call:
         return ".".join(parts[tail:])
 
 
-def find_calls(graph: Graph) -> Call:
-    """The calls in `graph`, as a tree, each op in one of them."""
+def find_calls(graph: Graph) -> tuple[Call, dict[int, Path]]:
+    """The calls in `graph`, as a tree, each op in one of them; and whose each weight is that several calls use.
+
+    That is the innermost module or function which all of its uses ran in, be it in several calls.
+    """
     root = Call("", "", None, 0)
     paths = Paths(graph)
     open_calls: dict[int, list[Call]] = {}
     home: dict[int, Call] = {}
     for op in graph.ops.values():
-        if not op.inputs and op.is_source:
+        if op.is_source:
             continue
         path = paths.of(op)
         stack = open_calls.setdefault(op.thread, [root])
@@ -68,12 +71,12 @@ def find_calls(graph: Graph) -> Call:
                 stack.append(call)
         stack[-1].items.append(op.id)
         home[op.id] = stack[-1]
-    _place_sources(graph, home, paths)
+    owners = _place_sources(graph, home, paths)
     for call in reversed(list(walk(root))):
         call.size += sum(type(item) is int for item in call.items)
         if call.parent is not None:
             call.parent.size += call.size
-    return root
+    return root, owners
 
 
 def walk(root: Call) -> Iterator[Call]:
@@ -120,32 +123,32 @@ class Paths:
         return path
 
 
-def _place_sources(graph: Graph, home: dict[int, Call], paths: Paths) -> None:
+def _place_sources(graph: Graph, home: dict[int, Call], paths: Paths) -> dict[int, Path]:
     """Each leaf goes to the innermost call that has all of its uses in it.
 
     Data from outside stays where it was made: it is what goes in.
     """
-    users: dict[int, Call] = {}
+    around: dict[int, Call] = {}
+    owners: dict[int, Path] = {}
     sources = {op.id for op in graph.ops.values() if op.is_source}
     for op in graph.ops.values():
         for item in op.inputs:
             if type(item) is int:
                 made = graph.values[item].op
                 if made in sources:
-                    before = users.get(made)
-                    users[made] = home[op.id] if before is None else _around(before, home[op.id])
-    for made, call in sorted(users.items()):
+                    path = paths.of(op)
+                    around[made] = _around(around.get(made, home[op.id]), home[op.id])
+                    owners[made] = _shared(owners.get(made, path), path)
+    for made, call in sorted(around.items()):
         source = graph.ops[made]
         values = [graph.values[output] for output in source.outputs]
         if not all(value.requires_grad or value.role in (Role.PARAMETER, Role.BUFFER) for value in values):
-            outer = call
-            path = paths.of(source)
-            while outer.depth > len(path) or (outer.depth and path[outer.depth - 1] != (outer.kind, outer.name)):
-                if outer.parent is None:
-                    break
-                outer = outer.parent
-            call = outer
+            call = _outside(call, paths.of(source))
+            del owners[made]
+        elif len(owners[made]) <= call.depth:
+            del owners[made]
         call.sources.append(made)
+    return owners
 
 
 def _around(one: Call, other: Call) -> Call:
@@ -155,3 +158,19 @@ def _around(one: Call, other: Call) -> Call:
         elif other.parent is not None:
             other = other.parent
     return one
+
+
+def _outside(call: Call, path: Path) -> Call:
+    """The innermost call at or around `call` in which what lies at `path` was made."""
+    while call.parent is not None and (len(path) < call.depth or path[call.depth - 1] != (call.kind, call.name)):
+        call = call.parent
+    return call
+
+
+def _shared(one: Path, other: Path) -> Path:
+    if one == other:
+        return one
+    length = 0
+    while length < min(len(one), len(other)) and one[length] == other[length]:
+        length += 1
+    return one[:length]

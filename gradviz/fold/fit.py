@@ -8,7 +8,7 @@ from dataclasses import replace
 from gradviz.events import Module
 from gradviz.fold.calls import Call, find_calls, walk
 from gradviz.fold.choice import Choice, is_meant
-from gradviz.fold.joining import join_folds
+from gradviz.fold.joining import join_folds, stand_for
 from gradviz.fold.siblings import Run, Siblings
 from gradviz.fold.views import uses, view_chains
 from gradviz.graphs import Fold, Graph
@@ -44,8 +44,9 @@ def fit(
 
 
 def count_boxes(graph: Graph) -> int:
-    """About how many boxes the picture of all ops has."""
-    return sum(_boxes(graph, op) for op in graph.ops)
+    """About how many boxes the picture of the graph has."""
+    standing = stand_for(graph.folds)
+    return sum(_boxes(graph, op) for op in graph.ops if standing.shown(op) == op)
 
 
 def _boxes(graph: Graph, id: int) -> int:
@@ -61,7 +62,7 @@ class _Fitting:
         self.choice = choice
         self.marked = marked
         self.large = large
-        self.root = find_calls(graph)
+        self.root, self.owners = find_calls(graph)
         calls = [call for call in walk(self.root) if call.name]
         apart = {call: "collapsed" for call in calls if is_meant(call.name, choice.collapse)}
         apart |= {call: "" for call in calls if is_meant(call.name, choice.expand)}
@@ -127,13 +128,13 @@ class _Fitting:
         return call.kind == "scope" and len(call.items) == call.size <= LAYER
 
     def _open_what_fits(self, parts: list[Part]) -> None:
-        """All of one level or, where that is too much and little is drawn so far, those that there is room for."""
+        """All of one level or, where that is too much, the small ones that leave room for others."""
         if self.total + sum(self._gain(part) for part in parts) <= PAGE:
             for part in parts:
                 self._open_part(part)
-        elif self.total < PAGE // 3:
+        else:
             for part in sorted(parts, key=self._gain):
-                if self.total + self._gain(part) <= PAGE:
+                if self.total + self._gain(part) <= PAGE // 2:
                     self._open_part(part)
 
     def _open_part(self, part: Part) -> None:
@@ -153,11 +154,12 @@ class _Fitting:
         return boxes + len(self._sources(part))
 
     def _sources(self, part: Part) -> list[int]:
-        if isinstance(part, Call):
-            return part.sources
-        first = part.first[0]
-        if part.length == 1 and isinstance(first, Call):
-            return first.sources
+        call = part if isinstance(part, Call) else _only_call(part)
+        if call is not None:
+            runs = [item for item in self._items(part) if isinstance(item, Run)]
+            taken = {op for run in runs for turn in run.turns for op in turn}
+            return [source for source in call.sources if source not in taken]
+        assert isinstance(part, Run)
         calls = [call for item in part.first if isinstance(item, Call) for call in walk(item)]
         inner = {source for call in calls for source in call.sources}
         return [op for op in part.turns[0] if self.graph.ops[op].is_source and op not in inner]
@@ -185,15 +187,16 @@ class _Fitting:
     # what comes of it
 
     def folds(self) -> Iterator[Fold]:
+        """The folds of what is not opened, and of what is opened and stands for more or in a frame."""
         used = uses(self.graph) if self.large else {}
         stack: list[Part] = [self.root]
         while stack:
             part = stack.pop()
             if part not in self.opened:
-                yield part.fold(open=False) if isinstance(part, Run) else self._closed(part)
+                yield self._sharing(part.fold(open=False), part) if isinstance(part, Run) else self._closed(part)
                 continue
             if isinstance(part, Run):
-                yield part.fold(open=True)
+                yield self._sharing(part.fold(open=True), part)
             elif self.large and self._deserves_frame(part):
                 yield replace(self._closed(part), open=True)
             items = self._items(part)
@@ -209,7 +212,28 @@ class _Fitting:
         ops = [item for inner in walk(call) for item in inner.items if not isinstance(item, Call)]
         sources = [source for inner in walk(call) for source in inner.sources]
         turn = (*sorted(ops), *sorted(sources))
-        return Fold(call.kind, call.last_name, (turn,), call.name, option=f"--expand {call.name}")
+        fold = Fold(call.kind, call.last_name, (turn,), call.name, option=f"--expand {call.name}")
+        return self._sharing(fold, call)
+
+    def _sharing(self, fold: Fold, part: Part) -> Fold:
+        """The fold with the weights that belong to it as much as to other calls of the same modules."""
+        if not self.owners:
+            return fold
+        names = {(call.kind, call.name) for call in self._all_calls(part)}
+        shared: set[int] = set()
+        for op in fold.ops:
+            for value in self.graph.ops[op].value_inputs:
+                made = self.graph.values[value].op
+                if made in self.owners and made not in shared and not names.isdisjoint(self.owners[made]):
+                    shared.add(made)
+        return replace(fold, shared=tuple(sorted(shared.difference(fold.ops))))
+
+    def _all_calls(self, part: Part) -> list[Call]:
+        """The calls that a part is made of, in every turn; those around its ops where it is made of ops alone."""
+        if isinstance(part, Call):
+            return [part]
+        items = part.call.items[part.start : part.start + part.length * len(part.turns)]
+        return [item for item in items if isinstance(item, Call)] or [part.call]
 
 
 def _only_call(run: Run) -> Call | None:

@@ -11,6 +11,7 @@ from gradviz.fold.first_turns import first_turns, with_all_turns
 from gradviz.fold.fit import MOST, count_boxes, fit
 from gradviz.fold.joining import join_folds, stand_for
 from gradviz.fold.steps import roll_steps
+from gradviz.fold.views import is_view
 from gradviz.graphs import Graph
 
 
@@ -29,7 +30,9 @@ def fold_to_page(
     rolled = roll_steps(graph, frozenset(marked) - {cut.op for cut in graph.cuts})
     if not rolled.folds:
         return fit(graph, choice, marked, modules)
-    loops = [replace(fold, module=kinds.get(fold.scope, "")) for fold in rolled.folds]
+    # All that a library does has the user's one line, so what its views have in common is not a loop.
+    loops = [fold for fold in rolled.folds if fold.carried or not all(is_view(graph.ops[op]) for op in fold.turns[0])]
+    loops = [replace(fold, module=kinds.get(fold.scope, "")) for fold in loops]
     standing = stand_for(loops)
     fitted = fit(first_turns(graph, standing), choice, {standing.shown(op) for op in marked}, modules)
     return join_folds(graph, [*loops, *with_all_turns(graph, fitted.folds, loops)])

@@ -136,23 +136,24 @@ class Siblings:
         return found
 
     def _verified(self, call: Call, start: int, length: int, times: int, own: dict[int, list[int]]) -> Run | None:
-        """The run if its turns are equal in all that counts; else as many of the first turns as are."""
+        """The first turns that are equal in all that counts, if there are two or more."""
         turns: list[tuple[int, ...]] = []
         first: list[Hashable] = []
+        begin = start
         for number in range(times):
             items = call.items[start + number * length : start + (number + 1) * length]
             ops, sources = self._members(items, own)
             if not turns and not any(isinstance(item, Call) for item in items) and not self._has_weights(sources):
                 return None  # the same ops on the same leaves, time after time, are steps
             form = self._wiring(ops, sources)
-            if not turns:
-                first = form
-            elif form != first:
-                break
+            if form != first:
+                if len(turns) > 1:
+                    break
+                turns, first, begin = [], form, start + number * length
             turns.append((*ops, *sources))
         if len(turns) < 2:
             return None
-        return Run(call, start, length, tuple(turns), self._is_chained(turns))
+        return Run(call, begin, length, tuple(turns), self._is_chained(turns))
 
     def _has_weights(self, sources: Sequence[int]) -> bool:
         values = self._graph.values
@@ -193,18 +194,18 @@ class Siblings:
         for id in ops:
             op = graph.ops[id]
             inputs: list[Hashable] = []
-            for item in op.inputs:
+            for item, needs in zip(op.inputs, op.needs, strict=True):
                 if isinstance(item, str):
                     inputs.append("")
                     continue
                 value = graph.values[item]
                 place = places.get(value.op)
-                if place is None:
+                if place is None:  # whether gradient goes further is a matter of what is outside
                     inputs.append((-1 - outside.setdefault(item, len(outside)), value.shape))
                 else:
-                    inputs.append((place, value.index))
+                    inputs.append((place, value.index, needs))
             region = graph.regions.get(op.region) if op.region is not None else None
-            form.append((self._of_op[id], op.needs, region.kind if region is not None else "", tuple(inputs)))
+            form.append((self._of_op[id], region.kind if region is not None else "", tuple(inputs)))
         for id in sources:
             op = graph.ops[id]
             values = [graph.values[output] for output in op.outputs]

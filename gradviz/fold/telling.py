@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from gradviz.events import Cause
-from gradviz.graphs import Graph
+from gradviz.graphs import Cut, Graph
 from gradviz.picture.places import SHOWN, Places
 from gradviz.roads import count_roads
 
@@ -19,7 +19,7 @@ FEW = 8
 
 def telling_ops(graph: Graph, findings: Iterable[Finding] = ()) -> frozenset[int]:
     """The ops that cut, those that a finding or an error is about, and the leaves whose gradient is not as expected."""
-    found = {cut.op for cut in graph.cuts if graph.ops[cut.op].outputs and cut.cause is not Cause.NONDIFFERENTIABLE}
+    found = {cut.op for cut in graph.cuts if _tells(graph, cut)}
     values = [value for error in graph.errors for value in error.values]
     values += [value for sweep in graph.sweeps for value in sweep.concerned]
     values += _starved(graph)
@@ -38,6 +38,16 @@ def telling_ops(graph: Graph, findings: Iterable[Finding] = ()) -> frozenset[int
         values += finding.values if len(finding.values) <= FEW else ()
     found.update(graph.values[value].op for value in values if value in graph.values)
     return frozenset(found)
+
+
+def _tells(graph: Graph, cut: Cut) -> bool:
+    """What ran with grad off cuts each weight it used, and its frame tells that. A computed value is another matter."""
+    if not graph.ops[cut.op].outputs or cut.cause is Cause.NONDIFFERENTIABLE:
+        return False
+    return cut.cause not in _GRAD_OFF or not graph.values[cut.value].leaf
+
+
+_GRAD_OFF = frozenset({Cause.NO_GRAD, Cause.INFERENCE_MODE, Cause.SET_GRAD_ENABLED})
 
 
 def _starved(graph: Graph) -> list[int]:

@@ -37,7 +37,7 @@ def view_chains(
     chains: dict[int, list[int]] = {}
     for id in ops:
         op = graph.ops[id]
-        if id in marked or not _is_view(op):
+        if id in marked or not is_view(op):
             continue
         source = op.value_inputs[0]
         before = graph.values[source].op
@@ -48,7 +48,8 @@ def view_chains(
             yield Fold("views", f"view ({len(chain)} steps)", (tuple(chain),), graph.ops[chain[0]].scope)
 
 
-def _is_view(op: Op) -> bool:
+def is_view(op: Op) -> bool:
+    """It hands on the numbers of one tensor, and the gradient if there is one."""
     stands = op.tracked or op.cause is None
     return op.name in VIEWS and stands and not op.inplace and len(op.outputs) == 1 and len(op.value_inputs) == 1
 

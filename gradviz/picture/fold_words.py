@@ -28,29 +28,29 @@ class Content:
     box: str
     names: Counter[str] = field(default_factory=Counter)
     tracked: int = 0
-    untracked: int = 0
+    skipped: int = 0
+    others: int = 0
     exits: int = 0
     cuts: int = 0
     parameters: dict[int, str] = field(default_factory=dict)
     saved: dict[int, int] = field(default_factory=dict)
     loose: int = 0
 
-    def add(self, graph: Graph, op: Op, cuts: int) -> None:
-        """Count `op`, which is so many cuts."""
+    def add(self, graph: Graph, op: Op, cuts: int, *, skipped: bool) -> None:
+        """Count `op`, which is so many cuts; `skipped` because grad was off."""
         self.cuts += cuts
         if op.is_source and not op.tracked:
-            for output in op.outputs:
-                value = graph.values[output]
-                if value.requires_grad or value.role is Role.PARAMETER:
-                    self.parameters[value.storage] = value.name
+            self.share(graph, op)
             return
         self.names[op.name] += 1
         if not op.outputs:
             self.exits += 1
         elif op.tracked:
             self.tracked += 1
+        elif skipped:
+            self.skipped += 1
         else:
-            self.untracked += 1
+            self.others += 1
         for saved in op.saved:
             source = saved.source
             kept = None if source is None else op.outputs[-1 - source] if source < 0 else op.inputs[source]
@@ -60,10 +60,17 @@ class Content:
                 storage = graph.values[kept].storage
                 self.saved[storage] = max(self.saved.get(storage, 0), saved.nbytes)
 
+    def share(self, graph: Graph, source: Op) -> None:
+        """Count the leaves that `source` makes among the parameters."""
+        for output in source.outputs:
+            value = graph.values[output]
+            if value.requires_grad or value.role is Role.PARAMETER:
+                self.parameters[value.storage] = value.name
+
     @property
     def ops(self) -> int:
         """How many ops lie in it, leaves left out."""
-        return self.tracked + self.untracked + self.exits
+        return self.tracked + self.skipped + self.others + self.exits
 
 
 def fold_title(fold: Fold) -> str:
@@ -82,7 +89,8 @@ def closed_words(graph: Graph, content: Content, words: Wording) -> tuple[str, P
         plural(content.ops, "op") if fold.kind != "views" and not (module and content.ops <= FEW) else "",
         plural(len(content.parameters), "parameter") if content.parameters else "",
         f"{bytes_text(kept)} saved" if kept else "",
-        "not tracked" if not content.tracked else f"{content.untracked:,} not tracked" if content.untracked else "",
+        "" if content.tracked else "not tracked" if not content.skipped else "skipped",
+        f"{content.skipped:,} skipped" if content.tracked and content.skipped else "",
         f"{content.exits:,} left for Python" if content.exits else "",
         _carried(fold),
         plural(content.cuts, "cut") if content.cuts else "",

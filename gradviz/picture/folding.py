@@ -35,10 +35,15 @@ class FoldingComposer(Composer):
         self.models = set(self.standing.twins.values())
         self.entries: dict[int, str] = {}
         self.joined: set[tuple[str, str, WireKind]] = set()
+        self.sharing = self._find_sharing()
+        self.unseen = self._find_unseen()
         self._frame_open_folds()
         self.parents = {frame.id: frame.parent for frame in self.frames}
 
     def add_op(self, op: Op) -> None:
+        if op.id in self.unseen:
+            self._count(op)
+            return
         shown = self.standing.shown(op.id)
         if shown in self.contents or shown in self.standing.within:
             self._absorb(op, self._content(shown))
@@ -52,6 +57,27 @@ class FoldingComposer(Composer):
                 own = [box for box in self.boxes[first:] if box.op == op.id and not _is_literal(box)]
                 self.entries[op.id] = own[0].id
 
+    # leaves that several folds share
+
+    def _find_sharing(self) -> dict[int, set[int]]:
+        """For each shared leaf, by the op that makes it, the ops that use it unseen."""
+        found: dict[int, set[int]] = {}
+        for fold in self.graph.folds:
+            unseen = fold.ops if not fold.open else [op for turn in fold.turns[1:] for op in turn]
+            for source in fold.shared:
+                found.setdefault(source, set()).update(unseen)
+        return found
+
+    def _find_unseen(self) -> set[int]:
+        """The shared leaves that have no box, because all that use them do so unseen."""
+        unseen = set(self.sharing)
+        for op in self.graph.ops.values() if unseen else ():
+            for item in op.value_inputs:
+                made = self.graph.values[item].op
+                if made in unseen and op.id not in self.sharing[made]:
+                    unseen.discard(made)
+        return unseen
+
     # one box for many ops
 
     def _content(self, shown: int) -> Content:
@@ -64,7 +90,9 @@ class FoldingComposer(Composer):
     def _absorb(self, op: Op, content: Content) -> None:
         cuts = self._count(op)
         if op.id not in self.standing.twins:
-            content.add(self.graph, op, cuts)
+            content.add(self.graph, op, cuts, skipped=self.words.status(op).startswith("skipped"))
+            for source in {self.graph.values[item].op for item in op.value_inputs} & self.sharing.keys():
+                content.share(self.graph, self.graph.ops[source])
         self._join(op, content.box)
         for output in op.outputs:
             self._stand_for(self.graph.values[output], content.box, alone=op.is_source)
@@ -84,7 +112,10 @@ class FoldingComposer(Composer):
         for item, needs in zip(op.inputs, op.needs, strict=True):
             if not isinstance(item, int) or item not in self.data:
                 continue
-            made = self.standing.turns.get(self.graph.values[item].op)
+            source = self.graph.values[item].op
+            if source in self.sharing and op.id in self.sharing[source]:
+                continue
+            made = self.standing.turns.get(source)
             if turn is not None and made is not None and turn[0] == made[0] and turn[1] != made[1]:
                 continue  # handed from one turn to the next
             if needs and self.boxes[int(box[1:])].kind is BoxKind.CUT:

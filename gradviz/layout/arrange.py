@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 from gradviz.layout import measure, order, place, rank, rows, spine
 from gradviz.layout.drawing import MODULE_KINDS, Direction, Drawing
@@ -21,6 +21,9 @@ _OUTPUTS = (BoxKind.OUTPUT, BoxKind.OFF_OUTPUT)
 _ROAD_WEIGHT = 1000
 """One wire that carries gradient outweighs any number that do not, when the main road is chosen."""
 
+_OFTEN = 40
+"""Parts of up to so many boxes are remembered: a picture may hold many that look the same."""
+
 
 def arrange(picture: Picture, direction: Direction = "TB") -> Drawing:
     """Give every box, wire and frame of a picture its place.
@@ -31,28 +34,55 @@ def arrange(picture: Picture, direction: Direction = "TB") -> Drawing:
     if direction not in ("TB", "LR"):
         raise ValueError(f"unknown direction `{direction}`")
     survey = Survey(picture, direction)
-    return pack(survey, [_lay_out(survey, part) for part in survey.parts()])
+    known: dict[Hashable, Plan] = {}
+    return pack(survey, [_lay_out(survey, part, known) for part in survey.parts()])
 
 
-def _lay_out(survey: Survey, part: Part) -> LaidOut:
-    """Rank, order, place and route one part."""
+def _lay_out(survey: Survey, part: Part, known: dict[Hashable, Plan]) -> LaidOut:
+    """Rank, order, place and route one part, unless it looks just like a small one before it."""
     fence_at = {frame: number for number, frame in enumerate(part.frames)}
     cells = _cells(survey, part, fence_at)
     strands, worth, turned = _strands(survey, part)
     fences = [_fence(survey, frame, fence_at) for frame in part.frames]
     modules = [survey.frames[frame].kind in MODULE_KINDS for frame in part.frames]
+    sinks = _sinks(survey, part, strands)
+    if len(part.boxes) > _OFTEN:
+        return LaidOut(part, _plan(survey, cells, strands, worth, fences, modules, sinks), turned)
+    look: Hashable = tuple(
+        map(
+            tuple,
+            (
+                *(cells.before, cells.after, cells.along, cells.room, cells.frame),
+                *(strands.tails, strands.heads, strands.ducts, strands.marked, strands.labels.items()),
+                *(fences, modules, sinks, strands.weights, worth),
+            ),
+        )
+    )
+    if look not in known:
+        known[look] = _plan(survey, cells, strands, worth, fences, modules, sinks)
+    return LaidOut(part, known[look], turned)
+
+
+def _plan(
+    survey: Survey,
+    cells: rows.Cells,
+    strands: Strands,
+    worth: Sequence[int],
+    fences: Sequence[rows.Fence],
+    modules: Sequence[bool],
+    sinks: Sequence[int],
+) -> Plan:
+    count = len(cells.along)
     groups = [rank.Group(*pair) for pair in zip(_members(cells, fences), modules, strict=True)]
-    ranks = rank.ranks(len(part.boxes), strands, groups, _sinks(survey, part, strands))
-    road = spine.main_road(len(part.boxes), strands, worth)
+    ranks = rank.ranks(count, strands, groups, sinks)
+    road = spine.main_road(count, strands, worth)
     sheet = rows.cut(cells, strands, fences, ranks, road, tabs_in_rows=survey.direction == "TB")
     candidates = []
     for ordered in order.orders(sheet):
         sheet.rows = ordered
         candidates.append((place.place(sheet), ordered))
     placement, sheet.rows = min(candidates, key=lambda candidate: candidate[0].cost)
-    placement = place.settle_tabs(sheet, placement)
-    plan = Plan(sheet, placement)
-    return LaidOut(part, plan, turned, plan.labels(), plan.frames())
+    return Plan(sheet, place.settle_tabs(sheet, placement))
 
 
 def _cells(survey: Survey, part: Part, fence_at: dict[int, int]) -> rows.Cells:

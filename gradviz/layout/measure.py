@@ -7,8 +7,10 @@ text set in another is narrower than its box, never wider. All sizes are in pixe
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import accumulate
 
 from gradviz.layout.tags import TAG_SIZE, box_room, tab_room
 from gradviz.picture.records import Box, BoxKind
@@ -44,18 +46,25 @@ _MONO_ADVANCE = 61
 _WIDE_ADVANCE = 140
 _OTHER_ADVANCE = 100
 _LETTER_ADVANCE = {"sans": 80, "bold": 88, "mono": _MONO_ADVANCE}
-_TABLES = {"sans": _SANS, "bold": _BOLD, "mono": (_MONO_ADVANCE,) * len(_SANS)}
+# By the character's code.
+_TABLES = {
+    font: (0,) * 32 + advances
+    for font, advances in {"sans": _SANS, "bold": _BOLD, "mono": (_MONO_ADVANCE,) * len(_SANS)}.items()
+}
 
 
 @lru_cache(maxsize=8192)
 def text_width(text: str, font: str, size: float) -> float:
     """Width of one line of `text`; `font` is "mono", "sans" or "bold"."""
+    return sum(_advances(text, font)) * size / 100
+
+
+def _advances(text: str, font: str) -> Iterable[int]:
+    """Width of each character in hundredths of an em."""
     table = _TABLES[font]
-    total = 0
-    for character in text:
-        code = ord(character) - 32
-        total += table[code] if 0 <= code < len(table) else _advance(character, font)
-    return total * size / 100
+    if text.isascii() and text.isprintable():
+        return map(table.__getitem__, text.encode())
+    return [table[ord(one)] if " " <= one <= "~" else _advance(one, font) for one in text]
 
 
 def _advance(character: str, font: str) -> int:
@@ -93,13 +102,8 @@ def clip(text: str, font: str, size: float, limit: float) -> str:
 
 def _fitting(text: str, font: str, room: float) -> str:
     """The longest start of `text` that is at most `room` hundredths of an em wide."""
-    table = _TABLES[font]
-    for index, character in enumerate(text[:400]):
-        code = ord(character) - 32
-        room -= table[code] if 0 <= code < len(table) else _advance(character, font)
-        if room < 0:
-            return text[:index]
-    return text[:400]
+    text = text[:400]
+    return text[: bisect_right(list(accumulate(_advances(text, font))), room)]
 
 
 def one_line(text: str) -> str:

@@ -19,6 +19,8 @@ Rows: TypeAlias = list[tuple[int, ...]]
 
 _SMALL = 1500
 _TINY = 400
+_FEW = 150
+"""On sheets of more vertices a start without crossings is good enough; on others the narrowest is looked for."""
 _EDGE_WEIGHT = 8
 _ROAD_WEIGHT = 2
 _SWEEPS = 24
@@ -39,7 +41,11 @@ def orders(sheet: Sheet) -> list[Rows]:
     sorter = _Sorter(sheet)
     if len(sheet.kind) > _SMALL:
         return [_best_of_few(sorter)]
-    found = [_best_of_many(sorter, start) for start in ("down", "up", "given")]
+    found: list[tuple[int, Rows]] = []
+    for start in ("down", "up", "given"):
+        found.append(_best_of_many(sorter, start))
+        if not found[-1][0] and len(sheet.kind) > _FEW:
+            break
     least = min(crossings for crossings, _ in found)
     candidates: list[Rows] = []
     for crossings, rows in found:
@@ -57,7 +63,8 @@ def _best_of_many(sorter: _Sorter, start: str) -> tuple[int, Rows]:
     earlier: list[Rows] = []
     for sweep in range(_SWEEPS):
         sorter.sweep(downwards=sweep % 2 == 0, median=sweep % 4 >= 2)
-        sorter.transpose()
+        if sorter.crossings():
+            sorter.transpose()
         rows = list(sorter.sheet.rows)
         if sweep >= _CYCLE and rows == earlier[-_CYCLE]:
             # From here on every order has been seen.

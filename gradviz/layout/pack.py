@@ -25,8 +25,6 @@ class LaidOut:
     part: Part
     plan: Plan
     turned: Sequence[bool]
-    labels: dict[int, Rectangle]
-    frames: list[tuple[Rectangle, Rectangle]]
 
 
 def pack(survey: Survey, parts: Sequence[LaidOut]) -> Drawing:
@@ -105,10 +103,10 @@ class _Packer:
             for literal in survey.literals.get(box, ()):
                 half = survey.along[literal.box] / 2
                 along += (middle[row] + literal.offset - half, middle[row] + literal.offset + half)
-        for border, tab in laid.frames:
+        for border, tab in plan.frames:
             across += (border.x, border.right, tab.x, tab.right)
             along += (border.y, border.bottom, tab.y, tab.bottom)
-        for label in laid.labels.values():
+        for label in plan.labels.values():
             along += (label.y, label.bottom)
         xs, ys = (across, along) if self.down else (along, across)
         left, top = min(xs), min(ys)
@@ -138,7 +136,7 @@ class _Packer:
             for literal in survey.literals.get(box, ()):
                 self._put_literal(literal, start, start + survey.across[box], middle, area, point)
         ways = plan.ways(lengths, *((x, y) if down else (y, x)))
-        wires, labels = survey.picture.wires, laid.labels
+        wires, labels = survey.picture.wires, plan.labels
         for strand, (number, turned, (begin, pieces)) in enumerate(zip(part.wires, laid.turned, ways, strict=True)):
             if not down:
                 begin, pieces = _transposed(begin, pieces)
@@ -149,7 +147,7 @@ class _Packer:
                 self.wires[number] = RoutedWire(wires[number], begin, pieces, words, area(labels[strand]))
             else:
                 self.wires[number] = RoutedWire(wires[number], begin, pieces)
-        for frame, (border, tab) in zip(part.frames, laid.frames, strict=True):
+        for frame, (border, tab) in zip(part.frames, plan.frames, strict=True):
             self.frames[frame] = area(border), area(tab)
 
     def _put_loop(self, box: int, edge: float, along: float, point: Callable[[Point], Point]) -> None:

@@ -36,6 +36,8 @@ class Plan:
                 along, of each row
     zone_start, zone_end
                 along, of the zone after each row, in which wires bend
+    labels      strand -> the rectangle of its label
+    frames      for each fence its rectangle and its tab's
     """
 
     def __init__(self, sheet: Sheet, placement: Placement) -> None:
@@ -81,6 +83,8 @@ class Plan:
                 self.zone_start.append(bend_from)
                 self.zone_end.append(bend_to)
         self.middle = [(start + end) / 2 for start, end in zip(self.start, self.end, strict=True)]
+        self.labels = self._labels()
+        self.frames = self._frames()
 
     def _nesting(self) -> tuple[list[int], list[int]]:
         """For each fence how many, with itself, lie in each other where it begins, and where it ends."""
@@ -96,8 +100,7 @@ class Plan:
                 last[parent] = max(last[parent], last[number] + 1)
         return first, last
 
-    def labels(self) -> dict[int, Rectangle]:
-        """The rectangles of the labels, by strand."""
+    def _labels(self) -> dict[int, Rectangle]:
         sheet, found = self.sheet, {}
         for vertex in range(sheet.cell_count, len(sheet.kind) if sheet.strands.labels else 0):
             if sheet.kind[vertex] == LABEL:
@@ -106,8 +109,7 @@ class Plan:
                 found[sheet.item[vertex]] = Rectangle(self.axes[vertex] + 6, start, sheet.after[vertex] - 6, along)
         return found
 
-    def frames(self) -> list[tuple[Rectangle, Rectangle]]:
-        """The rectangles of each fence and of its tab."""
+    def _frames(self) -> list[tuple[Rectangle, Rectangle]]:
         sheet = self.sheet
         found = []
         for number, fence in enumerate(sheet.fences):

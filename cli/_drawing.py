@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -13,10 +14,12 @@ import click
 from gradviz.errors import GradvizError, UsageError
 from gradviz.fold.choice import Choice
 
+from ._engine import Engine
 from ._focusing import Focus, focus_options
 from ._folding import fold, fold_options
 from ._messages import say, say_error
 from ._output import Destination, File, reserved_stdout, shared_stdout, terminal_of_stdout
+from ._progress import is_terminal, shown
 from ._recording import Recording, nothing_ran, obtain
 from ._session import Session
 from ._settings import Settings, read_settings
@@ -38,6 +41,7 @@ class Request:
     of         a name, to draw what leads to it; where neither that nor `everything` nor `focus` chooses, one step
     findings   also what the rules find, as the project's settings have it
     values     run the script with values
+    engine     who draws
     folding    what is drawn as one
     """
 
@@ -49,6 +53,7 @@ class Request:
     output: str = STDOUT
     findings: bool = True
     values: bool = False
+    engine: Engine = field(default_factory=Engine)
     focus: Focus = field(default_factory=Focus)
     folding: Choice = field(default_factory=Choice)
 
@@ -83,6 +88,7 @@ def fulfil(request: Request, session: Session) -> int:
     Where the script failed, what else goes wrong afterwards is told but does not hide that status; where it did not,
     it is raised.
     """
+    request.engine.check(request.view, terminal=request.output == STDOUT and is_terminal(sys.stdout))
     settings = _read_settings(request.source) if request.findings else None
     place: AbstractContextManager[Destination]
     # What the script may change is looked at first: standard output, the terminal, the working directory.
@@ -110,17 +116,21 @@ def fulfil(request: Request, session: Session) -> int:
 
 def _draw(request: Request, recording: Recording, destination: Destination, settings: Settings | None) -> None:
     from gradviz.picture.fold_words import tell_folds
-    from gradviz.views import draw
+    from gradviz.progress import step
 
     if not recording.graph.ops:
         raise nothing_ran(request.source, recording.exit_code, recording.failures)
-    findings = _diagnose(recording.graph, settings) if settings is not None else None
-    part = _select(request, recording.graph, findings or ())
-    graph = fold(request.folding, recording.graph, part, request.view, findings or ())
-    text = draw(graph, request.view, request.options, findings)
-    if isinstance(destination, File):
-        destination.keep_off(recording.file)  # a module's file is known only after the search for it
-    destination.write(text)
+    with shown():
+        with step("looking for mistakes"):
+            findings = _diagnose(recording.graph, settings) if settings is not None else None
+        with step("choosing what to draw"):
+            part = _select(request, recording.graph, findings or ())
+            graph = fold(request.folding, recording.graph, part, request.view, findings or ())
+        with step("drawing"):
+            content = request.engine.draw(graph, request.view, request.options, findings)
+            if isinstance(destination, File):
+                destination.keep_off(recording.file)  # a module's file is known only after the search for it
+            destination.write(content)
     if isinstance(destination, File):
         say(f"{request.output}: {_summary(graph, request.options, findings)}")
         for note in tell_folds(graph):

@@ -7,19 +7,22 @@ import os
 import secrets
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, TypeAlias
 
 from gradviz.errors import UsageError
 
+Content: TypeAlias = str | bytes | Iterable[str]
+"""Text, whole or in pieces that are made as they are written, or the bytes of what is no text."""
+
 
 class Destination(Protocol):
-    """Where text is written to, once."""
+    """Where a drawing is written to, once."""
 
-    def write(self, text: str) -> None:
-        """Write all of `text`. Raises `UsageError` where that cannot be done."""
+    def write(self, content: Content) -> None:
+        """Write all of `content`. Raises `UsageError` where that cannot be done."""
 
 
 class ClosedPipe(Exception):
@@ -61,27 +64,36 @@ class File:
     def _refusal(self, reason: str) -> UsageError:
         return UsageError(f"cannot write `{self.name}`: {reason}", help="choose another path with `-o`")
 
-    def write(self, text: str) -> None:
-        content = text.encode()
+    def write(self, content: Content) -> None:
         try:
             if self._is_device():
                 with open(self._path, "wb") as device:
-                    device.write(content)
+                    device.writelines(_encoded(content))
             else:
-                _replace(self._path, content)
+                _replace(self._path, _encoded(content))
         except BrokenPipeError:
             raise
         except OSError as failure:
             raise self._refusal((failure.strerror or str(failure)).lower()) from None
 
 
-def _replace(path: str, content: bytes) -> None:
+def _encoded(content: Content, encoding: str = "utf-8", errors: str = "strict") -> Iterator[bytes]:
+    if isinstance(content, bytes):
+        yield content
+    elif isinstance(content, str):
+        yield content.encode(encoding, errors)
+    else:
+        for piece in content:
+            yield piece.encode(encoding, errors)
+
+
+def _replace(path: str, content: Iterable[bytes]) -> None:
     # Made by `os.open` and not by `tempfile`, whose files only their owner could read.
     draft = os.path.join(os.path.dirname(path), f".gradviz-{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
-    try:
+    try:  # Ctrl-C may come as soon as the draft is there
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
         with open(descriptor, "wb") as stream:
-            stream.write(content)
+            stream.writelines(content)
         with suppress(FileNotFoundError):
             os.chmod(draft, stat.S_IMODE(os.stat(path).st_mode))
         os.replace(draft, path)
@@ -93,16 +105,17 @@ def _replace(path: str, content: bytes) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Stdout:
-    """Standard output. What its encoding cannot write is replaced by a question mark."""
+    """Standard output. What its encoding cannot write of a text is replaced by a question mark."""
 
     stream: BinaryIO
     encoding: str = "utf-8"
 
-    def write(self, text: str) -> None:
-        rest = memoryview(text.encode(self.encoding, "replace"))
+    def write(self, content: Content) -> None:
         try:
-            while rest:  # with `python -u` a write takes as much as the pipe has room for
-                rest = rest[self.stream.write(rest) :]
+            for encoded in _encoded(content, self.encoding, "replace"):
+                rest = memoryview(encoded)
+                while rest:  # with `python -u` a write takes as much as the pipe has room for
+                    rest = rest[self.stream.write(rest) :]
             self.stream.flush()
         except OSError as failure:
             self._discard()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gradviz.errors import GradvizError, GraphError, LogError, UsageError
 
+from ._progress import shown
 from ._session import Session
 from ._target import Source
 
@@ -41,9 +43,11 @@ def obtain(source: Source, session: Session, *, times: bool = False, values: boo
 
     if source.kind == "log":
         from gradviz.gvlog import read_log
+        from gradviz.progress import step
 
         try:
-            return Recording(Graph.build(read_log(source.name)), 0, source.name)
+            with shown(), step(f"reading {os.path.basename(source.name)}"):
+                return Recording(Graph.build(read_log(source.name)), 0, source.name)
         except GraphError as error:
             raise LogError(f"`{source.name}` is damaged: {error.message}", help="record the script again") from None
     from gradviz.recorder import Recorder

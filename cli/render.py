@@ -5,20 +5,24 @@ from __future__ import annotations
 import click
 
 from gradviz.fold.choice import Choice
-from gradviz.views import EXTENSIONS, VIEWS, Options, name_for
+from gradviz.views import EXTENSIONS, IMAGES, VIEWS, Options, name_for
 
 from ._drawing import STDOUT, Request, choice_options, fulfil
+from ._engine import Engine, engine_options
 from ._focusing import Focus
 from ._session import session_of
 from ._target import TargetCommand, find_source, target_argument
+
+_FORMAT_HELP = "What to write, whatever FILE is called."
 
 
 @click.command(cls=TargetCommand)
 @target_argument("TARGET")
 @click.option("-o", "--output", metavar="FILE", help="Where to write; `-` is standard output.")
-@click.option("-f", "--format", "view", type=click.Choice(list(VIEWS)), help="What to write, whatever FILE is called.")
+@click.option("-f", "--format", "view", type=click.Choice([*VIEWS, *IMAGES]), help=_FORMAT_HELP)
 @choice_options
 @click.option("--direction", type=click.Choice(["TB", "LR"]), default="TB", show_default=True, help="How data flows.")
+@engine_options
 @click.pass_context
 def command(
     context: click.Context,
@@ -35,6 +39,7 @@ def command(
     no_findings: bool,
     values: bool,
     direction: str,
+    engine: Engine,
 ) -> int:
     """Draw the computation graph of TARGET: a Python script, which is run, or a log of an earlier run.
 
@@ -50,7 +55,7 @@ def command(
     options = Options(direction=direction, show_saved=show_saved, show_attrs=show_attrs)
     request = Request(
         source, of, everything, view, options, output,
-        findings=not no_findings, values=values, focus=focus, folding=folding,
+        findings=not no_findings, values=values, engine=engine, focus=focus, folding=folding,
     )
     return fulfil(request, session_of(context))
 

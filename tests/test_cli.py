@@ -275,8 +275,8 @@ BAD: dict[str, tuple[list[str], int, str]] = {
     "newer log": (["tree", "newer.gvlog"], 3, "newer"),
     "nothing traced": (["render", "script.py"], 2, "`script.py` ran no tensor operation"),
     "nothing recorded": (["record", "script.py"], 2, "`script.py` ran no tensor operation"),
-    "format": (["render", "run.gvlog", "-f", "png"], 2, "`png`"),
-    "extension": (["render", "run.gvlog", "-o", "out.png"], 2, "`.png`"),
+    "format": (["render", "run.gvlog", "-f", "jpg"], 2, "`jpg`"),
+    "extension": (["render", "run.gvlog", "-o", "out.jpg"], 2, "`.jpg`"),
     "no extension": (["render", "run.gvlog", "-o", "out"], 2, "no extension"),
     "output directory": (["render", "run.gvlog", "-f", "svg", "-o", "folder"], 2, "`folder`: it is a directory"),
     "output nowhere": (["render", "run.gvlog", "-o", "no/out.svg"], 2, "`no/out.svg`: there is no directory"),
@@ -351,7 +351,7 @@ def test_defect_of_gradviz_is_told_as_such(log: str, monkeypatch: pytest.MonkeyP
     def broken(*_: object) -> str:
         raise ZeroDivisionError("somewhere")
 
-    monkeypatch.setattr("gradviz.views.draw", broken)
+    monkeypatch.setattr("gradviz.views.draw_pieces", broken)
     result = run("render", log)
     assert result.exit_code == 4
     assert result.stderr.splitlines()[0] == "error: this is a defect in gradviz: ZeroDivisionError: somewhere"

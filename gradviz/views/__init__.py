@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import PurePath
@@ -106,6 +106,17 @@ def draw_bytes(
         image = cast(ImageView, import_module(IMAGES[name]))
         return image.draw(graph, options or Options(), findings)
     return draw(graph, name, options, findings).encode()
+
+
+def draw_pieces(
+    graph: Graph, name: str, options: Options | None = None, findings: Sequence[Finding] | None = None
+) -> Iterator[str]:
+    """As `draw`, in pieces, which a view of large graphs makes one by one and never holds together."""
+    view = load(name)
+    piecewise = getattr(view, "draw_pieces", None)
+    if piecewise is None:
+        return iter((view.draw(graph, options or Options(), findings),))
+    return cast("Iterator[str]", piecewise(graph, options or Options(), findings))
 
 
 def load(name: str) -> View:

@@ -15,17 +15,35 @@ class Standing:
     within  op -> the id of the closed fold whose box shows it
     twins   op of a later turn of an open fold -> the op of the first turn that is drawn for it
     turns   op -> the fold and the turn it lies in, where the fold has several; the outermost one counts
+    inner   op -> the same of the folds within that one, outer ones first
     """
 
     within: dict[int, int] = field(default_factory=dict)
     twins: dict[int, int] = field(default_factory=dict)
     turns: dict[int, tuple[int, int]] = field(default_factory=dict)
+    inner: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
 
     def shown(self, op: int) -> int:
         """The op in whose place `op` is drawn: the first op of a closed fold, a twin, or itself."""
         while op in self.twins:
             op = self.twins[op]
         return self.within.get(op, op)
+
+    def is_carried(self, made: int, used: int) -> bool:
+        """What the op `made` gives to the op `used` goes from one turn of a fold to another turn of it."""
+        while True:
+            tail, head = self.turns.get(made), self.turns.get(used)
+            if tail is None or head is None or tail[0] != head[0]:
+                return False
+            if tail[1] != head[1]:
+                return True
+            if made in self.inner and used in self.inner:
+                for one, other in zip(self.inner[made], self.inner[used], strict=False):
+                    if one != other:
+                        return one[0] == other[0]
+            if made not in self.twins or used not in self.twins:
+                return False
+            made, used = self.twins[made], self.twins[used]
 
 
 def stand_for(folds: Iterable[Fold]) -> Standing:
@@ -36,7 +54,10 @@ def stand_for(folds: Iterable[Fold]) -> Standing:
         if fold.times > 1:
             for number, turn in enumerate(fold.turns):
                 for op in turn:
-                    standing.turns.setdefault(op, (fold.id, number))
+                    if op in standing.turns:
+                        standing.inner.setdefault(op, []).append((fold.id, number))
+                    else:
+                        standing.turns[op] = (fold.id, number)
         if not fold.open:
             standing.within.update(dict.fromkeys(fold.ops, fold.id))
             continue
@@ -115,24 +136,17 @@ def _edges(graph: Graph, standing: Standing) -> tuple[dict[int, list[int]], dict
     shown = {op: standing.shown(op) for op in graph.ops}
     onward: dict[int, list[int]] = {node: [] for node in shown.values()}
     waits: dict[int, int] = dict.fromkeys(onward, 0)
-    turns = standing.turns
     for op in graph.ops.values():
         head = shown[op.id]
-        turn = turns.get(op.id)
         for item in op.inputs:
             if type(item) is int:
                 made = graph.values[item].op
                 tail = shown[made]
-                if tail == head or (turn is not None and _is_carried(turns.get(made), turn)):
+                if tail == head or standing.is_carried(made, op.id):
                     continue
                 onward[tail].append(head)
                 waits[head] += 1
     return onward, waits
-
-
-def _is_carried(tail: tuple[int, int] | None, head: tuple[int, int]) -> bool:
-    """Data goes from one turn of a fold to another turn of it."""
-    return tail is not None and tail[0] == head[0] and tail[1] != head[1]
 
 
 def _are_stretches(graph: Graph, folds: Sequence[Fold]) -> bool:

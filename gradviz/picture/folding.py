@@ -11,6 +11,7 @@ from heapq import heapify, heappop, heappush
 
 from gradviz.fold.joining import stand_for
 from gradviz.graphs import Fold, Graph, Op, Value
+from gradviz.picture.carrying import mark_turns
 from gradviz.picture.composing import BADGES, Composer
 from gradviz.picture.fold_words import Content, closed_words, fold_title, frame_words, tell_folds
 from gradviz.picture.records import Box, BoxKind, Frame, Picture, Wire, WireKind
@@ -108,16 +109,14 @@ class FoldingComposer(Composer):
 
     def _join(self, op: Op, box: str) -> None:
         """The wires into a box that stands for `op` too; between two boxes one of each kind is enough."""
-        turn = self.standing.turns.get(op.id)
         for item, needs in zip(op.inputs, op.needs, strict=True):
             if not isinstance(item, int) or item not in self.data:
                 continue
             source = self.graph.values[item].op
             if source in self.sharing and op.id in self.sharing[source]:
                 continue
-            made = self.standing.turns.get(source)
-            if turn is not None and made is not None and turn[0] == made[0] and turn[1] != made[1]:
-                continue  # handed from one turn to the next
+            if self.standing.is_carried(source, op.id):
+                continue
             if needs and self.boxes[int(box[1:])].kind is BoxKind.CUT:
                 self._wire_once(self.data[item], box, WireKind.CUT)
             elif op.tracked and needs:
@@ -180,6 +179,17 @@ class FoldingComposer(Composer):
         model = self.graph.ops[shown].outputs[value.index]
         return turn is not None and turn[1] == self.last_turns[turn[0]] and model in self.consumed
 
+    def add_outputs(self) -> None:
+        """What a pass started from in each turn is one box."""
+        roots = {root for sweep in self.graph.sweeps for root in sweep.roots}
+        for root in sorted(roots):
+            op = self.graph.values[root].op
+            if op in self.standing.twins:
+                model = self.graph.ops[self.standing.shown(op)]
+                if model.outputs[self.graph.values[root].index] in roots:
+                    self.ends.setdefault(root, self.data[root])
+        super().add_outputs()
+
     # frames
 
     def _frame_open_folds(self) -> None:
@@ -214,7 +224,7 @@ class FoldingComposer(Composer):
         boxes = [self._filled(box, filled[box.id]) if box.id in filled else box for box in self.boxes]
         picture = replace(super().finish(), boxes=tuple(boxes))
         picture = replace(picture, notes=(*picture.notes, *tell_folds(self.graph)))
-        return _without_empty_frames(_in_order(picture))
+        return _without_empty_frames(_in_order(mark_turns(picture, self.graph, self.data)))
 
     def _filled(self, box: Box, content: Content) -> Box:
         kind = BoxKind.OP if content.tracked else BoxKind.OFF

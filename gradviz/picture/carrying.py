@@ -1,0 +1,98 @@
+"""Carrying: what a loop drawn as one turn says of the turns that are not drawn, on its wires and boxes.
+
+A value that goes on into the next turn is marked where it is made and where it comes in, and the values that leave by
+one wire each turn leave by one wire that says how many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from gradviz.graphs import Carried, Fold, Graph
+from gradviz.picture.records import Box, Picture, Wire, WireKind
+from gradviz.picture.wording import clean, dots, plural
+
+SIGN = "↻"
+"""Before the name of what goes round."""
+
+NOTE = f"{SIGN} marks what goes on from one turn of a loop into the next"
+NAME_LIMIT = 16
+
+
+def mark_turns(picture: Picture, graph: Graph, data: Mapping[int, str]) -> Picture:
+    """`picture` of a folded graph with its loops marked; `data` tells the box that each value comes from."""
+    loops = [fold for fold in graph.folds if fold.open and fold.times > 1]
+    if not loops:
+        return picture
+    marks: dict[str, list[Carried]] = {}
+    times: dict[str, int] = {}
+    entries: dict[tuple[str, int], str] = {}
+    for fold in loops:
+        for carried in fold.carried:
+            if carried.leaves in data:
+                marks.setdefault(data[carried.leaves], []).append(carried)
+                times[data[carried.leaves]] = fold.times - 1
+            if carried.enters is not None and carried.enters in data:
+                for op in _users(graph, fold, carried.enters):
+                    entries.setdefault((data[carried.enters], op), clean(carried.name, NAME_LIMIT))
+    boxes = {box.id: box for box in picture.boxes}
+    wires = [_named(wire, boxes, entries) for wire in picture.wires]
+    return replace(
+        picture,
+        boxes=tuple(
+            _marked(box, graph, marks[box.id], times[box.id]) if box.id in marks else box for box in picture.boxes
+        ),
+        wires=_bundled(wires, boxes, graph, data),
+        notes=(*picture.notes, NOTE) if marks else picture.notes,
+    )
+
+
+def _users(graph: Graph, fold: Fold, value: int) -> list[int]:
+    """The ops of the turn that is drawn that use `value`."""
+    return [op for op in fold.turns[0] if value in graph.ops[op].inputs]
+
+
+def _marked(box: Box, graph: Graph, carried: list[Carried], times: int) -> Box:
+    """`box` with what goes on from it into the next turn; a lone result has the name that it has in each turn."""
+    names = list(dict.fromkeys(clean(one.name, NAME_LIMIT) for one in carried))
+    pairs = [("carried", f"{name} goes on into the next turn, {plural(times, 'time')}") for name in names]
+    op = graph.ops[box.op] if box.op is not None else None
+    alone = op is not None and len(op.outputs) == 1 and len(names) == 1 and " = " in box.title
+    title = f"{names[0]} = {clean(op.name)}" if alone and op is not None else box.title
+    detail = dots(box.detail, f"{SIGN} {', '.join(names)}")
+    return replace(box, title=title, detail=detail, tooltip=(*box.tooltip, *pairs))
+
+
+def _named(wire: Wire, boxes: Mapping[str, Box], entries: Mapping[tuple[str, int], str]) -> Wire:
+    """`wire` with the name of what it brings in first and a later turn gets from the one before."""
+    op = boxes[wire.head].op
+    name = entries.get((wire.tail, op)) if op is not None and not wire.label else None
+    return wire if name is None else replace(wire, label=f"{SIGN} {name}")
+
+
+def _bundled(wires: list[Wire], boxes: Mapping[str, Box], graph: Graph, data: Mapping[int, str]) -> tuple[Wire, ...]:
+    """The wires, where those by which the values of several turns go from one box into one op are one."""
+    kept: list[Wire] = []
+    places: dict[tuple[str, str, WireKind, str, bool], int] = {}
+    for wire in wires:
+        key = (wire.tail, wire.head, wire.kind, wire.label, wire.lost)
+        at = places.get(key)
+        if at is None:
+            places[key] = len(kept)
+            kept.append(wire)
+        elif not kept[at].label.startswith("×"):
+            count = _values_between(wire, boxes, graph, data)
+            if count > 1:
+                kept[at] = replace(kept[at], label=f"×{count:,}")
+            else:
+                kept.append(wire)
+    return tuple(kept)
+
+
+def _values_between(wire: Wire, boxes: Mapping[str, Box], graph: Graph, data: Mapping[int, str]) -> int:
+    """How many values the op of the box that `wire` leads to gets from the box that it comes from."""
+    op = boxes[wire.head].op
+    if op is None:
+        return 0
+    return len({item for item in graph.ops[op].value_inputs if data.get(item) == wire.tail})

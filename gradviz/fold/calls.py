@@ -73,7 +73,7 @@ def find_calls(graph: Graph) -> tuple[Call, dict[int, Path]]:
         home[op.id] = stack[-1]
     owners = _place_sources(graph, home, paths)
     for call in reversed(list(walk(root))):
-        call.size += sum(type(item) is int for item in call.items)
+        call.size += sum([type(item) is int for item in call.items])
         if call.parent is not None:
             call.parent.size += call.size
     return root, owners
@@ -130,15 +130,14 @@ def _place_sources(graph: Graph, home: dict[int, Call], paths: Paths) -> dict[in
     """
     around: dict[int, Call] = {}
     owners: dict[int, Path] = {}
-    sources = {op.id for op in graph.ops.values() if op.is_source}
+    makers = {output: op.id for op in graph.ops.values() if op.is_source for output in op.outputs}
     for op in graph.ops.values():
         for item in op.inputs:
-            if type(item) is int:
-                made = graph.values[item].op
-                if made in sources:
-                    path = paths.of(op)
-                    around[made] = _around(around.get(made, home[op.id]), home[op.id])
-                    owners[made] = _shared(owners.get(made, path), path)
+            made = makers.get(item) if type(item) is int else None
+            if made is not None:
+                call, path = home[op.id], paths.of(op)
+                around[made] = _around(around.get(made, call), call)
+                owners[made] = _shared(owners.get(made, path), path)
     for made, call in sorted(around.items()):
         source = graph.ops[made]
         values = [graph.values[output] for output in source.outputs]

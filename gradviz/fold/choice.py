@@ -28,6 +28,8 @@ def is_meant(scope: str, patterns: tuple[str, ...]) -> bool:
     >>> is_meant("model.h.0", ("h.0",)), is_meant("model.h.0", ("h.*",)), is_meant("model.h.0", ("0.h",))
     (True, True, False)
     """
+    if not patterns:
+        return False
     parts = scope.split(".")
     tails = [".".join(parts[at:]) for at in range(len(parts))]
     return any(fnmatchcase(tail, pattern) for pattern in patterns for tail in tails)

@@ -11,7 +11,7 @@ from gradviz.fold.choice import Choice, is_meant
 from gradviz.fold.joining import join_folds, stand_for
 from gradviz.fold.siblings import Run, Siblings
 from gradviz.fold.views import uses, view_chains
-from gradviz.graphs import Fold, Graph
+from gradviz.graphs import Fold, Graph, Op
 
 MOST = 150
 """A graph of so many boxes is drawn as it is."""
@@ -46,12 +46,11 @@ def fit(
 def count_boxes(graph: Graph) -> int:
     """About how many boxes the picture of the graph has."""
     standing = stand_for(graph.folds)
-    return sum(_boxes(graph, op) for op in graph.ops if standing.shown(op) == op)
+    return sum([_boxes(op) for op in graph.ops.values() if not graph.folds or standing.shown(op.id) == op.id])
 
 
-def _boxes(graph: Graph, id: int) -> int:
-    op = graph.ops[id]
-    return 1 + sum(type(item) is str for item in op.inputs)
+def _boxes(op: Op) -> int:
+    return 1 + sum([type(item) is str for item in op.inputs])
 
 
 class _Fitting:
@@ -68,8 +67,9 @@ class _Fitting:
         apart |= {call: "" for call in calls if is_meant(call.name, choice.expand)}
         self.siblings = Siblings(graph, self.root, marked, apart)
         self.contents: dict[Part, list[int | Part]] = {}
+        self.gains: dict[Part, int] = {}
         self.asked = self._calls_around(call for call in calls if is_meant(call.name, choice.expand))
-        self.telling = self._calls_around(call for call in calls if self._has_marked(call))
+        self.telling = self._calls_around(call for call in calls if marked and self._has_marked(call))
         self.opened: set[Part] = {self.root}
         self.total = self._inside(self.root)
         self._open()
@@ -85,8 +85,7 @@ class _Fitting:
         return frozenset(found)
 
     def _has_marked(self, call: Call) -> bool:
-        direct = [*call.sources, *(item for item in call.items if not isinstance(item, Call))]
-        return not self.marked.isdisjoint(direct)
+        return not self.marked.isdisjoint(call.sources) or not self.marked.isdisjoint(call.items)
 
     # which parts are opened
 
@@ -144,13 +143,15 @@ class _Fitting:
 
     def _gain(self, part: Part) -> int:
         """How many boxes more there are when a part is opened."""
-        return self._inside(part) - 1
+        if part not in self.gains:
+            self.gains[part] = self._inside(part) - 1
+        return self.gains[part]
 
     # what is in a part
 
     def _inside(self, part: Part) -> int:
         """How many boxes an opened part has with all parts in it closed."""
-        boxes = sum(_boxes(self.graph, item) if type(item) is int else 1 for item in self._items(part))
+        boxes = sum(_boxes(self.graph.ops[item]) if type(item) is int else 1 for item in self._items(part))
         return boxes + len(self._sources(part))
 
     def _sources(self, part: Part) -> list[int]:

@@ -125,16 +125,19 @@ class _Packer:
             return Rectangle(at.y + x, at.x + y, at.height, at.width)
 
         lengths = [survey.along[box] for box in part.boxes]
+        badges = survey.badges if down else ()
         for box, axis, row, length in zip(part.boxes, plan.axes, plan.sheet.row, lengths, strict=False):
             width, height = survey.sizes[box]
-            middle = plan.middle[row]
-            top = middle - length / 2
-            start = axis - (measure.BADGE_AXIS if down and box in survey.badges else survey.across[box] / 2)
-            self.boxes[box] = Rectangle(*((start + x, top + y) if down else (top + x, start + y)), width, height)
+            if down:
+                start = axis - (measure.BADGE_AXIS if box in badges else width / 2)
+                self.boxes[box] = Rectangle(start + x, plan.middle[row] - length / 2 + y, width, height)
+            else:
+                start = axis - height / 2
+                self.boxes[box] = Rectangle(plan.middle[row] - length / 2 + x, start + y, width, height)
             if box in survey.loops:
-                self._put_loop(box, start + survey.across[box], middle, point)
+                self._put_loop(box, start + survey.across[box], plan.middle[row], point)
             for literal in survey.literals.get(box, ()):
-                self._put_literal(literal, start, start + survey.across[box], middle, area, point)
+                self._put_literal(literal, start, start + survey.across[box], plan.middle[row], area, point)
         ways = plan.ways(lengths, *((x, y) if down else (y, x)))
         wires, labels = survey.picture.wires, plan.labels
         for strand, (number, turned, (begin, pieces)) in enumerate(zip(part.wires, laid.turned, ways, strict=True)):

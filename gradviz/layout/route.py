@@ -146,10 +146,12 @@ class Plan:
         counts: list[int] = []
         for (tail, head), segment in zip(sheet.strands.ends(), sheet.arrivals, strict=True):
             # What bends on the way, from the head back to the segment at the tail.
-            bending = [turns[segment]]
-            while (vertex := uppers[bending[-1]]) >= cell_count:
-                bending.append(turns[sheet.up[vertex][0]])
-            across, along = axes[tail] + upper_port[bending[-1]], bottoms[tail]
+            first = turns[segment]
+            bending = [first]
+            while (vertex := uppers[first]) >= cell_count:
+                first = turns[sheet.up[vertex][0]]
+                bending.append(first)
+            across, along, stop = axes[tail] + upper_port[first], bottoms[tail], tops[head]
             begins.append((across, along))
             before = len(sizes)
             for number in reversed(bending):
@@ -163,8 +165,8 @@ class Plan:
                     points += ((across, start + reach), (target, end - reach), (target, end))
                     sizes.append(3)
                     across, along = target, end
-            if along != tops[head]:
-                points.append((across, tops[head]))
+            if along != stop:
+                points.append((across, stop))
                 sizes.append(1)
             counts.append(len(sizes) - before)
         # Inner tuples are made long before outer ones: so the garbage collector sees that it need visit neither.

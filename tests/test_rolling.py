@@ -463,6 +463,52 @@ def test_a_cut_that_each_turn_makes_is_drawn_once() -> None:
     assert 1 <= sum(box.kind == "cut" for box in boxes) <= 2
 
 
+def test_the_picture_marks_what_is_carried() -> None:
+    cell = Cell(100)
+    picture = compose(page(cell.graph), Options())
+    (frame,) = picture.frames
+    assert "×100" in frame.title
+    assert "carries h" in frame.title
+    (tanh,) = [box for box in picture.boxes if box.op is not None and cell.graph.ops[box.op].name == "tanh"]
+    assert tanh.title == "h = tanh"
+    assert tanh.detail.endswith("↻ h")
+    assert ("carried", "h goes on into the next turn, 99 times") in tanh.tooltip
+    heads = {box.id: box for box in picture.boxes}
+    labels = {(wire.label, heads[wire.head].title) for wire in picture.wires if wire.label}
+    assert labels == {("↻ h", "matmul"), ("×100", "stack")}
+    assert len({(wire.tail, wire.head) for wire in picture.wires}) == len(picture.wires)
+
+
+def test_a_region_in_a_turn_is_a_frame_in_the_frame_of_the_turn() -> None:
+    b = Builder()
+    w = b.leaf("w", (4,), requires_grad=True, line=1)
+    h = b.leaf("h", (4,), line=2)
+    for _ in range(80):
+        h = b.op("mul", h, w, line=5)
+        with b.region("no_grad", line=6):
+            h = b.op("exp", h, name="h", line=7)
+    b.sweep(b.op("mul", h, w, line=8), line=9)
+    picture = compose(page(b.graph()), Options())
+    outer, inner = picture.frames
+    assert inner.parent == outer.id
+    assert [box.frame for box in picture.boxes if box.title == "h = exp"] == [inner.id]
+    assert "×80" in outer.title
+
+
+def test_turns_within_turns_are_frames_within_frames() -> None:
+    cell = Cell(100, lambda b, h, turn: b.detach(h, name="h", line=9) if turn % 5 == 0 and turn else h)
+    picture = compose(page(cell.graph), Options())
+    nested = [frame for frame in picture.frames if frame.parent is not None]
+    assert ["×5" in frame.title for frame in nested] == [True]
+    (outer,) = [frame for frame in picture.frames if frame.id == nested[0].parent]
+    assert "×19" in outer.title
+
+
+def test_what_a_pass_starts_from_in_each_turn_is_one_box() -> None:
+    picture = compose(page(trained(100)), Options())
+    assert sum(box.kind == "output" for box in picture.boxes) <= 2
+
+
 def test_what_the_reader_looks_for_is_drawn() -> None:
     cell = Cell(200)
     wanted = cell.outputs[99]

@@ -13,7 +13,8 @@ from gradviz.fold.joining import stand_for
 from gradviz.graphs import Fold, Graph, Op, Value
 from gradviz.picture.carrying import mark_turns
 from gradviz.picture.composing import BADGES, Composer
-from gradviz.picture.fold_words import Content, closed_words, fold_title, frame_words, tell_folds
+from gradviz.picture.fold_frames import frame_folds
+from gradviz.picture.fold_words import Content, closed_words, fold_title, tell_folds
 from gradviz.picture.records import Box, BoxKind, Frame, Picture, Wire, WireKind
 from gradviz.roads import keeps_history, restarts
 from gradviz.views import Options
@@ -38,7 +39,7 @@ class FoldingComposer(Composer):
         self.joined: set[tuple[str, str, WireKind]] = set()
         self.sharing = self._find_sharing()
         self.unseen = self._find_unseen()
-        self._frame_open_folds()
+        self.frames, self.frame_of = frame_folds(graph, self.words, self.frames, self.frame_of)
         self.parents = {frame.id: frame.parent for frame in self.frames}
 
     def add_op(self, op: Op) -> None:
@@ -191,19 +192,6 @@ class FoldingComposer(Composer):
         super().add_outputs()
 
     # frames
-
-    def _frame_open_folds(self) -> None:
-        """A frame for each open fold whose ops all lie in one frame or in none; larger folds come first."""
-        frames = list(self.frames)
-        frame_of = dict(self.frame_of)
-        for fold in sorted((fold for fold in self.graph.folds if fold.open), key=lambda fold: -len(fold.ops)):
-            around = {frame_of.get(op) for op in fold.turns[0] if self.graph.ops[op].inputs}
-            if len(around) != 1:
-                continue
-            title, pairs = frame_words(self.graph, fold, self.words)
-            frames.append(Frame(f"f{len(frames)}", "module", title, pairs, around.pop()))
-            frame_of.update(dict.fromkeys(fold.turns[0], frames[-1].id))
-        self.frames, self.frame_of = tuple(frames), frame_of
 
     def _frame_around(self, fold: Fold) -> str | None:
         """The innermost frame that all ops of a closed fold lie in."""

@@ -150,10 +150,12 @@ def _sinks(survey: Survey, part: Part, strands: Strands) -> list[int]:
 
 def _strands(survey: Survey, part: Part) -> tuple[Strands, list[int], list[bool]]:
     """The part's wires, what each is worth to the main road, and which were turned round."""
-    local = dict(zip(part.boxes, range(len(part.boxes)), strict=True))
     wires = [survey.picture.wires[number] for number in part.wires]
-    tails = [local[survey.tails[number]] for number in part.wires]
-    heads = [local[survey.heads[number]] for number in part.wires]
+    tails = [survey.tails[number] for number in part.wires]
+    heads = [survey.heads[number] for number in part.wires]
+    if len(part.boxes) < len(survey.picture.boxes):
+        local = dict(zip(part.boxes, range(len(part.boxes)), strict=True))
+        tails, heads = [local[tail] for tail in tails], [local[head] for head in heads]
     fed = set(heads)
     kinds = [_KINDS.index(wire.kind) for wire in wires]
     # How short and straight each should be. A leaf may stand further off: it is often shared.
@@ -163,14 +165,16 @@ def _strands(survey: Survey, part: Part) -> tuple[Strands, list[int], list[bool]
     turned, by_head = turn_round(len(part.boxes), tails, heads)
     marked = [wire.lost for wire in wires]
     count, variants = len(part.boxes), 2 * len(_KINDS)
-    ducts: list[int] = []
-    twins: dict[int, int] = {}
-    for tail, head, kind, lost in zip(tails, heads, kinds, marked, strict=True):
-        duct = tail * variants + 2 * kind + lost
+    ducts = [
+        tail * variants + 2 * kind + lost for tail, kind, lost in zip(tails, kinds, marked, strict=True)
+    ]
+    pairs = [duct * count + head for duct, head in zip(ducts, heads, strict=True)]
+    if len(set(pairs)) < len(pairs):
         # Wires between the same two boxes run side by side, so that one can see how many they are.
-        pair = duct * count + head
-        twin = twins[pair] = twins.get(pair, -1) + 1
-        ducts.append(duct + twin * count * variants)
+        twins: dict[int, int] = {}
+        for number, pair in enumerate(pairs):
+            twin = twins[pair] = twins.get(pair, -1) + 1
+            ducts[number] += twin * count * variants
     labels = {
         number: _turn(measure.label_size(measure.label_text(wire.label)), survey.direction)
         for number, wire in enumerate(wires)

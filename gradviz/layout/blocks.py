@@ -50,8 +50,11 @@ def ports(sheet: Sheet, place: Sequence[int], with_road: bool) -> tuple[list[int
             numbers = around[vertex]
             if len(numbers) < 2:
                 continue
-            ranked = sorted(numbers, key=place_of)
-            last = len(ranked) - 1
+            last = len(numbers) - 1
+            if last > 1:
+                ranked: Sequence[int] = sorted(numbers, key=place_of)
+            else:
+                ranked = numbers if place_of(numbers[0]) <= place_of(numbers[1]) else numbers[::-1]
             middle = last / 2
             if with_road and on_road[vertex]:
                 main = [at for at, number in enumerate(ranked) if on_road[ends[number]]]

@@ -162,7 +162,11 @@ class _Sorter:
         self.standing = [float(fence) for fence in range(len(sheet.fences))]
         for row in self.loose:
             sheet.rows[row] = self.given[row]
-            self._sort(row, keys)
+            if start != "given" or self.fences_in[row]:
+                self._sort(row, keys)
+            else:
+                for index, vertex in enumerate(self.given[row]):
+                    self.place[vertex] = index
 
     def sweep(self, downwards: bool, median: bool) -> None:
         """Sort every row after the one before it, in one direction."""

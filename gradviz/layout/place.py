@@ -120,7 +120,7 @@ def _least_width(sheet: Sheet) -> int:
     most: int = max(map(add, sheet.before, sheet.after))
     for row in sheet.rows:
         if len(row) > 1:
-            inner = sum([separation(sheet, *pair) for pair in pairwise(row)])
+            inner = sum([separation(sheet, left, right) for left, right in pairwise(row)])
             most = max(most, sheet.before[row[0]] + inner + sheet.after[row[-1]])
     return most
 

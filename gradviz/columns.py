@@ -23,6 +23,9 @@ R = TypeVar("R")
 AT_ONCE = 20_000
 """Up to so many records are made at once: an ordinary dictionary is the quicker one to ask."""
 
+_FEW = 16
+"""Once one in so many was asked for, all are made."""
+
 
 @dataclass(slots=True)
 class Kind:
@@ -70,11 +73,17 @@ class Columns:
 
     def ops(self) -> Mapping[int, Op]:
         """Every op by id, in order."""
-        return _records(_in_order(self.rows, self.exits), self._holds_op, self._ops)
+        ids = _in_order(self.rows, self.exits)
+        if len(ids) <= AT_ONCE:
+            return dict(zip(ids, self._ops(ids), strict=True))
+        return _Ops(ids, self._holds_op, self._ops, self.inputs)
 
     def values(self) -> Mapping[int, Value]:
         """Every value by id, in order."""
-        return _records(_in_order(self.rows, self.others), self.holds_value, self._values)
+        ids = _in_order(self.rows, self.others)
+        if len(ids) <= AT_ONCE:
+            return dict(zip(ids, self._values(ids), strict=True))
+        return Records(ids, self.holds_value, self._values)
 
     def row(self, op: int) -> int:
         """The row of an op. Raises `KeyError`."""
@@ -164,13 +173,19 @@ class Records(dict[int, R], Generic[R]):
             return
         known = dict(super().items())
         super().clear()
-        super().update(zip(ids, make(ids), strict=True))
-        super().update(known)
+        if len(known) < len(ids):
+            missing = [id for id in ids if id not in known] if known else ids
+            known.update(zip(missing, make(missing), strict=True))
+        super().update((id, known[id]) for id in ids)
         self._ids = self._holds = self._make = None
 
     def __missing__(self, id: int) -> R:
-        if self._make is None or id not in self:
+        if self._ids is None or self._make is None:
             raise KeyError(id)
+        if _FEW * super().__len__() > len(self._ids):
+            # Who has asked for so many will ask for more, and together they cost a third.
+            self._settle()
+            return self[id]
         (record,) = self._make((id,))
         super().__setitem__(id, record)
         return record
@@ -231,10 +246,26 @@ class Records(dict[int, R], Generic[R]):
         return dict, (self.copy(),)
 
 
-def _records(
-    ids: Collection[int], holds: Callable[[object], bool], make: Callable[[Collection[int]], Iterator[R]]
-) -> Mapping[int, R]:
-    return Records(ids, holds, make) if len(ids) > AT_ONCE else dict(zip(ids, make(ids), strict=True))
+class _Ops(Records[Op]):
+    """The ops of a recording, and `inputs`, those of each in any order."""
+
+    __slots__ = ("inputs",)
+
+    def __init__(
+        self,
+        ids: Collection[int],
+        holds: Callable[[object], bool],
+        make: Callable[[Collection[int]], Iterator[Op]],
+        inputs: Collection[tuple[Input, ...]],
+    ) -> None:
+        super().__init__(ids, holds, make)
+        self.inputs = inputs
+
+
+def count_acting(ops: Mapping[int, Op]) -> int:
+    """How many of `ops` take something in. Makes no record."""
+    taken = ops.inputs if isinstance(ops, _Ops) else [op.inputs for op in ops.values()]
+    return sum(1 for inputs in taken if inputs)
 
 
 def _in_order(first: dict[int, int], second: dict[int, int]) -> Collection[int]:

@@ -85,7 +85,7 @@ class Op:
     @property
     def value_inputs(self) -> tuple[int, ...]:
         """The inputs that are values, by argument position, literals left out."""
-        return tuple(item for item in self.inputs if type(item) is int)
+        return tuple([item for item in self.inputs if type(item) is int])
 
     @property
     def is_source(self) -> bool:

@@ -29,9 +29,9 @@ def gradient_inputs(graph: Graph, op: Op) -> tuple[int, ...]:
     """The values that a gradient at the output of `op` goes on to, by argument position."""
     if op.tracked:
         pairs = zip(op.inputs, op.needs, strict=False)
-        return tuple(item for item, needed in pairs if needed and isinstance(item, int))
+        return tuple([item for item, needed in pairs if needed and isinstance(item, int)])
     if keeps_history(graph, op):
-        return tuple(item for item in op.inputs[op.alias or 0 : (op.alias or 0) + 1] if isinstance(item, int))
+        return tuple([item for item in op.inputs[op.alias or 0 : (op.alias or 0) + 1] if isinstance(item, int)])
     return ()
 
 

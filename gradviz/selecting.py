@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
+from gradviz.columns import count_acting
 from gradviz.events import BACKWARD, Cause, Note, Sweep
 from gradviz.graphs import Graph, Op, Value
 from gradviz.query import find, gradient_inputs
@@ -66,7 +67,7 @@ def called(graph: Graph, name: str) -> tuple[Value, ...]:
 
 def _noting_the_rest(graph: Graph, part: Graph) -> Graph:
     """`part`, with a note that says how much of `graph` it is, where it is not all of it."""
-    drawn, all_ops = (sum(1 for op in some.ops.values() if op.inputs) for some in (part, graph))
+    drawn, all_ops = count_acting(part.ops), count_acting(graph.ops)
     if drawn == all_ops:
         return part
     passes = len(graph.sweeps)
@@ -85,6 +86,8 @@ def selection(graph: Graph, roots: Collection[int], also: Collection[int] = ()) 
     """
     turns = _turns(graph)
     chosen = _upstream(graph, roots, turns) | _of_one_turn(graph, also, turns)
+    if len(chosen) == len(graph.ops):
+        return graph
     start = _iteration_start(graph, chosen, roots, turns)
     chosen |= _exits(graph, chosen, start, max(roots, default=0))
     chosen |= _skipped(graph, chosen, start)
@@ -121,10 +124,9 @@ def _upstream(graph: Graph, roots: Iterable[int], turns: list[int]) -> set[int]:
         if op.id in found or (turn and value not in first and _renews_leaf(graph, op)):
             continue
         found.add(op.id)
-        walked = set(gradient_inputs(graph, op))
         for item in op.value_inputs:
             made = bisect_left(turns, graph.values[item].op)
-            if item in walked or made == turn or not made:
+            if made == turn or not made or item in gradient_inputs(graph, op):
                 pending.append(item)
     return found
 
@@ -170,7 +172,8 @@ def _iteration_start(graph: Graph, chosen: set[int], roots: Collection[int], tur
 def _exits(graph: Graph, chosen: set[int], start: int, end: int) -> set[int]:
     """Ops by which data of the selection left for Python before `end`, and what led there: it may have come back."""
     marked = {value for id in chosen for value in (*graph.ops[id].outputs, *graph.ops[id].value_inputs)}
-    between = [op for op in graph.ops.values() if start <= op.id < end and op.id not in chosen]
+    # By id: most ops of a large recording lie before, and are not looked at.
+    between = [graph.ops[id] for id in graph.ops if start <= id < end and id not in chosen]
     leaving: list[int] = []
     for op in between:
         if not marked.isdisjoint(op.value_inputs):
@@ -193,7 +196,8 @@ def _skipped(graph: Graph, chosen: set[int], start: int) -> set[int]:
     skipped: set[int] = set()
     followed: set[int] = set()
     wanted: set[int] = set()
-    ops = [op for op in graph.ops.values() if op.id >= start and op.id not in chosen and not op.tracked]
+    later = [graph.ops[id] for id in graph.ops if id >= start and id not in chosen]
+    ops = [op for op in later if not op.tracked]
     for op in ops:
         lost = op.cause in _LOST_BY_CHOICE or _grad_off(graph, op)
         if not followed.isdisjoint(op.value_inputs) or (lost and not values.isdisjoint(op.value_inputs)):

@@ -18,9 +18,11 @@ from gradviz.events import Cause, Gradient, Op, Role
 from gradviz.graphs import Graph
 
 
-@pytest.fixture
-def lazily(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(params=[0, 1, 5])
+def lazily(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Records are made on demand: one by one, or all once the second or the third is asked for."""
     monkeypatch.setattr(columns, "AT_ONCE", 0)
+    monkeypatch.setattr(columns, "_FEW", request.param)
 
 
 def eventful() -> Builder:
@@ -69,8 +71,10 @@ def test_records_made_on_demand_are_those_made_at_once(monkeypatch: pytest.Monke
 
 
 def test_a_part_is_taken_without_making_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(columns, "_FEW", 0)
     lazy, plain = both(monkeypatch, eventful().events())
     assert lazy.subset([3]) == plain.subset([3])
+    assert columns.count_acting(lazy.ops) == columns.count_acting(plain.ops) == 8
     made = dict.__len__(lazy.ops)  # type: ignore[arg-type]
     assert 0 < made < len(lazy.ops)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import graphviz
 
 from gradviz.graphs import Graph
+from gradviz.layout.drawing import MODULE_KINDS
 from gradviz.picture.composing import compose
 from gradviz.picture.records import Box, BoxKind, Frame, Picture, Remark, Wire, WireKind
 from gradviz.picture.wording import clean
@@ -35,6 +36,9 @@ BOXES: dict[BoxKind, dict[str, str]] = {
     BoxKind.SAVED: {"shape": "note", "style": "filled", "fillcolor": "#fff7ed", "color": "#c2410c"},
     BoxKind.MORE: {"shape": "plaintext", "fontcolor": "#4b5563"},
 }
+
+FOLDED = {"shape": "box3d"}
+"""What sets a box apart that stands for several ops."""
 
 WIRES: dict[WireKind, dict[str, str]] = {
     WireKind.GRADIENT: {"color": DARK, "penwidth": "1.5"},
@@ -105,7 +109,8 @@ def digraph(picture: Picture, graph: Graph, options: Options) -> graphviz.Digrap
     for box in picture.boxes:
         text = _label(box, graph, options, _tags(box.findings, picture))
         ring = _ring(box.findings, picture)
-        inside[box.frame].node(box.id, text, tooltip=_tooltip(box.tooltip), **(BOXES[box.kind] | ring))
+        look = BOXES[box.kind] | (FOLDED if box.fold is not None else {}) | ring
+        inside[box.frame].node(box.id, text, tooltip=_tooltip(box.tooltip), **look)
     # Children go into their parents first: `subgraph` copies the lines that are there when it is called.
     for frame in reversed(picture.frames):
         inside[frame.parent].subgraph(inside[frame.id])
@@ -160,6 +165,8 @@ def _cluster(frame: Frame, picture: Picture) -> graphviz.Digraph:
         label=quote(title), tooltip=_tooltip(frame.tooltip), labeljust="l", labelloc="t", style="dashed,rounded",
         color=GREY, fontcolor="#4b5563", fontname="sans-serif", fontsize="10", bgcolor="#f9fafb",
     )  # fmt: skip
+    if frame.kind in MODULE_KINDS:
+        cluster.attr(style="rounded", color="#9ca3af", bgcolor="white")
     if frame.findings:
         ring = _ring(frame.findings, picture)
         cluster.attr(**ring, fontcolor=ring["color"])
@@ -195,8 +202,13 @@ def _legend(picture: Picture) -> str:
     for kind, meaning in BOX_MEANING.items():
         if kind in shown:
             rows.append((_swatch(kind), meaning))
-    if picture.frames:
+    if any(box.fold is not None for box in picture.boxes):
+        rows.append((_ink("▣", DARK), "several ops in one"))
+    kinds_of_frame = {frame.kind for frame in picture.frames}
+    if kinds_of_frame - set(MODULE_KINDS):
         rows.append((_ink("┌╌┐", GREY), "grad-mode region"))
+    if kinds_of_frame & set(MODULE_KINDS):
+        rows.append((_ink("┌─┐", GREY), "module"))
     cells = "".join(f'<TR><TD ALIGN="CENTER">{mark}</TD><TD ALIGN="LEFT">{text}</TD></TR>' for mark, text in rows)
     return f'<TABLE BORDER="0" CELLSPACING="2" CELLPADDING="1">{cells}</TABLE>'
 

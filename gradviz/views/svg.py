@@ -17,8 +17,10 @@ from gradviz.views.svg_findings import Listing, bands, heading_width, ring, tags
 from gradviz.views.svg_legend import ROW_HEIGHT, draw_legend, legend_items, shelf_width, shelve
 from gradviz.views.svg_marks import (
     BOX_CLASS,
+    FOLD_CUT,
     box_text,
     escape,
+    fold_bars,
     is_module,
     number,
     outline,
@@ -84,6 +86,7 @@ def write_pieces(drawing: Drawing) -> Iterator[str]:
     # A count of errors must not fall to the ellipsis.
     told = wrap(summary, "sans", 11, width, 2 if remarks else 1)
     top = _TOP + _LINE * (len(told) - 1)
+    folds = any(placed.box.fold is not None for placed in drawing.boxes)
     listing = Listing(remarks, width)
     list_at = top + drawing.height + (20 if drawing.boxes else -24)
     bottom = top + drawing.height + (10 if drawing.boxes else -24) + listing.height + (8 if remarks else 0)
@@ -96,7 +99,7 @@ def write_pieces(drawing: Drawing) -> Iterator[str]:
         f'height="{size.split()[1]}" role="img" aria-labelledby="t{name} d{name}">',
         f'<title id="t{name}">{escape("gradviz: " + title)}</title>',
         f'<desc id="d{name}">{escape(one_line(picture.description))}</desc>',
-        f"<style>\n{style_sheet(findings=bool(remarks))}\n</style>",
+        f"<style>\n{style_sheet(findings=bool(remarks), folds=folds)}\n</style>",
         '<rect class="paper" width="100%" height="100%"/>',
         text(_MARGIN, 34, clip(title, "bold", 15, width), "h"),
         *(text(_MARGIN, 54 + _LINE * index, line, "s") for index, line in enumerate(told)),
@@ -145,6 +148,10 @@ def _box(placed: PlacedBox, remarks: Sequence[Remark]) -> str:
         marks = tags(placed.tags, numbers, remarks)
     if kind is BoxKind.CUT:
         mark = scissors(area.x + BADGE_AXIS, area.y + area.height / 2, BADGE_AXIS)
+    elif box.fold is not None:
+        mark = fold_bars(area)
+        if box.cuts:
+            marks += scissors(area.x + 2, area.y + 2, FOLD_CUT)
     tooltip = _tooltip(box.title, placed.title, box.tooltip)
     return f'<g class="{style}">{tooltip}{outline(kind, area)}{mark}{box_text(placed)}{marks}</g>'
 

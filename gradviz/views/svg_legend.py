@@ -9,7 +9,16 @@ from gradviz.layout.drawing import Drawing, Rectangle
 from gradviz.layout.measure import text_width
 from gradviz.picture.records import BoxKind, WireKind
 from gradviz.views.svg_findings import band_sample
-from gradviz.views.svg_marks import BOX_CLASS, cross_at, is_module, outline, rectangle, scissors, text
+from gradviz.views.svg_marks import (
+    BOX_CLASS,
+    cross_at,
+    fold_bars,
+    is_module,
+    outline,
+    rectangle,
+    scissors,
+    text,
+)
 from gradviz.views.svg_wires import wire_sample
 
 ROW_HEIGHT = 22
@@ -67,6 +76,9 @@ def legend_items(drawing: Drawing) -> list[Item]:
         if kind in boxes:
             sample = f'<g class="{BOX_CLASS[kind]}">{outline(kind, Rectangle(0, -11, 22, 14))}</g>'
             items.append(Item(sample, 22, words))
+    if any(placed.box.fold is not None for placed in drawing.boxes):
+        area = Rectangle(0, -11, 24, 14)
+        items.append(Item(f'<g class="op">{outline(BoxKind.OP, area)}{fold_bars(area)}</g>', 24, "many ops in one box"))
     modules = {is_module(placed) for placed in drawing.frames}
     if False in modules:
         items.append(Item(rectangle(Rectangle(0, -11, 22, 14), 4, "f"), 22, "grad-mode region"))

@@ -29,6 +29,12 @@ _FONTS = {"h": ("bold", 15), "t": ("bold", DETAIL_SIZE), "k": ("sans", DETAIL_SI
 _FONTS |= {"ct": ("bold", TITLE_SIZE), "": ("mono", TITLE_SIZE), "fh": ("bold", TITLE_SIZE), "fi": ("sans", TITLE_SIZE)}
 
 
+FOLD_CUT = 8
+"""Radius of the scissors at the corner of a box that holds cuts."""
+
+_BAR = 5
+
+
 def escape(text: str) -> str:
     """Text as XML content. What XML cannot hold at all must have been replaced before."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
@@ -110,6 +116,13 @@ def outline(kind: BoxKind, area: Rectangle) -> str:
     fold = min(8.0, area.height / 3)
     page = _polygon((x, y, right - fold, y, right, y + fold, right, bottom, x, bottom))
     return page + _polygon((right - fold, y, right - fold, y + fold, right, y + fold))
+
+
+def fold_bars(area: Rectangle) -> str:
+    """What tells a box of many ops from a box of one: a bar at either side, as flowcharts mark a subprocess."""
+    left, right, top, bottom = area.x + _BAR, area.right - _BAR, area.y, area.bottom
+    way = f"M{number(left)} {number(top)}V{number(bottom)}M{number(right)} {number(top)}V{number(bottom)}"
+    return f'<path class="sub" d="{way}"/>'
 
 
 def _polygon(points: tuple[float, ...]) -> str:

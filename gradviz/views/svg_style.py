@@ -117,14 +117,19 @@ _FINDING_RULES: tuple[tuple[str, str, str, str], ...] = (
 )
 
 
-def style_sheet(*, findings: bool = False) -> str:
+# What only a drawing of a folded graph needs.
+_FOLD_RULES: tuple[tuple[str, str, str, str], ...] = ((".sub", "fill:none;stroke-width:1", "", "op edge"),)
+
+
+def style_sheet(*, findings: bool = False, folds: bool = False) -> str:
     """The text of the `<style>` element: every rule in light colours, then the colours again for a dark page.
 
-    findings   with the rules for a drawing that has some
+    findings, folds   with the rules for a drawing that has some
     Every selector is held to our own root, since a page may hold this SVG inline among others.
     """
     light, dark = [], []
-    for selectors, plain, fill, stroke in (*_RULES, *(_FINDING_RULES if findings else ())):
+    more = (*(_FINDING_RULES if findings else ()), *(_FOLD_RULES if folds else ()))
+    for selectors, plain, fill, stroke in (*_RULES, *more):
         selector = ",".join(f".gv {part}" for part in selectors.split(","))
         light.append(f"{selector}{{{';'.join(filter(None, (plain, *_paint(fill, stroke, 0))))}}}")
         if fill or stroke:

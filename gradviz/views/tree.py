@@ -31,7 +31,7 @@ from rich.text import Text
 
 from gradviz.graphs import Graph
 from gradviz.picture.composing import compose
-from gradviz.picture.records import BoxKind, Picture, Remark, Wire, WireKind
+from gradviz.picture.records import Box, BoxKind, Picture, Remark, Wire, WireKind
 from gradviz.views import Options
 
 if TYPE_CHECKING:
@@ -51,6 +51,12 @@ SYMBOLS = {
     BoxKind.MORE: ("⋯", "dim", "not drawn"),
 }
 """Sign, style and meaning of each kind of box; the sign alone tells them apart."""
+
+FOLDED = {
+    BoxKind.OP: ("▣", "", "several ops in one"),
+    BoxKind.OFF: ("▨", "dim", "several ops in one, not tracked"),
+}
+"""The same for a box that stands for several ops."""
 
 WIRES = {
     WireKind.GRADIENT: ("─", "│", ""),
@@ -234,7 +240,7 @@ class _Tree:
         self.written.add(feed.tail)
         self.planned.discard(feed.tail)
         box = self.boxes[feed.tail]
-        sign, style, _ = SYMBOLS[box.kind]
+        sign, style, _ = _symbol(box)
         text = [(f"{sign} {box.title}", style)]
         if feed.count > 1:
             text.append((f" ×{feed.count}", ""))
@@ -323,9 +329,11 @@ def _entry(remark: Remark) -> Iterator[_Line]:
 
 
 def _legend(picture: Picture) -> Iterator[tuple[str, str, str]]:
-    boxes = {box.kind for box in picture.boxes}
+    boxes = {box.kind for box in picture.boxes if box.fold is None}
+    folded = {box.kind for box in picture.boxes if box.fold is not None}
     wires = {wire.kind for wire in picture.wires}
     yield from (look for kind, look in SYMBOLS.items() if kind in boxes)
+    yield from (look for kind, look in FOLDED.items() if kind in folded)
     for kind, meaning in WIRE_MEANING.items():
         if kind in wires:
             _, down, style = WIRES[kind]
@@ -335,6 +343,10 @@ def _legend(picture: Picture) -> Iterator[tuple[str, str, str]]:
     roads = [wire for wire in picture.wires if wire.road]
     if roads:
         yield "┃", SEVERITIES[_road(roads, picture)], "road of a lost gradient"
+
+
+def _symbol(box: Box) -> tuple[str, str, str]:
+    return SYMBOLS[box.kind] if box.fold is None else FOLDED[box.kind]
 
 
 def _wrap(line: _Line, width: int | None) -> Iterator[Text]:

@@ -128,8 +128,9 @@ def _draw(request: Request, recording: Recording, destination: Destination, sett
             graph = fold(request.folding, recording.graph, part, request.view, findings or ())
         with step("drawing"):
             content = request.engine.draw(graph, request.view, request.options, findings)
-            if isinstance(destination, File):
-                destination.keep_off(recording.file)  # a module's file is known only after the search for it
+        if isinstance(destination, File):
+            destination.keep_off(recording.file)  # a module's file is known only after the search for it
+        with step("writing"):
             destination.write(content)
     if isinstance(destination, File):
         say(f"{request.output}: {_summary(graph, request.options, findings)}")

@@ -46,8 +46,9 @@ def obtain(source: Source, session: Session, *, times: bool = False, values: boo
         from gradviz.progress import step
 
         try:
-            with shown(), step(f"reading {os.path.basename(source.name)}"):
-                return Recording(Graph.build(read_log(source.name)), 0, source.name)
+            size = os.path.getsize(source.name) if os.path.isfile(source.name) else 0
+            with shown(), step(f"reading {os.path.basename(source.name)}", size) as reading:
+                return Recording(Graph.build(read_log(source.name, reading)), 0, source.name)
         except GraphError as error:
             raise LogError(f"`{source.name}` is damaged: {error.message}", help="record the script again") from None
     from gradviz.recorder import Recorder

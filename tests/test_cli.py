@@ -370,7 +370,7 @@ def test_reader_that_stops_reading_is_no_error(folder: Path) -> None:
         writer.emit(event)
     writer.close()
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-m", "gradviz", "tree", "long.gvlog"]
+    command = [sys.executable, "-m", "gradviz", "tree", "--all", "long.gvlog"]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None

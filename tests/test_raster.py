@@ -21,7 +21,7 @@ from gradviz.picture.composing import compose
 from gradviz.picture.records import BoxKind
 from gradviz.views import IMAGES, Options, draw, draw_bytes, load, pdf, pdf_text, png
 from gradviz.views.svg import write as write_svg
-from gradviz.views.svg_paths import read_path, rounded, tip
+from gradviz.views.svg_paths import read_path, rounded
 from gradviz.views.svg_reading import page_size, read_svg
 from gradviz.views.svg_style import PAINTS, style_sheet
 
@@ -174,9 +174,7 @@ def _sheet(font: str, said: str) -> list[bytes]:
 
 
 def test_all_that_the_style_sheet_says_is_understood():
-    known = {
-        "fill", "stroke", "stroke-width", "stroke-dasharray", "stroke-linecap", "font", "text-anchor", "marker-end",
-    }  # fmt: skip
+    known = {"fill", "stroke", "stroke-width", "stroke-dasharray", "stroke-linecap", "font", "text-anchor"}
     said = re.sub(r"@media[^{]*\{.*", "", style_sheet(findings=True), flags=re.DOTALL)
     for body in re.findall(r"\{([^{}]*)\}", said):
         assert {line.partition(":")[0].strip() for line in body.split(";") if line.strip()} <= known
@@ -224,25 +222,11 @@ def test_what_the_svg_view_does_not_write_is_refused(inner):
         read_svg(f'<svg viewBox="0 0 9 9">{inner}</svg>', Marks())
 
 
-def test_an_arrow_points_where_its_wire_goes():
-    marks = Marks()
-    read_svg(
-        '<svg class="gv" viewBox="0 0 90 90"><style>.gv .g{fill:none;stroke:#000000;marker-end:url(#h)}</style>'
-        '<defs><marker id="h" viewBox="0 0 10 10" refX="8" refY="5" markerWidth="10" markerHeight="10">'
-        '<path d="M0 0 10 5 0 10z"/></marker></defs><path class="g" d="M40 10V50"/></svg>',
-        marks,
-    )
-    (_, head) = (steps for steps, _ in marks.shapes)
-    points = [tuple(round(number, 6) for number in point) for _, points in head for point in points]
-    assert points == [(45, 42), (40, 52), (35, 42)]
-
-
 def test_paths():
     assert read_path("M1 2 3 4h2v-1l1 1zM-.5-1.5C1 2 3 4 5 6") == [
         ("M", ((1, 2),)), ("L", ((3, 4),)), ("L", ((5, 4),)), ("L", ((5, 3),)), ("L", ((6, 4),)), ("Z", ()),
         ("M", ((-0.5, -1.5),)), ("C", ((1, 2), (3, 4), (5, 6))),
     ]  # fmt: skip
-    assert tip(read_path("M0 0C0 1 5 5 5 5")) == ((5, 5), (5, 4))
     assert len(rounded(0, 0, 10, 4, 50)) == 10
 
 

@@ -11,6 +11,7 @@ from itertools import chain
 from gradviz.errors import LogError, UsageError
 from gradviz.events import SCHEMA, Event, Header, Note
 from gradviz.gvlog.decoding import Decoder, Mismatch, op
+from gradviz.progress import Step
 
 _BLOCK_BYTES = 1 << 14
 """How much is parsed at a time. More is slower: what is parsed lives until its block ends and burdens the collector."""
@@ -25,21 +26,24 @@ def is_log(path: str | os.PathLike[str]) -> bool:
         return False
 
 
-def read_log(path: str | os.PathLike[str]) -> Iterator[Event]:
+def read_log(path: str | os.PathLike[str], step: Step | None = None) -> Iterator[Event]:
     """The records of the log at `path`, read as they are asked for; the header is read and checked at once.
+
+    step   is told how many bytes have been read
 
     Records, fields and words that a newer minor schema added are left out, and a last line that was cut off is too. A
     `Note` at the end tells of each: kind `newer`, `truncated`, or `unfinished` where there is no `End` record. Raises
     `UsageError` where the file cannot be opened, `LogError` where it is not a log, has a newer major schema, or is
     damaged before its last line.
     """
-    records = _Reader(os.fspath(path)).records()
+    records = _Reader(os.fspath(path), step or Step("reading")).records()
     return chain([next(records)], records)
 
 
 class _Reader:
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, step: Step) -> None:
         self.path = path
+        self.step = step
         self.decoder = Decoder()
         self.ended = False
         self.torn = False
@@ -58,6 +62,7 @@ class _Reader:
                 following = stream.readlines(_BLOCK_BYTES)
                 yield from self._block(lines, number, last=not following)
                 number += len(lines)
+                self.step.done = stream.tell()
                 lines = following
         if self.torn:
             yield Note("truncated", f"the last line of the log, line {number - 1}, was cut off and is left out")

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from gradviz.progress import step
 from gradviz.views import svg
 from gradviz.views.pdf_text import FONTS, line, short, text_string
 from gradviz.views.svg_paths import Step
@@ -36,8 +37,9 @@ def draw(graph: Graph, options: Options, findings: Sequence[Finding] | None = No
 def write(drawn: str) -> bytes:
     """The SVG `drawn` as a PDF file."""
     page = _Page()
-    read_svg(drawn, page)
-    return page.file()
+    with step("writing the page"):
+        read_svg(drawn, page)
+        return page.file()
 
 
 class _Page:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gradviz.errors import UsageError
+from gradviz.progress import step
 from gradviz.views import pdf, svg
 from gradviz.views.svg_reading import page_size
 
@@ -41,7 +42,9 @@ def write(drawn: str) -> bytes:
     width, height = page_size(drawn)
     for scale in _SCALES:
         if width * height * scale**2 <= _MOST_PIXELS and max(width, height) * scale <= _LONGEST:
-            return _encode(*_drawn(pdf.write(drawn), scale), scale)
+            page = pdf.write(drawn)
+            with step("drawing pixels"):
+                return _encode(*_drawn(page, scale), scale)
     size = f"{width:,.0f} by {height:,.0f} pixels"
     raise UsageError(f"the drawing is too large for a PNG: {size}", help="write a PDF or an SVG, or show less of it")
 

@@ -54,14 +54,6 @@ def read_path(data: str) -> list[Step]:
     return steps
 
 
-def tip(steps: Sequence[Step]) -> tuple[Point, Point]:
-    """Where a path ends, and the way in which it arrives there, as a vector of any length."""
-    points = [point for _, points in steps[-2:] for point in points]
-    end = points[-1]
-    before = next((point for point in reversed(points) if point != end), (end[0] - 1, end[1]))
-    return end, (end[0] - before[0], end[1] - before[1])
-
-
 def polygon(numbers: Sequence[float]) -> list[Step]:
     """A closed line through the points whose x and y are in turn in `numbers`."""
     points = list(zip(numbers[::2], numbers[1::2], strict=True))

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from math import atan2, cos, sin, sqrt
+from dataclasses import dataclass, replace
+from math import sqrt
 from typing import Protocol, TypeAlias
 from xml.parsers import expat
 
-from gradviz.views.svg_paths import Step, circle, polygon, read_path, rounded, tip
+from gradviz.views.svg_paths import Step, circle, polygon, read_path, rounded
 
 Matrix: TypeAlias = tuple[float, float, float, float, float, float]
 """(a, b, c, d, e, f): a point (x, y) goes to (ax + cy + e, bx + dy + f)."""
@@ -31,7 +31,6 @@ class Paint:
     width: float
     dash: tuple[float, ...]
     round: bool
-    marker: str
     font: str
     size: float
     middle: bool
@@ -66,21 +65,12 @@ def page_size(svg: str) -> tuple[float, float]:
     return float(found[1]), float(found[2])
 
 
-@dataclass(frozen=True, slots=True)
-class _Marker:
-    at: tuple[float, float]
-    scale: float
-    marks: list[tuple[Sequence[Step], Paint]]
-
-
 class _Reader:
     def __init__(self, canvas: Canvas) -> None:
         self._canvas = canvas
         self._contexts: list[_Context] = []
         self._matrices: list[Matrix] = []
         self._elements: list[tuple[str, Mapping[str, str]]] = []
-        self._markers: dict[str, _Marker] = {}
-        self._marker: _Marker | None = None
         self._words: list[str] = []
         self._page = (0.0, 0.0)
         self._rules: list[_Rule] = []
@@ -107,10 +97,6 @@ class _Reader:
             self._canvas.begin(*self._page)
         self._contexts.append(context)
         self._matrices.append(_product(matrix, _transform(given["transform"])) if "transform" in given else matrix)
-        if tag == "marker":
-            scale = float(given["markerWidth"]) / float(given["viewBox"].split()[2])
-            self._marker = _Marker((float(given["refX"]), float(given["refY"])), scale, [])
-            self._markers[f"url(#{given['id']})"] = self._marker
 
     def _end(self, tag: str) -> None:
         _, given = self._elements.pop()
@@ -126,26 +112,9 @@ class _Reader:
         elif tag in self._heading:
             if len(self._elements) == 1:
                 self._heading[tag] = words
-        elif tag == "marker":
-            self._marker = None
-        elif tag not in ("svg", "g", "defs"):
-            self._shape(_outline(tag, given, self._page), context.paint, matrix)
-
-    def _shape(self, steps: Sequence[Step], paint: Paint, matrix: Matrix) -> None:
-        if self._marker is not None:
-            self._marker.marks.append((steps, paint))
-            return
-        placed = [_move(step, matrix) for step in steps]
-        self._canvas.shape(placed, _scaled(paint, matrix))
-        marker = self._markers.get(paint.marker)
-        if marker is None:
-            return
-        (x, y), (dx, dy) = tip(placed)
-        turn = atan2(dy, dx)
-        across, along = marker.scale * cos(turn), marker.scale * sin(turn)
-        place = _product((across, along, -along, across, x, y), (1.0, 0.0, 0.0, 1.0, -marker.at[0], -marker.at[1]))
-        for mark, ink in marker.marks:
-            self._canvas.shape([_move(step, place) for step in mark], _scaled(ink, place))
+        elif tag not in ("svg", "g"):
+            steps = _outline(tag, given, self._page)
+            self._canvas.shape([_move(step, matrix) for step in steps], _scaled(context.paint, matrix))
 
 
 def _outline(tag: str, given: Mapping[str, str], page: tuple[float, float]) -> list[Step]:
@@ -206,10 +175,7 @@ def _scaled(paint: Paint, matrix: Matrix) -> Paint:
     if abs(scale - 1) < 1e-9:
         return paint
     dash = tuple(length * scale for length in paint.dash)
-    return Paint(
-        paint.fill, paint.stroke, paint.width * scale, dash, paint.round, paint.marker, paint.font, paint.size,
-        paint.middle,
-    )  # fmt: skip
+    return replace(paint, width=paint.width * scale, dash=dash)
 
 
 # styles
@@ -314,7 +280,6 @@ def _paint(values: Mapping[str, str]) -> Paint:
         width=float(values.get("stroke-width", "1")),
         dash=() if dash == "none" else tuple(float(word) for word in re.split(r"[\s,]+", dash)),
         round=values.get("stroke-linecap") == "round",
-        marker=values.get("marker-end", ""),
         font=font,
         size=float(values["font-size"].removesuffix("px")),
         middle=values.get("text-anchor") == "middle",

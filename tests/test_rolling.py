@@ -275,6 +275,37 @@ def test_an_iteration_whose_backward_raised_is_seen() -> None:
     assert [fold.times for fold in rolled(trained(30, failed=10))] == [10, 19]
 
 
+def test_a_loss_that_is_printed_now_and_then_is_no_other_iteration() -> None:
+    b = Builder()
+    w = b.leaf("w", (4,), requires_grad=True, line=1)
+    for turn in range(60):
+        loss = b.op("sum", b.op("mul", w, "2", line=4), name="loss", line=4, shape=())
+        b.sweep(loss, line=5)
+        with b.region("no_grad", line=7):
+            w = b.inplace("sub_", w, "0.1", line=8)
+        if turn % 20 == 0:
+            b.item(b.detach(loss, line=9), line=9)
+        if turn % 10 == 0:
+            with b.region("no_grad", line=10):
+                b.item(b.op("mul", w, "3", line=11), line=12)
+    graph = b.graph()
+    folds = rolled(graph)
+    assert [(fold.kind, fold.times) for fold in folds] == [("iterations", 60), ("steps", 3)]
+    shown = {stand_for(folds).shown(op) for op in graph.ops}
+    assert sum(not graph.ops[op].outputs for op in shown) == 3, "a print, and two evaluations until the next"
+
+
+def test_a_loss_that_is_printed_each_time_is_part_of_the_iteration() -> None:
+    b = Builder()
+    w = b.leaf("w", (4,), requires_grad=True, line=1)
+    for _ in range(10):
+        loss = b.op("sum", b.op("mul", w, "2", line=4), name="loss", line=4, shape=())
+        b.sweep(loss, line=5)
+        b.item(loss, line=9)
+    (fold,) = rolled(b.graph())
+    assert len(fold.turns[0]) == 3
+
+
 def test_by_default_one_iteration_is_drawn_and_nothing_is_rolled() -> None:
     assert rolled(default_selection(trained(50))) == []
 
@@ -289,7 +320,7 @@ def test_an_epoch_of_batches_is_a_turn_of_turns() -> None:
             with b.region("no_grad", line=7):
                 w = b.inplace("sub_", w, "0.1", line=8)
         with b.region("no_grad", line=9):
-            b.item(b.op("sum", w, line=10, shape=()), line=10)
+            w = b.inplace("mul_", w, "0.5", line=10)
     folds = rolled(b.graph())
     assert sorted(fold.times for fold in folds) == [6, 8]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from gradviz.events import Role
+from gradviz.fold.asides import find_asides, leaving_ops
 from gradviz.fold.repeating import find_runs
 from gradviz.graphs import Graph, Op
 
@@ -59,7 +60,8 @@ def find_turns(graph: Graph, apart: Collection[int] = ()) -> Iterator[Turns]:
 
     Turns are the same where each op has an equal at the same place in the turn before: in name, scope and shapes, from
     the same line, and fed by the equals of what feeds it, by the same value, or by one that is new each time. A new
-    parameter each time is another layer, not another turn. The ops `apart` have no equal.
+    parameter each time is another layer, not another turn. The ops `apart` have no equal. What a loop does beside its
+    work is no part of its turns, and a loop of its own if it repeats.
 
     Only the first turn may get from outside what the later ones hand on.
     """
@@ -67,10 +69,39 @@ def find_turns(graph: Graph, apart: Collection[int] = ()) -> Iterator[Turns]:
     for op in graph.ops.values():
         if op.inputs:
             threads.setdefault(op.thread, []).append(op)
+    leaving = leaving_ops(graph)
     for thread in sorted(threads):
-        matcher = _Matcher(graph, _track(graph, threads[thread]), frozenset(apart))
-        for run in find_runs(matcher.tokens, LEAST, matcher.head):
-            yield from matcher.split(run.start, run.length, run.times)
+        ops = threads[thread]
+        tokens = _tokens(graph, ops, frozenset(apart))
+        asides = find_asides(graph, ops, tokens, leaving)
+        for beside in (False, True) if asides else (False,):
+            chosen = [(op, token) for op, token in zip(ops, tokens, strict=True) if (op.id in asides) is beside]
+            matcher = _Matcher(graph, _track(graph, [op for op, _ in chosen]))
+            for run in find_runs([token for _, token in chosen], LEAST, matcher.head):
+                yield from matcher.split(run.start, run.length, run.times)
+
+
+def _tokens(graph: Graph, ops: Sequence[Op], apart: frozenset[int]) -> list[int]:
+    """For each op a number that it shares with those that do the same at the same line, with the same result."""
+    regions: dict[int | None, object] = {None: None}
+    for region in graph.regions.values():
+        regions[region.id] = (region.kind, region.site, region.enabled)
+    numbers: dict[object, int] = {}
+    values, measures = graph.values, graph.measures
+    tokens: list[int] = []
+    for op in ops:
+        shape: object = None
+        if op.outputs:
+            value = values[op.id]
+            shape = (value.shape, value.dtype) if len(op.outputs) == 1 else _shapes(graph, op)
+        key: object = (op.site, op.name, op.scope, op.tracked, op.cause, op.forgotten, regions[op.region], shape)
+        if measures:
+            held = [measures[output] for output in op.outputs if output in measures]
+            key = (key, tuple([(bool(measure.nans), bool(measure.infs)) for measure in held]))
+        if op.id in apart:
+            key = op.id
+        tokens.append(numbers.setdefault(key, len(numbers)))
+    return tokens
 
 
 def _track(graph: Graph, ops: list[Op]) -> Track:
@@ -101,35 +132,12 @@ def _track(graph: Graph, ops: list[Op]) -> Track:
 class _Matcher:
     """Compares the ops of a track by their places in it."""
 
-    def __init__(self, graph: Graph, track: Track, apart: frozenset[int]) -> None:
+    def __init__(self, graph: Graph, track: Track) -> None:
         self.graph = graph
         self.track = track
         self.ops = track.ops
         self.feeds = track.feeds
         self.chains: dict[int, tuple[int, ...]] = {}
-        self.tokens = self._tokens(apart)
-
-    def _tokens(self, apart: frozenset[int]) -> list[int]:
-        """For each op a number that it shares with those that do the same at the same line, with the same result."""
-        regions: dict[int | None, object] = {None: None}
-        for region in self.graph.regions.values():
-            regions[region.id] = (region.kind, region.site, region.enabled)
-        numbers: dict[object, int] = {}
-        values, measures = self.graph.values, self.graph.measures
-        tokens: list[int] = []
-        for op in self.ops:
-            shape: object = None
-            if op.outputs:
-                value = values[op.id]
-                shape = (value.shape, value.dtype) if len(op.outputs) == 1 else _shapes(self.graph, op)
-            key: object = (op.site, op.name, op.scope, op.tracked, op.cause, op.forgotten, regions[op.region], shape)
-            if measures:
-                held = [measures[output] for output in op.outputs if output in measures]
-                key = (key, tuple([(bool(measure.nans), bool(measure.infs)) for measure in held]))
-            if op.id in apart:
-                key = op.id
-            tokens.append(numbers.setdefault(key, len(numbers)))
-        return tokens
 
     # where a block begins
 
@@ -229,7 +237,9 @@ class _Matcher:
         value, before = self.graph.values[item], self.graph.values[model]
         if item == model:
             return True
-        return (value.shape, value.dtype) == (before.shape, before.dtype) and not self._is_another_layer(item, start)
+        if (value.shape, value.dtype) != (before.shape, before.dtype):
+            return False
+        return value.storage == before.storage or not self._is_another_layer(item, start)
 
     def _is_another_layer(self, item: int, start: int) -> bool:
         """The value is a parameter that was there before the turn was."""

@@ -209,7 +209,7 @@ def test_ctrl_c_on_a_terminal_takes_the_bar_back(folder):  # noqa: F811
     name = write_long_log(count=20_000)
     arguments = ["gradviz", "render", name, "--all", "--no-findings", "-o", "out.svg"]
     program = OnTerminal(f"import sys\nsys.argv = {arguments}\nfrom gradviz_cli.main import main\nmain()")
-    program.wait_for("drawing")
+    program.wait_for("laying out")
     program.process.send_signal(signal.SIGINT)
     assert left_on_screen(program.end()) == []
     assert program.process.returncode == 130

@@ -12,6 +12,7 @@ from gradviz.layout.drawing import Drawing, PlacedBox, PlacedFrame
 from gradviz.layout.measure import BADGE_AXIS, clip, one_line, text_width, wrap
 from gradviz.layout.tags import tab_room, text_area
 from gradviz.picture.records import BoxKind, Remark
+from gradviz.progress import step
 from gradviz.views.svg_findings import LEAST_WIDTH as LEAST_LIST_WIDTH
 from gradviz.views.svg_findings import Listing, bands, heading_width, ring, tags
 from gradviz.views.svg_legend import ROW_HEIGHT, draw_legend, legend_items, shelf_width, shelve
@@ -57,7 +58,10 @@ def draw_pieces(graph: Graph, options: Options, findings: Sequence[Finding] | No
     from gradviz.picture.composing import compose
 
     direction: Literal["TB", "LR"] = "LR" if options.direction == "LR" else "TB"
-    return write_pieces(arrange(compose(graph, options, findings), direction))
+    picture = compose(graph, options, findings)
+    with step(f"laying out {len(picture.boxes):,} boxes"):
+        drawing = arrange(picture, direction)
+    return write_pieces(drawing)
 
 
 def write(drawing: Drawing) -> str:

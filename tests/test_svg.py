@@ -9,12 +9,14 @@ import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 
 import pytest
+from canonical import detach as detach_graph
 from oracles import open_in_chromium
 from pictures import ALL, chain, detach, empty, everything, hostile, mlp, no_grad
 
 from gradviz.layout import arrange
 from gradviz.picture.records import Box, BoxKind, Picture, WireKind
-from gradviz.views.svg import write
+from gradviz.views import Options
+from gradviz.views.svg import draw, draw_pieces, write, write_pieces
 from gradviz.views.svg_style import PAINTS, TEXT_ON, style_sheet
 
 SPACE = "{http://www.w3.org/2000/svg}"
@@ -247,3 +249,74 @@ def test_a_lost_gradient_has_a_cross_at_its_head():
         x, y = wire.end
         assert f'<g class="lost" transform="translate({x:g} {y - 18:g})">' in text
     assert text.count('class="lost"') == len(lost) + 1
+
+
+# the wires
+
+@pytest.mark.parametrize("direction", ["TB", "LR"])
+@pytest.mark.parametrize("name", ["detach", "everything", "residual", "no_grad"])
+def test_every_wire_is_drawn_from_its_tail_to_its_head(name, direction):
+    drawing = arrange(ALL[name](), direction)
+    styles = {
+        WireKind.GRADIENT: ("g", "gh"), WireKind.SHADOW: ("d", "dh"), WireKind.ALIAS: ("a", "gh"),
+        WireKind.SAVED: ("v", None), WireKind.CUT: ("c", None), WireKind.ERROR: ("c err", "ch"),
+    }  # fmt: skip
+    plane = next(item for item in ElementTree.fromstring(write(drawing)).iter(f"{SPACE}g") if item.get("transform"))
+    lines = [(path.get("class"), run) for path in plane.findall(f"{SPACE}path") for run in runs(path.get("d"))]
+    for kind, (style, head) in styles.items():
+        routed = [wire for wire in drawing.wires if wire.wire.kind is kind]
+        drawn = [run for found, run in lines if found == style]
+        assert [run[0] for run in drawn] == [pytest.approx(wire.start, abs=0.1) for wire in routed]
+        for wire, run in zip(routed, drawn, strict=True):
+            short = 2 if head else 0
+            assert sum(abs(a - b) for a, b in zip(run[-1], wire.end, strict=True)) == pytest.approx(short, abs=0.2)
+    points = sorted(run[0] for style, run in lines if style in ("gh", "dh", "ch"))
+    ends = sorted(wire.end for wire in drawing.wires if styles[wire.wire.kind][1])
+    assert points == [pytest.approx(end, abs=0.1) for end in ends]
+
+
+def runs(data: str) -> list[list[tuple[float, float]]]:
+    """The ends of each stretch of a path, as absolute points, one list for each time that the pen is put down."""
+    found: list[list[tuple[float, float]]] = []
+    for letter, rest in re.findall(r"([A-Za-z])([^A-Za-z]*)", data):
+        numbers = [float(item) for item in re.findall(r"-?(?:\d+\.?\d*|\.\d+)", rest)]
+        if letter == "M":
+            found.append([(numbers[0], numbers[1])])
+        elif letter in "VH":
+            x, y = found[-1][-1]
+            found[-1].append((x, numbers[0]) if letter == "V" else (numbers[0], y))
+        elif letter in "LC":
+            found[-1].append((numbers[-2], numbers[-1]))
+    return found
+
+
+def test_a_browser_is_given_few_paths_and_none_that_spans_the_drawing():
+    drawing = arrange(chain(1_000))
+    plane = next(item for item in ElementTree.fromstring(write(drawing)).iter(f"{SPACE}g") if item.get("transform"))
+    paths = plane.findall(f"{SPACE}path")
+    assert len(paths) < len(drawing.wires) / 20
+    for path in paths:
+        ends = [y for run in runs(path.get("d")) for _, y in run]
+        assert max(ends) - min(ends) < drawing.height / 10
+
+
+def test_an_arrowhead_points_the_way_its_wire_arrives():
+    for direction, along in (("TB", 1), ("LR", 0)):
+        text = write(arrange(mlp(), direction))
+        steps = [re.findall(r"-?\d+\.?\d*", head)[:2] for head in re.findall(r"M[\d.]+ [\d.]+(l[^z]+)z", text)]
+        assert len(steps) > 5
+        assert any(float(step[along]) == -9.5 for step in steps)
+
+
+# in pieces
+
+def test_a_drawing_comes_in_small_pieces():
+    graph = detach_graph()
+    pieces = list(draw_pieces(graph, Options()))
+    assert "".join(pieces) == draw(graph, Options())
+    drawing = arrange(chain(1_000))
+    pieces = list(write_pieces(drawing))
+    assert "".join(pieces) == write(drawing)
+    assert len(pieces) > len(drawing.boxes)
+    assert max(map(len, pieces)) < 10_000
+    assert all(piece.endswith("\n") for piece in pieces)

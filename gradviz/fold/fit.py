@@ -124,7 +124,7 @@ class _Fitting:
         if len(calls) != 1 or self.choice.depth is not None:
             return False
         call = calls[0]
-        return call.kind == "scope" and len(call.items) == call.size <= LAYER
+        return call.kind == "scope" and call.size <= LAYER and not any(isinstance(item, Call) for item in call.items)
 
     def _open_what_fits(self, parts: list[Part]) -> None:
         """All of one level or, where that is too much, the small ones that leave room for others."""

@@ -12,22 +12,23 @@ from test_views import HOSTILE
 
 from gradviz.diagnose import diagnose
 from gradviz.errors import UsageError
+from gradviz.fold.fit import fit
 from gradviz.graphs import Graph
 from gradviz.picture.composing import compose
 from gradviz.picture.records import BoxKind, WireKind
 from gradviz.views import Options, draw
-from gradviz.views.mermaid import ARROWS, CLASSES, JOINER, MOST_BOXES, SHAPES
+from gradviz.views.mermaid import ARROWS, CLASSES, FOLDED, JOINER, MOST_BOXES, SHAPES
 
 LABEL = r'"((?:[^"<>&#`;|{}\[\]\\%]|#\d+;|<br>)*)"'
 STYLE = r"(?:[a-z-]+:[#\w. -]+)(?:,[a-z-]+:[#\w. -]+)*"
-BEFORE, AFTER = r"\(\[|\[\[|\[\(|\[/|\[|\(|\{\{|>", r"\]\)|\]\]|\)\]|\\\]|\]|\)|\}\}"
+BEFORE, AFTER = r"\(\[|\[\[|\[\(|\[/|\[|\(|\{\{|>", r"\]\)|\]\]|\)\]|\\\]|/\]|\]|\)|\}\}"
 KINDS = {
     "start": r"flowchart (TD|LR)",
     "class": rf"classDef (\w+) {STYLE}",
     "box": rf"(b\d+|about|finding\d+)({BEFORE}){LABEL}({AFTER}):::(\w+)",
     "open": rf"subgraph (f\d+)\[{LABEL}\]",
     "close": r"end",
-    "framed": r"class (f\d+) region",
+    "framed": r"class (f\d+) (region|module)",
     "wire": rf"(b\d+) (-->|-\.->|-\.-o|--x|---|==>)(?:\|{LABEL}\|)? (b\d+)",
     "look": rf"linkStyle (\d+(?:,\d+)*) {STYLE}",
     "style": rf"style ([bf]\d+) {STYLE}",
@@ -59,7 +60,7 @@ def holds(graph: Graph, options: Options) -> None:
         before, label, after, style = boxes[box.id]
         mark = {BoxKind.CUT: "✂ ", BoxKind.ERROR: "✗ "}.get(box.kind, "")
         assert said(label) == "\n".join(line for line in (mark + box.title, box.detail) if line) or " "
-        assert (before, after) == SHAPES[box.kind]
+        assert (before, after) == (SHAPES[box.kind] if box.fold is None else FOLDED)
         assert style == CLASSES[box.kind][0]
         assert style in defined
     wires = [(parts[0], parts[3], parts[1]) for kind, parts in lines if kind == "wire"]
@@ -102,6 +103,25 @@ def test_nothing_is_left_that_mermaid_would_replace_after_its_entities(meaningfu
     text = draw(named("a\\nb $$x$$ fa:fa-car"), "mermaid")
     decoded = re.sub(r"#(\d+);", lambda match: chr(int(match[1])), text)
     assert not re.search(meaningful, decoded)
+
+
+def test_boxes_of_many_ops_have_a_shape_of_their_own():
+    graph = fit(nested())
+    assert any(box.fold is not None for box in compose(graph, Options()).boxes)
+    holds(graph, Options())
+    assert FOLDED not in SHAPES.values()
+
+
+def nested() -> Graph:
+    """Equal modules in a row, many more ops than fit a page."""
+    b = Builder("blocks.py")
+    x = b.leaf("x", requires_grad=True)
+    for number in range(60):
+        b.scope = f"h.{number}"
+        for _ in range(5):
+            x = b.op("relu", b.op("mul", x, "2"))
+    b.sweep(x)
+    return b.graph()
 
 
 def test_kinds_differ_in_more_than_colour():

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from gradviz.errors import UsageError
+from gradviz.layout.drawing import MODULE_KINDS
 from gradviz.layout.measure import one_line
 from gradviz.picture.composing import compose
 from gradviz.picture.records import Box, BoxKind, Frame, Picture, Remark, Wire, WireKind
@@ -37,8 +38,8 @@ SHAPES: dict[BoxKind, tuple[str, str]] = {
     BoxKind.CONST: ("(", ")"),
     BoxKind.OP: ("[", "]"),
     BoxKind.OFF: ("[", "]"),
-    BoxKind.OUTPUT: ("[[", "]]"),
-    BoxKind.OFF_OUTPUT: ("[[", "]]"),
+    BoxKind.OUTPUT: ("[/", "/]"),
+    BoxKind.OFF_OUTPUT: ("[/", "/]"),
     BoxKind.CUT: ("{{", "}}"),
     BoxKind.EXIT: (">", "]"),
     BoxKind.ERROR: ("[/", "\\]"),
@@ -46,6 +47,9 @@ SHAPES: dict[BoxKind, tuple[str, str]] = {
     BoxKind.MORE: ("[", "]"),
 }
 """What stands before and after the label of a box."""
+
+FOLDED = ("[[", "]]")
+"""The same for a box that stands for many ops."""
 
 CLASSES: dict[BoxKind, tuple[str, str]] = {
     BoxKind.LEAF: ("leaf", "fill:#dbeafe,stroke:#2563eb,stroke-width:2px,color:#1f2937"),
@@ -64,6 +68,7 @@ CLASSES: dict[BoxKind, tuple[str, str]] = {
 
 _TEXT_CLASSES = {
     "region": f"fill:#f7f8fa,stroke:{_GREY},stroke-dasharray:6 4,color:#4b5563",
+    "module": "fill:#fbfbfd,stroke:#9ca3af,color:#4b5563",
     "about": f"fill:none,stroke:none,color:{_GREY}",
     "error": f"fill:#fef2f2,stroke:{_RED},color:{_RED},text-align:left",
     "warning": f"fill:#fffbeb,stroke:{_AMBER},color:{_AMBER},text-align:left",
@@ -113,9 +118,9 @@ def _lines(picture: Picture, graph: Graph, options: Options) -> Iterator[str]:
         if kind in kinds:
             yield f"  classDef {name} {look}"
     severities = {remark.severity for remark in picture.remarks}
-    present = {"region": bool(picture.frames), "about": True} | dict.fromkeys(severities, True)
+    present = {"about", *severities, *(_frame_class(frame) for frame in picture.frames)}
     for name, look in _TEXT_CLASSES.items():
-        if present.get(name):
+        if name in present:
             yield f"  classDef {name} {look}"
     yield f"  about{_label([picture.title, picture.summary, *picture.notes])}:::about"
     yield from _framed(picture, graph, options)
@@ -128,7 +133,7 @@ def _lines(picture: Picture, graph: Graph, options: Options) -> Iterator[str]:
         yield f"  linkStyle {','.join(numbers)} {look}"
     # The style of a subgraph takes the place of its class, that of a box comes on top.
     culprits = [(box.id, box.findings, "") for box in picture.boxes]
-    culprits += [(frame.id, frame.findings, f"{_TEXT_CLASSES['region']},") for frame in picture.frames]
+    culprits += [(frame.id, frame.findings, f"{_TEXT_CLASSES[_frame_class(frame)]},") for frame in picture.frames]
     for name, blaming, base in culprits:
         if blaming:
             color = _RED if picture.remarks[blaming[0] - 1].severity == "error" else _AMBER
@@ -163,12 +168,18 @@ def _framed(picture: Picture, graph: Graph, options: Options) -> Iterator[str]:
         else:
             break
     for frame in picture.frames:
-        yield f"  class {frame.id} region"
+        yield f"  class {frame.id} {_frame_class(frame)}"
+
+
+def _frame_class(frame: Frame) -> str:
+    return "module" if frame.kind in MODULE_KINDS else "region"
 
 
 def _box(box: Box, picture: Picture, graph: Graph, options: Options, depth: int) -> str:
-    before, after = SHAPES[box.kind]
+    before, after = SHAPES[box.kind] if box.fold is None else FOLDED
     title = f"{_MARKS[box.kind]} {box.title}" if box.kind in _MARKS else box.title
+    if box.fold is not None and box.cuts:
+        title = f"{_MARKS[BoxKind.CUT]} {box.title}"
     lines = [title, box.detail, *_tags(box.findings, picture)]
     if options.show_attrs and box.kind in (BoxKind.OP, BoxKind.OFF) and box.op is not None:
         limit = max(1, options.max_attr_chars)

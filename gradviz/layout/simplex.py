@@ -37,17 +37,18 @@ def solve(count: int, edges: Sequence[Edge], most_pivots: int = 20_000) -> list[
 
 def longest_path(count: int, edges: Sequence[Edge]) -> list[int]:
     """The lowest levels, from 0 up, that keep every least length. The edges must be acyclic."""
-    outgoing: list[list[int]] = [[] for _ in range(count)]
+    outgoing: list[list[tuple[int, int]]] = [[] for _ in range(count)]
     waiting = [0] * count
-    for number, (tail, head, _, _) in enumerate(edges):
-        outgoing[tail].append(number)
+    for tail, head, length, _ in edges:
+        outgoing[tail].append((head, length))
         waiting[head] += 1
     level = [0] * count
     ready = [node for node in range(count) if not waiting[node]]
     for node in ready:
-        for number in outgoing[node]:
-            _, head, length, _ = edges[number]
-            level[head] = max(level[head], level[node] + length)
+        here = level[node]
+        for head, length in outgoing[node]:
+            if here + length > level[head]:
+                level[head] = here + length
             waiting[head] -= 1
             if not waiting[head]:
                 ready.append(head)
@@ -72,13 +73,10 @@ class _Tree:
         self.count = count
         self.edges = edges
         self.level = longest_path(count, edges)
-        self.around: list[list[int]] = [[] for _ in range(count)]
         self.leaving: list[list[tuple[int, int]]] = [[] for _ in range(count)]
         self.entering: list[list[tuple[int, int]]] = [[] for _ in range(count)]
         self.pull = [0] * count
         for number, (tail, head, _, weight) in enumerate(edges):
-            self.around[tail].append(number)
-            self.around[head].append(number)
             self.leaving[tail].append((number, head))
             self.entering[head].append((number, tail))
             self.pull[tail] += weight
@@ -95,13 +93,13 @@ class _Tree:
 
         What is spanned moves as a whole: its levels are kept without the shift, which is added at the end. So are the
         slacks of the edges that lead out of it, in one heap, and of those that lead into it, in the other; of two that
-        are as tight the one met first is taken.
+        are as tight the one of the lower number is taken.
         """
-        edges, level = self.edges, self.level
+        edges, level, branches = self.edges, self.level, self.branches
         spanned = [False] * self.count
-        outward: list[tuple[int, int, int]] = []
-        inward: list[tuple[int, int, int]] = []
-        shift = met = 0
+        outward: list[tuple[int, int]] = []
+        inward: list[tuple[int, int]] = []
+        shift = 0
         start, left = 0, self.count
         while True:
             spanned[start] = True
@@ -109,38 +107,35 @@ class _Tree:
             queue = [start]
             for node in queue:
                 here = level[node]
-                for number in self.around[node]:
-                    tail, head, length, _ = edges[number]
-                    other = head if tail == node else tail
-                    if spanned[other]:
-                        continue
-                    # Free of the shift, as `here` is.
-                    slack = level[other] - here - length if tail == node else here - level[other] - length
-                    if slack != (shift if tail == node else -shift):
-                        met += 1
-                        heappush(outward if tail == node else inward, (slack, met, number))
-                        continue
-                    spanned[other] = True
-                    level[other] -= shift
-                    self.branches[node].append((number, other))
-                    self.branches[other].append((number, node))
-                    queue.append(other)
+                for ends, leads, sign in ((self.leaving[node], outward, 1), (self.entering[node], inward, -1)):
+                    for number, other in ends:
+                        if spanned[other]:
+                            continue
+                        # Free of the shift, as `here` is.
+                        slack = sign * (level[other] - here) - edges[number][2]
+                        if slack != sign * shift:
+                            heappush(leads, (slack, number))
+                            continue
+                        spanned[other] = True
+                        level[other] -= shift
+                        branches[node].append((number, other))
+                        branches[other].append((number, node))
+                        queue.append(other)
             left -= len(queue)
             if not left:
                 break
-            while outward and spanned[edges[outward[0][2]][1]]:
+            while outward and spanned[edges[outward[0][1]][1]]:
                 heappop(outward)
-            while inward and spanned[edges[inward[0][2]][0]]:
+            while inward and spanned[edges[inward[0][1]][0]]:
                 heappop(inward)
-            leads = [(slack - shift, when, number, True) for slack, when, number in outward[:1]]
-            leads += [(slack + shift, when, number, False) for slack, when, number in inward[:1]]
-            if not leads:
+            if not outward and not inward:
                 raise ValueError("the edges do not hold all nodes together")
-            slack, _, number, leaves = min(leads)
-            shift += slack if leaves else -slack
+            leaves = bool(outward) and (not inward or outward[0][0] - shift <= inward[0][0] + shift)
+            slack, number = outward[0] if leaves else inward[0]
+            shift = slack if leaves else -slack
             tail, head, _, _ = edges[number]
-            self.branches[tail].append((number, head))
-            self.branches[head].append((number, tail))
+            branches[tail].append((number, head))
+            branches[head].append((number, tail))
             start = head if leaves else tail
         if shift:
             self.level = [found + shift for found in level]

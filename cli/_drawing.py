@@ -144,6 +144,7 @@ def _select(request: Request, graph: Graph, findings: Sequence[Finding]) -> Grap
     Raises `UsageError` where nothing has the name that was asked for.
     """
     from gradviz.focusing import without_shadow
+    from gradviz.fold.steps import roll_steps
     from gradviz.picture.aiming import missing_culprits
     from gradviz.selecting import default_selection, selection_of
 
@@ -159,7 +160,7 @@ def _select(request: Request, graph: Graph, findings: Sequence[Finding]) -> Grap
         lit = without_shadow(part)
         blamed = missing_culprits(part, lit, findings)
         part = without_shadow(part, blamed) if blamed else lit
-    return part
+    return roll_steps(part) if request.focus.iterations else part
 
 
 def _read_settings(source: Source) -> Settings:

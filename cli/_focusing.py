@@ -21,13 +21,15 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Focus:
-    """What was asked for: at most one of a scope, a value with a number of ops around it, and the ends of a road."""
+    """What was asked for: at most one of a scope, a value with a number of ops around it, the ends of a road, and all
+    iterations of a loop."""
 
     scope: str | None = None
     around: str | None = None
     hops: int | None = None
     path: tuple[str, str] | None = None
     no_shadow: bool = False
+    iterations: bool = False
 
     def __post_init__(self) -> None:
         given = self.options
@@ -40,7 +42,7 @@ class Focus:
     def options(self) -> list[str]:
         """The options that choose a part, of which only one can be heeded."""
         named = (("--focus", self.scope), ("--around", self.around), ("--path", self.path))
-        return [option for option, value in named if value is not None]
+        return [option for option, value in named if value is not None] + ["--iterations"] * self.iterations
 
     def choose(self, graph: Graph, part: Graph) -> Graph:
         """The part of `graph` that was asked for; `part`, which is drawn without a focus, where none was.
@@ -53,6 +55,8 @@ class Focus:
             return focus_scope(graph, part, self.scope)
         if self.around is not None:
             return focus_around(graph, part, self.around, HOPS if self.hops is None else self.hops)
+        if self.iterations:
+            return graph
         return part if self.path is None else focus_path(graph, part, *self.path)
 
 
@@ -67,13 +71,15 @@ def focus_options(function: _Function) -> _Function:
         hops: int | None,
         path: tuple[str, str] | None,
         no_shadow: bool,
+        iterations: bool,
         **others: Any,
     ) -> Any:
-        return function(*arguments, focus=Focus(scope, around, hops, path, no_shadow), **others)
+        return function(*arguments, focus=Focus(scope, around, hops, path, no_shadow, iterations), **others)
 
     decorated: Any = gathered
     for option in (
         click.option("--no-shadow", is_flag=True, help="Leave out what autograd does not keep."),
+        click.option("--iterations", is_flag=True, help="Show every iteration of a loop, equal ones as one."),
         click.option("--path", nargs=2, metavar="FROM TO", help="Show every road from one value to another."),
         click.option("--hops", type=click.IntRange(min=1), metavar="K", help=_HOPS_HELP),
         click.option("--around", metavar="NAME", help="Show the operations near this value."),

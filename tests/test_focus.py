@@ -343,6 +343,25 @@ def tree(*arguments: str) -> tuple[int, str, str]:
     return result.exit_code, result.stdout, result.stderr
 
 
+def test_all_iterations_are_drawn_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    b = Builder()
+    w = b.leaf("w", (2,), requires_grad=True, line=1)
+    for _ in range(7):
+        b.sweep(b.op("sum", b.op("mul", w, "3", line=4), name="loss", line=4), line=5)
+        w = b.inplace("sub_", w, "0.1", line=6)
+    writer = LogWriter("run.gvlog")
+    for event in b.events():
+        writer.emit(event)
+    writer.close()
+    assert "×7" not in tree("run.gvlog", "--all")[1]
+    for more in ((), ("--no-shadow",)):
+        status, shown, _ = tree("run.gvlog", "--iterations", *more)
+        assert status == 0
+        assert "×7" in shown
+        assert shown.count("◆ loss") == 1
+
+
 @pytest.mark.parametrize(
     ("options", "has", "has_not"),
     [
@@ -371,6 +390,7 @@ def test_the_options_choose_what_is_drawn(log: str, options: tuple[str, ...], ha
         (("--path", "loss", "w"), "no road leads from `loss` to `w`"),
         (("--focus", "scal"), "nothing ran in a scope called `scal`"),
         (("--around", "z"), "there is no value called `z`"),
+        (("--iterations", "--all"), "`--all` and `--iterations` were both given"),
     ],
 )
 def test_what_cannot_be_asked_for_is_one_error_and_one_help(

@@ -6,12 +6,12 @@ one wire each turn leave by one wire that says how many.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from gradviz.graphs import Carried, Fold, Graph
 from gradviz.picture.records import Box, Picture, Wire, WireKind
-from gradviz.picture.wording import clean, dots, plural
+from gradviz.picture.wording import clean, dots, plural, shorten
 
 SIGN = "↻"
 """Before the name of what goes round."""
@@ -35,7 +35,7 @@ def mark_turns(picture: Picture, graph: Graph, data: Mapping[int, str]) -> Pictu
                 times[data[carried.leaves]] = fold.times - 1
             if carried.enters is not None and carried.enters in data:
                 for op in _users(graph, fold, carried.enters):
-                    entries.setdefault((data[carried.enters], op), clean(carried.name, NAME_LIMIT))
+                    entries.setdefault((data[carried.enters], op), carried.name)
     boxes = {box.id: box for box in picture.boxes}
     wires = [_named(wire, boxes, entries) for wire in picture.wires]
     return replace(
@@ -53,22 +53,27 @@ def _users(graph: Graph, fold: Fold, value: int) -> list[int]:
     return [op for op in fold.turns[0] if value in graph.ops[op].inputs]
 
 
+def _mark(names: Iterable[str], title: str) -> str:
+    """The sign, and what goes round where that is short, or not what the box is called anyway."""
+    told = [shorten(name, NAME_LIMIT) for name in names if name != title or len(name) <= NAME_LIMIT // 2]
+    return f"{SIGN} {', '.join(told)}".rstrip()
+
+
 def _marked(box: Box, graph: Graph, carried: list[Carried], times: int) -> Box:
     """`box` with what goes on from it into the next turn; a lone result has the name that it has in each turn."""
-    names = list(dict.fromkeys(clean(one.name, NAME_LIMIT) for one in carried))
-    pairs = [("carried", f"{name} goes on into the next turn, {plural(times, 'time')}") for name in names]
+    names = list(dict.fromkeys(one.name for one in carried))
     op = graph.ops[box.op] if box.op is not None else None
     alone = op is not None and len(op.outputs) == 1 and len(names) == 1 and " = " in box.title
-    title = f"{names[0]} = {clean(op.name)}" if alone and op is not None else box.title
-    detail = dots(box.detail, f"{SIGN} {', '.join(names)}")
-    return replace(box, title=title, detail=detail, tooltip=(*box.tooltip, *pairs))
+    title = f"{shorten(names[0])} = {clean(op.name)}" if alone and op is not None else box.title
+    pairs = [("carried", f"{clean(name)} goes on into the next turn, {plural(times, 'time')}") for name in names]
+    return replace(box, title=title, detail=dots(box.detail, _mark(names, box.title)), tooltip=(*box.tooltip, *pairs))
 
 
 def _named(wire: Wire, boxes: Mapping[str, Box], entries: Mapping[tuple[str, int], str]) -> Wire:
     """`wire` with the name of what it brings in first and a later turn gets from the one before."""
     op = boxes[wire.head].op
     name = entries.get((wire.tail, op)) if op is not None and not wire.label else None
-    return wire if name is None else replace(wire, label=f"{SIGN} {name}")
+    return wire if name is None else replace(wire, label=_mark([name], boxes[wire.tail].title))
 
 
 def _bundled(wires: list[Wire], boxes: Mapping[str, Box], graph: Graph, data: Mapping[int, str]) -> tuple[Wire, ...]:

@@ -11,6 +11,9 @@ from gradviz.picture.wording import TITLE_LIMIT, Pairs, Wording, clean, clip, do
 from gradviz.stats.tables import bytes_text
 
 NAMES_TOLD = 6
+CARRIED_LIMIT = 24
+"""Longest list of what turns hand on; a longer one is counted."""
+
 
 FEW = 5
 """Of a module with so few ops, what it is says more than how many they are."""
@@ -112,6 +115,8 @@ def frame_words(graph: Graph, fold: Fold, words: Wording) -> tuple[str, Pairs]:
     title = dots(fold_title(fold), clean(fold.module), _carried(fold))
     ops = sum(1 for op in fold.turns[0] if graph.ops[op].inputs)
     pairs = [("ops", f"{ops:,}" if fold.times == 1 else f"{ops:,} each time, drawn once for {fold.times:,} times")]
+    if fold.carried:
+        pairs.append(("carried from turn to turn", clean(join([c.name for c in fold.carried], NAMES_TOLD), 200)))
     return title, (*_where(graph, fold, words), *pairs, *(_opens(fold) if fold.times > 1 else ()))
 
 
@@ -144,7 +149,10 @@ _KINDS = {
 
 
 def _carried(fold: Fold) -> str:
-    return f"carries {join([clean(carried.name) for carried in fold.carried])}" if fold.carried else ""
+    told = join([clean(carried.name) for carried in fold.carried])
+    if len(told) > CARRIED_LIMIT:
+        told = plural(len(fold.carried), "value")
+    return f"carries {told}" if told else ""
 
 
 def _where(graph: Graph, fold: Fold, words: Wording) -> Pairs:

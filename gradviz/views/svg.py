@@ -166,7 +166,7 @@ def _joined(*classes: str) -> str:
 
 def _tooltip(title: str, shown: str, pairs: tuple[tuple[str, str], ...]) -> str:
     """Lines of label and text; the whole title comes first where the drawing shows only part of it."""
-    lines = [_told(label, words) for label, words in pairs]
+    lines = [_told(*pair) for pair in pairs]
     if title != shown:
         lines.insert(0, escape(_cut_off(title)))
     return f"<title>{chr(10).join(lines)}</title>" if lines else ""

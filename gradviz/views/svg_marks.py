@@ -60,27 +60,20 @@ number: Callable[[float], str] = _Numbers().__getitem__
 
 def text(x: float, y: float, words: str, style: str = "", middle: bool = False) -> str:
     """One line of text."""
-    if not words:
-        return ""
-    return f'<text{_class(style, middle)} x="{number(x)}" y="{number(y)}"{_words(words, style)}</text>'
-
-
-@lru_cache
-def _class(style: str, middle: bool) -> str:
-    classes = " ".join(filter(None, ("m" if middle else "", style)))
-    return f' class="{classes}"' if classes else ""
+    return f'<text x="{number(x)}" y="{number(y)}"{_words(words, style, middle)}</text>' if words else ""
 
 
 @lru_cache(maxsize=4096)
-def _words(words: str, style: str) -> str:
-    """The end of a text's tag, and its words; few are said only once in a drawing.
+def _words(words: str, style: str, middle: bool) -> str:
+    """The end of a text's tag, and its words; most are those of many boxes.
 
     A width is given where its characters are not in our metrics, so that no font breaks out.
     """
-    fit = ""
+    classes = " ".join(filter(None, ("m" if middle else "", style)))
+    fit = f' class="{classes}"' if classes else ""
     if not is_plain(words):
         fitted = text_width(words, *_FONTS[style.partition(" ")[0]])
-        fit = f' textLength="{number(fitted)}" lengthAdjust="spacingAndGlyphs"'
+        fit += f' textLength="{number(fitted)}" lengthAdjust="spacingAndGlyphs"'
     return f"{fit}>{escape(words)}"
 
 
@@ -162,6 +155,5 @@ def box_text(placed: PlacedBox) -> str:
     free = text_area(area, box_room(placed.box)) if placed.tags else area
     x = free.x + free.width / 2
     style = "ct" if placed.box.kind is BoxKind.ERROR else ""
-    if not placed.detail:
-        return text(x, middle + 4, placed.title, style, True)
-    return text(x, middle - 3, placed.title, style, True) + text(x, middle + 12, placed.detail, "k", True)
+    title = text(x, middle - 3 if placed.detail else middle + 4, placed.title, style, True)
+    return title + text(x, middle + 12, placed.detail, "k", True)

@@ -67,11 +67,9 @@ def stretch(wire: RoutedWire, end: Point | None = None) -> str:
     """A wire's way as the data of a path, up to its head or, where one is given, to an `end` short of it."""
     at_x, at_y = wire.start
     way = f"M{number(at_x)} {number(at_y)}"
-    pieces = wire.pieces
-    if end is not None:
-        pieces = (*pieces[:-1], (*pieces[-1][:-1], end))
-    for piece in pieces:
-        x, y = piece[-1]
+    last = wire.pieces[-1]
+    for piece in wire.pieces:
+        x, y = end if end is not None and piece is last else piece[-1]
         if len(piece) > 1:
             (ax, ay), (bx, by), _ = piece
             way += f"C{number(ax)} {number(ay)} {number(bx)} {number(by)} {number(x)} {number(y)}"

@@ -10,6 +10,7 @@ from gradviz.graphs import Graph, Op, Value
 from gradviz.picture.framing import frame_ops
 from gradviz.picture.marking import mark_findings
 from gradviz.picture.records import Box, BoxKind, Picture, Wire, WireKind
+from gradviz.picture.repeating import repeat_leaves
 from gradviz.picture.summing import Tally, describe, heading, list_notes, summarize
 from gradviz.picture.wording import (
     REASONS,
@@ -60,7 +61,8 @@ def compose(graph: Graph, options: Options, findings: Sequence[Finding] | None =
         composer.add_op(op)
     composer.add_outputs()
     composer.add_errors()
-    return mark_findings(composer.finish(), graph, composer.words, composer.roads.goals, findings or ())
+    picture = mark_findings(composer.finish(), graph, composer.words, composer.roads.goals, findings or ())
+    return repeat_leaves(picture) if graph.folds else picture
 
 
 def _composer(graph: Graph, options: Options) -> Composer:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -31,29 +30,27 @@ class Roads:
 def count_roads(graph: Graph) -> Roads:
     """Count in one walk from the last op to the first: an op's inputs always have smaller ids than the op."""
     goals = _goals(graph)
-    data: defaultdict[int, int] = defaultdict(int)
-    gradient: defaultdict[int, int] = defaultdict(int)
-    for goal in goals:
-        data[goal] = 1
-        gradient[goal] = int(graph.values[goal].requires_grad)
-    for id in sorted(graph.ops, reverse=True):
-        op = graph.ops[id]
-        if op.cause is Cause.NONDIFFERENTIABLE:
+    data = dict.fromkeys(goals, 1)
+    gradient = {goal: 1 for goal in goals if graph.values[goal].requires_grad}
+    ops = graph.ops
+    for id in sorted(ops, reverse=True):
+        op = ops[id]
+        onward = walked = 0
+        for output in op.outputs:
+            if output in data and (op.tracked or not restarts(graph, op, output)):
+                onward += data[output]
+            if output in gradient:
+                walked += gradient[output]
+        if not (onward or walked) or op.cause is Cause.NONDIFFERENTIABLE:
             continue
-        onward = min(MANY, sum(data[output] for output in op.outputs if not restarts(graph, op, output)))
-        walked = min(MANY, sum(gradient[output] for output in op.outputs))
         for position, item in enumerate(op.inputs):
             if not isinstance(item, int):
                 continue
             if onward:
-                data[item] = min(MANY, data[item] + onward)
+                data[item] = min(MANY, data.get(item, 0) + onward)
             if walked and (op.needs[position] if op.tracked else position == op.alias and keeps_history(graph, op)):
-                gradient[item] = min(MANY, gradient[item] + walked)
-    return Roads(
-        goals,
-        {value: count for value, count in data.items() if count},
-        {value: count for value, count in gradient.items() if count},
-    )
+                gradient[item] = min(MANY, gradient.get(item, 0) + walked)
+    return Roads(goals, data, gradient)
 
 
 def restarts(graph: Graph, op: Op, output: int) -> bool:

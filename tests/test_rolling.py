@@ -510,6 +510,16 @@ def test_the_picture_marks_what_is_carried() -> None:
     assert len({(wire.tail, wire.head) for wire in picture.wires}) == len(picture.wires)
 
 
+def test_a_leaf_that_a_cut_makes_is_counted_in_each_turn() -> None:
+    b = Builder()
+    w = b.leaf("w", (4,), requires_grad=True, line=1)
+    for _ in range(60):
+        y = b.op("exp", w, line=3)
+        copy = b.op("tensor", y, cause=Cause.RETENSOR, requires_grad=True, leaf=True, name="copy", line=4)
+        b.sweep(b.op("sum", copy, line=5), line=6)
+    page(b.graph())
+
+
 def test_a_region_in_a_turn_is_a_frame_in_the_frame_of_the_turn() -> None:
     b = Builder()
     w = b.leaf("w", (4,), requires_grad=True, line=1)

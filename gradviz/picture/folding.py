@@ -149,6 +149,9 @@ class FoldingComposer(Composer):
             return 0
         if op.cause in BADGES:
             self.tally.cuts.append((op, concerned))
+            made = self.graph.values[op.outputs[0]]
+            if made.requires_grad:
+                self.tally.leaves.add(made.storage)
             self.tally.count(op, skipped=False)
             return 1
         skipped = self.words.status(op).startswith("skipped")

@@ -18,6 +18,8 @@ SIGN = "↻"
 
 NOTE = f"{SIGN} marks what goes on from one turn of a loop into the next"
 NAME_LIMIT = 16
+SHORT = 4
+"""Such a name is told beside a box that bears it, too."""
 
 
 def mark_turns(picture: Picture, graph: Graph, data: Mapping[int, str]) -> Picture:
@@ -55,7 +57,7 @@ def _users(graph: Graph, fold: Fold, value: int) -> list[int]:
 
 def _mark(names: Iterable[str], title: str) -> str:
     """The sign, and what goes round where that is short, or not what the box is called anyway."""
-    told = [shorten(name, NAME_LIMIT) for name in names if name != title or len(name) <= NAME_LIMIT // 2]
+    told = [shorten(name, NAME_LIMIT) for name in names if name != title or len(name) <= SHORT]
     return f"{SIGN} {', '.join(told)}".rstrip()
 
 

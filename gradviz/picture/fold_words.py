@@ -112,7 +112,8 @@ def closed_words(graph: Graph, content: Content, words: Wording) -> tuple[str, P
 
 def frame_words(graph: Graph, fold: Fold, words: Wording) -> tuple[str, Pairs]:
     """The title and the tooltip of an open fold's frame."""
-    title = dots(fold_title(fold), clean(fold.module), _carried(fold))
+    # A tab has little room: how often comes first, then what is carried.
+    title = dots(fold_title(fold), _carried(fold) or clean(fold.module))
     ops = sum(1 for op in fold.turns[0] if graph.ops[op].inputs)
     pairs = [("ops", f"{ops:,}" if fold.times == 1 else f"{ops:,} each time, drawn once for {fold.times:,} times")]
     if fold.carried:

@@ -8,6 +8,7 @@ edges count as wires that are expensive to cross.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import pairwise
 from operator import le
 from typing import TypeAlias
@@ -33,8 +34,9 @@ _CYCLE = 4
 def orders(sheet: Sheet) -> list[Rows]:
     """The rows in their best order; more than one where several starts led to orders that cross equally little.
 
-    Sheets of up to `_SMALL` vertices are tried from three starts, with many sweeps; on larger ones it is one start, and
-    the first two sweeps that save nothing are the last.
+    Sheets of up to `_SMALL` vertices are tried from three starts, with many sweeps. On larger ones the order as given
+    is swept once, and kept if then no wire crosses another; else it is one start, and the first two sweeps that save
+    nothing are the last.
     """
     if all(len(row) < 2 for row in sheet.rows):
         return [sheet.rows]
@@ -112,13 +114,9 @@ class _Sorter:
         self.given = list(rows)
         self.loose = [number for number, row in enumerate(rows) if len(row) > 1]
         self.place = [0] * len(sheet.kind)
-        upper, lower = sheet.upper, sheet.lower
-        self.above = [tuple([upper[number] for number in numbers]) for numbers in sheet.up]
-        self.below = [tuple([lower[number] for number in numbers]) for numbers in sheet.down]
-        self.weight = self._weights()
         # Wires can cross only where both rows hold more than one vertex.
         self.gaps: dict[int, list[int]] = {row: [] for row, below in pairwise(self.loose) if below == row + 1}
-        for number, vertex in enumerate(upper):
+        for number, vertex in enumerate(sheet.upper):
             if (row := sheet.row[vertex]) in self.gaps:
                 self.gaps[row].append(number)
         self.fences_in: list[Sequence[int]] = [()] * len(rows)
@@ -128,7 +126,22 @@ class _Sorter:
                 self.fences_in[row] = (*self.fences_in[row], fence)
         self.standing = [float(fence) for fence in range(len(sheet.fences))]
 
-    def _weights(self) -> list[int]:
+    # A large sheet whose order is good as it is asks for the first of these alone.
+
+    @cached_property
+    def above(self) -> list[tuple[int, ...]]:
+        """For each vertex those at the upper ends of its segments."""
+        upper = self.sheet.upper
+        return [tuple([upper[number] for number in numbers]) for numbers in self.sheet.up]
+
+    @cached_property
+    def below(self) -> list[tuple[int, ...]]:
+        """For each vertex those at the lower ends of its segments."""
+        lower = self.sheet.lower
+        return [tuple([lower[number] for number in numbers]) for numbers in self.sheet.down]
+
+    @cached_property
+    def weight(self) -> list[int]:
         """How much it costs to cross each segment."""
         on_road = self.sheet.on_road
         weights = [

@@ -15,6 +15,8 @@ from operator import lt
 class Strands:
     """Wires by number, from cell to cell in the direction of the flow.
 
+    tails, heads
+                the cells at the ends
     weights     how much a wire's length, or a kink in it, would hurt
     ducts       whom it may run with: long wires of one duct share their bends
     labels      strand -> the size of its label across and along

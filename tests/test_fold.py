@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
@@ -384,3 +385,10 @@ def test_the_note_says_what_is_folded_and_how_to_undo_it() -> None:
         "folded: 30 equal blocks are drawn as one (h.0-h.29); 2 modules are one box each; 1 chain of views is one box; "
         "`--expand model.h.0` opens one, `--all` draws everything"
     )
+
+
+def test_json_lists_the_folds() -> None:
+    read = json.loads(draw(fit(blocks(8, 8, 8), Choice(collapse=("h.1",))), "json", Options()))
+    (told,) = read["folds"]
+    assert (told["title"], told["kind"], told["option"]) == ("h.1", "scope", "--expand model.h.1")
+    assert set(told["turns"][0]) <= {op["id"] for op in read["ops"]}

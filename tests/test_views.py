@@ -257,7 +257,7 @@ def test_json_holds_the_graph():
     read = read_json(graph)
     assert list(read) == [
         "format", "version", "header", "sites", "values", "ops", "regions", "cuts", "sweeps", "optimizers", "acts",
-        "errors", "notes", "findings", "end",
+        "errors", "notes", "folds", "findings", "end",
     ]  # fmt: skip
     assert read["format"] == "gradviz-graph"
     assert {value["id"]: value["name"] for value in read["values"]} == {v.id: v.name for v in graph.values.values()}

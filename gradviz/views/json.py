@@ -12,6 +12,7 @@ The document is one object. Its keys always stand in this order, and each record
     sweeps              list of runs of `backward()` or `grad()`
     optimizers, acts    who owns which values, and what was done to values besides ops
     errors, notes       what raised, and what must be known about the recording
+    folds               list of what a picture is to draw as one, where that was asked for
     findings            list of what `gradviz check --format json` says, or null where the rules were not asked
     end                 how the run ended, or null
 
@@ -33,7 +34,7 @@ from gradviz.views import Options
 if TYPE_CHECKING:
     from gradviz.diagnose import Finding
 
-VERSION = (1, 2)
+VERSION = (1, 3)
 
 
 def draw(graph: Graph, options: Options, findings: Sequence[Finding] | None = None) -> str:
@@ -51,6 +52,7 @@ def draw(graph: Graph, options: Options, findings: Sequence[Finding] | None = No
         _list("acts", graph.acts),
         _list("errors", graph.errors),
         _list("notes", graph.notes),
+        _list("folds", graph.folds),
         _findings(graph, findings),
         f'"end":{_encode(graph.end)}',
     ]

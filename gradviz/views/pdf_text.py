@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import groupby
 
 FONTS = {"sans": "Helvetica", "bold": "Helvetica-Bold", "mono": "Courier", "sign": "Symbol"}
@@ -117,6 +118,7 @@ def line(
         yield "EMC"
 
 
+@lru_cache(maxsize=4096)
 def advance(character: str, font: str) -> float:
     """Width of a character in ems."""
     kind = _font(character, font)
@@ -127,6 +129,7 @@ def advance(character: str, font: str) -> float:
     return _columns(character) * _DIGIT_ADVANCE + 3 * _PLATE_EDGE
 
 
+@lru_cache(maxsize=4096)
 def _font(character: str, font: str) -> str:
     """The font that has `character`, `font` itself if it can be; empty for none."""
     return font if character in _WIDTHS[font] else "sign" if character in _SIGNS else ""
@@ -165,4 +168,5 @@ def text_string(text: str) -> str:
 
 def short(value: float) -> str:
     """A number with at most three decimals."""
-    return f"{value:.3f}".rstrip("0").rstrip(".") if value % 1 else str(int(value))
+    whole = int(value)
+    return str(whole) if whole == value else f"{value:.3f}".rstrip("0").rstrip(".")

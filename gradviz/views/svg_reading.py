@@ -151,8 +151,8 @@ def _moved(point: tuple[float, float], matrix: Matrix) -> tuple[float, float]:
 
 
 def _move(step: Step, matrix: Matrix) -> Step:
-    letter, points = step
-    return letter, tuple(_moved(point, matrix) for point in points)
+    (letter, points), (a, b, c, d, e, f) = step, matrix
+    return letter, tuple([(a * x + c * y + e, b * x + d * y + f) for x, y in points])
 
 
 def _transform(text: str) -> Matrix:

@@ -208,6 +208,20 @@ def test_a_turn_that_is_fed_otherwise_is_drawn_by_itself() -> None:
     assert [fold.times for fold in folds] == [5, 7]
 
 
+def test_a_sum_that_begins_with_zero_has_no_turn_of_its_own() -> None:
+    b = Builder()
+    w = b.leaf("w", (4,), requires_grad=True, line=1)
+    total: int | None = None
+    for _ in range(9):
+        part = b.op("mul", w, b.leaf("x", (4,), line=2), line=4)
+        inputs = (part, "0") if total is None else (total, part)
+        total = b.op("add", *inputs, name="total", line=5)
+    (fold,) = rolled(b.graph())
+    assert fold.times == 9
+    (carried,) = fold.carried
+    assert (carried.name, carried.enters, carried.leaves) == ("total", None, total)
+
+
 def test_what_is_to_be_seen_is_seen() -> None:
     cell = Cell(20)
     apart = cell.outputs[9]

@@ -100,7 +100,8 @@ def _carried(graph: Graph, turns: Turns) -> Iterator[Carried]:
             if isinstance(item, int) and values[item].op in places:
                 value = values[item]
                 key = (places[value.op], value.index)
-                entering.setdefault(key, before if isinstance(before, int) else None)
+                enters = before if isinstance(before, int) and values[before].op not in places else None
+                entering.setdefault(key, enters)
     last = turns.turn(turns.times - 1)
     for (place, index), enters in sorted(entering.items(), key=lambda pair: pair[0]):
         made = values[first[place].outputs[index]]

@@ -17,6 +17,7 @@ LEAST = 3
 SPAN = 1 << 40
 """No op is so far from another."""
 
+_SYMMETRIC = frozenset({"add", "mul"})
 _OWNED = frozenset({Role.PARAMETER, Role.BUFFER})
 
 
@@ -216,22 +217,33 @@ class _Matcher:
                 continue
             if len(fed) != len(model):
                 return False
-            for position, (one, other) in enumerate(zip(fed, model, strict=True)):
-                if one != other and not self._is_fed_alike(place, position, first, start, length):
-                    return False
+            if self._is_fed_in_order(range(len(fed)), place, first, start, length):
+                continue
+            # `0 + x` is told as `x + 0`.
+            swaps = len(fed) == 2 and self.ops[place].name in _SYMMETRIC
+            if not swaps or not self._is_fed_in_order((1, 0), place, first, start, length):
+                return False
         return True
 
-    def _is_fed_alike(self, place: int, position: int, first: int, start: int, length: int) -> bool:
-        """An input of an op in the turn at `start` is to it what the input of its equal is to the turn before.
+    def _is_fed_in_order(self, order: Sequence[int], place: int, first: int, start: int, length: int) -> bool:
+        """Each input of an op in the turn at `start` is fed as that input of its equal which `order` says."""
+        fed, model = self.feeds[place], self.feeds[place - length]
+        for position, other in enumerate(order):
+            if fed[position] != model[other] and not self._is_fed_alike(place, position, other, first, start, length):
+                return False
+        return True
+
+    def _is_fed_alike(self, place: int, position: int, at: int, first: int, start: int, length: int) -> bool:
+        """An input of an op in the turn at `start` is to it what input `at` of its equal is to the turn before.
 
         Here it is known that the two do not come from ops that are equals of each other.
         """
-        one, other = self.feeds[place][position], self.feeds[place - length][position]
+        one, other = self.feeds[place][position], self.feeds[place - length][at]
         if other is not None and other > 0 and other % SPAN <= place - length - first:
             return False
         if one is not None and one > 0 and one % SPAN <= place - first:
             return place - one % SPAN < min(first + length, start)  # the first turn began what comes from inside
-        item, model = self.ops[place].inputs[position], self.ops[place - length].inputs[position]
+        item, model = self.ops[place].inputs[position], self.ops[place - length].inputs[at]
         if type(item) is not int or type(model) is not int:
             return item.__class__ is model.__class__
         value, before = self.graph.values[item], self.graph.values[model]

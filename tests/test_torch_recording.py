@@ -23,7 +23,6 @@ from gradviz.graphs import Graph, Op
 from gradviz.gvlog import read_log
 from gradviz.query import ancestors, kept_alive, kept_bytes
 
-
 NAMES_OF_LINEAR = ("net.weight", "net.bias")
 
 

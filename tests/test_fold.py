@@ -392,3 +392,16 @@ def test_json_lists_the_folds() -> None:
     (told,) = read["folds"]
     assert (told["title"], told["kind"], told["option"]) == ("h.1", "scope", "--expand model.h.1")
     assert set(told["turns"][0]) <= {op["id"] for op in read["ops"]}
+
+
+def test_a_lost_gradient_is_seen_beside_a_plain_wire_between_the_same_boxes() -> None:
+    net = Network()
+    first = net.block(net.x, "model.first")
+    with net.b.region("no_grad", line=4):
+        plain = net.op("mul", net.x, net.x, scope="model.first")
+        second = net.op("sub", plain, first, scope="model.second")
+        second = net.op("add", second, plain, scope="model.second")
+    made = folded(net.finish(net.op("add", second, first, scope="")), Choice(collapse=("first", "second")))
+    picture = compose(made, Options())
+    titles = {box.id: box.title for box in picture.boxes}
+    assert ("first", "second", True) in {(titles[w.tail], titles[w.head], w.lost) for w in picture.wires}

@@ -36,8 +36,8 @@ class FoldingComposer(Composer):
         self.last_ops = {fold.id: max(op for op in fold.ops if graph.ops[op].outputs) for fold in self.closed.values()}
         self.models = set(self.standing.twins.values())
         self.entries: dict[int, str] = {}
-        self.joined: set[tuple[str, str, WireKind]] = set()
-        self.sharing = self._find_sharing()
+        self.joined: set[tuple[str, str, WireKind, bool]] = set()
+        self.sharing, self.inside = self._find_sharing()
         self.unseen = self._find_unseen()
         self.frames, self.frame_of = frame_folds(graph, self.words, self.frames, self.frame_of)
         self.parents = {frame.id: frame.parent for frame in self.frames}
@@ -54,21 +54,27 @@ class FoldingComposer(Composer):
         else:
             first, wired = len(self.boxes), len(self.wires)
             super().add_op(op)
-            self.joined.update((wire.tail, wire.head, wire.kind) for wire in self.wires[wired:])
+            self.joined.update((wire.tail, wire.head, wire.kind, wire.lost) for wire in self.wires[wired:])
             if op.id in self.models:
                 own = [box for box in self.boxes[first:] if box.op == op.id and not _is_literal(box)]
                 self.entries[op.id] = own[0].id
 
     # leaves that several folds share
 
-    def _find_sharing(self) -> dict[int, set[int]]:
-        """For each shared leaf, by the op that makes it, the ops that use it unseen."""
-        found: dict[int, set[int]] = {}
-        for fold in self.graph.folds:
-            unseen = fold.ops if not fold.open else [op for turn in fold.turns[1:] for op in turn]
+    def _find_sharing(self) -> tuple[dict[int, set[int]], dict[int, int]]:
+        """For each shared leaf, by its op, the folds that use it unseen; and which of them an op is in."""
+        sharing: dict[int, set[int]] = {}
+        inside: dict[int, int] = {}
+        for number, fold in enumerate(self.graph.folds):
             for source in fold.shared:
-                found.setdefault(source, set()).update(unseen)
-        return found
+                sharing.setdefault(source, set()).add(number)
+            for turn in (fold.turns[1:] if fold.open else fold.turns) if fold.shared else ():
+                inside.update(dict.fromkeys(turn, number))
+        return sharing, inside
+
+    def _is_unseen(self, source: int, op: int) -> bool:
+        """`op` uses the leaf that `source` makes, and no wire says so."""
+        return source in self.sharing and self.inside.get(op) in self.sharing[source]
 
     def _find_unseen(self) -> set[int]:
         """The shared leaves that have no box, because all that use them do so unseen."""
@@ -76,7 +82,7 @@ class FoldingComposer(Composer):
         for op in self.graph.ops.values() if unseen else ():
             for item in op.value_inputs:
                 made = self.graph.values[item].op
-                if made in unseen and op.id not in self.sharing[made]:
+                if made in unseen and not self._is_unseen(made, op.id):
                     unseen.discard(made)
         return unseen
 
@@ -97,7 +103,9 @@ class FoldingComposer(Composer):
                 content.share(self.graph, self.graph.ops[source])
         self._join(op, content.box)
         for output in op.outputs:
-            self._stand_for(self.graph.values[output], content.box, alone=op.is_source)
+            self._stand_in(output, content.box, content.box)
+            if op.is_source:
+                self.ends[output] = content.box
         self._keep_history(op)
 
     def _repeat(self, op: Op, model: Op) -> None:
@@ -105,32 +113,42 @@ class FoldingComposer(Composer):
         self._count(op)
         self._join(op, self.entries[model.id])
         for output, shown in zip(op.outputs, model.outputs, strict=True):
-            self._stand_for(self.graph.values[output], self.data[shown], alone=shown in self.ends)
-            self.history[output] = self.history[shown]
+            self._stand_in(output, self.data[shown], self.history[shown])
+            if shown in self.ends:
+                self.ends[output] = self.data[shown]
+
+    def _stand_in(self, value: int, box: str, history: str) -> None:
+        self.data[value], self.history[value] = box, history
+        self.latest[self.handles.get(value, value)] = box
 
     def _join(self, op: Op, box: str) -> None:
         """The wires into a box that stands for `op` too; between two boxes one of each kind is enough."""
+        data, joined, tracked = self.data, self.joined, op.tracked
         for item, needs in zip(op.inputs, op.needs, strict=True):
-            if not isinstance(item, int) or item not in self.data:
+            tail = data.get(item) if type(item) is int else None
+            if tail is None or not isinstance(item, int):
+                continue
+            history = self.history[item]
+            # Most of what turns hand to each other and take from outside has its wire already.
+            kind = WireKind.GRADIENT if tracked and needs else WireKind.SHADOW
+            if history == tail and (tracked or not needs) and (tail == box or (tail, box, kind, False) in joined):
                 continue
             source = self.graph.values[item].op
-            if source in self.sharing and op.id in self.sharing[source]:
-                continue
-            if self.standing.is_carried(source, op.id):
+            if self._is_unseen(source, op.id) or self.standing.is_carried(source, op.id):
                 continue
             if needs and self.boxes[int(box[1:])].kind is BoxKind.CUT:
-                self._wire_once(self.data[item], box, WireKind.CUT)
-            elif op.tracked and needs:
-                self._wire_once(self.history.get(item, self.data[item]), box, WireKind.GRADIENT)
-                if self.history.get(item) != self.data[item]:
-                    self._wire_once(self.data[item], box, WireKind.SHADOW)
+                self._wire_once(tail, box, WireKind.CUT)
+            elif tracked and needs:
+                self._wire_once(history, box, WireKind.GRADIENT)
+                if history != tail:
+                    self._wire_once(tail, box, WireKind.SHADOW)
             else:
-                self._wire_once(self.data[item], box, WireKind.SHADOW, lost=needs and self._cuts(op))
+                self._wire_once(tail, box, WireKind.SHADOW, lost=needs and self._cuts(op))
 
     def _wire_once(self, tail: str, head: str, kind: WireKind, *, lost: bool = False) -> None:
-        if tail == head or (tail, head, kind) in self.joined:
+        if tail == head or (tail, head, kind, lost) in self.joined:
             return
-        self.joined.add((tail, head, kind))
+        self.joined.add((tail, head, kind, lost))
         self.wires.append(Wire(tail, head, kind, lost=lost))
 
     def _cuts(self, op: Op) -> bool:
@@ -138,6 +156,9 @@ class FoldingComposer(Composer):
 
     def _count(self, op: Op) -> int:
         """Count an op that has no box of its own; returns how many cuts it is, 0 or 1."""
+        if op.tracked and op.outputs and not op.forgotten:
+            self.tally.tracked += 1
+            return 0
         if op.is_source and not op.tracked and not op.forgotten:
             values = [self.graph.values[output] for output in op.outputs]
             self.tally.leaves.update(value.storage for value in values if value.requires_grad)

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 import gradviz
+from gradviz.diagnose import Finding, Severity
+from gradviz.diagnose.findings import place
 from gradviz.events import Cause, Gradient, Role
 from gradviz.fold import unfold
 from gradviz.fold.choice import Choice
@@ -22,6 +24,7 @@ from gradviz.fold.joining import stand_for
 from gradviz.fold.page import fold_to_page
 from gradviz.fold.repeating import Run, find_runs
 from gradviz.fold.steps import roll_steps
+from gradviz.fold.telling import telling_ops
 from gradviz.graphs import Fold, Graph
 from gradviz.layout import arrange, check
 from gradviz.picture.composing import compose
@@ -522,6 +525,20 @@ def test_the_picture_marks_what_is_carried() -> None:
     labels = {(wire.label, heads[wire.head].title) for wire in picture.wires if wire.label}
     assert labels == {("↻ h", "matmul"), ("×100", "stack")}
     assert len({(wire.tail, wire.head) for wire in picture.wires}) == len(picture.wires)
+
+
+def test_a_finding_about_each_turn_is_marked_once() -> None:
+    b = Builder()
+    w = b.leaf("w", (4,), requires_grad=True, line=1)
+    h = b.leaf("h", (4,), line=2)
+    for _ in range(80):
+        h = b.detach(b.op("mul", h, w, line=4), name="h", line=5)
+    b.sweep(b.op("sum", b.op("mul", h, b.leaf("v", (4,), requires_grad=True, line=7), line=8), line=9), line=10)
+    graph = b.graph()
+    site = next(site for site in graph.sites.values() if site.line == 5)
+    finding = Finding("GV101", "", Severity.ERROR, "bad", "", **place(site), values=(w,))  # type: ignore[arg-type]
+    picture = compose(page(graph, telling_ops(graph, [finding])), Options(), [finding])
+    assert [(box.kind, box.findings) for box in picture.boxes if box.findings] == [("cut", (1,))]
 
 
 def test_a_leaf_that_a_cut_makes_is_counted_in_each_turn() -> None:

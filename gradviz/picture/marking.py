@@ -191,7 +191,8 @@ class _Finder:
     def _culprits(self, sites: set[int]) -> list[Box]:
         """The boxes of what ran or raised at the place: cuts if there are any, else what was not tracked, else all."""
         ops = [op.id for op in self.graph.ops.values() if op.site in sites]
-        boxes = [box for op in ops for box in self.of_op.get(op, ())]
+        # One box may stand for all of them.
+        boxes = list({box.id: box for op in ops for box in self.of_op.get(op, ())}.values())
         boxes += [box for box in self.picture.boxes if box.site is not None and box.site in sites]
         for kinds in (frozenset({BoxKind.CUT}), frozenset({BoxKind.ERROR}), _UNTRACKED):
             some = [box for box in boxes if box.kind in kinds]

@@ -14,6 +14,9 @@ from gradviz.fold.steps import roll_steps
 from gradviz.fold.views import is_view
 from gradviz.graphs import Graph
 
+WORTH = 8
+"""A loop is rolled if that spares so many ops: of a loop that branches by chance, most runs are a few turns."""
+
 
 def fold_to_page(
     graph: Graph, choice: Choice, marked: Collection[int] = (), modules: Iterable[Module] = ()
@@ -31,7 +34,8 @@ def fold_to_page(
     if not rolled.folds:
         return fit(graph, choice, marked, modules)
     # All that a library does has the user's one line, so what its views have in common is not a loop.
-    loops = [fold for fold in rolled.folds if fold.carried or not all(is_view(graph.ops[op]) for op in fold.turns[0])]
+    loops = [fold for fold in rolled.folds if len(fold.ops) - len(fold.turns[0]) >= WORTH]
+    loops = [fold for fold in loops if fold.carried or not all(is_view(graph.ops[op]) for op in fold.turns[0])]
     loops = [replace(fold, module=kinds.get(fold.scope, "")) for fold in loops]
     standing = stand_for(loops)
     fitted = fit(first_turns(graph, standing), choice, {standing.shown(op) for op in marked}, modules)

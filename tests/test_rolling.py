@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from xml.etree import ElementTree
 
 import pytest
 import torch
@@ -29,7 +30,7 @@ from gradviz.graphs import Fold, Graph
 from gradviz.layout import arrange, check
 from gradviz.picture.composing import compose
 from gradviz.selecting import default_selection
-from gradviz.views import Options
+from gradviz.views import Options, draw
 
 LONG = 100_000
 
@@ -585,3 +586,18 @@ def test_what_the_reader_looks_for_is_drawn() -> None:
     cell = Cell(200)
     wanted = cell.outputs[99]
     assert wanted in {box.op for box in compose(page(cell.graph, [wanted]), Options()).boxes}
+
+
+@pytest.mark.parametrize(
+    "name", ['a"b', "<>{}|[]", "[bold]", "a:b\\", "x\ny", "🎉", "</script>", "x" * 10_000, "\x00", "↻"]
+)
+def test_hostile_names_go_through_every_view(name: str) -> None:
+    b = Builder()
+    w, h = b.leaf("w", (2,), requires_grad=True, line=1), b.leaf(name, (2,), line=2)
+    b.scope = name
+    for _ in range(80):
+        h = b.op("exp", b.op("mul", h, w, line=3), name=name, line=4)
+    folded = page(b.graph())
+    for view in ("svg", "dot", "tree", "json"):
+        assert draw(folded, view) == draw(folded, view)
+    ElementTree.fromstring(draw(folded, "svg"))

@@ -15,7 +15,7 @@ from ours import folded
 from gradviz.diagnose import diagnose
 from gradviz.fold.fit import MOST
 from gradviz.graphs import Graph
-from gradviz.layout import arrange, check
+from gradviz.layout import arrange, check, rank
 from gradviz.layout.drawing import Drawing
 from gradviz.picture.composing import compose
 from gradviz.picture.records import BoxKind
@@ -104,3 +104,11 @@ def read(drawing: Drawing) -> None:
     assert height >= drawing.height
     written = {"".join(text.itertext()) for text in svg.iter("{http://www.w3.org/2000/svg}text")}
     assert [placed.title for placed in drawing.boxes if placed.title not in written] == []
+
+
+@pytest.mark.parametrize("steps", [30, 48])
+def test_more_steps_make_an_unrolled_network_longer_but_not_wider(steps: int) -> None:
+    """What leads into a step stands beside it, not with all the others at the top, on either side of `rank.SMALL`."""
+    few, many = (arrange(compose(zoo.recorded(partial(zoo.lstm, count))[0], Options())) for count in (10, steps))
+    assert (len(many.boxes) <= rank.SMALL) == (steps == 30)
+    assert many.width <= 1.5 * few.width

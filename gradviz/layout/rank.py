@@ -21,6 +21,7 @@ SMALL = 600
 _TOP = 1          # weight of the wish to start at the top
 _FRAME = 4        # weight of the wish that a frame spans few rows
 _WIRE = 16        # times a wire's own weight
+_SHARED = 4       # from so many heads on, a box's wires are one that many share, as long as its longest
 _OUTPUT_SLACK = 4
 _GROUPS_WITH_DOORS = 60
 
@@ -47,8 +48,10 @@ def ranks(count: int, strands: Strands, groups: Sequence[Group], sinks: Sequence
 
 def _exact(count: int, strands: Strands, groups: Sequence[Group]) -> list[int]:
     """Ranks by network simplex. Beside the boxes the problem has a top, and each frame's first and last row."""
+    shared = _shared(strands)
     edges: list[Edge] = [
-        (tail, head, 1, _WIRE * weight) for (tail, head), weight in zip(strands.ends(), strands.weights, strict=True)
+        (tail, head, 1, 1 if tail in shared else _WIRE * weight)
+        for (tail, head), weight in zip(strands.ends(), strands.weights, strict=True)
     ]
     fed = set(strands.heads)
     top = count
@@ -56,7 +59,12 @@ def _exact(count: int, strands: Strands, groups: Sequence[Group]) -> list[int]:
     nodes = count + 1
     doors = _doors(strands, groups, nodes) if len(groups) <= _GROUPS_WITH_DOORS else [[] for _ in groups]
     spans = [_span(group, nodes + 2 * number) for number, group in enumerate(groups)]
-    every = nodes + 2 * len(groups)
+    # A wire that many share ends on the row of the last of them, so the others stand where it costs them nothing.
+    last = nodes + 2 * len(groups)
+    for number, (tail, weights) in enumerate(shared.items()):
+        edges.append((tail, last + number, 1, _WIRE * max(weights.values())))
+        edges += [(head, last + number, 0, 0) for head in weights]
+    every = last + len(shared)
     fit = not groups or _is_acyclic(every, [*edges, *chain(*spans, *doors)])
     for span, own in zip(spans, doors, strict=True):
         edges += span
@@ -67,6 +75,14 @@ def _exact(count: int, strands: Strands, groups: Sequence[Group]) -> list[int]:
     _even_out(levels, count, edges)
     lowest = min(levels[:count])
     return [level - lowest for level in levels[:count]]
+
+
+def _shared(strands: Strands) -> dict[int, dict[int, int]]:
+    """The boxes with at least `_SHARED` heads, and for each of these the weight of a wire to it."""
+    heads: dict[int, dict[int, int]] = {}
+    for (tail, head), weight in zip(strands.ends(), strands.weights, strict=True):
+        heads.setdefault(tail, {})[head] = weight
+    return {tail: weights for tail, weights in heads.items() if len(weights) >= _SHARED}
 
 
 def _span(group: Group, first: int) -> list[Edge]:
@@ -145,9 +161,13 @@ def _quick(count: int, strands: Strands, groups: Sequence[Group]) -> list[int]:
     found, bounds = _framed(count, strands, groups) if groups else (_lowest(count, strands), [])
     tails, heads = strands.tails, strands.heads
     pull = [0] * count
+    fan = [0] * count
+    for tail in tails:
+        fan[tail] += 1
     for tail, head, weight in zip(tails, heads, strands.weights, strict=True):
         pull[tail] += weight
-        pull[head] -= weight
+        if fan[tail] < _SHARED:
+            pull[head] -= weight
     # How far down each box may go, by those below it, which have gone down before.
     free = [number for number, tail in enumerate(tails) if pull[tail] > 0]
     free.sort(key=[tail - found[tail] * count for tail in tails].__getitem__)

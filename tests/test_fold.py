@@ -405,3 +405,14 @@ def test_a_lost_gradient_is_seen_beside_a_plain_wire_between_the_same_boxes() ->
     picture = compose(made, Options())
     titles = {box.id: box.title for box in picture.boxes}
     assert ("first", "second", True) in {(titles[w.tail], titles[w.head], w.lost) for w in picture.wires}
+
+
+def test_experts_are_equal_however_much_each_has_to_do() -> None:
+    net = Network()
+    ends = []
+    for number in range(60):
+        rows = net.op("index", net.x, scope="net", shape=(1 + number % 5, 8))
+        weight = net.weight(f"net.experts.{number}.up")
+        ends.append(net.op("linear", rows, weight, scope=f"net.experts.{number}.up", shape=(1 + number % 5, 8)))
+    made = folded(net.finish(net.op("cat", *ends, scope="net")))
+    assert titles(made)[0] == "experts.0-experts.59 ×60"

@@ -132,8 +132,9 @@ class _Fitting:
             for part in parts:
                 self._open_part(part)
         else:
+            room = PAGE // 2 if self.total > PAGE // 4 else PAGE
             for part in sorted(parts, key=self._gain):
-                if self.total + self._gain(part) <= PAGE // 2:
+                if self.total + self._gain(part) <= room:
                     self._open_part(part)
 
     def _open_part(self, part: Part) -> None:

@@ -1,7 +1,8 @@
 """Siblings: parts of a call that follow each other and are equal by structure, whatever they are called.
 
-Two parts are equal if their ops have the same names and wiring, on values of the same shapes, and the same leaves of
-their own. Parts may be calls (the layers of a model), or patterns of calls and ops that repeat (`Linear, ReLU`).
+Two parts are equal if their ops have the same names and wiring, on values of as many dimensions, and if the leaves of
+their own have the same shapes: experts are equal however many rows each of them gets. Parts may be calls (the layers of
+a model), or patterns of calls and ops that repeat (`Linear, ReLU`).
 """
 
 from __future__ import annotations
@@ -42,8 +43,9 @@ class Run:
         items = self.call.items[self.start : self.start + self.length * len(self.turns)]
         calls = [item for item in items if isinstance(item, Call)]
         if calls:
-            title = f"{calls[0].last_name}-{calls[-1].last_name}"
-            scope, option = calls[0].name if self.length == 1 else self.call.name, f"--expand {calls[0].name}"
+            first, last = _numbered(calls[0]), _numbered(calls[-1])
+            title = f"{first.last_name}-{last.last_name}"
+            scope, option = first.name if self.length == 1 else self.call.name, f"--expand {first.name}"
         else:
             title, scope = self.call.last_name, self.call.name
             option = f"--expand {scope}" if scope else "--all"
@@ -95,10 +97,10 @@ class Siblings:
         return self._forms.setdefault(form, len(self._forms))
 
     def _form(self, id: int) -> int:
-        """A number that ops of the same kind and shape share."""
+        """A number that ops of the same kind share."""
         op, values = self._graph.ops[id], self._graph.values
-        shapes = tuple([values[output].shape for output in op.outputs])
-        form = (op.name, op.tracked, op.cause, len(op.inputs), op.alias, op.inplace, shapes, id in self._marked)
+        ranks = tuple([len(values[output].shape) for output in op.outputs])
+        form = (op.name, op.tracked, op.cause, len(op.inputs), op.alias, op.inplace, ranks, id in self._marked)
         number = self._of_op[id] = self._kinds.setdefault(form, len(self._kinds))
         return number
 
@@ -201,7 +203,7 @@ class Siblings:
                 value = graph.values[item]
                 place = places.get(value.op)
                 if place is None:  # whether gradient goes further is a matter of what is outside
-                    inputs.append((-1 - outside.setdefault(item, len(outside)), value.shape))
+                    inputs.append((-1 - outside.setdefault(item, len(outside)), len(value.shape)))
                 else:
                     inputs.append((place, value.index, needs))
             region = graph.regions.get(op.region) if op.region is not None else None
@@ -217,6 +219,15 @@ class Siblings:
         before = set(turns[0])
         values = self._graph.values
         return any(values[item].op in before for op in turns[1] for item in _inputs(self._graph.ops[op]))
+
+
+def _numbered(call: Call) -> Call:
+    """`call` or, where it is a list of modules of which one ran, that one: it has the number."""
+    if len(call.items) == 1 and isinstance(call.items[0], Call):
+        inner = call.items[0]
+        if inner.name.rpartition(".")[2].isdigit() and not call.name.rpartition(".")[2].isdigit():
+            return inner
+    return call
 
 
 def _inputs(op: Op) -> tuple[int, ...]:

@@ -26,7 +26,8 @@ def mark_turns(picture: Picture, graph: Graph, data: Mapping[int, str]) -> Pictu
     """`picture` of a folded graph with its loops marked; `data` tells the box that each value comes from."""
     loops = [fold for fold in graph.folds if fold.open and fold.times > 1]
     if not loops:
-        return picture
+        boxes = {box.id: box for box in picture.boxes}
+        return replace(picture, wires=_bundled(list(picture.wires), boxes, graph, data))
     marks: dict[str, list[Carried]] = {}
     times: dict[str, int] = {}
     entries: dict[tuple[str, int], str] = {}
@@ -79,7 +80,7 @@ def _named(wire: Wire, boxes: Mapping[str, Box], entries: Mapping[tuple[str, int
 
 
 def _bundled(wires: list[Wire], boxes: Mapping[str, Box], graph: Graph, data: Mapping[int, str]) -> tuple[Wire, ...]:
-    """The wires, where those by which the values of several turns go from one box into one op are one."""
+    """The wires, where those by which several values go from one box into one op are one."""
     kept: list[Wire] = []
     places: dict[tuple[str, str, WireKind, str, bool], int] = {}
     for wire in wires:

@@ -169,6 +169,23 @@ def test_a_cut_makes_a_block_another_and_is_seen() -> None:
     assert any(wire.kind is WireKind.CUT for wire in picture.wires)
 
 
+def test_where_many_leaves_lose_their_gradient_their_modules_say_so() -> None:
+    """One cut may starve sixty weights: to open every module for them would hide the cut."""
+    net = Network()
+    x = net.x
+    for number in range(30):
+        x = net.block(x, f"model.h.{number}")
+        if number == 14:
+            x = net.b.detach(x, line=7)
+    graph = net.finish(x)
+    made = folded(graph, marked=sorted(telling_ops(graph)))
+    picture = compose(made, Options())
+    assert len(picture.boxes) < PAGE
+    assert sorted({box.detail.partition("1 parameter")[2] for box in picture.boxes if "1 parameter" in box.detail}) == [
+        "", ", no gradient",
+    ]  # fmt: skip
+
+
 def test_a_pattern_of_layers_repeats() -> None:
     net = Network()
     x = net.x

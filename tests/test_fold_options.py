@@ -66,7 +66,9 @@ def test_json_is_whole_unless_asked(log: str) -> None:
     assert '"title":"net"' in run("render", log, "-f", "json", "-o", "-", "--depth", "1")[1]
 
 
-@pytest.mark.parametrize(("option", "name", "near"), [("--expand", "net.x", "`net.9`"), ("--collapse", "nett", "`net`")])
+@pytest.mark.parametrize(
+    ("option", "name", "near"), [("--expand", "net.x", "`net.9`"), ("--collapse", "nett", "`net`")]
+)
 def test_a_scope_that_is_not_there_is_answered_with_near_ones(log: str, option: str, name: str, near: str) -> None:
     code, _, said = run("tree", log, option, name)
     assert code != 0

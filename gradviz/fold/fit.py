@@ -22,6 +22,9 @@ PAGE = 64
 LAYER = 12
 """A module of at most so many ops, none of them in a module within, is one box: what is in a `Linear` is known."""
 
+LEAVES = 8
+"""Of so many marked leaves each has its box. More of them have one cause, and the boxes of their modules count them."""
+
 Part = Call | Run
 
 
@@ -60,6 +63,8 @@ class _Fitting:
         self.graph = graph
         self.choice = choice
         self.marked = marked
+        leaves = {op for op in marked if graph.ops[op].is_source}
+        self.sought = marked if len(leaves) <= LEAVES else marked - leaves
         self.large = large
         self.root, self.owners = find_calls(graph)
         calls = [call for call in walk(self.root) if call.name]
@@ -69,7 +74,7 @@ class _Fitting:
         self.contents: dict[Part, list[int | Part]] = {}
         self.gains: dict[Part, int] = {}
         self.asked = self._calls_around(call for call in calls if is_meant(call.name, choice.expand))
-        self.telling = self._calls_around(call for call in calls if marked and self._has_marked(call))
+        self.telling = self._calls_around(call for call in calls if self._has_sought(call))
         self.opened: set[Part] = {self.root}
         self.total = self._inside(self.root)
         self._open()
@@ -84,8 +89,8 @@ class _Fitting:
                 around = around.parent
         return frozenset(found)
 
-    def _has_marked(self, call: Call) -> bool:
-        return not self.marked.isdisjoint(call.sources) or not self.marked.isdisjoint(call.items)
+    def _has_sought(self, call: Call) -> bool:
+        return not self.sought.isdisjoint(call.sources) or not self.sought.isdisjoint(call.items)
 
     # which parts are opened
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gradviz.events import Role
-from gradviz.graphs import Fold, Graph, Op
+from gradviz.graphs import Fold, Graph, Op, Value
 from gradviz.picture.wording import TITLE_LIMIT, Pairs, Wording, clean, clip, dots, join, plural
 from gradviz.stats.tables import bytes_text
 
@@ -23,12 +24,15 @@ FEW = 5
 class Content:
     """What lies in a closed fold, counted while it is drawn; `box` is the id of its box.
 
-    parameters   storages of its leaves that require grad
+    state        what the drawn backward passes gave a leaf, where that is not what one expects of it
+    parameters   its leaves that require grad, by storage
+    starved      the states of those, by storage
     saved        bytes that its nodes keep, by storage; leaves are kept alive by the program itself
     """
 
     fold: Fold
     box: str
+    state: Callable[[Value], str]
     names: Counter[str] = field(default_factory=Counter)
     tracked: int = 0
     skipped: int = 0
@@ -36,6 +40,7 @@ class Content:
     exits: int = 0
     cuts: int = 0
     parameters: dict[int, str] = field(default_factory=dict)
+    starved: dict[int, str] = field(default_factory=dict)
     saved: dict[int, int] = field(default_factory=dict)
     loose: int = 0
 
@@ -69,6 +74,9 @@ class Content:
             value = graph.values[output]
             if value.requires_grad or value.role is Role.PARAMETER:
                 self.parameters[value.storage] = value.name
+                state = self.state(value)
+                if state:
+                    self.starved[value.storage] = state
 
     @property
     def ops(self) -> int:
@@ -90,8 +98,8 @@ def closed_words(graph: Graph, content: Content, words: Wording) -> tuple[str, P
     detail = dots(
         module,
         plural(content.ops, "op") if fold.kind != "views" and not (module and content.ops <= FEW) else "",
-        plural(len(content.parameters), "parameter") if content.parameters else "",
-        f"{bytes_text(kept)} saved" if kept else "",
+        _parameters(content),
+        f"{bytes_text(kept)} saved" if kept and not content.starved else "",
         "" if content.tracked else "not tracked" if not content.skipped else "skipped",
         f"{content.skipped:,} skipped" if content.tracked and content.skipped else "",
         f"{content.exits:,} left for Python" if content.exits else "",
@@ -108,6 +116,24 @@ def closed_words(graph: Graph, content: Content, words: Wording) -> tuple[str, P
         told = ", ".join(held[:NAMES_TOLD]) + (f" and {more:,} more" if more > 0 else "")
         pairs.append(("parameters", told))
     return detail, (*_where(graph, fold, words), *pairs, *_opens(fold))
+
+
+def _parameters(content: Content) -> str:
+    """`12 parameters, no gradient`, `2 parameters, 1 zero gradient`"""
+    if not content.parameters:
+        return ""
+    told = plural(len(content.parameters), "parameter")
+    states = Counter(content.starved.values())
+    if len(states) == 1 and len(content.starved) == len(content.parameters):
+        return f"{told}, {_STATES[next(iter(states))]}"
+    return ", ".join([told, *(f"{count:,} {_STATES[state]}" for state, count in sorted(states.items()))])
+
+
+_STATES = {
+    "gets no gradient": "no gradient",
+    "gradient is zero": "zero gradient",
+    "gradient is NaN": "NaN gradient",
+}
 
 
 def frame_words(graph: Graph, fold: Fold, words: Wording) -> tuple[str, Pairs]:

@@ -92,7 +92,7 @@ class FoldingComposer(Composer):
         content = self.contents.get(shown)
         if content is None:
             box = self._box(BoxKind.OP, "", "", (), self.graph.ops[shown])
-            content = self.contents[shown] = Content(self.closed[shown], box)
+            content = self.contents[shown] = Content(self.closed[shown], box, self._gradient_state)
         return content
 
     def _absorb(self, op: Op, content: Content) -> None:

@@ -69,7 +69,7 @@ def settle_tabs(sheet: Sheet, placement: Placement) -> Placement:
         number = sheet.row[tab]
         row = sheet.rows[number]
         start, end = row.index(tab), row.index(sheet.edges[fence][1][0])
-        if end == start + 1:
+        if not _is_in_the_way(sheet, placement, tab, row[start + 1 : end + 1]):
             continue
         sheet.rows[number] = (*row[:start], *row[start + 1 : end], tab, *row[end:])
         other = place(sheet)
@@ -78,6 +78,31 @@ def settle_tabs(sheet: Sheet, placement: Placement) -> Placement:
         else:
             sheet.rows[number] = row
     return placement
+
+
+def _is_in_the_way(sheet: Sheet, placement: Placement, tab: int, beyond: Sequence[int]) -> bool:
+    """Whether a tab touches the wire beside it, and holds it off its course or holds the frame's edge far out.
+
+    Placing a sheet once more takes long, and most tabs could stand on either side. `beyond` is what stands between the
+    tab and the frame's far edge, and that edge.
+    """
+    *wires, far = beyond
+    axes = placement.axes
+    if not wires or axes[wires[0]] - axes[tab] - separation(sheet, tab, wires[0]) > 1:
+        return False
+    bent = sum(
+        sheet.weight[number] * abs(_kink(sheet, placement, number))
+        for vertex in wires
+        for number in (*sheet.up[vertex], *sheet.down[vertex])
+    )
+    room = axes[far] - axes[wires[-1]] - separation(sheet, wires[-1], far)
+    return bent > _WORTH_MOVING or room > _WORTH_MOVING
+
+
+def _kink(sheet: Sheet, placement: Placement, number: int) -> int:
+    """How far apart across the ends of a segment stand."""
+    leave = placement.axes[sheet.upper[number]] + placement.upper_port[number]
+    return leave - placement.axes[sheet.lower[number]] - placement.lower_port[number]
 
 
 def _cost_with_frames(sheet: Sheet, placement: Placement) -> float:

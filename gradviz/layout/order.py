@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import pairwise
-from operator import le
 from typing import TypeAlias
 
 from gradviz.layout.rows import FAR_EDGE, NEAR_EDGE, TAB, Sheet
+from gradviz.layout.tangle import weight_of_crossings
 
 Rows: TypeAlias = list[tuple[int, ...]]
 """The vertices of each row, in their order across."""
@@ -66,14 +66,14 @@ def _best_of_many(sorter: _Sorter, start: str) -> tuple[int, Rows]:
     earlier: list[Rows] = []
     for sweep in range(_SWEEPS):
         sorter.sweep(downwards=sweep % 2 == 0, median=sweep % 4 >= 2)
-        if sorter.crossings():
-            sorter.transpose()
+        crossings = sorter.crossings()
+        if crossings and sorter.transpose():
+            crossings = sorter.crossings()
         rows = list(sorter.sheet.rows)
         if sweep >= _CYCLE and rows == earlier[-_CYCLE]:
             # From here on every order has been seen.
             break
         earlier.append(rows)
-        crossings = sorter.crossings()
         score = (crossings, sorter.stretch()) if not best or crossings <= best_score[0] else (crossings, 0)
         if not best or score < best_score:
             best, best_score, idle = rows, score, 0
@@ -125,6 +125,12 @@ class _Sorter:
             for row in range(sheet.first[fence], sheet.last[fence] + 1):
                 self.fences_in[row] = (*self.fences_in[row], fence)
         self.standing = [float(fence) for fence in range(len(sheet.fences))]
+        # What is done to a row follows from it and from the rows beside it, and sweeps meet the same ones again and
+        # again. On a large sheet they are few, and what they leave behind would be much.
+        self.remembers = len(sheet.kind) <= _SMALL
+        self._swept: dict[tuple[object, ...], tuple[int, ...]] = {}
+        self._passed: dict[tuple[object, ...], tuple[int, ...]] = {}
+        self._counted: dict[tuple[object, ...], int] = {}
 
     # A large sheet whose order is good as it is asks for the first of these alone.
 
@@ -139,6 +145,15 @@ class _Sorter:
         """For each vertex those at the lower ends of its segments."""
         lower = self.sheet.lower
         return [tuple([lower[number] for number in numbers]) for numbers in self.sheet.down]
+
+    @cached_property
+    def ends(self) -> tuple[list[tuple[tuple[int, int], ...]], ...]:
+        """For each vertex those at the other ends of its segments, above and below, with the segments' weights."""
+        weight, sheet = self.weight, self.sheet
+        return tuple(
+            [tuple([(ends[number], weight[number]) for number in numbers]) for numbers in around]
+            for around, ends in ((sheet.up, sheet.upper), (sheet.down, sheet.lower))
+        )
 
     @cached_property
     def weight(self) -> list[int]:
@@ -193,6 +208,13 @@ class _Sorter:
             if row == outermost:
                 continue
             vertices = sheet.rows[row]
+            remembers = self.remembers and not self.fences_in[row]
+            if remembers:
+                met = (vertices, sheet.rows[row - 1 if downwards else row + 1], downwards, median)
+                known = self._swept.get(met)
+                if known is not None:
+                    self._settle(row, known)
+                    continue
             last = -1.0
             for vertex in vertices:
                 others = neighbours[vertex]
@@ -204,6 +226,15 @@ class _Sorter:
                 # Who has no neighbour there stays beside whom he stands beside.
                 keys[vertex] = last
             self._sort(row, keys)
+            if remembers:
+                self._swept[met] = sheet.rows[row]
+
+    def _settle(self, row: int, vertices: tuple[int, ...]) -> None:
+        """Give a row its order."""
+        if vertices != self.sheet.rows[row]:
+            self.sheet.rows[row] = vertices
+            for index, vertex in enumerate(vertices):
+                self.place[vertex] = index
 
     def _update_standing(self) -> None:
         sheet = self.sheet
@@ -260,65 +291,78 @@ class _Sorter:
         fence = self.sheet.item[item[2][0]]
         return self.standing[fence], fence
 
-    def transpose(self) -> None:
-        """Let neighbours of the same frame change places for as long as that saves crossings."""
-        sheet = self.sheet
+    def transpose(self) -> bool:
+        """Let neighbours of the same frame change places for as long as that saves crossings; whether any did."""
+        rows = self.sheet.rows
+        ever = False
         for _ in range(4):
             changed = False
             for number in self.loose:
-                row = list(sheet.rows[number])
-                for index in range(len(row) - 1):
-                    left, right = row[index], row[index + 1]
-                    if sheet.fence[left] != sheet.fence[right]:
-                        continue
-                    if sheet.kind[left] in _FIXED or sheet.kind[right] in _FIXED:
-                        continue
-                    if self._crossings_of(left, right) > self._crossings_of(right, left):
-                        row[index], row[index + 1] = right, left
-                        self.place[left], self.place[right] = index + 1, index
-                        changed = True
-                sheet.rows[number] = tuple(row)
+                met = (rows[number], rows[number - 1] if number else (), *rows[number + 1 : number + 2])
+                passed = self._passed.get(met)
+                if passed is None:
+                    passed = self._passed[met] = self._pass(rows[number])
+                if passed != rows[number]:
+                    self._settle(number, passed)
+                    changed = ever = True
             if not changed:
                 break
+        return ever
 
-    def _crossings_of(self, left: int, right: int) -> int:
-        """Weight of the crossings between two neighbours' wires if they stand in this order."""
-        total = 0
-        place, weight, sheet = self.place, self.weight, self.sheet
-        for numbers, ends in ((sheet.up, sheet.upper), (sheet.down, sheet.lower)):
-            for mine in numbers[left]:
-                for yours in numbers[right]:
-                    if place[ends[mine]] > place[ends[yours]]:
-                        total += weight[mine] * weight[yours]
-        return total
+    def _pass(self, vertices: tuple[int, ...]) -> tuple[int, ...]:
+        """A row in which each vertex in turn has changed places with the next one if that saves crossings."""
+        sheet = self.sheet
+        row = list(vertices)
+        for index in range(len(row) - 1):
+            left, right = row[index], row[index + 1]
+            if sheet.fence[left] != sheet.fence[right]:
+                continue
+            if sheet.kind[left] in _FIXED or sheet.kind[right] in _FIXED:
+                continue
+            if self._saved(left, right) > 0:
+                row[index], row[index + 1] = right, left
+        return tuple(row)
+
+    def _saved(self, left: int, right: int) -> int:
+        """Weight of the crossings that two neighbours' wires lose if the two change places."""
+        place = self.place
+        saved = 0
+        for ends in self.ends:
+            yours = ends[right]
+            if not yours:
+                continue
+            for one, weight in ends[left]:
+                here = place[one]
+                for other, other_weight in yours:
+                    there = place[other]
+                    if here > there:
+                        saved += weight * other_weight
+                    elif here < there:
+                        saved -= weight * other_weight
+        return saved
 
     def crossings(self) -> int:
         """Weight of all crossings."""
-        return sum([self._crossings_in(row, numbers) for row, numbers in self.gaps.items()])
+        if not self.remembers:
+            return sum([self._crossings_in(row, numbers) for row, numbers in self.gaps.items()])
+        rows, counted = self.sheet.rows, self._counted
+        total = 0
+        for row, numbers in self.gaps.items():
+            met = rows[row], rows[row + 1]
+            found = counted.get(met)
+            if found is None:
+                found = counted[met] = self._crossings_in(row, numbers)
+            total += found
+        return total
 
     def _crossings_in(self, row: int, numbers: Sequence[int]) -> int:
-        place, uppers, lowers = self.place, self.sheet.upper, self.sheet.lower
-        size = len(self.sheet.rows[row + 1])
-        keys = [place[uppers[number]] * size + place[lowers[number]] for number in numbers]
-        ends = [key % size for key in sorted(keys)]
-        if all(map(le, ends, ends[1:])):
-            return 0
-        met = sorted(zip(keys, [self.weight[number] for number in numbers], strict=True))
-        sums = [0] * (size + 1)
-        total, passed = 0, 0
-        # A Fenwick tree over the lower row counts, for each segment, those before it that end further on.
-        for key, weight in met:
-            index = key % size + 1
-            before, at = 0, index
-            while at > 0:
-                before += sums[at]
-                at -= at & -at
-            total += weight * (passed - before)
-            while index <= size:
-                sums[index] += weight
-                index += index & -index
-            passed += weight
-        return total
+        place, uppers, lowers, weight = self.place, self.sheet.upper, self.sheet.lower, self.weight
+        return weight_of_crossings(
+            [place[uppers[number]] for number in numbers],
+            [place[lowers[number]] for number in numbers],
+            [weight[number] for number in numbers],
+            len(self.sheet.rows[row + 1]),
+        )
 
     def stretch(self) -> int:
         """How far wires run across, in hundredths of a row's breadth: decides between orders that cross equally."""

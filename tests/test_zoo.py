@@ -12,8 +12,9 @@ import torch
 import zoo
 from ours import folded
 
+import gradviz
 from gradviz.diagnose import diagnose
-from gradviz.fold.fit import MOST
+from gradviz.fold.fit import MOST, PAGE
 from gradviz.graphs import Graph
 from gradviz.layout import arrange, check, rank
 from gradviz.layout.drawing import Drawing
@@ -94,6 +95,24 @@ def test_what_is_drawn_without_options_fits_a_page(seen: tuple[Graph, zoo.Exhibi
         drawing = arrange(picture, direction)
         assert check(drawing) == ()
         read(drawing)
+
+
+def test_the_modules_that_a_loop_calls_fold_with_their_weights() -> None:
+    """A model called for each of many batches: every call uses the same weights, and each module is one box."""
+    layer = torch.nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    with gradviz.record() as rec:
+        net = torch.nn.TransformerEncoder(layer, 3, enable_nested_tensor=False)
+        total = torch.zeros(())
+        for _ in range(12):
+            total = total + net(torch.randn(2, 4, 8)).mean()
+        total.backward()
+    picture = compose(folded(rec.graph()), Options())
+    assert any("×12" in frame.title for frame in picture.frames)
+    assert "2 parameters" in next(box.detail for box in picture.boxes if box.title == "norm1")
+    assert not [box.title for box in picture.boxes if box.kind is BoxKind.LEAF]
+    assert "36 leaves that require grad" in picture.summary
+    assert len(picture.boxes) <= PAGE
+    check(arrange(picture))
 
 
 def read(drawing: Drawing) -> None:

@@ -27,10 +27,16 @@ def first_turns(graph: Graph, standing: Standing) -> Graph:
 def with_all_turns(graph: Graph, folds: Iterable[Fold], rolled: Iterable[Fold]) -> Iterator[Fold]:
     """Each of `folds` with all turns of those of `rolled` that lie in it as a whole.
 
-    Left out is one whose turns are no longer equally long, because loops in them ran more or less often.
+    What lies in a loop shares its weights with the other turns, so they are no part of it: they stay outside of the
+    loop, and the fold is told to share them. Left out is a fold whose turns are no longer equally long, because loops
+    in them ran more or less often.
     """
     loops = sorted(rolled, key=lambda fold: len(fold.ops))  # inner ones first
     cores = [tuple(op for op in loop.turns[0] if graph.ops[op].inputs) for loop in loops]
+    around: dict[int, int] = {}
+    for number, loop in enumerate(loops):
+        for op in loop.ops:
+            around.setdefault(op, number)
     for fold in folds:
         turns = []
         for turn in fold.turns:
@@ -39,8 +45,13 @@ def with_all_turns(graph: Graph, folds: Iterable[Fold], rolled: Iterable[Fold]) 
                 if core[0] in own and own.keys() >= set(core):
                     own.update(dict.fromkeys(loop.ops))
             turns.append(tuple(own))
+        homes = {around.get(op) for turn in turns for op in turn if graph.ops[op].inputs}
+        weights: set[int] = set()
+        if len(homes) == 1 and None not in homes:
+            weights = {op for turn in turns for op in turn if around.get(op) not in homes}
+            turns = [tuple(op for op in turn if op not in weights) for turn in turns]
         if len({len(turn) for turn in turns}) == 1:
-            yield replace(fold, turns=tuple(turns))
+            yield replace(fold, turns=tuple(turns), shared=tuple(sorted({*fold.shared, *weights})))
 
 
 def _rewired(graph: Graph, op: Op, standing: Standing) -> Op:

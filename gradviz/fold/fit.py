@@ -29,16 +29,20 @@ Part = Call | Run
 
 
 def fit(
-    graph: Graph, choice: Choice | None = None, marked: Collection[int] = (), modules: Iterable[Module] = ()
+    graph: Graph,
+    choice: Choice | None = None,
+    marked: Collection[int] = (),
+    modules: Iterable[Module] = (),
+    most: int = MOST,
 ) -> Graph:
     """`graph` with the folds that `choice` asks for; those of ops that are `marked` are open if there is room.
 
-    Where nothing is asked for, a graph of more than `MOST` boxes is folded to about `PAGE`. `modules` tell what kind of
+    Where nothing is asked for, a graph of more than `most` boxes is folded to about `PAGE`. `modules` tell what kind of
     module a scope is; those of a whole recording serve its parts as well.
     """
     choice = choice or Choice()
     chosen = choice.depth is not None or bool(choice.collapse)
-    large = not choice.everything and count_boxes(graph) > MOST
+    large = not choice.everything and count_boxes(graph) > most
     if not chosen and not large:
         return graph
     fitting = _Fitting(graph, choice, frozenset(marked), large)

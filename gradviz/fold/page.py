@@ -8,7 +8,7 @@ from dataclasses import replace
 from gradviz.events import Module
 from gradviz.fold.choice import Choice
 from gradviz.fold.first_turns import first_turns, with_all_turns
-from gradviz.fold.fit import MOST, count_boxes, fit
+from gradviz.fold.fit import MOST, PAGE, count_boxes, fit
 from gradviz.fold.joining import join_folds, stand_for
 from gradviz.fold.steps import roll_steps
 from gradviz.fold.views import is_view
@@ -38,5 +38,6 @@ def fold_to_page(
     loops = [fold for fold in loops if fold.carried or not all(is_view(graph.ops[op]) for op in fold.turns[0])]
     loops = [replace(fold, module=kinds.get(fold.scope, "")) for fold in loops]
     standing = stand_for(loops)
-    fitted = fit(first_turns(graph, standing), choice, {standing.shown(op) for op in marked}, modules)
+    # A page it was not; what is left of it has to be one, also where it is not large by itself.
+    fitted = fit(first_turns(graph, standing), choice, {standing.shown(op) for op in marked}, modules, most=PAGE)
     return join_folds(graph, [*loops, *with_all_turns(graph, fitted.folds, loops)])

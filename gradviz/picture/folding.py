@@ -74,7 +74,13 @@ class FoldingComposer(Composer):
 
     def _is_unseen(self, source: int, op: int) -> bool:
         """`op` uses the leaf that `source` makes, and no wire says so."""
-        return source in self.sharing and self.inside.get(op) in self.sharing[source]
+        if source not in self.sharing:
+            return False
+        while self.inside.get(op) not in self.sharing[source]:
+            if op not in self.standing.twins:
+                return False
+            op = self.standing.twins[op]  # a turn of a loop around the fold
+        return True
 
     def _find_unseen(self) -> set[int]:
         """The shared leaves that have no box, because all that use them do so unseen."""

@@ -153,7 +153,9 @@ def _least_width(sheet: Sheet) -> int:
 def _exact(sheet: Sheet, blocks: Blocks, upper_port: Sequence[int], lower_port: Sequence[int]) -> list[int]:
     """The mean of the leftmost and the rightmost of the best solutions."""
     left = _solve(sheet, blocks, upper_port, lower_port, 1)
-    right = [-column for column in _solve(sheet, blocks, upper_port, lower_port, -1)]
+    most = max(left)
+    mirrored = [most - column for column in left]
+    right = [-column for column in _solve(sheet, blocks, upper_port, lower_port, -1, mirrored)]
     fixed = _road_block(sheet, blocks)
     return _between(blocks, left, right, left[fixed] - right[fixed])
 
@@ -171,14 +173,22 @@ def _between(blocks: Blocks, left: Sequence[int], right: Sequence[int], move: in
 
 
 def _solve(
-    sheet: Sheet, blocks: Blocks, upper_port: Sequence[int], lower_port: Sequence[int], side: int
+    sheet: Sheet,
+    blocks: Blocks,
+    upper_port: Sequence[int],
+    lower_port: Sequence[int],
+    side: int,
+    known: Sequence[int] = (),
 ) -> list[int]:
     """Columns of the blocks with the least kinks, as far to the left as they allow; mirrored if `side` is -1.
+
+    There is one such solution; what is `known`, columns from 0 up that keep all distances, only tells where to begin.
 
     A kink's size `|a - b|` is the least of `(a - c) + (b - c)` with `c` below both: one node and two edges.
     """
     wall = blocks.count
     nodes = wall + 1
+    start = [*known, 0]
     edges: list[Edge] = []
     ends = (blocks.left, blocks.right) if side > 0 else (blocks.right, blocks.left)
     edges += [(one, other, least, 0) for one, other, least in zip(*ends, blocks.least, strict=True)]
@@ -197,8 +207,10 @@ def _solve(
         weight = scale * sheet.weight[number] * _stiffness(sheet, upper, lower)
         edges.append((nodes, above, -side * ends_at[0], weight))
         edges.append((nodes, below, -side * ends_at[1], weight))
+        if known:
+            start.append(min(known[above] + side * ends_at[0], known[below] + side * ends_at[1]))
         nodes += 1
-    return solve(nodes, edges)[: blocks.count]
+    return solve(nodes, edges, start if known else None)[: blocks.count]
 
 
 def _stiffness(sheet: Sheet, upper: int, lower: int) -> int:

@@ -15,15 +15,18 @@ Edge: TypeAlias = tuple[int, int, int, int]
 """Tail, head, least length, weight."""
 
 
-def solve(count: int, edges: Sequence[Edge], most_pivots: int = 20_000) -> list[int]:
+def solve(
+    count: int, edges: Sequence[Edge], start: Sequence[int] | None = None, most_pivots: int = 20_000
+) -> list[int]:
     """Levels of nodes 0 to count - 1, from 0 up, that minimise the weighted sum of `level[head] - level[tail]`.
 
-    The edges must be acyclic and hold all nodes together; `ValueError` where they do not. After `most_pivots`
+    `start` are levels to begin with that keep every least length; the closer they are, the sooner it is done. The edges
+    must be acyclic and hold all nodes together; `ValueError` where they do not. After `most_pivots`
     exchanges the levels found so far are returned; they keep every least length too.
     """
     if not count:
         return []
-    tree = _Tree(count, edges)
+    tree = _Tree(count, edges, longest_path(count, edges) if start is None else list(start))
     tree.grow()
     tree.hang()
     for _ in range(most_pivots):
@@ -69,10 +72,10 @@ class _Tree:
                 (Edges within the subtree cancel, so it is a plain sum of `tail - head` weights over the subtree.)
     """
 
-    def __init__(self, count: int, edges: Sequence[Edge]) -> None:
+    def __init__(self, count: int, edges: Sequence[Edge], level: list[int]) -> None:
         self.count = count
         self.edges = edges
-        self.level = longest_path(count, edges)
+        self.level = level
         self.leaving: list[list[tuple[int, int]]] = [[] for _ in range(count)]
         self.entering: list[list[tuple[int, int]]] = [[] for _ in range(count)]
         self.pull = [0] * count

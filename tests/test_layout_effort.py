@@ -1,0 +1,119 @@
+"""Layout spares itself work that leads to nothing else: less is done, and the drawing is the same."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pictures import ALL, Sketch, no_grad, residual
+
+from gradviz.layout import arrange, order, place
+from gradviz.layout.simplex import longest_path, solve
+
+
+class Forgetful(dict):
+    """A dictionary that never knows anything."""
+
+    def get(self, key, default=None):
+        return default
+
+
+class ForgetfulSorter(order._Sorter):
+    """One that does everything as if for the first time."""
+
+    def __init__(self, sheet):
+        super().__init__(sheet)
+        self._swept, self._passed, self._counted = Forgetful(), Forgetful(), Forgetful()
+
+
+def tangled(count: int):
+    """Three layers of ops, each of which takes two of the layer before, far from each other."""
+    sketch = Sketch("tangled", "")
+    for number in range(count):
+        sketch.box(f"w{number}", "leaf", f"w{number}")
+    for layer, before in (("a", "w"), ("b", "a"), ("c", "b")):
+        for number in range(count):
+            sketch.box(f"{layer}{number}", "op", "mul")
+            sketch.wire(f"{before}{number * 5 % count} -> {layer}{number}")
+            sketch.wire(f"{before}{(number * 7 + 3) % count} -> {layer}{number}")
+    return sketch.picture()
+
+
+@pytest.mark.parametrize("name", [*ALL, "tangled"])
+def test_orders_are_those_of_a_sorter_that_remembers_nothing(name, monkeypatch):
+    picture = tangled(11) if name == "tangled" else ALL[name]()
+    drawing = arrange(picture)
+    monkeypatch.setattr(order, "_Sorter", ForgetfulSorter)
+    assert arrange(picture) == drawing
+
+
+def test_what_was_found_out_beside_the_same_rows_is_not_found_out_again(monkeypatch):
+    counted = {True: 0, False: 0}
+    count = order.weight_of_crossings
+    remembers = True
+
+    def counting(*arguments):
+        counted[remembers] += 1
+        return count(*arguments)
+
+    monkeypatch.setattr(order, "weight_of_crossings", counting)
+    arrange(tangled(11))
+    remembers = False
+    monkeypatch.setattr(order, "_Sorter", ForgetfulSorter)
+    arrange(tangled(11))
+    assert 0 < counted[True] < counted[False]
+
+
+def settled(picture, monkeypatch) -> tuple[int, int]:
+    """How often a picture's only part is placed for the sake of its tabs, and how many stand at their far side then."""
+    tried, moved = [], []
+    place_once, settle = place.place, place.settle_tabs
+
+    def settling(sheet, placement):
+        # What came before was for the sake of the rows' order.
+        tried.clear()
+        settle(sheet, placement)
+        for fence, tab in sheet.tabs.items():
+            row = sheet.rows[sheet.row[tab]]
+            moved.append(row[row.index(tab) - 1] != sheet.edges[fence][0][0])
+        raise StopIteration
+
+    monkeypatch.setattr(place, "place", lambda sheet: tried.append(sheet) or place_once(sheet))
+    monkeypatch.setattr(place, "settle_tabs", settling)
+    with pytest.raises(StopIteration):
+        arrange(picture)
+    return len(tried), sum(moved)
+
+
+def test_a_tab_is_moved_out_of_the_way_of_a_wire(monkeypatch):
+    assert settled(no_grad(), monkeypatch) == (1, 1)
+
+
+def test_a_tab_that_is_in_nobodys_way_costs_no_other_placement(monkeypatch):
+    assert settled(residual(), monkeypatch) == (0, 0)
+
+
+@st.composite
+def problems(draw):
+    """Levels wanted for a few nodes that one node, the first, comes before: a problem that is always solvable."""
+    count = draw(st.integers(2, 9))
+    number, length, weight = st.integers(0, count - 1), st.integers(0, 9), st.integers(0, 5)
+    pairs = draw(st.lists(st.tuples(number, number, length, weight), max_size=20))
+    edges = [(min(one, other), max(one, other), *rest) for one, other, *rest in pairs if one != other]
+    return count, [*edges, *((0, node, 0, 1) for node in range(1, count))], draw(st.lists(length, min_size=count))
+
+
+@settings(max_examples=150, deadline=None)
+@given(problems())
+def test_where_the_simplex_begins_does_not_change_how_good_its_answer_is(problem):
+    count, edges, spread = problem
+    # Longer edges than asked for make levels that keep the least lengths, too.
+    start = longest_path(count, [(tail, head, length + spread[head], weight) for tail, head, length, weight in edges])
+    levels = solve(count, edges, start)
+    assert min(levels) == 0
+    assert all(levels[head] - levels[tail] >= length for tail, head, length, _ in edges)
+
+    def cost(found):
+        return sum(weight * (found[head] - found[tail]) for tail, head, _, weight in edges)
+
+    assert cost(levels) == cost(solve(count, edges)) <= cost(start)

@@ -15,6 +15,7 @@ from ours import folded
 import gradviz
 from gradviz.diagnose import diagnose
 from gradviz.fold.fit import MOST, PAGE
+from gradviz.fold.steps import roll_steps
 from gradviz.graphs import Graph
 from gradviz.layout import arrange, check, rank
 from gradviz.layout.drawing import Drawing
@@ -113,6 +114,22 @@ def test_the_modules_that_a_loop_calls_fold_with_their_weights() -> None:
     assert "36 leaves that require grad" in picture.summary
     assert len(picture.boxes) <= PAGE
     check(arrange(picture))
+
+
+def test_a_leaf_of_a_later_turn_may_be_older_than_that_of_the_first() -> None:
+    """Gradients are made from the last layer to the first, and an optimizer steps from the first to the last."""
+    with gradviz.record() as rec:
+        model = torch.nn.Sequential(*(torch.nn.Linear(4, 4) for _ in range(4)))
+        optimizer = torch.optim.AdamW(model.parameters())
+        for _ in range(2):
+            loss = model(torch.randn(2, 4)).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    graph = roll_steps(rec.graph())
+    twins = [pair for fold in graph.folds for turn in fold.turns[1:] for pair in zip(fold.turns[0], turn, strict=True)]
+    assert any(later < first for first, later in twins)
+    check(arrange(compose(graph, Options())))
 
 
 def read(drawing: Drawing) -> None:

@@ -50,14 +50,21 @@ class FoldingComposer(Composer):
         if shown in self.contents or shown in self.standing.within:
             self._absorb(op, self._content(shown))
         elif shown != op.id:
-            self._repeat(op, self.graph.ops[shown])
-        else:
-            first, wired = len(self.boxes), len(self.wires)
-            super().add_op(op)
-            self.joined.update((wire.tail, wire.head, wire.kind, wire.lost) for wire in self.wires[wired:])
-            if op.id in self.models:
-                own = [box for box in self.boxes[first:] if box.op == op.id and not _is_literal(box)]
-                self.entries[op.id] = own[0].id
+            model = self.graph.ops[shown]
+            if shown not in self.entries:  # a leaf of a later turn may be older than that of the first
+                self._draw(model)
+            self._repeat(op, model)
+        elif op.id not in self.entries:
+            self._draw(op)
+
+    def _draw(self, op: Op) -> None:
+        """Draw an op as itself."""
+        first, wired = len(self.boxes), len(self.wires)
+        super().add_op(op)
+        self.joined.update((wire.tail, wire.head, wire.kind, wire.lost) for wire in self.wires[wired:])
+        if op.id in self.models:
+            own = [box for box in self.boxes[first:] if box.op == op.id and not _is_literal(box)]
+            self.entries[op.id] = own[0].id
 
     # leaves that several folds share
 

@@ -136,16 +136,16 @@ class Alignment:
             return True
         here, there = self._place[upper], self._place[lower]
         if len(beside) <= _SHORT_ROW:
-            below, lower, place = self.below, self._sheet.lower, self._place
+            below, ends, place = self.below, self._sheet.lower, self._place
             # None of those that were chosen crosses another, so the nearest one on either side tells.
             for at in range(here - 1, -1, -1):
                 if (number := below[beside[at]]) >= 0:
-                    if place[lower[number]] > there:
+                    if place[ends[number]] > there:
                         return False
                     break
             for at in range(here + 1, len(beside)):
                 if (number := below[beside[at]]) >= 0:
-                    return place[lower[number]] > there
+                    return place[ends[number]] > there
             return True
         chosen = self._chosen.setdefault(row, [])
         index = bisect_left(chosen, (here, there))

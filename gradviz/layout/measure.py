@@ -46,9 +46,22 @@ _MONO_ADVANCE = 61
 _WIDE_ADVANCE = 140
 _OTHER_ADVANCE = 100
 _LETTER_ADVANCE = {"sans": 80, "bold": 88, "mono": _MONO_ADVANCE}
-# By the character's code.
-_TABLES = {
-    font: (0,) * 32 + advances
+
+
+class _Advances(dict[str, int]):
+    """Width of each character of one font in hundredths of an em; one outside ASCII is looked at when it is met."""
+
+    def __init__(self, font: str, advances: Sequence[int]) -> None:
+        super().__init__(zip(map(chr, range(0x20, 0x7F)), advances, strict=True))
+        self._font = font
+
+    def __missing__(self, character: str) -> int:
+        width = self[character] = _advance(character, self._font)
+        return width
+
+
+_ADVANCES = {
+    font: _Advances(font, advances)
     for font, advances in {"sans": _SANS, "bold": _BOLD, "mono": (_MONO_ADVANCE,) * len(_SANS)}.items()
 }
 
@@ -61,10 +74,7 @@ def text_width(text: str, font: str, size: float) -> float:
 
 def _advances(text: str, font: str) -> Iterable[int]:
     """Width of each character in hundredths of an em."""
-    table = _TABLES[font]
-    if text.isascii() and text.isprintable():
-        return map(table.__getitem__, text.encode())
-    return [table[ord(one)] if " " <= one <= "~" else _advance(one, font) for one in text]
+    return map(_ADVANCES[font].__getitem__, text)
 
 
 def _advance(character: str, font: str) -> int:

@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import TypeAlias
 
 from gradviz.layout.rows import FAR_EDGE, NEAR_EDGE, TAB, Sheet
-from gradviz.layout.tangle import weight_of_crossings
+from gradviz.layout.tangle import is_tangled, weight_of_crossings
 
 Rows: TypeAlias = list[tuple[int, ...]]
 """The vertices of each row, in their order across."""
@@ -90,7 +90,7 @@ def _best_of_few(sorter: _Sorter) -> Rows:
     least, idle = -1, 0
     sorter.begin("given")
     sorter.sweep(downwards=True, median=False)
-    if not sorter.crossings():
+    if not sorter.is_tangled():
         return list(sorter.sheet.rows)
     sorter.begin("down")
     for sweep in range(_LARGE_SWEEPS):
@@ -356,13 +356,19 @@ class _Sorter:
         return total
 
     def _crossings_in(self, row: int, numbers: Sequence[int]) -> int:
-        place, uppers, lowers, weight = self.place, self.sheet.upper, self.sheet.lower, self.weight
-        return weight_of_crossings(
-            [place[uppers[number]] for number in numbers],
-            [place[lowers[number]] for number in numbers],
-            [weight[number] for number in numbers],
-            len(self.sheet.rows[row + 1]),
-        )
+        keys, size = self._keys(row, numbers)
+        if not is_tangled(keys, size):
+            return 0
+        return weight_of_crossings(keys, [self.weight[number] for number in numbers], size)
+
+    def _keys(self, row: int, numbers: Sequence[int]) -> tuple[list[int], int]:
+        place, uppers, lowers = self.place, self.sheet.upper, self.sheet.lower
+        size = len(self.sheet.rows[row + 1])
+        return [place[uppers[number]] * size + place[lowers[number]] for number in numbers], size
+
+    def is_tangled(self) -> bool:
+        """Whether anything crosses at all."""
+        return any(is_tangled(*self._keys(row, numbers)) for row, numbers in self.gaps.items())
 
     def stretch(self) -> int:
         """How far wires run across, in hundredths of a row's breadth: decides between orders that cross equally."""

@@ -6,16 +6,17 @@ from collections.abc import Sequence
 from operator import le
 
 
-def weight_of_crossings(upper: Sequence[int], lower: Sequence[int], weights: Sequence[int], size: int) -> int:
-    """The sum of the products of the weights of any two segments that cross.
+def is_tangled(keys: Sequence[int], size: int) -> bool:
+    """Whether any two segments cross; each has the key `upper * size + lower`, by the places of its ends.
 
-    upper, lower    places of each segment's ends in the two rows
-    size            how many places the lower row has
+    size: how many places the lower row has.
     """
-    keys = [above * size + below for above, below in zip(upper, lower, strict=True)]
     ends = [key % size for key in sorted(keys)]
-    if all(map(le, ends, ends[1:])):
-        return 0
+    return not all(map(le, ends, ends[1:]))
+
+
+def weight_of_crossings(keys: Sequence[int], weights: Sequence[int], size: int) -> int:
+    """The sum of the products of the weights of any two segments that cross; for `keys` and `size` see above."""
     sums = [0] * (size + 1)
     total, passed = 0, 0
     # A Fenwick tree over the lower row counts, for each segment, those before it that end further on.

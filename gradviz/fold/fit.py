@@ -13,7 +13,7 @@ from gradviz.fold.siblings import Run, Siblings
 from gradviz.fold.views import uses, view_chains
 from gradviz.graphs import Fold, Graph, Op
 
-MOST = 150
+MOST = 120
 """A graph of so many boxes is drawn as it is."""
 
 PAGE = 64

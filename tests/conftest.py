@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,12 @@ torch.set_warn_always(True)  # some of its warnings come once a process: a compa
 GOLDEN = Path(__file__).parent / "golden"
 
 collect_ignore = ["bench", "cases", "programs"]  # scripts to be run, not tests
+
+
+def pytest_configure() -> None:
+    # Who starts the tests in the background may have interrupts ignored, and so would every program that a test starts.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

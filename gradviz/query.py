@@ -180,11 +180,15 @@ def _freed(graph: Graph) -> frozenset[int]:
 def find(graph: Graph, name: str) -> tuple[Value, ...]:
     """The values called `name`, the last one first; where there is none, those that were assigned to it.
 
-    Raises `UsageError` with near names where there is none of either.
+    Where there is none of either, those of the one name that ends with it: `fc.weight` for `model.fc.weight`, or `loss`
+    for `out['loss']`. Raises `UsageError` with near names where there is no such name, or more than one.
     """
     values = [*graph.values.values()][::-1]
     found = tuple(value for value in values if value.name == name)
     found = found or tuple(value for value in values if _target(graph, value) == name)
+    if not found and name:
+        longer = {value.name for value in values if _ends_with(value.name, name)}
+        found = tuple(value for value in values if value.name in longer) if len(longer) == 1 else ()
     if not found or not name:
         raise UsageError(f"there is no value called `{_one_line(name)}`", help=_near(graph, name))
     return found
@@ -196,12 +200,25 @@ def _target(graph: Graph, value: Value) -> str:
     return "" if site is None else graph.sites[site].target
 
 
+def _ends_with(name: str, tail: str) -> bool:
+    """Whether `tail` is all that a reader would call `name`: its last parts, or the key that holds it."""
+    return name.endswith((f".{tail}", f"['{tail}']"))
+
+
 def _near(graph: Graph, name: str) -> str:
     known = sorted({value.name for value in graph.values.values() if value.name})
     if not known:
         return "no value has a name here: leave the name out"
-    alike = difflib.get_close_matches(name[:_NAME_LIMIT], [other for other in known if len(other) <= _NAME_LIMIT], n=3)
-    alike = [other for other in known if other.lower() == name.lower()] or alike
+    known = [other for other in known if not other.endswith(".grad")] or known
+    short = [other for other in known if len(other) <= _NAME_LIMIT]
+    alike = [other for other in known if other.lower() == name.lower()] or [
+        other for other in known if _ends_with(other, name)
+    ][:3]
+    alike = alike or difflib.get_close_matches(name[:_NAME_LIMIT], short, n=3)
+    if not alike:  # nobody writes the whole of a long name
+        parts = name.count(".") + 1
+        tails = {".".join(other.split(".")[-parts:]): other for other in reversed(short)}
+        alike = [tails[tail] for tail in difflib.get_close_matches(name[:_NAME_LIMIT], tails, n=3, cutoff=0.75)]
     if alike:
         return "did you mean " + " or ".join(f"`{_one_line(other)}`" for other in alike) + "?"
     listed = ", ".join(f"`{_one_line(other)}`" for other in known[:5])

@@ -206,6 +206,23 @@ def test_what_was_assigned_is_found_where_the_value_has_another_name() -> None:
     assert [value.id for value in find(b.graph(), "x")] == [x]
 
 
+def test_the_end_of_a_name_is_enough_where_one_name_has_it() -> None:
+    b = Builder()
+    wte, wpe = b.leaf("model.wte.weight"), b.leaf("model.wpe.weight")
+    loss = b.op("mul", wte, wpe, name="out['loss']")
+    graph = b.graph()
+    assert [value.id for value in find(graph, "wte.weight")] == [wte]
+    assert [value.id for value in find(graph, "loss")] == [loss]
+    for name, near in (
+        ("weight", "`model.wpe.weight` or `model.wte.weight`"),
+        ("wte.wieght", "`model.wte.weight`"),
+        ("zzz", "the names are"),
+    ):
+        with pytest.raises(UsageError) as caught:
+            find(graph, name)
+        assert near in (caught.value.help or "")
+
+
 @pytest.mark.parametrize(
     ("name", "help"),
     [

@@ -16,6 +16,9 @@ CARRIED_LIMIT = 24
 """Longest list of what turns hand on; a longer one is counted."""
 
 
+ROOM = 32
+"""Where a module's kind and what it says of lost gradients take more characters, the kind is left out."""
+
 FEW = 5
 """Of a module with so few ops, what it is says more than how many they are."""
 
@@ -95,10 +98,13 @@ def closed_words(graph: Graph, content: Content, words: Wording) -> tuple[str, P
     fold = content.fold
     kept = sum(content.saved.values()) + content.loose
     module = clean(fold.module) if fold.kind != "views" else ""
+    parameters = _parameters(content)
+    if content.starved and len(module) + len(parameters) > ROOM:
+        module = ""
     detail = dots(
         module,
-        plural(content.ops, "op") if fold.kind != "views" and not (module and content.ops <= FEW) else "",
-        _parameters(content),
+        plural(content.ops, "op") if fold.kind != "views" and not (fold.module and content.ops <= FEW) else "",
+        parameters,
         f"{bytes_text(kept)} saved" if kept and not content.starved else "",
         "" if content.tracked else "not tracked" if not content.skipped else "skipped",
         f"{content.skipped:,} skipped" if content.tracked and content.skipped else "",

@@ -241,6 +241,11 @@ class Graph:
 
         return assemble(events)
 
+    def __repr__(self) -> str:
+        from gradviz.outlining import outline  # it builds on the records above
+
+        return outline(self)
+
     def validate(self) -> None:
         """Raise `GraphError`, naming the first invariant that does not hold; return quietly where all of them do."""
         from gradviz.invariants import broken_invariants

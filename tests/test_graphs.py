@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -447,6 +448,36 @@ def test_a_part_of_a_part_is_a_part() -> None:
 def test_an_id_that_is_no_op_is_refused() -> None:
     with pytest.raises(KeyError):
         sample().subset([99])
+
+
+# in words
+
+
+def test_a_graph_at_a_prompt_is_a_few_lines_however_large_it_is() -> None:
+    b = Builder()
+    weights = [b.leaf(f"w{number}", (2,), requires_grad=True) for number in range(200)]
+    total = weights[0]
+    for weight in weights[1:]:
+        total = b.op("add", total, weight)
+    total = b.op("add", total, b.op("detach", weights[0], cause="detach"))
+    b.sweep(total)
+    graph = b.graph()
+    told = repr(graph)
+    assert told == str(graph)
+    assert told.splitlines() == [
+        "<Graph: 201 ops, 200 tracked",
+        " leaves: w0, w1, w2, 197 more",
+        " cuts: detach",
+        " sweeps: backward>",
+    ]
+    assert repr(pickle.loads(pickle.dumps(graph))) == told
+
+
+def test_hostile_names_stay_in_their_line() -> None:
+    b = Builder()
+    b.op("neg", b.leaf("a\nb" * 1000, requires_grad=True))
+    assert len(repr(b.graph())) < 200
+    assert repr(b.graph()).count("\n") == 1
 
 
 # size

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from gradviz.views import Options
 
 STDOUT = "-"
+
+TOLD = 3
+"""So many findings are told behind the summary; the drawing and `gradviz check` have them all."""
+
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
@@ -136,6 +140,19 @@ def _draw(request: Request, recording: Recording, destination: Destination, sett
         say(f"{request.output}: {_summary(graph, request.options, findings)}")
         for note in tell_folds(graph):
             say(note)
+        _tell_findings(findings or (), request.source)
+
+
+def _tell_findings(findings: Sequence[Finding], source: Source) -> None:
+    """A line for each of the gravest findings that the drawing has marks of, and how to read the others."""
+    from gradviz.diagnose.formats.text import line
+    from gradviz.picture.places import SHOWN
+
+    shown = [finding for finding in findings if finding.severity in SHOWN]
+    for finding in shown[:TOLD]:
+        say(line(finding))
+    if len(shown) > TOLD:
+        say(f"{len(shown) - TOLD} more: gradviz check {source.command_line}")
 
 
 def _select(request: Request, graph: Graph, findings: Sequence[Finding]) -> Graph:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -32,6 +33,12 @@ class Source:
         if self.kind == "module":
             return self.name.rpartition(".")[2]
         return os.path.splitext(os.path.basename(self.name))[0] or "gradviz"
+
+    @property
+    def command_line(self) -> str:
+        """How it is named behind a command, as a shell reads it."""
+        named = ["-m", self.name] if self.kind == "module" else [self.name]
+        return shlex.join([*named, *(("--", *self.arguments) if self.arguments else ())])
 
 
     def target(self) -> Target:

@@ -144,8 +144,9 @@ def test_format_comes_from_option_then_extension(log: str, arguments: list[str],
     result = run("render", log, *arguments)
     assert (result.exit_code, result.stdout) == (0, "")
     assert Path(file).read_text(encoding="utf-8").startswith(start)
-    assert result.stderr.startswith(f"{file}: ")
-    assert result.stderr.count("\n") == 1
+    summary, finding = result.stderr.splitlines()
+    assert summary.startswith(f"{file}: ")
+    assert finding.startswith("warning[GV101]: `x` ")
     assert "1 cut" in result.stderr
     assert sorted(os.listdir()) == sorted(["run.gvlog", file])
 
@@ -397,8 +398,9 @@ def test_script_prints_and_the_picture_is_drawn(folder: Path) -> None:
     write("script.py", SCRIPT)
     done = start("render", "script.py", "-o", "out.json")
     assert (done.returncode, done.stdout) == (0, "x.grad is 1.0\n")
-    assert done.stderr.startswith("out.json: ")
-    assert done.stderr.count("\n") == 1
+    summary, finding = done.stderr.splitlines()
+    assert summary.startswith("out.json: ")
+    assert finding.startswith("warning[GV101]: ")
 
 
 def test_arguments_after_two_dashes_are_the_scripts(folder: Path) -> None:

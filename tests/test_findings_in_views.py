@@ -305,12 +305,35 @@ def gradviz(*arguments: str) -> Result:
     return CliRunner().invoke(application, arguments, catch_exceptions=False)
 
 
+def test_render_tells_three_findings_and_where_the_others_are(folder, capfd):
+    lines = ["import gradviz as gv"]
+    for number in range(5):
+        lines += [f"w{number} = gv.tensor(1.0, requires_grad=True)", f"loss{number} = w{number} * 2"]
+        lines += [f"(loss{number}.detach() * gv.tensor(1.0, requires_grad=True)).backward()"]
+    (folder / "five.py").write_text("\n".join(lines), encoding="utf-8")
+    gradviz("check", "five.py", "--format", "json")
+    checked = [found for found in json.loads(capfd.readouterr().out)["findings"] if found["severity"] != "note"]
+    assert len(checked) > 3
+    told = gradviz("render", "five.py", "--", "--lr", "a b").stderr.splitlines()
+    told_of = [(found["severity"], found["code"], found["message"], found["line"]) for found in checked]
+    gravest = [f"{severity}[{code}]: {message} (five.py:{line})" for severity, code, message, line in told_of]
+    assert told[1:4] == gravest[:3]
+    assert told[4:] == [f"{len(checked) - 3} more: gradviz check five.py -- --lr 'a b'"]
+
+
+def test_render_on_standard_output_and_without_findings_tells_none(folder, capfd):
+    assert "GV" not in gradviz("render", "train.py", "--no-findings").stderr
+    gradviz("render", "train.py", "-f", "json", "-o", "-")
+    assert capfd.readouterr().err == ""
+
+
 def test_render_shows_what_check_finds(folder, capfd):
     gradviz("check", "train.py", "--format", "json")
     checked = json.loads(capfd.readouterr().out)["findings"]
     done = gradviz("render", "train.py")
     assert done.exit_code == 0
     assert "1 error" in done.stderr
+    assert f"error[{checked[0]['code']}]: {checked[0]['message']} (train.py:4)" in done.stderr.splitlines()
     drawn = (folder / "train.svg").read_text(encoding="utf-8")
     assert [found["code"] for found in checked] == re.findall(r">error (GV\d+) · line 4<", drawn)
     gradviz("tree", "train.py")

@@ -37,6 +37,13 @@ def count_severities(findings: Iterable[Finding]) -> dict[Severity, int]:
     return counts
 
 
+def line(finding: Finding) -> str:
+    """One finding in one line: severity, code, message, and in brackets where."""
+    code = f"[{finding.code}]" if finding.code else ""
+    where = f" ({clean(finding.path, _LINE_LIMIT)}:{finding.line})" if finding.line else ""
+    return f"{finding.severity}{code}: {clean(finding.message, _LINE_LIMIT)}{where}"
+
+
 def block(finding: Finding) -> str:
     """One finding, without a line break at its end. A finding that no rule made has no code."""
     code = f"[{finding.code}]" if finding.code else ""

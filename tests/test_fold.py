@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from xml.etree import ElementTree
 
 import pytest
+import zoo
 from building import Builder
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,8 +16,9 @@ from gradviz.diagnose.findings import Finding, Severity
 from gradviz.events import Role
 from gradviz.fold import unfold
 from gradviz.fold.choice import Choice
-from gradviz.fold.fit import MOST, PAGE, count_boxes, fit
+from gradviz.fold.fit import MOST, PAGE, ROWS, count_boxes, fit
 from gradviz.fold.joining import stand_for
+from gradviz.fold.rows import count_rows
 from gradviz.fold.telling import telling_ops
 from gradviz.fold.views import uses, view_chains
 from gradviz.graphs import Graph
@@ -24,6 +26,7 @@ from gradviz.layout.arrange import arrange
 from gradviz.layout.check import check
 from gradviz.picture.composing import compose
 from gradviz.picture.records import BoxKind, Picture, WireKind
+from gradviz.selecting import default_selection
 from gradviz.views import Options, draw
 
 
@@ -374,6 +377,18 @@ def test_a_deep_and_a_long_graph_fold_without_recursion() -> None:
     for number in range(300):
         x = deep.op("mul", x, deep.weight("w"), scope=".".join(["m"] * (number + 1)))
     assert len(compose(fit(deep.finish(x)), Options()).boxes) <= PAGE + 5
+
+
+def test_one_long_road_is_folded_until_it_is_low_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = zoo.recorded(zoo.resnet18)[0]
+    graph = default_selection(whole)
+    made = folded(graph)
+    low = arrange(compose(made, Options())).height
+    assert count_rows(made) <= ROWS
+    monkeypatch.setattr("gradviz.fold.fit.ROWS", 1_000)
+    tall = fit(graph)
+    assert count_rows(tall) > ROWS
+    assert arrange(compose(tall, Options())).height > 1.5 * low
 
 
 # how it looks

@@ -9,6 +9,7 @@ from gradviz.events import Module
 from gradviz.fold.calls import Call, find_calls, walk
 from gradviz.fold.choice import Choice, is_meant
 from gradviz.fold.joining import join_folds, stand_for
+from gradviz.fold.rows import count_rows
 from gradviz.fold.siblings import Run, Siblings
 from gradviz.fold.views import uses, view_chains
 from gradviz.graphs import Fold, Graph, Op
@@ -18,6 +19,9 @@ MOST = 120
 
 PAGE = 64
 """So many boxes a larger graph is folded to, if it can be."""
+
+ROWS = 32
+"""So many rows a page has at most, if it can be: a picture of one long road is tall although it has few boxes."""
 
 LAYER = 12
 """A module of at most so many ops, none of them in a module within, is one box: what is in a `Linear` is known."""
@@ -37,17 +41,32 @@ def fit(
 ) -> Graph:
     """`graph` with the folds that `choice` asks for; those of ops that are `marked` are open if there is room.
 
-    Where nothing is asked for, a graph of more than `most` boxes is folded to about `PAGE`. `modules` tell what kind of
-    module a scope is; those of a whole recording serve its parts as well.
+    Where nothing is asked for, a graph of more than `most` boxes is folded to about `PAGE`, and to fewer where these
+    would stand in more than `ROWS` rows. `modules` tell what kind of module a scope is; those of a whole recording
+    serve its parts as well.
     """
     choice = choice or Choice()
     chosen = choice.depth is not None or bool(choice.collapse)
     large = not choice.everything and count_boxes(graph) > most
     if not chosen and not large:
         return graph
-    fitting = _Fitting(graph, choice, frozenset(marked), large)
     kinds = {module.scope: module.kind for module in modules or graph.modules}
-    return join_folds(graph, [replace(fold, module=kinds.get(fold.scope, "")) for fold in fitting.folds()])
+
+    def folded(fitting: _Fitting) -> Graph:
+        return join_folds(graph, [replace(fold, module=kinds.get(fold.scope, "")) for fold in fitting.folds()])
+
+    fitting = _Fitting(graph, replace(choice, expand=()), frozenset(marked), large)
+    made = folded(fitting)
+    rows = count_rows(made) if fitting.may_close() else 0
+    page = fitting.page
+    while rows > ROWS and fitting.may_close():
+        fitting.fill(fitting.page * 3 // 4)
+        closer = folded(fitting)
+        lower = count_rows(closer)
+        if lower < rows:
+            made, rows, page = closer, lower, fitting.page
+    # Rows that were asked for close nothing else.
+    return folded(_Fitting(graph, choice, frozenset(marked), large, page)) if choice.expand else made
 
 
 def count_boxes(graph: Graph) -> int:
@@ -63,7 +82,7 @@ def _boxes(op: Op) -> int:
 class _Fitting:
     """One graph being folded; `opened` are the parts that are drawn item by item."""
 
-    def __init__(self, graph: Graph, choice: Choice, marked: frozenset[int], large: bool) -> None:
+    def __init__(self, graph: Graph, choice: Choice, marked: frozenset[int], large: bool, page: int = 0) -> None:
         self.graph = graph
         self.choice = choice
         self.marked = marked
@@ -79,9 +98,18 @@ class _Fitting:
         self.gains: dict[Part, int] = {}
         self.asked = self._calls_around(call for call in calls if is_meant(call.name, choice.expand))
         self.telling = self._calls_around(call for call in calls if self._has_sought(call))
+        self.fill(page or PAGE)
+
+    def fill(self, page: int) -> None:
+        """Open what makes about `page` boxes, and nothing else."""
+        self.page = page
         self.opened: set[Part] = {self.root}
         self.total = self._inside(self.root)
         self._open()
+
+    def may_close(self) -> bool:
+        """A smaller page might be a lower one."""
+        return self.large and self.choice.depth is None and self.page > ROWS // 2 and len(self.opened) > 1
 
     def _calls_around(self, inner: Iterable[Call]) -> frozenset[Call]:
         """The calls `inner` and all calls around them."""
@@ -137,11 +165,11 @@ class _Fitting:
 
     def _open_what_fits(self, parts: list[Part]) -> None:
         """All of one level or, where that is too much, the small ones that leave room for others."""
-        if self.total + sum(self._gain(part) for part in parts) <= PAGE:
+        if self.total + sum(self._gain(part) for part in parts) <= self.page:
             for part in parts:
                 self._open_part(part)
         else:
-            room = PAGE // 2 if self.total > PAGE // 4 else PAGE
+            room = self.page // 2 if self.total > self.page // 4 else self.page
             for part in sorted(parts, key=self._gain):
                 if self.total + self._gain(part) <= room:
                     self._open_part(part)

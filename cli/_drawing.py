@@ -35,6 +35,12 @@ STDOUT = "-"
 TOLD = 3
 """So many findings are told behind the summary; the drawing and `gradviz check` have them all."""
 
+LARGE = 5_000
+"""More boxes than so many take a layout several seconds."""
+
+_WHOLE = ("json", "tree")
+"""Views without a layout."""
+
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
@@ -130,6 +136,8 @@ def _draw(request: Request, recording: Recording, destination: Destination, sett
         with step("choosing what to draw"):
             part = _select(request, recording.graph, findings or ())
             graph = fold(request.folding, recording.graph, part, request.view, findings or ())
+        if request.view not in _WHOLE and not is_terminal(sys.stderr):  # on a terminal there is a bar
+            _warn_of_size(graph)
         with step("drawing"):
             content = request.engine.draw(graph, request.view, request.options, findings)
         if isinstance(destination, File):
@@ -153,6 +161,16 @@ def _tell_findings(findings: Sequence[Finding], source: Source) -> None:
         say(line(finding))
     if len(shown) > TOLD:
         say(f"{len(shown) - TOLD} more: gradviz check {source.command_line}")
+
+
+def _warn_of_size(graph: Graph) -> None:
+    """Say, before the work begins, that it will be long: in a pipe there is no bar."""
+    from gradviz.fold.fit import count_boxes
+
+    boxes = count_boxes(graph)
+    if boxes > LARGE:
+        shorter = "`--of NAME`, `--focus SCOPE` or `--depth N` draws less"
+        say(f"what is drawn is large, about {boxes:,} boxes, and takes long; {shorter}")
 
 
 def _select(request: Request, graph: Graph, findings: Sequence[Finding]) -> Graph:

@@ -17,13 +17,14 @@ import click
 import gradviz
 from gradviz.errors import EXIT_INTERNAL, EXIT_USAGE, GradvizError, UsageError
 
-from ._messages import say_error
+from ._messages import say, say_error
 from ._output import ClosedPipe
 from ._session import Session
 from ._target import TargetCommand
 
 EXIT_INTERRUPTED = 130
 EXIT_CLOSED_PIPE = 141
+INTERRUPTED = "interrupted; a file is written whole or not at all"
 
 
 class Application(click.Group):
@@ -69,6 +70,7 @@ class Application(click.Group):
             status = result if isinstance(result, int) else 0
         except (click.Abort, KeyboardInterrupt):
             status = EXIT_INTERRUPTED
+            say(INTERRUPTED)
         except ClosedPipe:
             status = EXIT_CLOSED_PIPE
         except click.ClickException as error:

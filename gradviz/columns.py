@@ -13,6 +13,7 @@ from operator import lt
 from typing import Any, Generic, TypeVar
 
 from gradviz import events
+from gradviz.collecting import uncollected
 from gradviz.drafts import draft_of
 from gradviz.events import Input, Role
 from gradviz.graphs import Op, Value
@@ -166,6 +167,7 @@ class Records(dict[int, R], Generic[R]):
         self._holds: Callable[[object], bool] | None = holds
         self._make: Callable[[Collection[int]], Iterator[R]] | None = make
 
+    @uncollected
     def _settle(self) -> None:
         """Make what is missing, bring all into order, and let go of what it was made from."""
         ids, make = self._ids, self._make

@@ -35,21 +35,26 @@ def count_roads(graph: Graph) -> Roads:
     ops = graph.ops
     for id in sorted(ops, reverse=True):
         op = ops[id]
+        tracked = op.tracked
         onward = walked = 0
         for output in op.outputs:
-            if output in data and (op.tracked or not restarts(graph, op, output)):
+            if output in data and (tracked or not restarts(graph, op, output)):
                 onward += data[output]
             if output in gradient:
                 walked += gradient[output]
         if not (onward or walked) or op.cause is Cause.NONDIFFERENTIABLE:
             continue
+        kept = walked and not tracked and keeps_history(graph, op)
+        needs = op.needs
         for position, item in enumerate(op.inputs):
-            if not isinstance(item, int):
+            if item.__class__ is not int:
                 continue
             if onward:
-                data[item] = min(MANY, data.get(item, 0) + onward)
-            if walked and (op.needs[position] if op.tracked else position == op.alias and keeps_history(graph, op)):
-                gradient[item] = min(MANY, gradient.get(item, 0) + walked)
+                count = data.get(item, 0) + onward
+                data[item] = count if count < MANY else MANY
+            if walked and (needs[position] if tracked else kept and position == op.alias):
+                count = gradient.get(item, 0) + walked
+                gradient[item] = count if count < MANY else MANY
     return Roads(goals, data, gradient)
 
 

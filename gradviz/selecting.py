@@ -6,6 +6,7 @@ from bisect import bisect_left
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
+from gradviz.collecting import uncollected
 from gradviz.columns import count_acting
 from gradviz.events import BACKWARD, Cause, Note, Sweep
 from gradviz.graphs import Graph, Op, Value
@@ -28,6 +29,7 @@ def everything(graph: Graph) -> Graph:
     return graph
 
 
+@uncollected
 def default_selection(graph: Graph, also: Collection[int] = ()) -> Graph:
     """What is drawn where nothing else was asked for; with the ops `also`, and what led to them in their iteration.
 
@@ -47,6 +49,7 @@ def default_selection(graph: Graph, also: Collection[int] = ()) -> Graph:
     return _noting_the_rest(graph, selection(graph, roots, also))
 
 
+@uncollected
 def selection_of(graph: Graph, name: str) -> Graph:
     """What leads to the value that `called` names first. Raises `UsageError` with near names where there is none."""
     return _noting_the_rest(graph, behind(graph, [called(graph, name)[0].id]))
@@ -114,20 +117,28 @@ def _turns(graph: Graph) -> list[int]:
 
 def _upstream(graph: Graph, roots: Iterable[int], turns: list[int]) -> set[int]:
     found: set[int] = set()
+    ops, values = graph.ops, graph.values
     pending = list(roots)
     first = set(pending)
     while pending:
         value = pending.pop()
-        op = graph.ops[graph.values[value].op]
-        # The set-up before the loop and its first iteration are turn 0: what lies there is followed to its start.
-        turn = bisect_left(turns, op.id)
-        if op.id in found or (turn and value not in first and _renews_leaf(graph, op)):
+        made = values[value].op
+        if made in found:
             continue
-        found.add(op.id)
-        for item in op.value_inputs:
-            made = bisect_left(turns, graph.values[item].op)
-            if made == turn or not made or item in gradient_inputs(graph, op):
-                pending.append(item)
+        op = ops[made]
+        # The set-up before the loop and its first iteration are turn 0: what lies there is followed to its start.
+        turn = bisect_left(turns, made)
+        if turn and value not in first and _renews_leaf(graph, op):
+            continue
+        found.add(made)
+        for item in op.inputs:
+            if item.__class__ is not int:
+                continue
+            if turn:
+                before = bisect_left(turns, values[item].op)
+                if before and before != turn and item not in gradient_inputs(graph, op):
+                    continue
+            pending.append(item)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import signal
@@ -11,8 +12,9 @@ from pathlib import Path
 
 import pytest
 from building import Builder
-from test_cli import folder, log  # noqa: F401
+from test_cli import folder, log, run  # noqa: F401
 
+from gradviz.collecting import uncollected
 from gradviz.gvlog import LogWriter, read_log
 from gradviz.progress import Step, current, step
 
@@ -173,6 +175,7 @@ import sys
 sys.argv = ["gradviz", "render", "run.gvlog", "-f", {view!r}, "-o", "out"]
 main()
 """
+SAID = "interrupted; a file is written whole or not at all"
 CALL = "return real(*arguments, **named)"
 
 
@@ -186,14 +189,14 @@ CALL = "return real(*arguments, **named)"
     ],
 )
 def test_ctrl_c_leaves_no_file_and_no_traceback(log, module, name, view):  # noqa: F811
-    assert interrupt(module, name, "pass", CALL, view) == (130, "")
+    assert interrupt(module, name, "pass", CALL, view) == (130, SAID)
     assert os.listdir() == [log]
 
 
 def test_ctrl_c_half_way_through_the_writing_keeps_the_old_file(log):  # noqa: F811
     Path("out").write_text("old")
     half = "pieces = iter(list(real(*arguments, **named))); yield from (next(pieces) for _ in range(9))"
-    assert interrupt("gradviz.views.svg", "write_pieces", half, "yield from pieces", "svg") == (130, "")
+    assert interrupt("gradviz.views.svg", "write_pieces", half, "yield from pieces", "svg") == (130, SAID)
     assert Path("out").read_text() == "old"
     assert sorted(os.listdir()) == ["out", log]
 
@@ -211,6 +214,39 @@ def test_ctrl_c_on_a_terminal_takes_the_bar_back(folder):  # noqa: F811
     program = OnTerminal(f"import sys\nsys.argv = {arguments}\nfrom gradviz_cli.main import main\nmain()")
     program.wait_for("laying out")
     program.process.send_signal(signal.SIGINT)
-    assert left_on_screen(program.end()) == []
+    assert left_on_screen(program.end()) == [SAID]
     assert program.process.returncode == 130
     assert os.listdir() == [name]
+
+
+# what is large
+
+
+def test_a_pipe_is_told_that_a_drawing_is_large_and_what_makes_it_smaller(folder, monkeypatch):  # noqa: F811
+    monkeypatch.setattr("gradviz_cli._drawing.LARGE", 150)
+    name = write_long_log(count=200)
+    said = run("render", name, "--all", "--no-findings", "-f", "dot", "-o", "out").stderr.splitlines()
+    assert "about 207 boxes" in said[0]
+    assert all(option in said[0] for option in ("--of", "--focus", "--depth"))
+    said = run("render", name, "--all", "--no-findings", "-f", "json", "-o", "out").stderr
+    assert "large" not in said
+
+
+def test_the_collector_is_held_still_and_left_as_it_was():
+    seen = []
+
+    @uncollected
+    def work():
+        seen.append(gc.isenabled())
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert (seen, gc.isenabled()) == ([False], True)
+    gc.disable()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            work()
+        assert not gc.isenabled()
+    finally:
+        gc.enable()

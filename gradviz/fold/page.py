@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
+from gradviz.collecting import uncollected
 from gradviz.events import Module
 from gradviz.fold.choice import Choice
 from gradviz.fold.first_turns import first_turns, with_all_turns
@@ -18,6 +19,7 @@ WORTH = 8
 """A loop is rolled if that spares so many ops: of a loop that branches by chance, most runs are a few turns."""
 
 
+@uncollected
 def fold_to_page(
     graph: Graph, choice: Choice, marked: Collection[int] = (), modules: Iterable[Module] = ()
 ) -> Graph:

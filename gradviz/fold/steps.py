@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import TypeVar
 
+from gradviz.collecting import uncollected
 from gradviz.fold.iterations import Sweeps
 from gradviz.fold.joining import join_folds
 from gradviz.fold.turns import LEAST, Turns, find_turns, outer
@@ -19,6 +20,7 @@ from gradviz.targets import single_target, unpacked_target
 T = TypeVar("T")
 
 
+@uncollected
 def roll_steps(graph: Graph, apart: Collection[int] = ()) -> Graph:
     """`graph` with a fold for each loop whose turns did the same; loops inside the turn that is drawn are rolled too.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from gradviz.collecting import uncollected
 from gradviz.events import Cause
 from gradviz.graphs import Cut, Graph
 from gradviz.picture.places import SHOWN, Places
@@ -17,6 +18,7 @@ FEW = 8
 """Where more ops ran at the place of a finding, the place alone tells none of them apart."""
 
 
+@uncollected
 def telling_ops(graph: Graph, findings: Iterable[Finding] = ()) -> frozenset[int]:
     """The ops that cut, those that a finding or an error is about, and the leaves whose gradient is not as expected."""
     found = {cut.op for cut in graph.cuts if _tells(graph, cut)}

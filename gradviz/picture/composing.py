@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from gradviz.collecting import uncollected
 from gradviz.events import Cause
 from gradviz.graphs import Graph, Op, Value
 from gradviz.picture.framing import frame_ops
@@ -50,6 +51,7 @@ class _Tail(NamedTuple):
     needs: bool = False
 
 
+@uncollected
 def compose(graph: Graph, options: Options, findings: Sequence[Finding] | None = None) -> Picture:
     """The picture of all of `graph`. Equal graphs give equal pictures, box for box.
 

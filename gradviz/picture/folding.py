@@ -123,7 +123,10 @@ class FoldingComposer(Composer):
 
     def _repeat(self, op: Op, model: Op) -> None:
         """`op` does what `model` did and is drawn as that one."""
-        self._count(op)
+        if not op.tracked or op.forgotten or not op.outputs:
+            self._count(op)
+        else:  # as `_count` would; nearly all ops of a long loop come by here
+            self.tally.tracked += 1
         self._join(op, self.entries[model.id])
         for output, shown in zip(op.outputs, model.outputs, strict=True):
             self._stand_in(output, self.data[shown], self.history[shown])
@@ -136,12 +139,11 @@ class FoldingComposer(Composer):
 
     def _join(self, op: Op, box: str) -> None:
         """The wires into a box that stands for `op` too; between two boxes one of each kind is enough."""
-        data, joined, tracked = self.data, self.joined, op.tracked
+        data, joined, tracked, histories = self.data, self.joined, op.tracked, self.history
         for item, needs in zip(op.inputs, op.needs, strict=True):
-            tail = data.get(item) if type(item) is int else None
-            if tail is None or not isinstance(item, int):
+            if type(item) is not int or item not in data:
                 continue
-            history = self.history[item]
+            tail, history = data[item], histories[item]
             # Most of what turns hand to each other and take from outside has its wire already.
             kind = WireKind.GRADIENT if tracked and needs else WireKind.SHADOW
             if history == tail and (tracked or not needs) and (tail == box or (tail, box, kind, False) in joined):

@@ -71,6 +71,8 @@ def frame_ops(graph: Graph, words: Wording) -> tuple[tuple[Frame, ...], Mapping[
     frame that says that grad was off. A loop that opens the same region time after time gets one frame for those
     turns between which no op ran elsewhere, and one for each turn otherwise. Parameters and buffers lie in no frame.
     """
+    if not graph.regions:
+        return (), {}
     framer = _Framer(graph)
     frame_of: dict[int, str] = {}
     before: dict[int, list[_Draft]] = {}
@@ -91,8 +93,10 @@ def frame_ops(graph: Graph, words: Wording) -> tuple[tuple[Frame, ...], Mapping[
 
 def _is_made_before(graph: Graph, op: Op) -> bool:
     """A parameter or a buffer comes with its module: the region that it was first seen in says nothing of it."""
+    if op.inputs:
+        return False
     roles = {graph.values[output].role for output in op.outputs}
-    return op.is_source and bool(roles) and roles <= {Role.PARAMETER, Role.BUFFER}
+    return bool(roles) and roles <= {Role.PARAMETER, Role.BUFFER}
 
 
 def _same_opener(one: Region, other: Region) -> bool:

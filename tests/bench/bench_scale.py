@@ -1,10 +1,11 @@
 """What a very large recording costs, from its log to a picture: `python tests/bench/bench_scale.py [--quick]`.
 
 CPU seconds, least of a few rounds, and the most memory held, each case in a process of its own: a log of a million ops
-read, assembled, selected from, folded and written as SVG, once for a training loop, once for a single backward pass
-through an unrolled loop. Then what Chromium takes to open an SVG of 30,000 boxes, beside the one that Graphviz writes
-of the same boxes and routes, both without what it takes to open an empty one. Exits with 1 where a bar is missed, and
-leaves out what needs an executable that is not there.
+read, assembled, selected from, folded and written as SVG: a training loop, a single backward pass through an unrolled
+loop, one through a thousand modules side by side, and one through a chain in no module. Then what Chromium takes to
+open an SVG of 30,000 boxes, beside the one that Graphviz writes of the same boxes and routes, both without what it
+takes to open an empty one. Exits with 1 where a bar is missed, and leaves out what needs an executable that is not
+there.
 """
 
 from __future__ import annotations
@@ -167,7 +168,40 @@ def unrolled_loop(path: Path, count: int) -> int:
     return _ended(log, ids)
 
 
-CASES: dict[str, Callable[[Path, int], int]] = {"training loop": training_loop, "unrolled loop": unrolled_loop}
+def wide_model(path: Path, count: int) -> int:
+    """A log of `count` ops or a few more: a thousand modules beside each other, and one backward pass."""
+    log, ids = _begun(path), _Ids()
+    state = ids.op(log, "input", 1)
+    total = ids.op(log, "relu", 5, state)
+    for number in range(1, 1001):
+        log.emit(Context(number, scope=f"branches.{number - 1}"))
+        weight = ids.op(log, "leaf", 0)
+        hidden = ids.op(log, "matmul", 2, state, weight, context=number)
+        while ids.last * 1000 < count * number:
+            hidden = ids.op(log, "tanh", 3, hidden, context=number)
+        total = ids.op(log, "add", 4, total, hidden)
+    loss = ids.op(log, "mean", 6, total)
+    log.emit(Sweep(1, "backward", (loss,), 7))
+    return _ended(log, ids)
+
+
+def chain(path: Path, count: int) -> int:
+    """A log of `count` ops or a few more: one op from one line after another, in no module, and one backward pass."""
+    log, ids = _begun(path), _Ids()
+    state = ids.op(log, "leaf", 0)
+    while ids.last < count:
+        state = ids.op(log, "tanh", 3, state)
+    loss = ids.op(log, "mean", 6, state)
+    log.emit(Sweep(1, "backward", (loss,), 7))
+    return _ended(log, ids)
+
+
+CASES: dict[str, Callable[[Path, int], int]] = {
+    "training loop": training_loop,
+    "unrolled loop": unrolled_loop,
+    "wide model": wide_model,
+    "chain": chain,
+}
 
 _KINDS = {
     "leaf": Signature(0, "tensor", outputs=(Output((64, 64), "float32", 16384, True),)),

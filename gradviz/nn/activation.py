@@ -315,7 +315,7 @@ class Softmin(Softmax):
 
     def forward(self, input: Tensor) -> Tensor:
         """Returns the input's shape."""
-        return super().forward(-input)
+        return super().forward(input.neg())
 
 
 class GLU(Module):

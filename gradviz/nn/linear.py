@@ -108,7 +108,7 @@ class Bilinear(Module):
         from gradviz.core.ops.einsum import einsum  # only where the op table has no `bilinear`
 
         result = einsum("...i,oij,...j->...o", input1, self.weight, input2)
-        return result if self.bias is None else result + self.bias
+        return result if self.bias is None else result.add(self.bias)  # type: ignore[no-any-return]
 
     def extra_repr(self) -> str:
         """The lengths, and whether there is a bias."""

@@ -1,4 +1,4 @@
-"""`Module`: what a network is made of. It holds parameters, buffers and other modules, and is called like a function."""
+"""`Module`: what a network is made of. It holds parameters, buffers and modules, and is called like a function."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Module(Walking, State, Moving, Holder):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run `forward`, with the module's hooks around it."""
-        outer, own = untold(), _is_own(type(self))
+        outer, own = untold(), _is_own(type(self))  # type: ignore[arg-type]
         if not own and outer is not PASSING and not listeners:
             return run_with_hooks(self, args, kwargs) if self._hooks.any else self.forward(*args, **kwargs)
         switch(PASSING if own else None)

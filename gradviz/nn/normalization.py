@@ -193,7 +193,8 @@ class RMSNorm(Module):
             return result
         dims = tuple(range(-len(self.normalized_shape), 0))
         eps = float(np.finfo(input._data.dtype).eps) if self.eps is None else self.eps
-        scaled: Any = input * ((input * input).mean(dims, keepdim=True) + eps).rsqrt()
+        x: Any = input
+        scaled = x * ((x * x).mean(dims, keepdim=True) + eps).rsqrt()
         return scaled if self.weight is None else scaled * self.weight  # type: ignore[no-any-return]
 
     def extra_repr(self) -> str:

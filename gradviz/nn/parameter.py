@@ -1,4 +1,4 @@
-"""`Parameter`: a leaf that a module registers when it is assigned to an attribute, and `born`, which makes a layer's."""
+"""`Parameter`: a leaf that a module registers when it is assigned to an attribute; `born` makes those of layers."""
 
 from __future__ import annotations
 

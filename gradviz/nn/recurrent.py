@@ -269,7 +269,9 @@ class RNNBase(Module):
 class RNN(RNNBase):
     """h' = tanh(W x + b + V h + c), or with a rectifier. nonlinearity: "tanh" or "relu"."""
 
-    def __init__(self, input_size: int, hidden_size: int, *args: Any, nonlinearity: str = "tanh", **kwargs: Any) -> None:
+    def __init__(
+        self, input_size: int, hidden_size: int, *args: Any, nonlinearity: str = "tanh", **kwargs: Any
+    ) -> None:
         if len(args) > 1 and isinstance(args[1], str):
             nonlinearity, args = args[1], (args[0], *args[2:])
         if nonlinearity not in ("tanh", "relu"):

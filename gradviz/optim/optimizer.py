@@ -1,4 +1,4 @@
-"""`Optimizer`: what the optimizers share: groups of parameters, state, saving, and what a recording is told of a step."""
+"""`Optimizer`: what all optimizers share: groups of parameters, state, saving, and what a recording hears of a step."""
 
 from __future__ import annotations
 
@@ -197,18 +197,17 @@ class Optimizer(Holder):
         return RemovableHandle(self._post_hooks, hook)
 
     def __repr__(self) -> str:
-        text = f"{type(self).__name__} ("
+        groups = []
         for number, group in enumerate(self.param_groups):
-            lines = [f"    {name}: {group[name]}" for name in sorted(group) if name != "params"]
-            text += "\n".join(["", f"Parameter Group {number}", *lines])
-        return text + "\n)"
+            lines = [f"    {name}: {group[name]}\n" for name in sorted(group) if name != "params"]
+            groups.append(f"\nParameter Group {number}\n{''.join(lines)}")
+        return f"{type(self).__name__} ({''.join(groups)})"
 
     # ---- what a recording is told of a step
 
     def _look(self) -> list[tuple[Tensor, Any, Any]]:
-        return [
-            (tensor, tensor._storage.version, tensor._origin) for group in self.param_groups for tensor in group["params"]
-        ]
+        owned = (tensor for group in self.param_groups for tensor in group["params"])
+        return [(tensor, tensor._storage.version, tensor._origin) for tensor in owned]
 
     def _tell(self, before: list[tuple[Tensor, Any, Any]], frame: FrameType) -> None:
         for listener in tuple(listeners):

@@ -1,7 +1,7 @@
 """`save` and `load`: tensors, and what programs keep beside them, in files that hold no code.
 
-A file is a zip of numpy arrays (`.npz`), which numpy reads, too; a dictionary of tensors is one array for each under its
-own name. What is nested, or no tensor, is described by a text in JSON beside the arrays. A name that ends in
+A file is a zip of numpy arrays (`.npz`), which numpy reads, too; a dictionary of tensors is one array for each, under
+its own name. What is nested, or no tensor, is described by a text in JSON beside the arrays. A name that ends in
 `.safetensors` makes a file of that format instead, from a dictionary of tensors, where the package is installed.
 """
 

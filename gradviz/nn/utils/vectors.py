@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any, cast
 
 from gradviz.core.ops.joining import cat
 from gradviz.core.tensor import Tensor
@@ -17,8 +18,8 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
     """Give each parameter its part of a vector as its data. Raises TypeError for what is no tensor."""
     if not isinstance(vec, Tensor):
         raise TypeError(f"expected torch.Tensor, but got: {type(vec).__name__}")
-    start = 0
-    for parameter in parameters:
+    start, whole = 0, cast(Any, vec)
+    for parameter in cast(Iterable[Any], parameters):
         count = parameter.numel()
-        parameter.data = vec[start : start + count].view(parameter.shape).data
+        parameter.data = whole[start : start + count].view(parameter.shape).data
         start += count

@@ -58,13 +58,21 @@ class LRScheduler:
                 stacklevel=2,
             )
         self._step_count += 1
+        self._move(epoch)
+
+    def _move(self, epoch: int | None) -> None:
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
-        for group, lr in zip(self.optimizer.param_groups, self.get_lr(), strict=True):
+        rates = self.get_lr() if epoch is None else self._rates_at(epoch)
+        for group, lr in zip(self.optimizer.param_groups, rates, strict=True):
             group["lr"] = lr
         self._last_lr: list[float] = [group["lr"] for group in self.optimizer.param_groups]
 
     def _rates(self) -> list[float]:
         return [group["lr"] for group in self.optimizer.param_groups]
+
+    def _rates_at(self, epoch: int) -> list[float]:
+        """The rates of an epoch that is not the next one; from the first rates, where there is a formula for that."""
+        return self.get_lr()
 
     def state_dict(self) -> dict[str, Any]:
         """What the schedule knows, without its optimizer and without functions."""
@@ -122,6 +130,9 @@ class StepLR(LRScheduler):
             return self._rates()
         return [rate * self.gamma for rate in self._rates()]
 
+    def _rates_at(self, epoch: int) -> list[float]:
+        return [base * self.gamma ** (epoch // self.step_size) for base in self.base_lrs]
+
 
 class MultiStepLR(LRScheduler):
     """The rate times `gamma` at each of the epochs `milestones`."""
@@ -139,6 +150,10 @@ class MultiStepLR(LRScheduler):
             return self._rates()
         return [rate * self.gamma ** self.milestones[self.last_epoch] for rate in self._rates()]
 
+    def _rates_at(self, epoch: int) -> list[float]:
+        passed = bisect.bisect_right(sorted(self.milestones.elements()), epoch)
+        return [base * self.gamma**passed for base in self.base_lrs]
+
 
 class ExponentialLR(LRScheduler):
     """The rate times `gamma` every epoch."""
@@ -149,7 +164,10 @@ class ExponentialLR(LRScheduler):
 
     def get_lr(self) -> list[float]:
         """The rates for `last_epoch`."""
-        return self._rates() if self.last_epoch == 0 else [rate * self.gamma for rate in self._rates()]
+        return self._rates() if self._step_count == 1 else [rate * self.gamma for rate in self._rates()]
+
+    def _rates_at(self, epoch: int) -> list[float]:
+        return [base * self.gamma**epoch for base in self.base_lrs]
 
 
 class ConstantLR(LRScheduler):
@@ -171,6 +189,9 @@ class ConstantLR(LRScheduler):
         if self.last_epoch != self.total_iters:
             return self._rates()
         return [rate * (1.0 / self.factor) for rate in self._rates()]
+
+    def _rates_at(self, epoch: int) -> list[float]:
+        return [base * (self.factor + (epoch >= self.total_iters) * (1 - self.factor)) for base in self.base_lrs]
 
 
 class LinearLR(LRScheduler):
@@ -203,6 +224,10 @@ class LinearLR(LRScheduler):
         factor = 1.0 + way / (self.total_iters * self.start_factor + (self.last_epoch - 1) * way)
         return [rate * factor for rate in self._rates()]
 
+    def _rates_at(self, epoch: int) -> list[float]:
+        way = (self.end_factor - self.start_factor) * min(self.total_iters, epoch) / self.total_iters
+        return [base * (self.start_factor + way) for base in self.base_lrs]
+
 
 class CosineAnnealingLR(LRScheduler):
     """Down from the first rate to `eta_min` along half a cosine of `T_max` epochs, and up again."""
@@ -224,6 +249,10 @@ class CosineAnnealingLR(LRScheduler):
             return [rate + (base - low) * rise for base, rate in zip(self.base_lrs, self._rates(), strict=True)]
         factor = (1 + math.cos(math.pi * epoch / length)) / (1 + math.cos(math.pi * (epoch - 1) / length))
         return [factor * (rate - low) + low for rate in self._rates()]
+
+    def _rates_at(self, epoch: int) -> list[float]:
+        turn = 1 + math.cos(math.pi * epoch / self.T_max)
+        return [self.eta_min + (base - self.eta_min) * turn / 2 for base in self.base_lrs]
 
 
 class SequentialLR(LRScheduler):
@@ -256,7 +285,7 @@ class SequentialLR(LRScheduler):
         index = bisect.bisect_right(self._milestones, self.last_epoch)
         scheduler = self._schedulers[index]
         if index > 0 and self._milestones[index - 1] == self.last_epoch:
-            scheduler.step(0)
+            scheduler._move(0)
         else:
             scheduler.step()
         self._last_lr = scheduler.get_last_lr()

@@ -41,7 +41,8 @@ class TensorDataset(Dataset[tuple[Tensor, ...]]):
         self.tensors = tensors
 
     def __getitem__(self, index: Any) -> tuple[Tensor, ...]:
-        return tuple(tensor[index] for tensor in self.tensors)
+        rows: tuple[Any, ...] = self.tensors
+        return tuple(tensor[index] for tensor in rows)
 
     def __len__(self) -> int:
         return len(self.tensors[0])

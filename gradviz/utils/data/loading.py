@@ -16,7 +16,7 @@ class DataLoader:
 
     batch_size: entries a batch; None for single entries. shuffle: in random order, anew each time; after `manual_seed`
     in PyTorch's. sampler, batch_sampler: an order of one's own. collate_fn: makes a batch of a list of entries.
-    drop_last: leave out a last batch that is smaller. Everything is loaded in this process, whatever `num_workers` says.
+    drop_last: leave out a last batch that is smaller. All is loaded in this process, whatever `num_workers` says.
     """
 
     def __init__(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gradviz import testing as testing
     from gradviz import utils as utils
     from gradviz.checkup import check as check
+    from gradviz.core.device import device as device
     from gradviz.core.dtypes import dtype as dtype
     from gradviz.core.grad_mode import enable_grad as enable_grad
     from gradviz.core.grad_mode import inference_mode as inference_mode
@@ -43,6 +44,7 @@ _HOMES = {
     "Tensor": "gradviz.core.tensor",
     "Size": "gradviz.core.size",
     "dtype": "gradviz.core.dtypes",
+    "device": "gradviz.core.device",
     "no_grad": "gradviz.core.grad_mode",
     "enable_grad": "gradviz.core.grad_mode",
     "set_grad_enabled": "gradviz.core.grad_mode",

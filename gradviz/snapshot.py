@@ -163,5 +163,5 @@ def _parts(item: Any) -> list[Any]:
 def is_torch(item: Any) -> bool:
     """True for a tensor of PyTorch. Whoever holds one has imported it."""
     torch = sys.modules.get("torch")
-    kind = getattr(torch, "Tensor", None)
+    kind = None if getattr(torch, "_gradviz_behind", None) else getattr(torch, "Tensor", None)
     return isinstance(kind, type) and isinstance(item, kind)

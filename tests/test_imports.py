@@ -35,6 +35,7 @@ LAYERS = {
     "gradviz.emitters": "driver",
     "gradviz.recorder": "driver",
     "gradviz.run": "driver",
+    "gradviz.standing_in": "driver",
     "gradviz.snapshot": "driver",
     "gradviz.checkup": "driver",
     "gradviz.evidence": "driver",

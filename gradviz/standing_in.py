@@ -1,7 +1,7 @@
 """Standing in for PyTorch: while a script runs with `--core`, `import torch` gives gradviz's own names.
 
-`torch`, `torch.nn`, ..., `torchviz` are then modules that look every name up in gradviz's public ones. A name that these
-lack is an error that says so. What the process had imported as `torch` before is put back afterwards.
+`torch`, `torch.nn`, ..., `torchviz` are then modules that look every name up in gradviz's public ones. A name that
+these lack is an error that says so. What the process had imported as `torch` before is put back afterwards.
 """
 
 from __future__ import annotations
@@ -22,12 +22,16 @@ ROOTS = ("torch", "torchviz")
 LIKE = "2.13.0"
 """The version of PyTorch that the core follows."""
 
-_SAME = {"torch.nn.modules": "nn", "torch.utils.data.dataset": "utils.data", "torch.utils.data.dataloader": "utils.data"}
+_SAME = {
+    "torch.nn.modules": "nn",
+    "torch.utils.data.dataset": "utils.data",
+    "torch.utils.data.dataloader": "utils.data",
+}
 """Modules of PyTorch whose names gradviz has elsewhere."""
 
 _HELP = (
-    "gradviz runs this script on its own tensors (`--core`), which have a part of what PyTorch has; without `--core` it "
-    "runs on PyTorch"
+    "gradviz runs this script on its own tensors (`--core`), which have a part of what PyTorch has; without `--core` "
+    "it runs on PyTorch"
 )
 
 

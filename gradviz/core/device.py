@@ -14,19 +14,20 @@ class device(str):
     @property
     def type(self) -> str:
         """The kind of the device: "cpu"."""
-        return self.partition(":")[0]
+        return str(self).partition(":")[0]
 
     @property
-    def index(self) -> int | None:
+    def index(self) -> int | None:  # type: ignore[override]
         """Its number among those of its kind, None where none was given."""
-        number = self.partition(":")[2]
+        number = str(self).partition(":")[2]
         return int(number) if number else None
 
     def __str__(self) -> str:
         return str.__str__(self)
 
     def __repr__(self) -> str:
-        return f"device(type={self.type!r})" if self.index is None else f"device(type={self.type!r}, index={self.index})"
+        number = "" if self.index is None else f", index={self.index}"
+        return f"device(type={self.type!r}{number})"
 
 
 CPU = device("cpu")

@@ -13,7 +13,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from gradviz import events
-from gradviz.core.listeners import Deed, Holder
+from gradviz.core.listeners import Deed
 from gradviz.core.tensor import Tensor
 from gradviz.core.trace import LATE, Trace, seen
 from gradviz.events import Role
@@ -49,6 +49,7 @@ class Holdings:
         self._waiting: dict[int, tuple[str, Role]] = {}
         self._names: dict[int, tuple[weakref.ref[Tensor], str]] = {}
         self._named: set[int] = set()
+        self._opened: weakref.WeakSet[Any] = weakref.WeakSet()
 
     @property
     def scope(self) -> str:
@@ -64,11 +65,14 @@ class Holdings:
             return
         for text, tensor, role in _values_of(holder, name):
             self.name_tensor(tensor, text, role)
+        if holder in self._opened or name.endswith("()"):
+            return
+        self._opened.add(holder)
         attributes: dict[str, object] = {}
         for inner, part in holder.named_modules():
             owner = f"{name}.{inner}" if inner else name
             attributes |= {f"{owner}.{key}": held for key, held in vars(part).items() if not key.startswith("_")}
-        name_values(attributes, lambda value, text: isinstance(value, Holder) or self._emitter.name(value, text))
+        name_values(attributes, self._emitter.name)
 
     def name_tensor(self, tensor: Tensor, name: str, role: Role | None = None) -> None:
         """Emit the name that a tensor has at the end of the recording; the first one counts."""
@@ -183,8 +187,7 @@ class Holdings:
                     site = emitter._interner.site(path, True)
                     emitter._sink.emit(events.Module(scope, type(module).__name__, site))
         for text, tensor, role in _values_of(root, name):
-            known = self._names.get(id(tensor))
-            if known is not None and known[0]() is tensor and known[1] and not tensor._origin.flags & LATE:
+            if self.leaf_name(tensor):  # what the user's own code made has the name that it was given there
                 continue
             self._keep_name(tensor, text)
             value = self._value(tensor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,13 @@ PASS = op(
     "BackwardHookFunction(x)", lambda x: x, node="BackwardHookFunctionBackward", view=True, x=lambda g: g
 )
 """The identity, with a node of its own, at which a module's gradients can be seen apart from all others."""
+
+
+_NO_INPUTS = (
+    "Full backward hook is firing when gradients are computed with respect to module outputs since no inputs require "
+    "gradients. See https://docs.pytorch.org/docs/main/generated/torch.nn.Module.html#torch.nn.Module."
+    "register_full_backward_hook for more details."
+)
 
 
 class Hooks:
@@ -136,7 +144,8 @@ class _Watch:
             if replaced is not None:
                 parts = replaced if isinstance(replaced, tuple) else (replaced,)
                 changed = self._outputs[position] = parts[position]
-        if not self._awaited:
+        if not self._awaited and not any(grad is not None for grad in self._inputs) and self._hooks:
+            warnings.warn(_NO_INPUTS, UserWarning, stacklevel=2)
             for hook in self._hooks:
                 hook(self._module, (None,) * len(self._inputs), tuple(self._outputs))
         return changed

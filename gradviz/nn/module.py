@@ -137,8 +137,7 @@ class Module(Walking, State, Moving, Holder):
             said = "" if kind != "module" else f", got: {name}"
             raise KeyError(f'{kind} name can\'t contain "."{said}')
         if name == "":
-            said = "" if kind != "module" else ', got: ""'
-            raise KeyError(f'{kind} name can\'t be empty string ""{said}')
+            raise KeyError(f'{kind} name can\'t be empty string ""')
         if hasattr(self, name) and name not in known:
             raise KeyError(f"attribute '{name}' already exists")
 
@@ -155,7 +154,7 @@ class Module(Walking, State, Moving, Holder):
         if isinstance(value, Parameter):
             if parameters is None:
                 raise AttributeError("cannot assign parameters before Module.__init__() call")
-            self._forget(name)
+            self._forget(name, parameters)
             self.register_parameter(name, value)
             return
         if parameters is not None and name in parameters:
@@ -170,7 +169,7 @@ class Module(Walking, State, Moving, Holder):
         if isinstance(value, Module):
             if modules is None:
                 raise AttributeError("cannot assign module before Module.__init__() call")
-            self._forget(name)
+            self._forget(name, modules)
             modules[name] = value
             return
         if modules is not None and name in modules:
@@ -188,7 +187,7 @@ class Module(Walking, State, Moving, Holder):
                     "expected)"
                 )
             if isinstance(value, Buffer) and name not in self._buffers:
-                self._forget(name)
+                self._forget(name, self._buffers)
                 self.register_buffer(name, value, value.persistent)
             else:
                 self._buffers[name] = value
@@ -198,10 +197,11 @@ class Module(Walking, State, Moving, Holder):
             for listener in tuple(listeners):
                 listener.held(Deed.ATTRIBUTE, self, sys._getframe(1), name, value)
 
-    def _forget(self, name: str) -> None:
-        """Free a name for something else."""
+    def _forget(self, name: str, kept: dict[str, Any]) -> None:
+        """Free a name for something in `kept`, where it keeps its place in the order if it is there."""
         for place in (self.__dict__, self._parameters, self._buffers, self._modules):
-            place.pop(name, None)
+            if place is not kept:
+                place.pop(name, None)
         self._non_persistent_buffers_set.discard(name)
 
     def __delattr__(self, name: str) -> None:

@@ -83,8 +83,6 @@ class Parameter(Tensor):
         known = memo.get(id(self))
         if known is None:
             known = memo[id(self)] = born(np.array(self._data), self._requires_grad, type(self))
-            if self._grad is not None:
-                known._grad = self._grad.__deepcopy__(memo)
         return known  # type: ignore[no-any-return]
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -52,7 +52,7 @@ class RandomSampler(Sampler[int]):
         if not isinstance(replacement, bool):
             raise TypeError(f"replacement should be a boolean value, but got replacement={replacement}")
         if not isinstance(self.num_samples, int) or self.num_samples < 0:
-            raise ValueError(f"num_samples should be a non-negative integer value, but got num_samples={num_samples}")
+            raise ValueError(f"num_samples should be a positive integer value, but got num_samples={num_samples}")
 
     @property
     def num_samples(self) -> int:

@@ -61,6 +61,17 @@ def test_loaders(name: str) -> None:
     both(program)
 
 
+def test_a_batch_of_plain_tensors_is_no_op_and_one_that_gets_gradient_is() -> None:
+    w = gradviz.ones(4, 2, requires_grad=True)
+    for tensor, names in ((w.detach(), {"tensor", "sum"}), (w, {"ones", "select", "stack", "sum"})):
+        data = gradviz.utils.data.TensorDataset(tensor)
+        with gradviz.record() as rec:
+            for (x,) in gradviz.utils.data.DataLoader(data, batch_size=2):
+                x.sum()
+        assert {op.name for op in rec.graph().ops.values()} == names
+        assert x.requires_grad == tensor.requires_grad
+
+
 def test_entries_of_all_kinds_are_collated() -> None:
     def program(library: Any) -> Any:
         class Rows(library.utils.data.Dataset):

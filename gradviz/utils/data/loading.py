@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import numpy as np
+
+from gradviz.core.ops.table import TABLE
 from gradviz.core.random import Generator
+from gradviz.core.tensor import Tensor
+from gradviz.nn.parameter import born
 from gradviz.utils.data.collating import default_collate
-from gradviz.utils.data.datasets import IterableDataset
+from gradviz.utils.data.datasets import IterableDataset, Subset, TensorDataset
 from gradviz.utils.data.sampling import BatchSampler, RandomSampler, SequentialSampler, new_seed
 
 
@@ -84,7 +89,11 @@ class DataLoader:
                 yield self.collate_fn(self.dataset[index])
             return
         several = getattr(self.dataset, "__getitems__", None)
+        plain = _plain_rows(self.dataset) if self.collate_fn is default_collate else None
         for indices in self.batch_sampler:
+            if plain is not None:
+                yield plain(indices)
+                continue
             entries = [self.dataset[index] for index in indices] if several is None else several(indices)
             yield self.collate_fn(entries)
 
@@ -108,6 +117,26 @@ class DataLoader:
             count = len(self.dataset)
             return count // self.batch_size if self.drop_last else -(-count // self.batch_size)
         return len(self.sampler)  # type: ignore[arg-type]
+
+
+def _plain_rows(dataset: Any) -> Callable[[list[int]], list[Tensor]] | None:
+    """How to take the batch of some rows at once, where the data is tensors that no gradient goes to.
+
+    No op is told of then: a picture of a training step begins with the batch.
+    """
+    places: Any = None
+    while type(dataset) is Subset:
+        inner = np.asarray(dataset.indices, np.int64)
+        places = inner if places is None else inner[places]
+        dataset = dataset.dataset
+    if type(dataset) is not TensorDataset or any(tensor.requires_grad for tensor in dataset.tensors):
+        return None
+
+    def rows(indices: list[int]) -> list[Tensor]:
+        wanted = indices if places is None else places[indices]
+        return [born(tensor._data[wanted], False, Tensor, TABLE["tensor"]) for tensor in dataset.tensors]
+
+    return rows
 
 
 def _as_it_is(entry: Any) -> Any:

@@ -27,7 +27,7 @@ model = nn.Sequential(
 )
 optimizer = gradviz.optim.Adam(model.parameters(), lr=0.005)
 epochs = int(sys.argv[1]) if len(sys.argv) > 1 else 12
-for epoch in range(epochs):
+for _ in range(epochs):
     for x, y in DataLoader(training, batch_size=64, shuffle=True):
         loss = F.cross_entropy(model(x), y)
         optimizer.zero_grad()

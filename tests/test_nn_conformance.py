@@ -261,3 +261,24 @@ def test_what_was_built_before_is_known_when_it_runs() -> None:
     assert [graph.values[value].name for value in owner.values] == ["model.0.weight", "model.0.bias"]
     assert [op.name for op in graph.ops.values() if op.scope == "model.1"] == ["relu"]
     assert next(value for value in graph.values.values() if value.name == "out").shape == (4, 3)
+
+
+def test_a_drawing_without_a_recording_names_parameters_by_their_module() -> None:
+    class Net(gradviz.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = gradviz.nn.Sequential(gradviz.nn.Linear(2, 3), gradviz.nn.ReLU())
+            self.gain = gradviz.nn.Parameter(gradviz.ones(3))
+
+        def forward(self, x: Any) -> Any:
+            return self.body(x) * self.gain
+
+    network = Net()
+    unused = gradviz.nn.Linear(1, 1)
+    loss = network(gradviz.ones(1, 2)).sum()
+    names = {value.name for value in gradviz.graph(loss).values.values() if value.leaf and value.requires_grad}
+    assert names == {"network.body.0.weight", "network.body.0.bias", "network.gain"}
+    drawn = gradviz.make_dot(loss).source
+    assert "network.body.0.weight" in drawn
+    assert "unused" not in drawn
+    assert list(unused.parameters())

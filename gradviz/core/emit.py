@@ -348,10 +348,13 @@ class _List:
         raise failure
 
 
-def snapshot(tensors: Sequence[Tensor], names: Mapping[str, Tensor] | None = None) -> list[events.Event]:
+def snapshot(
+    tensors: Sequence[Tensor], names: Mapping[str, Tensor] | None = None, around: Mapping[str, Tensor] | None = None
+) -> list[events.Event]:
     """The events that lead to `tensors`, from what the core remembers without a recording.
 
     names: the user's names for tensors, which go before those from assignments.
+    around: more of them, for tensors that are met on the way; the others are left out.
     """
     sink = _List()
     sink.emit(events.Header("core"))
@@ -360,6 +363,8 @@ def snapshot(tensors: Sequence[Tensor], names: Mapping[str, Tensor] | None = Non
     named = {name: tensor for name, tensor in (names or {}).items() if isinstance(tensor, Tensor)}
     emitter.history(_made_by(tensor)[0] for tensor in (*tensors, *named.values()))
     emitter.settle((*tensors, *named.values()))
+    for name, tensor in (around or {}).items():
+        emitter._holdings.tell_name(tensor, name, events.Role.PARAMETER)
     for name, tensor in named.items():
         emitter.name(tensor, name)
     for region in sorted(emitter._regions.values()):

@@ -94,7 +94,7 @@ def locate(var: Any, params: Mapping[str, Any]) -> Located:
 
 
 def _parameters_around() -> dict[str, Any]:
-    """The parameters of gradviz's own modules that the variables of the calling code lead to, each by its name there."""
+    """The parameters of gradviz's own modules that the variables of the calling code lead to, by their names there."""
     from gradviz.core.listeners import Holder
 
     found: dict[str, Any] = {}

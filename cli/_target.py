@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from gradviz.run import Target
 
 _ARGUMENTS = "gradviz.arguments"
+_CORE = "gradviz.core"
+_CORE_HELP = "Run a script that imports torch on gradviz's own tensors."
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
@@ -26,6 +28,7 @@ class Source:
     name: str
     kind: Literal["script", "module", "log"]
     arguments: tuple[str, ...] = ()
+    core: bool = False
 
     @property
     def stem(self) -> str:
@@ -45,7 +48,7 @@ class Source:
         """What is to be run, where this is no log."""
         from gradviz.run import Target
 
-        return Target(self.name, self.arguments, module=self.kind == "module")
+        return Target(self.name, self.arguments, module=self.kind == "module", core=self.core)
 
 
 class TargetCommand(click.Command):
@@ -75,9 +78,14 @@ def target_argument(metavar: str) -> Callable[[_Function], _Function]:
     def decorate(function: _Function) -> _Function:
         option = click.option("-m", "module", metavar="MODULE", help="Run a module, as `python -m` does.")
         argument = click.argument("target", metavar=metavar, required=False, type=click.Path())
-        return argument(option(function))
+        core = click.option("--core", is_flag=True, expose_value=False, callback=_note_core, help=_CORE_HELP)
+        return argument(option(core(function)))
 
     return decorate
+
+
+def _note_core(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    context.meta[_CORE] = value
 
 
 def find_source(context: click.Context, target: str | None, module: str | None) -> Source:
@@ -85,16 +93,19 @@ def find_source(context: click.Context, target: str | None, module: str | None) 
     from gradviz.gvlog import is_log
 
     arguments: tuple[str, ...] = context.meta.get(_ARGUMENTS, ())
+    core: bool = context.meta.get(_CORE, False)
     if module is not None:
         if target is not None:
             help = "name one of them; arguments of the module go after `--`"
             raise UsageError(f"both `{target}` and `-m {module}` were given", help=help)
-        return Source(module, "module", arguments)
+        return Source(module, "module", arguments, core)
     if target is None:
         raise UsageError("there is nothing to run", help="name a script, a log, or a module with `-m`, before any `--`")
     if os.path.isfile(target) and (target.endswith(".gvlog") or is_log(target)):
         if arguments:
             help = "leave out `--` and what follows it"
             raise UsageError(f"`{target}` is a log, which takes no arguments", help=help)
+        if core:
+            raise UsageError(f"`{target}` is a log, which is not run", help="leave out `--core`")
         return Source(target, "log")
-    return Source(target, "script", arguments)
+    return Source(target, "script", arguments, core)

@@ -43,6 +43,12 @@ class Application(click.Group):
         command: click.Command = import_module(f".{cmd_name}", __package__).command
         return command
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take the arguments of a call; `--core` may stand before the command, and without one it draws."""
+        if args[:1] == ["--core"]:
+            args = _with_core(args[1:], self.list_commands(ctx))
+        return super().parse_args(ctx, args)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -102,6 +108,12 @@ def application(ctx: click.Context) -> None:
     """See the computation graph that autograd keeps, and the part it does not keep."""
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
+
+
+def _with_core(rest: list[str], known: Sequence[str]) -> list[str]:
+    """`--core render x.py` and `--core x.py`: the option before the command, or without one, which draws."""
+    command = rest[:1] if rest and rest[0] in known else ["render"]
+    return [*command, "--core", *rest[len(command) * (rest[:1] == command) :]]
 
 
 def main() -> NoReturn:

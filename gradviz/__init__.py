@@ -14,8 +14,11 @@ from gradviz._version import __version__ as __version__
 if TYPE_CHECKING:
     from gradviz import autograd as autograd
     from gradviz import nn as nn
+    from gradviz import optim as optim
     from gradviz import testing as testing
+    from gradviz import utils as utils
     from gradviz.checkup import check as check
+    from gradviz.core.device import device as device
     from gradviz.core.dtypes import dtype as dtype
     from gradviz.core.grad_mode import enable_grad as enable_grad
     from gradviz.core.grad_mode import inference_mode as inference_mode
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
     from gradviz.recorder import record as record
     from gradviz.snapshot import graph as graph
     from gradviz.snapshot import make_dot as make_dot
+    from gradviz.utils.saving import load as load
+    from gradviz.utils.saving import save as save
 
 _HOMES = {
     "record": "gradviz.recorder",
@@ -39,6 +44,7 @@ _HOMES = {
     "Tensor": "gradviz.core.tensor",
     "Size": "gradviz.core.size",
     "dtype": "gradviz.core.dtypes",
+    "device": "gradviz.core.device",
     "no_grad": "gradviz.core.grad_mode",
     "enable_grad": "gradviz.core.grad_mode",
     "set_grad_enabled": "gradviz.core.grad_mode",
@@ -48,13 +54,15 @@ _HOMES = {
     "manual_seed": "gradviz.core.random",
     "initial_seed": "gradviz.core.random",
     "Generator": "gradviz.core.random",
+    "save": "gradviz.utils.saving",
+    "load": "gradviz.utils.saving",
     "set_printoptions": "gradviz.core.printing",
     "set_default_dtype": "gradviz.core.dtypes",
     "get_default_dtype": "gradviz.core.dtypes",
 }
 """Where a public name lives, for those that are not ops."""
 
-_PACKAGES = ("autograd", "nn", "testing")
+_PACKAGES = ("autograd", "nn", "optim", "testing", "utils")
 
 _DTYPES = {
     "bool": "bool_",

@@ -263,6 +263,8 @@ class Recorder(AbstractContextManager["Recorder"]):
         """Made when the first event comes: only then is it known which framework the program uses."""
         versions = {"gradviz": gradviz.__version__, "python": platform.python_version()}
         for package in ("numpy", "torch"):
+            if package == "torch" and package not in self._emitters:
+                continue  # not imported, or gradviz itself in its place
             version = getattr(sys.modules.get(package), "__version__", None)
             if version is not None:
                 versions[package] = str(version)

@@ -10,7 +10,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from types import CodeType, ModuleType
@@ -20,16 +20,21 @@ from gradviz.endings import ending
 from gradviz.errors import UsageError
 from gradviz.events import Status
 from gradviz.recorder import Recorder
+from gradviz.standing_in import ROOTS, standing_in
 from gradviz.tracebacks import show_uncaught
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What to run: the path of a script or, with `module`, a dotted name as after `python -m`; and its arguments."""
+    """What to run: the path of a script or, with `module`, a dotted name as after `python -m`; and its arguments.
+
+    core: `torch` is gradviz's own while it runs.
+    """
 
     name: str
     arguments: tuple[str, ...] = ()
     module: bool = False
+    core: bool = False
 
     def __str__(self) -> str:
         return f"-m {self.name}" if self.module else self.name
@@ -53,6 +58,11 @@ class Outcome:
     status: Status
     exit_code: int
     module: ModuleType = field(repr=False)
+
+
+_TWO_WAYS = (
+    "install PyTorch (`pip install 'gradviz[torch]'`), or run the script on gradviz's own tensors with `--core`"
+)
 
 
 def run_script(target: Target, recorder: Recorder, *, last: bool = False) -> Outcome:
@@ -79,15 +89,8 @@ def run(program: Program, recorder: Recorder, *, last: bool = False) -> Outcome:
     recorder.start()
     try:
         with _as_main_program(program, module):
-            try:
-                if program.spec is not None and program.spec.parent:
-                    __import__(program.spec.parent)
-                if program.spec is not None:
-                    sys.argv[0] = program.file
-                exec(program.code, module.__dict__)
-            except BaseException as raised:
-                # The first entry of its traceback is this frame.
-                exception = raised.with_traceback(raised.__traceback__ and raised.__traceback__.tb_next)
+            with standing_in() if program.target.core else nullcontext():
+                exception = _execute(program, module)
             if exception is not None:
                 _report(exception, program)
             if os.getpid() != process:
@@ -100,6 +103,20 @@ def run(program: Program, recorder: Recorder, *, last: bool = False) -> Outcome:
     finally:
         recorder.stop()
     return Outcome(status, exit_code, module)
+
+
+def _execute(program: Program, module: ModuleType) -> BaseException | None:
+    """Run a program's code; returns what it raised."""
+    try:
+        if program.spec is not None and program.spec.parent:
+            __import__(program.spec.parent)
+        if program.spec is not None:
+            sys.argv[0] = program.file
+        exec(program.code, module.__dict__)
+    except BaseException as raised:
+        # The first entry of its traceback is this frame.
+        return raised.with_traceback(raised.__traceback__ and raised.__traceback__.tb_next)
+    return None
 
 
 def _load_script(target: Target) -> Program:
@@ -246,6 +263,9 @@ def _report(exception: BaseException, program: Program) -> None:
     """Print what Python prints when `exception` ends the program."""
     if not isinstance(exception, SystemExit):
         show_uncaught(exception, program.file)
+        lacks_torch = isinstance(exception, ModuleNotFoundError) and exception.name in ROOTS
+        if lacks_torch and not program.target.core and sys.stderr is not None:
+            print(f"help: {_TWO_WAYS}", file=sys.stderr)
     elif exception.code is not None and not isinstance(exception.code, int) and sys.stderr is not None:
         print(exception.code, file=sys.stderr)
 

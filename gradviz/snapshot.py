@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gradviz.errors import UsageError
 from gradviz.graphs import Graph
+from gradviz.naming import name_values, variables_of
 from gradviz.recorder import recordings
 from gradviz.selecting import behind
+from gradviz.sites import user_frame
 
 if TYPE_CHECKING:
     from graphviz import Digraph
@@ -86,9 +88,28 @@ def locate(var: Any, params: Mapping[str, Any]) -> Located:
         return _recorded(foreign, params) or _walked(foreign, params)
     from gradviz.core.emit import snapshot, value_id
 
-    known = Graph.build(snapshot(own, params))
+    known = Graph.build(snapshot(own, params, _parameters_around()))
     named = {value_id(tensor): name for name, tensor in params.items() if not is_torch(tensor)}
     return Located(known, [value_id(tensor) for tensor in own], {id: named[id] for id in named if id in known.values})
+
+
+def _parameters_around() -> dict[str, Any]:
+    """The parameters of gradviz's own modules that the variables of the calling code lead to, by their names there."""
+    from gradviz.core.listeners import Holder
+
+    found: dict[str, Any] = {}
+
+    def take(value: object, text: str) -> bool:
+        if not issubclass(type(value), Holder):
+            return is_own(value)
+        if hasattr(value, "named_parameters") and not text.endswith("()"):
+            known = {id(tensor) for tensor in found.values()}
+            named: Any = value.named_parameters(text)
+            found.update((name, tensor) for name, tensor in named if id(tensor) not in known)
+        return True
+
+    name_values(variables_of(user_frame(sys._getframe())), take)
+    return found
 
 
 def _recorded(tensors: Sequence[Any], params: Mapping[str, Any]) -> Located | None:
@@ -163,5 +184,5 @@ def _parts(item: Any) -> list[Any]:
 def is_torch(item: Any) -> bool:
     """True for a tensor of PyTorch. Whoever holds one has imported it."""
     torch = sys.modules.get("torch")
-    kind = getattr(torch, "Tensor", None)
+    kind = None if getattr(torch, "_gradviz_behind", None) else getattr(torch, "Tensor", None)
     return isinstance(kind, type) and isinstance(item, kind)

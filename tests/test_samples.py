@@ -20,6 +20,7 @@ from gradviz.selecting import default_selection
 from gradviz.views import Options
 
 SAMPLES = sorted((Path(__file__).parent.parent / "samples").glob("*.py"))
+SAMPLES.remove(SAMPLES[0].with_name("digits_convnet.py"))  # test_digits has it: it trains, and so rounds differently
 NAMES = [sample.stem for sample in SAMPLES]
 
 

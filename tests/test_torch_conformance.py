@@ -14,6 +14,7 @@ import gradviz
 from gradviz.graphs import Graph
 
 SAMPLES = sorted((Path(__file__).parents[1] / "samples").glob("*.py"))
+SAMPLES.remove(SAMPLES[0].with_name("digits_convnet.py"))  # test_digits has it: it trains, and so rounds differently
 
 PROGRAMS = {
     "every way out": """

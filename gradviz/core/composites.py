@@ -27,6 +27,18 @@ _untold: ContextVar[list[tuple[Trace, FrameType]] | None] = ContextVar("gradviz.
 untold = _untold.get
 
 
+class _Passing(list[tuple[Trace, FrameType]]):
+    """In place of the ops that wait, while a module of a library runs: none waits, and none is what is assigned."""
+
+
+PASSING = _Passing()
+
+
+def switch(waiting: list[tuple[Trace, FrameType]] | None) -> None:
+    """Let ops from here on be those of a library's module (`PASSING`), or the user's own (None)."""
+    _untold.set(waiting)
+
+
 def composite(call: F) -> F:
     """Mark a public function that runs ops of other names than its own."""
     return called(call.__name__)(call)
@@ -38,19 +50,20 @@ def called(name: str) -> Callable[[F], F]:
     def mark(call: F) -> F:
         @functools.wraps(call)
         def run(*args: Any, **kwargs: Any) -> Any:
-            if untold() is not None:
+            outer = untold()
+            if outer is not None and outer is not PASSING:
                 return call(*args, **kwargs)
             waiting: list[tuple[Trace, FrameType]] = []
             try:
                 _untold.set(waiting)
                 result = call(*args, **kwargs)
-                made = _maker(result)
+                made = maker(result)
                 if made is not None and not any(result is given for given in args):
-                    _name(made, name)
+                    _name(made, name, outer is None)
             finally:
-                _untold.set(None)
+                _untold.set(outer)
                 _tell_all(waiting)
-            if listeners and made is None and type(result) in (tuple, list):
+            if listeners and outer is None and made is None and type(result) in (tuple, list):
                 frame = user_frame(sys._getframe(1))
                 for listener in tuple(listeners):
                     listener.named(result, frame)
@@ -61,17 +74,21 @@ def called(name: str) -> Callable[[F], F]:
     return mark
 
 
-def _maker(result: Any) -> Trace | None:
+def maker(result: Any) -> Trace | None:
     """The one op that made a tensor, or all tensors of a tuple; None where there are several, or no tensor."""
     parts = result if isinstance(result, (tuple, list)) else (result,)
     makers = {id(part._origin): part._origin for part in parts if isinstance(part, Tensor)}
     return next(iter(makers.values())) if len(makers) == 1 else None
 
 
-def _name(origin: Trace, name: str) -> None:
-    """Make `origin` the op that a composite function is known by. One that was told of already stays what it is."""
+def _name(origin: Trace, name: str, assigned: bool) -> None:
+    """Make `origin` the op that a composite function is known by. One that was told of already stays what it is.
+
+    assigned: it made what the user's own code called for.
+    """
     if origin.flags & INNER and not origin.flags & INPLACE:
-        origin.flags &= ~INNER
+        if assigned:
+            origin.flags &= ~INNER
         if name and origin.row.name != name:
             origin.called = name
 
@@ -85,7 +102,7 @@ def tell(step: Trace, frame: FrameType, out: Any) -> None:
     for observer in tuple(observers):
         observer.saw(step, out if type(out) is tuple else (out,))
     waiting = untold()
-    if waiting is None:
+    if waiting is None or waiting is PASSING:
         _tell_all([(step, frame)])
         return
     waiting.append((step, frame))

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from gradviz.core.spelling import spelling
+
 
 class dtype:
     """One element type. Each exists once, so `is` and `==` agree; prints as `gradviz.float32`."""
@@ -34,7 +36,7 @@ class dtype:
         return self.array_type.itemsize
 
     def __repr__(self) -> str:
-        return f"gradviz.{self.name}"
+        return f"{spelling.name}.{self.name}"
 
     def __reduce__(self) -> str:
         return self.name if self.name != "bool" else "bool_"

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import sys
 import threading
-import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import FrameType
 from typing import Any
 
 from gradviz import events
 from gradviz.core.grad_mode import Region, current
-from gradviz.core.listeners import listeners, observers
+from gradviz.core.holdings import Holdings
+from gradviz.core.listeners import Deed, Holder, listeners, observers
 from gradviz.core.measuring import Measures, measure_gradient
 from gradviz.core.signatures import inputs_of, literals_of, needs_of, outputs_of, saved_by, types_of
 from gradviz.core.tensor import Tensor
-from gradviz.core.trace import ALIAS, INNER, INPLACE, KEEPS_NODE, LEAF_GRAD, PART, Node, Trace, seen, told_of
+from gradviz.core.trace import ALIAS, INNER, INPLACE, KEEPS_NODE, LATE, LEAF_GRAD, PART, Node, Trace, seen, told_of
 from gradviz.ids import next_id
 from gradviz.interning import FIRST_LINE, Interner, Sink
 from gradviz.sites import call_path, decode, spot_at
@@ -50,7 +50,7 @@ class Emitter:
         self._signatures: dict[tuple[Any, ...], int] = {}
         self._variants: dict[str, set[tuple[str, ...]]] = {}
         self._regions: dict[int, int] = {}
-        self._leaf_names: dict[int, tuple[weakref.ref[Tensor], str]] = {}
+        self._holdings = Holdings(self)
 
     # ---- as a listener of the core
 
@@ -103,15 +103,21 @@ class Emitter:
         """Emit a backward pass."""
         self._guarded("a backward pass", self._sweep, sweep, frame)
 
+    def held(self, deed: Deed, holder: Any, frame: FrameType, *more: Any) -> None:
+        """Emit what a module or an optimizer did."""
+        self._guarded("a module or an optimizer", self._holdings.take, deed, holder, frame, *more)
+
     def name(self, value: object, name: str, role: events.Role | None = None) -> bool:
         """Emit the user's name for a value. True where `value` is a tensor of the core."""
-        if not issubclass(type(value), Tensor):  # `isinstance` would ask a `__class__` of the object's own
+        if issubclass(type(value), Holder):  # `isinstance` would ask a `__class__` of the object's own
+            with self._lock:
+                self._holdings.name(value, name)
+            return True
+        if not issubclass(type(value), Tensor):
             return False
         assert isinstance(value, Tensor)
         with self._lock:
-            id = _value_id(value)
-            if id >= self._began or id in self._older:
-                self._sink.emit(events.Name(id, name, role))
+            self._holdings.name_tensor(value, name, role)
         return True
 
     def _guarded(self, what: str, step: Callable[..., None], *arguments: Any) -> None:
@@ -132,11 +138,11 @@ class Emitter:
             return
         for link in told_of(step)[0]:
             origin, _ = seen(link, step.id)
-            if origin is not None and origin.id < self._began:
+            if origin is not None and (origin.id < self._began or origin.flags & LATE):
                 self.history((origin,))
         site = self._interner.site(call_path(frame), bool(step.flags & INNER))
         region = None if step.region is None else self._region_id(step.region)
-        self._emit_op(step, site, self._interner.context(self._numbers.thread(), "", region))
+        self._emit_op(step, site, self._interner.context(self._numbers.thread(), self._holdings.scope, region))
         if self._measures is not None:
             for measure in self._measures.of(step):
                 self._sink.emit(measure)
@@ -148,7 +154,9 @@ class Emitter:
             if isinstance(item, int) and self._flags.get(item, need) != need and not merges:
                 self._tell_flag(item, need)
         self._sink.emit(events.Op(step.id, self._signature(step), site, context, inputs, step.forgotten))
-        if step.id < self._began and not step.tracked and not step.flags & KEEPS_NODE:
+        if step.flags & LATE:
+            self._holdings.told(step)
+        if (step.id < self._began or step.flags & LATE) and not step.tracked and not step.flags & KEEPS_NODE:
             flag = bool(step.flags & LEAF_GRAD)
             self._flags.update((step.id + number, flag) for number in range(1 + len(step.more)))
 
@@ -169,7 +177,7 @@ class Emitter:
         """What this thread is in at present."""
         region = current()
         inner = None if region is None else self._region_id(region)
-        return self._interner.context(self._numbers.thread(), "", inner)
+        return self._interner.context(self._numbers.thread(), self._holdings.scope, inner)
 
     def _read_grad(self, tensor: Tensor, frame: FrameType) -> None:
         self._know(tensor)
@@ -220,9 +228,9 @@ class Emitter:
         gradients = []
         for leaf, grad in sweep.fed:
             gradients.append(measure_gradient(_value_id(leaf), grad))
-            name = self._leaf_name(leaf) if grad is leaf._grad else ""
+            name = self._holdings.leaf_name(leaf) if grad is leaf._grad else ""
             if name:
-                self.name(grad, f"{name}.grad")
+                self._holdings.tell_name(grad, f"{name}.grad")
         self._sink.emit(
             events.Sweep(
                 id=self._numbers.sweep(),
@@ -239,22 +247,9 @@ class Emitter:
             )
         )
 
-    def _leaf_name(self, leaf: Tensor) -> str:
-        """The name that a leaf had when it was first fed: later, an update in a loop may have called it `p`."""
-        key = id(leaf)
-        known = self._leaf_names.get(key)
-        if known is None or known[0]() is not leaf:
-            origin = leaf._origin
-            gone = weakref.ref(leaf, lambda _: self._leaf_names.pop(key, None))
-            target = decode(origin.code, origin.lasti).target
-            if not target and hasattr(origin, "flagged"):
-                target = single_target(decode(*origin.flagged).target)
-            known = self._leaf_names[key] = gone, target
-        return known[1]
-
     def _know(self, tensor: Tensor) -> None:
         origin, _ = _made_by(tensor)
-        if origin.id < self._began:
+        if origin.id < self._began or origin.flags & LATE:
             self.history((origin,))
 
     def history(self, origins: Iterable[Trace]) -> None:
@@ -269,7 +264,8 @@ class Emitter:
                     self._visit(found, queue)
         queue.sort(key=_by_id)
         for step in queue:
-            site = self._interner.site((spot_at(step.code, step.lasti),), bool(step.flags & INNER))
+            path = self._holdings.path_of(step) or (spot_at(step.code, step.lasti),)
+            site = self._interner.site(path, bool(step.flags & INNER))
             region = None if step.region is None else self._region_id(step.region, thread=0)
             self._emit_op(step, site, self._interner.context(0, "", region))
             self._name_flagged(step)
@@ -278,7 +274,7 @@ class Emitter:
                 self.settle(leaf for leaf in step.leaves or () if leaf is not None)
 
     def _visit(self, origin: Trace, queue: list[Trace]) -> None:
-        if origin.id < self._began and origin.id not in self._older:
+        if (origin.id < self._began or origin.flags & LATE) and origin.id not in self._older:
             self._older.update(range(origin.id, origin.id + 1 + len(origin.more)))
             queue.append(origin)
 
@@ -352,10 +348,13 @@ class _List:
         raise failure
 
 
-def snapshot(tensors: Sequence[Tensor], names: Mapping[str, Tensor] | None = None) -> list[events.Event]:
+def snapshot(
+    tensors: Sequence[Tensor], names: Mapping[str, Tensor] | None = None, around: Mapping[str, Tensor] | None = None
+) -> list[events.Event]:
     """The events that lead to `tensors`, from what the core remembers without a recording.
 
     names: the user's names for tensors, which go before those from assignments.
+    around: more of them, for tensors that are met on the way; the others are left out.
     """
     sink = _List()
     sink.emit(events.Header("core"))
@@ -364,6 +363,8 @@ def snapshot(tensors: Sequence[Tensor], names: Mapping[str, Tensor] | None = Non
     named = {name: tensor for name, tensor in (names or {}).items() if isinstance(tensor, Tensor)}
     emitter.history(_made_by(tensor)[0] for tensor in (*tensors, *named.values()))
     emitter.settle((*tensors, *named.values()))
+    for name, tensor in (around or {}).items():
+        emitter._holdings.tell_name(tensor, name, events.Role.PARAMETER)
     for name, tensor in named.items():
         emitter.name(tensor, name)
     for region in sorted(emitter._regions.values()):

@@ -6,12 +6,40 @@ An op pays for one truth test of `listeners` when nobody listens. A listener nev
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import Enum, auto
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from gradviz.core.grad_mode import Region
     from gradviz.core.trace import Trace
+
+
+class Deed(Enum):
+    """What a holder of tensors does that a recording tells of, with what `Listener.held` gets besides."""
+
+    BORN = auto()
+    """A library's module made a parameter, which is not told of until something uses it."""
+    BUILT = auto()
+    """A module was made."""
+    ENTERED = auto()
+    """A module begins to run."""
+    LEFT = auto()
+    """It ended: its result, None where it raised."""
+    SWITCHED = auto()
+    """A module was set to training or to evaluation: `train` or `eval`."""
+    CLEARED = auto()
+    """The gradients of a module's or an optimizer's parameters were cleared."""
+    ATTRIBUTE = auto()
+    """An attribute was set on a module or parameter that looks like `requires_grad` and is not: name and value."""
+    OWNS = auto()
+    """An optimizer was given parameters."""
+    STEPPED = auto()
+    """An optimizer took a step."""
+
+
+class Holder:
+    """What modules and optimizers are to the core: they hold tensors."""
 
 
 class Listener(Protocol):
@@ -34,6 +62,9 @@ class Listener(Protocol):
 
     def grad_missed(self, tensor: Any, frame: FrameType) -> None:
         """`.grad` of a tensor was read that is no leaf and retains none, so it is None."""
+
+    def held(self, deed: Deed, holder: Any, frame: FrameType, *more: Any) -> None:
+        """A module or an optimizer did something, called from `frame`; `more` is what the deed says."""
 
     def sweep_ran(self, sweep: Any, frame: FrameType) -> None:
         """A backward pass ended, well or not; `sweep` is an `engine.Sweep`."""

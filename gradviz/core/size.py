@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from gradviz.core.spelling import spelling
+
 
 class Size(tuple[int, ...]):
     """A shape. A tuple that prints as PyTorch's does."""
@@ -9,7 +11,7 @@ class Size(tuple[int, ...]):
     __slots__ = ()
 
     def __repr__(self) -> str:
-        return f"gradviz.Size({list(self)})"
+        return f"{spelling.name}.Size({list(self)})"
 
     def numel(self) -> int:
         """The number of elements in a tensor of this shape."""

@@ -16,6 +16,7 @@ import numpy as np
 
 from gradviz.core import dtypes
 from gradviz.core.aliasing import View
+from gradviz.core.device import CPU, device
 from gradviz.core.hooks import Extras, RemovableHandle, hooks_of
 from gradviz.core.listeners import listeners
 from gradviz.core.size import Size
@@ -110,9 +111,9 @@ class Tensor:
         return int(self._data.nbytes)
 
     @property
-    def device(self) -> str:
+    def device(self) -> device:
         """Always "cpu"."""
-        return "cpu"
+        return CPU
 
     def is_floating_point(self) -> bool:
         """True where the dtype can require grad."""

@@ -120,6 +120,8 @@ KEEPS_NODE = 16
 """Flag: the output is a tracked tensor that was written with grad off: it keeps the node it had."""
 PART = 32
 """Flag: one step of a write to a part, `x[0] = 1`, which is told of as a whole by the op that puts the part in."""
+LATE = 64
+"""Flag: a parameter that a library's module made: it is told of when something uses it."""
 INNER = 8
 """Flag: one of several ops behind one call of the user's, and not the one that made the call's result."""
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from gradviz.core.spelling import spelling
+
 
 def return_type(name: str, *fields: str) -> type[tuple[Any, ...]]:
     """A tuple type whose elements are also attributes: `return_type("max", "values", "indices")`."""
 
     def shown(self: tuple[Any, ...]) -> str:
         lines = ",\n".join(f"{field}={value!r}" for field, value in zip(fields, self, strict=True))
-        return f"gradviz.return_types.{name}(\n{lines})"
+        return f"{spelling.name}.return_types.{name}(\n{lines})"
 
     def element(position: int) -> property:
         return property(lambda self: self[position])

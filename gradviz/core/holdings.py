@@ -1,0 +1,271 @@
+"""Holdings: what modules and optimizers are to a recording: scopes, names of parameters, steps, and what they own.
+
+It knows modules and optimizers by what they can be asked, so it needs neither `gradviz.nn` nor `gradviz.optim`.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import weakref
+from collections.abc import Iterable, Iterator
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from gradviz import events
+from gradviz.core.listeners import Deed
+from gradviz.core.tensor import Tensor
+from gradviz.core.trace import LATE, Trace, seen
+from gradviz.events import Role
+from gradviz.naming import name_values
+from gradviz.sites import Spot, call_path, decode, is_user_file, user_frame
+from gradviz.targets import single_target, unpacked_target
+
+if TYPE_CHECKING:
+    from gradviz.core.emit import Emitter
+
+
+class _Stack(threading.local):
+    """The scopes of the modules that the current thread runs, innermost last."""
+
+    def __init__(self) -> None:
+        self.scopes: list[str] = []
+
+
+class Holdings:
+    """What one recording knows of modules and optimizers.
+
+    A module that is called while no other one runs is a root: its scope is the variable that the caller holds it by, or
+    its class. Those inside it are called by the path that leads there: `model.encoder.layer.3`.
+    """
+
+    def __init__(self, emitter: Emitter) -> None:
+        self._emitter = emitter
+        self._stack = _Stack()
+        self._scopes: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
+        self._places: weakref.WeakKeyDictionary[Any, tuple[Spot, ...]] = weakref.WeakKeyDictionary()
+        self._optimizers: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
+        self._paths: dict[int, tuple[Spot, ...]] = {}
+        self._waiting: dict[int, tuple[str, Role]] = {}
+        self._names: dict[int, tuple[weakref.ref[Tensor], str]] = {}
+        self._named: set[int] = set()
+        self._opened: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    @property
+    def scope(self) -> str:
+        """The scope of the innermost module that the current thread runs, or empty."""
+        scopes = self._stack.scopes
+        return scopes[-1] if scopes else ""
+
+    # ---- names
+
+    def name(self, holder: Any, name: str) -> None:
+        """Name what the module that the program calls `name` holds: parameters, buffers, plain attributes."""
+        if not hasattr(holder, "named_modules"):
+            return
+        for text, tensor, role in _values_of(holder, name):
+            self.name_tensor(tensor, text, role)
+        if holder in self._opened or name.endswith("()"):
+            return
+        self._opened.add(holder)
+        attributes: dict[str, object] = {}
+        for inner, part in holder.named_modules():
+            owner = f"{name}.{inner}" if inner else name
+            attributes |= {f"{owner}.{key}": held for key, held in vars(part).items() if not key.startswith("_")}
+        name_values(attributes, self._emitter.name)
+
+    def name_tensor(self, tensor: Tensor, name: str, role: Role | None = None) -> None:
+        """Emit the name that a tensor has at the end of the recording; the first one counts."""
+        value = self._value(tensor)
+        if value is not None and value not in self._named:
+            self._named.add(value)
+            self._emitter._sink.emit(events.Name(value, name, role))
+            grad = tensor._grad
+            if isinstance(role, Role) and grad is not None:
+                self.tell_name(grad, f"{name}.grad")
+
+    def tell_name(self, tensor: Tensor, name: str, role: Role | None = None) -> None:
+        """Emit a name of a tensor that was told of."""
+        value = self._value(tensor)
+        if value is not None:
+            self._emitter._sink.emit(events.Name(value, name, role))
+
+    def leaf_name(self, leaf: Tensor) -> str:
+        """The name that a leaf had when it was first fed: later, an update in a loop may have called it `p`."""
+        known = self._names.get(id(leaf))
+        if known is None or known[0]() is not leaf:
+            origin = leaf._origin
+            target = "" if origin.flags & LATE else decode(origin.code, origin.lasti).target
+            if not target and hasattr(origin, "flagged"):
+                target = single_target(decode(*origin.flagged).target)
+            self._keep_name(leaf, target)
+            return target
+        return known[1]
+
+    def _keep_name(self, leaf: Tensor, name: str) -> None:
+        key, names = id(leaf), self._names
+        names[key] = weakref.ref(leaf, lambda _: names.pop(key, None)), name
+
+    def path_of(self, step: Trace) -> tuple[Spot, ...]:
+        """Where the program was when a library's module made a parameter; empty where that was not seen."""
+        return self._paths.get(step.id, ())
+
+    def told(self, step: Trace) -> None:
+        """A parameter was told of that a library's module made: tell the name that it got meanwhile."""
+        name = self._waiting.pop(step.id, None)
+        if name is not None:
+            self._emitter._sink.emit(events.Name(step.id, *name))
+
+    def _value(self, tensor: Tensor) -> int | None:
+        """The id of the value that a tensor is, None where it was not told of."""
+        emitter = self._emitter
+        origin, number = seen((tensor._origin, tensor._number), 1 << 62)
+        assert origin is not None
+        late = origin.id < emitter._began or origin.flags & LATE
+        return origin.id + number if not late or origin.id + number in emitter._older else None
+
+    def _values(self, tensors: Iterable[Tensor]) -> tuple[int, ...]:
+        values = []
+        for tensor in tensors:
+            self._emitter._know(tensor)
+            value = self._value(tensor)
+            if value is not None:
+                values.append(value)
+        return tuple(values)
+
+    # ---- what they do
+
+    def take(self, deed: Deed, holder: Any, frame: FrameType, *more: Any) -> None:
+        """Emit what a module or an optimizer did, called from `frame`."""
+        match deed:
+            case Deed.BORN:
+                self._paths[holder._origin.id] = call_path(frame)
+            case Deed.BUILT:
+                self._places[holder] = call_path(_maker(type(holder), frame))
+            case Deed.ENTERED:
+                self._enter(holder, frame)
+            case Deed.LEFT:
+                del self._stack.scopes[-1:]
+                if is_user_file(frame.f_code.co_filename):
+                    self._name_result(frame, more[0])
+            case Deed.SWITCHED:
+                self._act(more[0], holder.parameters(), frame)
+            case Deed.ATTRIBUTE:
+                owned = (holder,) if isinstance(holder, Tensor) else holder.parameters()
+                self._act("attribute", owned, frame, text=f"{more[0]} = {more[1]}")
+            case Deed.OWNS:
+                self._own(holder, frame)
+            case Deed.CLEARED | Deed.STEPPED:
+                kind = "step" if deed is Deed.STEPPED else "zero_grad"
+                if hasattr(holder, "param_groups"):
+                    number = self._optimizers.get(holder)
+                    self._act(kind, (), frame, self._own(holder, frame) if number is None else number)
+                else:
+                    self._act(kind, holder.parameters(), frame)
+
+    def _enter(self, module: Any, frame: FrameType) -> None:
+        scope = self._scopes.get(module)
+        if scope is None:
+            scope = self._find(module, frame)
+        self._stack.scopes.append(scope)
+
+    def _find(self, module: Any, frame: FrameType) -> str:
+        if self._stack.scopes:
+            for root, scope in list(self._scopes.items()):
+                if any(inner is module and name for name, inner in root.named_modules()):
+                    return self._name_all(root, scope, module)
+        return self._name_all(module, _variable(frame) or type(module).__name__, module)
+
+    def _name_all(self, root: Any, name: str, wanted: Any) -> str:
+        """Give `root` and the modules in it their scopes; returns that of `wanted`."""
+        emitter = self._emitter
+        for inner, module in root.named_modules():
+            if module not in self._scopes:
+                scope = self._scopes[module] = f"{name}.{inner}" if inner else name
+                path = self._places.get(module)
+                if path:
+                    site = emitter._interner.site(path, True)
+                    emitter._sink.emit(events.Module(scope, type(module).__name__, site))
+        for text, tensor, role in _values_of(root, name):
+            if self.leaf_name(tensor):  # what the user's own code made has the name that it was given there
+                continue
+            self._keep_name(tensor, text)
+            value = self._value(tensor)
+            if value is not None:
+                emitter._sink.emit(events.Name(value, text, role))
+            elif tensor._origin.flags & LATE:
+                self._waiting[tensor._origin.id] = text, role
+        return self._scopes[wanted]
+
+    def _name_result(self, frame: FrameType, result: Any) -> None:
+        """What the user's code gets from a module goes by the name that it is assigned to."""
+        target = self._emitter._interner.target(call_path(frame))
+        if target:
+            for part, name in _named(target, result):
+                if name:
+                    self.tell_name(part, name)
+
+    def _own(self, optimizer: Any, frame: FrameType) -> int:
+        emitter = self._emitter
+        number = self._optimizers.get(optimizer)
+        if number is None:
+            number = self._optimizers[optimizer] = len(self._optimizers)
+        values = self._values(tensor for group in optimizer.param_groups for tensor in group["params"])
+        site = emitter._interner.site(call_path(_maker(type(optimizer), frame)))
+        emitter._sink.emit(events.Optimizer(number, type(optimizer).__name__, values, site))
+        return number
+
+    def _act(
+        self, kind: str, tensors: Iterable[Tensor], frame: FrameType, optimizer: int | None = None, text: str = ""
+    ) -> None:
+        emitter = self._emitter
+        values = self._values(tensors)
+        site = emitter._interner.site(call_path(frame), kind in ("eval", "train"))
+        emitter._sink.emit(
+            events.Act(kind, values, site, emitter._context(), optimizer, after=emitter._latest, text=text)
+        )
+
+
+def _values_of(module: Any, name: str) -> Iterator[tuple[str, Tensor, Role]]:
+    """The parameters and buffers of a module that the program calls `name`, each with its own name."""
+    for text, parameter in module.named_parameters(name):
+        yield text, parameter, Role.PARAMETER
+    for text, buffer in module.named_buffers(name):
+        yield text, buffer, Role.BUFFER
+
+
+def _named(target: str, result: Any) -> Iterator[tuple[Tensor, str]]:
+    """The tensors of a result, each with what it is assigned to: `out`, `h` and `c` of `out, (h, c) = ...`."""
+    if isinstance(result, Tensor):
+        yield result, single_target(target)
+        return
+    pending = [(result, target)]
+    while pending:
+        parts, targets = pending.pop()
+        if not isinstance(parts, (tuple, list)):
+            continue
+        for index, part in enumerate(parts):
+            name = unpacked_target(targets, index, len(parts))
+            if isinstance(part, Tensor):
+                yield part, name
+            else:
+                pending.append((part, name.strip("()[]") if name.startswith(("(", "[")) else name))
+
+
+def _variable(frame: FrameType) -> str:
+    """How the user's code that calls a module writes it, `net` or `self.net`; empty where it is not so simple."""
+    if not is_user_file(frame.f_code.co_filename):
+        return ""
+    place = decode(frame.f_code, frame.f_lasti)
+    found = re.match(r"[^\W\d][\w.]*(?=\()", place.text[max(place.column, 0) :])
+    return found.group() if found else ""
+
+
+def _maker(kind: type, frame: FrameType) -> FrameType:
+    """The frame that made an instance of `kind`, past the `__init__` of each of its classes, each of which ran once."""
+    own = (getattr(vars(base).get("__init__"), "__code__", None) for base in kind.__mro__)
+    inits = [code for code in own if code is not None]
+    while frame.f_code in inits and frame.f_back is not None:
+        inits.remove(frame.f_code)
+        frame = frame.f_back
+    return user_frame(frame)

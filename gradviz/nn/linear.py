@@ -1,0 +1,118 @@
+"""Layers that multiply by matrices: `Linear`, `Bilinear`, and `Identity`."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from gradviz.core import dtypes
+from gradviz.core.tensor import Tensor
+from gradviz.nn import functional, init
+from gradviz.nn.module import Module
+from gradviz.nn.parameter import Parameter, born
+
+
+def zeros(shape: tuple[int, ...], dtype: dtypes.dtype | None) -> Parameter:
+    """A parameter of zeros, of the default dtype where none is given."""
+    kind = dtypes.get_default_dtype() if dtype is None else dtype
+    return born(np.zeros(shape, kind.array_type))  # type: ignore[no-any-return]
+
+
+class Identity(Module):
+    """The input as it is. Takes any arguments."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__()
+
+    def forward(self, input: Any) -> Any:
+        """The input."""
+        return input
+
+
+class Linear(Module):
+    """`input @ weight.T + bias`. weight: (out_features, in_features). Input (..., in_features)."""
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: dtypes.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        self.in_features = in_features
+        self.out_features = out_features
+        self.weight = zeros((out_features, in_features), dtype)
+        if bias:
+            self.bias = zeros((out_features,), dtype)
+        else:
+            self.register_parameter("bias", None)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the parameters anew."""
+        init.kaiming_uniform_(self.weight, a=math.sqrt(5))
+        if self.bias is not None:
+            fan_in, _ = init.fans(self.weight)
+            bound = 1 / math.sqrt(fan_in) if fan_in > 0 else 0
+            init.uniform_(self.bias, -bound, bound)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Input (..., in_features). Returns (..., out_features)."""
+        result: Tensor = functional.linear(input, self.weight, self.bias)
+        return result
+
+    def extra_repr(self) -> str:
+        """The lengths, and whether there is a bias."""
+        return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+
+
+class Bilinear(Module):
+    """For each output k, `x1 @ weight[k] @ x2 + bias[k]`. weight: (out_features, in1_features, in2_features)."""
+
+    def __init__(
+        self,
+        in1_features: int,
+        in2_features: int,
+        out_features: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: dtypes.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        self.in1_features = in1_features
+        self.in2_features = in2_features
+        self.out_features = out_features
+        self.weight = zeros((out_features, in1_features, in2_features), dtype)
+        if bias:
+            self.bias = zeros((out_features,), dtype)
+        else:
+            self.register_parameter("bias", None)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the parameters anew."""
+        bound = 1 / math.sqrt(self.in1_features)
+        init.uniform_(self.weight, -bound, bound)
+        if self.bias is not None:
+            init.uniform_(self.bias, -bound, bound)
+
+    def forward(self, input1: Tensor, input2: Tensor) -> Tensor:
+        """Inputs (..., in1_features) and (..., in2_features). Returns (..., out_features)."""
+        if "bilinear" in dir(functional):
+            result: Tensor = functional.bilinear(input1, input2, self.weight, self.bias)
+            return result
+        from gradviz.core.ops.einsum import einsum  # only where the op table has no `bilinear`
+
+        result = einsum("...i,oij,...j->...o", input1, self.weight, input2)
+        return result if self.bias is None else result.add(self.bias)  # type: ignore[no-any-return]
+
+    def extra_repr(self) -> str:
+        """The lengths, and whether there is a bias."""
+        return (
+            f"in1_features={self.in1_features}, in2_features={self.in2_features}, out_features={self.out_features}, "
+            f"bias={self.bias is not None}"
+        )

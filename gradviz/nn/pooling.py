@@ -1,0 +1,169 @@
+"""Pooling as modules: `MaxPool2d`, `AvgPool2d`, `AdaptiveAvgPool2d` and those of one dimension."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gradviz.core.tensor import Tensor
+from gradviz.nn import functional
+from gradviz.nn.convolution import several
+from gradviz.nn.module import Module
+
+
+class _MaxPool(Module):
+    _count = 0
+
+    def __init__(
+        self,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        dilation: Any = 1,
+        return_indices: bool = False,
+        ceil_mode: bool = False,
+    ) -> None:
+        super().__init__()
+        self.kernel_size = kernel_size
+        self.stride = kernel_size if stride is None else stride
+        self.padding = padding
+        self.dilation = dilation
+        self.return_indices = return_indices
+        self.ceil_mode = ceil_mode
+
+    def forward(self, input: Tensor) -> Any:
+        """Input (n, channels, *lengths). Returns the greatest element of each window, with its place if asked for."""
+        options: dict[str, Any] = {}
+        if self.ceil_mode:
+            options["ceil_mode"] = True
+        if self.return_indices:
+            options["return_indices"] = True
+        call = getattr(functional, f"max_pool{self._count}d")
+        return call(input, self.kernel_size, self.stride, self.padding, self.dilation, **options)
+
+    def extra_repr(self) -> str:
+        """The window, and how it moves."""
+        return (
+            f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, dilation={self.dilation}, "
+            f"ceil_mode={self.ceil_mode}"
+        )
+
+
+class MaxPool1d(_MaxPool):
+    """The greatest of each window. Input (n, channels, length)."""
+
+    _count = 1
+
+
+class MaxPool2d(_MaxPool):
+    """The greatest of each window. Input (n, channels, height, width)."""
+
+    _count = 2
+
+
+class AvgPool1d(Module):
+    """The mean of each window. Input (n, channels, length)."""
+
+    def __init__(
+        self,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+    ) -> None:
+        super().__init__()
+        self.kernel_size = several(kernel_size, 1)
+        self.stride = several(kernel_size if stride is None else stride, 1)
+        self.padding = several(padding, 1)
+        self.ceil_mode = ceil_mode
+        self.count_include_pad = count_include_pad
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Returns (n, channels, other length)."""
+        result: Tensor = functional.avg_pool1d(
+            input, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad
+        )
+        return result
+
+    def extra_repr(self) -> str:
+        """The window, and how it moves."""
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+
+class AvgPool2d(Module):
+    """The mean of each window. Input (n, channels, height, width)."""
+
+    def __init__(
+        self,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        ceil_mode: bool = False,
+        count_include_pad: bool = True,
+        divisor_override: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.kernel_size = kernel_size
+        self.stride = kernel_size if stride is None else stride
+        self.padding = padding
+        self.ceil_mode = ceil_mode
+        self.count_include_pad = count_include_pad
+        self.divisor_override = divisor_override
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Returns (n, channels, other height, other width)."""
+        result: Tensor = functional.avg_pool2d(
+            input,
+            self.kernel_size,
+            self.stride,
+            self.padding,
+            self.ceil_mode,
+            self.count_include_pad,
+            self.divisor_override,
+        )
+        return result
+
+    def extra_repr(self) -> str:
+        """The window, and how it moves."""
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+
+class _Adaptive(Module):
+    _call = ""
+
+    def __init__(self, output_size: Any) -> None:
+        super().__init__()
+        self.output_size = output_size
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Returns (n, channels, *output_size)."""
+        result: Tensor = getattr(functional, self._call)(input, self.output_size)
+        return result
+
+    def extra_repr(self) -> str:
+        """The size of the result."""
+        return f"output_size={self.output_size}"
+
+
+class AdaptiveAvgPool1d(_Adaptive):
+    """The mean of as many windows as the result has elements."""
+
+    _call = "adaptive_avg_pool1d"
+
+
+class AdaptiveAvgPool2d(_Adaptive):
+    """The mean of as many windows as the result has elements."""
+
+    _call = "adaptive_avg_pool2d"
+
+
+class AdaptiveMaxPool1d(_Adaptive):
+    """The greatest of as many windows as the result has elements."""
+
+    _call = "adaptive_max_pool1d"
+
+
+class AdaptiveMaxPool2d(_Adaptive):
+    """The greatest of as many windows as the result has elements."""
+
+    _call = "adaptive_max_pool2d"

@@ -1,0 +1,18 @@
+"""Optimizers, under PyTorch's names: each changes the parameters that it owns by their gradients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gradviz.errors import missing_name
+from gradviz.optim import lr_scheduler
+from gradviz.optim.adam import Adam, AdamW
+from gradviz.optim.optimizer import Optimizer
+from gradviz.optim.scaled import Adagrad, RMSprop
+from gradviz.optim.sgd import SGD
+
+__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop", "lr_scheduler"]
+
+
+def __getattr__(name: str) -> Any:
+    raise missing_name(__name__, name, __all__)

@@ -1,0 +1,154 @@
+"""Standing in for PyTorch: while a script runs with `--core`, `import torch` gives gradviz's own names.
+
+`torch`, `torch.nn`, ..., `torchviz` are then modules that look every name up in gradviz's public ones. A name that
+these lack is an error that says so. What the process had imported as `torch` before is put back afterwards.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import gradviz
+from gradviz.errors import missing_name
+
+ROOTS = ("torch", "torchviz")
+LIKE = "2.13.0"
+"""The version of PyTorch that the core follows."""
+
+_SAME = {
+    "torch.nn.modules": "nn",
+    "torch.utils.data.dataset": "utils.data",
+    "torch.utils.data.dataloader": "utils.data",
+}
+"""Modules of PyTorch whose names gradviz has elsewhere."""
+
+_HELP = (
+    "gradviz runs this script on its own tensors (`--core`), which have a part of what PyTorch has; without `--core` "
+    "it runs on PyTorch"
+)
+
+
+class StandIn(ModuleType):
+    """A module of PyTorch's name that looks names up in a module of gradviz."""
+
+    def __init__(self, name: str, behind: ModuleType, own: dict[str, Any]) -> None:
+        super().__init__(name, behind.__doc__)
+        self.__path__: list[str] = []
+        self.__dict__["_gradviz_behind"] = behind
+        self.__dict__.update(own)
+
+    def __getattr__(self, name: str) -> Any:
+        behind = self.__dict__["_gradviz_behind"]
+        if name.startswith("__"):
+            raise AttributeError(f"module '{self.__name__}' has no attribute '{name}'", name=name)
+        try:
+            found = getattr(behind, name)
+        except AttributeError:
+            found = None
+        if isinstance(found, ModuleType):
+            if _behind(f"{self.__name__}.{name}") is None:
+                raise self._missing(name)
+            return importlib.import_module(f"{self.__name__}.{name}")
+        if found is None and name not in vars(behind):
+            raise self._missing(name)
+        return found
+
+    def _missing(self, name: str) -> AttributeError:
+        error = missing_name(self.__name__, name, dir(self))
+        error.add_note(f"gradviz: {_HELP}")
+        return error
+
+    def __dir__(self) -> list[str]:
+        own = [name for name in self.__dict__ if not name.startswith("_")]
+        return sorted({*dir(self.__dict__["_gradviz_behind"]), *own})
+
+
+class _Finder(MetaPathFinder, Loader):
+    """Gives the stand-ins to `import`, and keeps everything else of PyTorch's from being found."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """The spec of a stand-in. Raises ModuleNotFoundError for a name of PyTorch's that gradviz lacks."""
+        root = name.partition(".")[0]
+        if root not in ROOTS:
+            return None
+        if _behind(name) is None:
+            outer, _, last = name.rpartition(".")
+            # Its `name` is not the module's: `from torch import name` would swallow the error and tell another one.
+            raise ModuleNotFoundError(f"there is no '{last}' in '{outer}'; {_HELP}", name=outer or root)
+        return ModuleSpec(name, self, is_package=True)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        """The stand-in for a module."""
+        behind = _behind(spec.name)
+        assert behind is not None
+        return StandIn(spec.name, behind, _own_names(spec.name))
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Nothing: there is nothing to run."""
+
+
+def _behind(name: str) -> ModuleType | None:
+    """The public module of gradviz that has the names of a module of PyTorch, or None."""
+    if name in ROOTS:
+        return gradviz
+    if not name.startswith("torch."):
+        return None
+    path = _SAME.get(name, name.removeprefix("torch."))
+    first, *rest = path.split(".")
+    if first not in gradviz._PACKAGES or first == "testing":
+        return None
+    module: Any = importlib.import_module(f"gradviz.{first}")
+    for part in rest:
+        module = getattr(module, part, None)
+    return module if isinstance(module, ModuleType) and module.__name__.startswith("gradviz.") else None
+
+
+def _own_names(name: str) -> dict[str, Any]:
+    """What a stand-in has besides: the questions that programs ask of PyTorch before they begin."""
+    if name != "torch":
+        return {}
+    none = SimpleNamespace(is_available=lambda: False, device_count=lambda: 0, manual_seed_all=_nothing)
+    return {
+        "__version__": f"{LIKE}+gradviz",
+        "cuda": none,
+        "backends": SimpleNamespace(
+            mps=SimpleNamespace(is_available=lambda: False, is_built=lambda: False),
+            cudnn=SimpleNamespace(deterministic=False, benchmark=False, enabled=False),
+        ),
+        "set_num_threads": _nothing,
+        "use_deterministic_algorithms": _nothing,
+    }
+
+
+def _nothing(*args: Any, **kwargs: Any) -> None:
+    """What is asked for makes no difference on the core."""
+
+
+@contextmanager
+def standing_in() -> Iterator[None]:
+    """Let `torch` and `torchviz` be gradviz's own inside the block, also where PyTorch is installed."""
+    from gradviz.core.spelling import OWN, spelling  # gradviz is imported without its core
+
+    before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] in ROOTS}
+    finder = _Finder()
+    for name in before:
+        del sys.modules[name]
+    sys.meta_path.insert(0, finder)
+    spelling.name = "torch"
+    try:
+        yield
+    finally:
+        spelling.name = OWN
+        sys.meta_path.remove(finder)
+        for name in [name for name in sys.modules if name.partition(".")[0] in ROOTS]:
+            del sys.modules[name]
+        sys.modules.update(before)

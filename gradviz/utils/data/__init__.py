@@ -1,0 +1,46 @@
+"""Data sets, and how they are gone through in batches; in PyTorch's order after `manual_seed`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gradviz.errors import missing_name
+from gradviz.utils.data.collating import default_collate
+from gradviz.utils.data.datasets import (
+    ConcatDataset,
+    Dataset,
+    IterableDataset,
+    Subset,
+    TensorDataset,
+    random_split,
+)
+from gradviz.utils.data.loading import DataLoader
+from gradviz.utils.data.sampling import (
+    BatchSampler,
+    RandomSampler,
+    Sampler,
+    SequentialSampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+)
+
+__all__ = [
+    "BatchSampler",
+    "ConcatDataset",
+    "DataLoader",
+    "Dataset",
+    "IterableDataset",
+    "RandomSampler",
+    "Sampler",
+    "SequentialSampler",
+    "Subset",
+    "SubsetRandomSampler",
+    "TensorDataset",
+    "WeightedRandomSampler",
+    "default_collate",
+    "random_split",
+]
+
+
+def __getattr__(name: str) -> Any:
+    raise missing_name(__name__, name, __all__)

@@ -13,6 +13,7 @@ from gradviz._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from gradviz import autograd as autograd
+    from gradviz import linalg as linalg
     from gradviz import nn as nn
     from gradviz import testing as testing
     from gradviz.checkup import check as check
@@ -54,7 +55,7 @@ _HOMES = {
 }
 """Where a public name lives, for those that are not ops."""
 
-_PACKAGES = ("autograd", "nn", "testing")
+_PACKAGES = ("autograd", "linalg", "nn", "testing")
 
 _DTYPES = {
     "bool": "bool_",

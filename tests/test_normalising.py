@@ -1,4 +1,4 @@
-"""Layers that normalise, pooling and attention have PyTorch's values, gradients, graph, running statistics and errors."""
+"""Layers that normalise, pooling and attention have PyTorch's values, gradients, graph, statistics and errors."""
 
 from __future__ import annotations
 

@@ -23,6 +23,8 @@ CHECKED_ELSEWHERE = {
     **dict.fromkeys(("max_pool.backward", "max_pool.picked", "avg_pool.backward"), BACKWARD),
     "adaptive_avg_pool.backward": BACKWARD,
     **dict.fromkeys(("cholesky", "qr", "svd", "eigh"), "of special matrices, up to signs; tested in test_linalg"),
+    "prelu": "is given its weight in the input's shape; tested in test_functional_more",
+    **dict.fromkeys(("to_index", "unfold_backward"), BACKWARD),
     "safe_softmax": "only runs inside attention, which is compared with PyTorch",
     **dict.fromkeys(("copy_slices", "as_strided"), INTERNAL),
     **dict.fromkeys(("bernoulli", "bernoulli_", "normal.mean", "normal.std", "normal.both", "normal_"), RANDOM),

@@ -12,16 +12,19 @@ import warnings
 from gradviz.core import numpy_protocol, printing, random
 from gradviz.core.ops import (
     activations,
+    activations_more,
     arithmetic,
     attention,
     casting,
     classification,
     comparison,
+    composed,
     convolution,
     convolving,
     copying,
     cumulative,
     decompositions,
+    distances,
     draws,
     einsum,
     elementwise,
@@ -45,8 +48,11 @@ from gradviz.core.ops import (
     reductions,
     selection,
     shaping,
+    sorting,
     sources,
+    special,
     triangles,
+    unfolding,
     writing,
 )
 from gradviz.core.public import FUNCTIONS, METHODS

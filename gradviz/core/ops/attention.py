@@ -17,6 +17,7 @@ from gradviz.core.ops.classification import MUL_NUMBER
 from gradviz.core.ops.linear import matmul
 from gradviz.core.ops.normalising import wide
 from gradviz.core.ops.samples import flags, grid
+from gradviz.core.ops.shapes import wrap
 from gradviz.core.ops.table import Row, op, sample
 from gradviz.core.public import first_tensor, functional
 from gradviz.core.tensor import Tensor
@@ -131,12 +132,14 @@ def scaled_dot_product_attention(
         and query.shape[:2] == key.shape[:2] == value.shape[:2]
         and key.shape[2] == value.shape[2]
         and not dropout_p
-        and all(one.stride(-1) == 1 for one in (query, key, value))  # type: ignore[attr-defined]
-        and (mask is None or not mask.requires_grad)
+        and all(one.stride()[-1] == 1 for one in (query, key, value))  # type: ignore[attr-defined]
+        and (mask is None or (not mask.requires_grad and mask.ndim in (2, 4)))
     )
     if 0 in (*query.shape, *key.shape, *value.shape):
         return _empty(query, key, value)
-    if fused:
+    if fused or (query.ndim == 4 and mask is not None and mask.ndim < 2):
+        if mask is not None:
+            wrap(-2, mask.ndim)
         return apply(ATTENTION, (query, key, value, mask), (is_causal, factor))
     return _in_several(query, key, value, mask, dropout_p, is_causal, factor)
 

@@ -17,7 +17,7 @@ from gradviz.core.dual import run_row
 from gradviz.core.ops.matrices import INV, check_matrix, turned
 from gradviz.core.ops.return_types import return_type
 from gradviz.core.ops.shapes import LinAlgError
-from gradviz.core.ops.table import Row, op, sample
+from gradviz.core.ops.table import Row, op
 from gradviz.core.public import FUNCTIONS, METHODS, linear_algebra
 from gradviz.core.tensor import Tensor
 from gradviz.errors import NotWrittenError
@@ -199,8 +199,7 @@ def _eigh_back(g: Any, out: Any) -> Any:
         inner = inner + g_values[..., None] * np.eye(values.shape[-1], dtype=np.float32)
     if g_vectors is not None:
         mixed = turned(vectors) @ g_vectors
-        hollow = mixed * (1 - np.eye(values.shape[-1], dtype=np.float32))
-        inner = inner + hollow / _gaps(values)
+        inner = inner + (mixed - turned(mixed)) * 0.5 / _gaps(values)
     return vectors @ inner @ turned(vectors)
 
 

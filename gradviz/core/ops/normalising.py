@@ -165,7 +165,8 @@ def _check_types(input: Tensor, *others: Tensor | None) -> None:
         raise NotImplementedError(f"\"batch_norm\" not implemented for '{_type(input)}'")
     if len(kinds) > 1:
         raise RuntimeError("mixed dtype (CPU): all inputs must share same datatype.")
-    if kinds and kinds != {input.dtype} and (input.dtype.name, *(kind.name for kind in kinds)) != ("float16", "float32"):
+    mixed = input.dtype.name == "float16" and {kind.name for kind in kinds} == {"float32"}
+    if kinds and kinds != {input.dtype} and not mixed:
         raise RuntimeError("mixed dtype (CPU): all inputs must share same datatype.")
 
 

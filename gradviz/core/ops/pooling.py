@@ -72,7 +72,8 @@ def _put(g: Any, indices: Any, shape: Sizes, count: int) -> Any:
     size = math.prod(shape[len(shape) - count :])
     channels = math.prod(shape[: len(shape) - count])
     flat = np.zeros(channels * size, g.dtype)
-    where = indices.reshape(channels, math.prod(indices.shape[indices.ndim - count :])) + np.arange(channels)[:, None] * size
+    where = indices.reshape(channels, math.prod(indices.shape[indices.ndim - count :]))
+    where = where + np.arange(channels)[:, None] * size
     np.add.at(flat, where.reshape(-1), g.reshape(-1))
     return flat.reshape(shape)
 

@@ -132,7 +132,7 @@ def scaled_dot_product_attention(
         and query.shape[:2] == key.shape[:2] == value.shape[:2]
         and key.shape[2] == value.shape[2]
         and not dropout_p
-        and all(one.stride()[-1] == 1 for one in (query, key, value))  # type: ignore[attr-defined]
+        and all(one.stride()[-1] == 1 for one in (query, key, value))
         and (mask is None or (not mask.requires_grad and mask.ndim in (2, 4)))
     )
     if 0 in (*query.shape, *key.shape, *value.shape):
@@ -146,7 +146,7 @@ def scaled_dot_product_attention(
 
 def _empty(query: Any, key: Any, value: Any) -> Tensor:
     """Zeros that depend on the three all the same."""
-    zeros = leaf(np.zeros((*query.shape[:-1], value.shape[-1]), query._data.dtype), "zeros", False, inner=True)
+    zeros: Any = leaf(np.zeros((*query.shape[:-1], value.shape[-1]), query._data.dtype), "zeros", False, inner=True)
     result: Tensor = zeros + apply(MUL_NUMBER, (query.sum() + key.sum() + value.sum(), 0))
     return result
 

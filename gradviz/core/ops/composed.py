@@ -164,7 +164,7 @@ def nanmean(input: Any, dim: Any = None, keepdim: bool = False) -> Tensor:
     """The mean of what is not NaN."""
     there = ~input.isnan()
     count = there.sum() if dim is None else there.sum(dim, keepdim)
-    result: Tensor = nansum(input, dim, keepdim) / count  # type: ignore[operator]
+    result: Tensor = nansum(input, dim, keepdim) / count
     return result
 
 

@@ -215,7 +215,7 @@ def gaussian_nll_loss(
     """The negative log likelihood of `target` under normal distributions with these means and variances."""
     if not isinstance(var, Tensor):
         var = FUNCTIONS["ones_like"](input) * var
-    if (var.detach() < 0).any():  # type: ignore[attr-defined]
+    if (var.detach() < 0).any():
         raise ValueError("var has negative entry/entries")
     if reduction not in ("none", "mean", "sum"):
         raise ValueError(reduction + " is not valid")

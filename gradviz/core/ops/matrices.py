@@ -139,7 +139,7 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
     if not vector and B.ndim < 2:
         raise RuntimeError("linalg.solve: The input tensor B must have at least 2 dimensions.")
     if not left:
-        result: Any = apply(SOLVE, (A.transpose(-2, -1), B.transpose(-2, -1)), (False,))  # type: ignore[attr-defined]
+        result: Any = apply(SOLVE, (A.transpose(-2, -1), B.transpose(-2, -1)), (False,))
         flipped: Tensor = result.transpose(-2, -1)
         return flipped
     if B.shape[-1 if vector else -2] != A.shape[-1]:
@@ -189,8 +189,8 @@ def solve_triangular(
         raise RuntimeError("linalg.solve_triangular: The input tensor B must have at least 2 dimensions.")
     if not left:
         flipped: Any = solve_triangular(
-            A.transpose(-2, -1),  # type: ignore[attr-defined]
-            B.transpose(-2, -1),  # type: ignore[attr-defined]
+            A.transpose(-2, -1),
+            B.transpose(-2, -1),
             upper=not upper,
             unitriangular=unitriangular,
         )
@@ -272,7 +272,7 @@ def matrix_power(input: Tensor, n: int) -> Tensor:
     check_matrix("linalg.matrix_power", input)
     if n == 0:
         ones: Tensor = FUNCTIONS["eye"](input.shape[-1], dtype=input.dtype).expand(input.shape)
-        return ones.clone()  # type: ignore[attr-defined, no-any-return]
+        return ones.clone()
     base: Tensor = inv(input) if n < 0 else input
     result: Tensor | None = None
     left = abs(n)
@@ -283,7 +283,7 @@ def matrix_power(input: Tensor, n: int) -> Tensor:
         if left:
             base = matmul(base, base)
     assert result is not None
-    return result.clone() if result is input else result  # type: ignore[attr-defined, no-any-return]
+    return result.clone() if result is input else result
 
 
 @linear_algebra

@@ -270,9 +270,10 @@ def instance_norm(
     if use_input_stats and math.prod(shape[2:]) == 1:
         raise ValueError(f"Expected more than 1 spatial element when training, got input size {input.shape}")
     batch, channels = shape[:2]
-    repeated = [None if one is None else one.repeat(batch) for one in (running_mean, running_var, weight, bias)]
+    repeated: list[Any] = [None if one is None else one.repeat(batch) for one in (running_mean, running_var, weight, bias)]
     flat = input.contiguous().view(1, batch * channels, *shape[2:])
-    result = batch_norm(flat, *repeated, use_input_stats, momentum, eps)
+    mean, var, scale, shift = repeated
+    result: Any = batch_norm(flat, mean, var, scale, shift, use_input_stats, momentum, eps)
     for running, copies in ((running_mean, repeated[0]), (running_var, repeated[1])):
         if running is not None and use_input_stats:
             with no_grad():
@@ -296,8 +297,10 @@ def rms_norm(
         )
     least = float(np.finfo(input._data.dtype).eps) if eps is None else eps
     squares = input.pow(2).mean(tuple(range(-count, 0)), keepdim=True)
-    result: Any = input * (squares + least).rsqrt()
-    return result if weight is None else result * weight
+    result: Tensor = input * (squares + least).rsqrt()
+    if weight is not None:
+        result = result * weight  # type: ignore[operator]
+    return result
 
 
 FUNCTIONS["rms_norm"] = rms_norm

@@ -184,9 +184,8 @@ def _mean(
     wide = x.astype(np.float32) if x.dtype == np.float16 else x
     longer = _longer(lengths, kernel, stride, padding, size)
     whole = np.zeros((1, math.prod(x.shape[: x.ndim - count]), *longer), wide.dtype)
-    whole[(..., *(slice(pad, pad + length) for pad, length in zip(padding, lengths, strict=True)))] = _whole(
-        wide, count
-    )
+    inside: Any = (..., *(slice(pad, pad + length) for pad, length in zip(padding, lengths, strict=True)))
+    whole[inside] = _whole(wide, count)
     views = windows(whole, kernel, stride, (1,) * count, size)[0]
     sums = np.add.reduce(views, axis=tuple(range(1, count + 1)), dtype=wide.dtype)
     shares = _shares(lengths, kernel, stride, padding, size, count_include_pad, divisor_override)

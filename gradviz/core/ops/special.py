@@ -148,7 +148,10 @@ def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1
 
 @both
 def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
-    """`input + value * tensor1 / tensor2`."""
+    """`input + value * tensor1 / tensor2`. Raises RuntimeError for a `tensor2` of whole numbers below a gradient."""
+    if tensor1.requires_grad and not tensor2.is_floating_point():
+        kind = tensor2.dtype.type_name.removesuffix("Tensor")
+        raise RuntimeError(f"result type Float can't be cast to the desired output type {kind}")
     return apply(ADDCDIV, (first_tensor("addcdiv", input), tensor1, tensor2), (value,))
 
 

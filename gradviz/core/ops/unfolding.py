@@ -132,7 +132,7 @@ def _functional_unfold(
             "the array of sliding blocks is too small (non-positive)"
         )
     if input.ndim == 3:
-        result: Any = apply(UNFOLD, (input.unsqueeze(0),), static)  # type: ignore[attr-defined]
+        result: Any = apply(UNFOLD, (input.unsqueeze(0),), static)
         alone: Tensor = result.squeeze(0)
         return alone
     return apply(UNFOLD, (input,), static)
@@ -164,7 +164,7 @@ def _functional_fold(
             f"{places} positions"
         )
     if input.ndim == 2:
-        result: Any = apply(FOLD, (input.unsqueeze(0),), static)  # type: ignore[attr-defined]
+        result: Any = apply(FOLD, (input.unsqueeze(0),), static)
         alone: Tensor = result.squeeze(0)
         return alone
     return apply(FOLD, (input,), static)

@@ -42,7 +42,6 @@ CASES: list[tuple[str, Any, Callable[[Any, Any], Any]]] = [
     ("interpolate by", IMAGE, lambda lib, x: lib.nn.functional.interpolate(x, scale_factor=2)),
     ("interpolate a line", CUBE, lambda lib, x: lib.nn.functional.interpolate(x, size=3)),
     ("unfold and write", SQUARE, lambda lib, x: (x * 1).unfold(1, 2, 1).mul(2)),
-    ("clip", SQUARE, lambda lib, x: lib.clip(x, -0.5, 0.5)),
     ("multiply", SQUARE, lambda lib, x: lib.multiply(x, x)),
 ]
 

@@ -38,7 +38,7 @@ def _floating(name: str, x: Any) -> None:
 
 
 def _row(signature: str, forward: Callable[..., Any], vjp: Callable[..., Any], node: str, *samples: Any) -> Row:
-    name = signature.partition("(")[0]
+    name = signature.partition("(")[0].replace("log_sigmoid", "logsigmoid")
 
     def run(x: Any, *static: Any) -> Any:
         _floating(name, x)
@@ -91,7 +91,7 @@ MISH = _row(
     "",
 )
 LOGSIGMOID = _row(
-    "logsigmoid(x)",
+    "log_sigmoid(x)",
     lambda x: np.minimum(x, 0) - np.log1p(np.exp(-abs(x))),
     lambda g, x: g * _logistic(-x),
     "LogSigmoidBackward0",
@@ -121,8 +121,9 @@ def _above(x: Any, threshold: float, value: float) -> Any:
 
 
 THRESHOLD = op(
-    "threshold(x, *, threshold, value)",
+    "_threshold(x, *, threshold, value)",
     _above,
+    node="ThresholdBackward0",
     call="nn.functional.threshold",
     x=lambda g, x, threshold: np.where(x <= threshold, 0.0, g),
     samples=lambda: [sample(grid(2, 3), 0.1, 2.0), sample(_KINKS, 0.5, -1.0, smooth=False)],
@@ -136,7 +137,7 @@ def _mish_slope(x: Any) -> Any:
 
 def _unary(row: Row, inplace: bool = True) -> None:
     """Publish `F.name(input, static..., inplace=False)`."""
-    name = row.name
+    name = row.call.rpartition(".")[2]
 
     def call(input: Tensor, *args: Any, inplace: bool = False, **kwargs: Any) -> Tensor:
         given = list(args)
@@ -159,8 +160,9 @@ def _unary(row: Row, inplace: bool = True) -> None:
 for _each in (SELU, CELU, HARDSIGMOID, HARDSWISH, MISH, LOGSIGMOID, HARDSHRINK, SOFTSHRINK, THRESHOLD):
     _unary(_each)
 for _each in (SELU, CELU, THRESHOLD):
-    FUNCTIONS[_each.name] = FUNCTIONAL[_each.name]
-    FUNCTIONAL[_each.name + "_"] = FUNCTIONS[_each.name + "_"] = inplace_of(_each)
+    _name = _each.name.strip("_")
+    FUNCTIONS[_name] = FUNCTIONAL[_name]
+    FUNCTIONAL[_name + "_"] = FUNCTIONS[_name + "_"] = inplace_of(_each)
 FUNCTIONS["hardshrink"] = METHODS["hardshrink"] = FUNCTIONAL["hardshrink"]
 for _name in ("relu", "leaky_relu", "elu", "hardtanh"):
     FUNCTIONAL[_name + "_"] = called(_name + "_")(

@@ -49,7 +49,7 @@ def _cholesky_back(g: Any, out: Any, upper: bool) -> Any:
 
 
 CHOLESKY: Row = op(
-    "cholesky(x, *, upper=False)",
+    "linalg_cholesky(x, *, upper=False)",
     _cholesky,
     node="LinalgCholeskyExBackward0",
     call="linalg.cholesky",
@@ -95,7 +95,7 @@ def _qr_back(g: Any, out: Any, out1: Any, shape: Any, mode: str) -> Any:
 
 
 QR: Row = op(
-    "qr(x, *, mode='reduced')",
+    "linalg_qr(x, *, mode='reduced')",
     _qr,
     node="LinalgQrBackward0",
     call="linalg.qr",
@@ -159,7 +159,7 @@ def _svd_back(g: Any, out: Any, full_matrices: bool) -> Any:
 
 
 SVD: Row = op(
-    "svd(x, *, full_matrices=True)",
+    "linalg_svd(x, *, full_matrices=True)",
     _svd,
     node="LinalgSvdBackward0",
     call="linalg.svd",
@@ -204,7 +204,7 @@ def _eigh_back(g: Any, out: Any) -> Any:
 
 
 EIGH: Row = op(
-    "eigh(x, *, upper=False)",
+    "linalg_eigh(x, *, upper=False)",
     _eigh,
     node="LinalgEighBackward0",
     call="linalg.eigh",

@@ -67,7 +67,7 @@ def regular(*shape: int) -> Any:
 
 
 INV: Row = op(
-    "inv(x)",
+    "linalg_inv(x)",
     lambda x: guarded("linalg.inv", "The inversion could not be completed", np.linalg.inv, x),
     node="LinalgInvExBackward0",
     call="linalg.inv",
@@ -103,7 +103,7 @@ def _from_solution(g: Any, x: Any, out: Any, vector: bool) -> Any:
 
 
 SOLVE: Row = op(
-    "solve(x, y, *, vector=False)",
+    "linalg_solve(x, y, *, vector=False)",
     _solved,
     node="LinalgSolveExBackward0",
     call="linalg.solve",
@@ -128,7 +128,7 @@ def _same_kind(name: str, A: Tensor, B: Tensor) -> None:
 
 
 @linear_algebra
-@composite
+@called("linalg_solve")
 def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
     """The X of `A @ X = B`; with `left=False` of `X @ A = B`. B: (..., n, k), or (..., n) shaped like A's rows."""
     check_matrix("linalg.solve", A)
@@ -166,7 +166,7 @@ def _from_triangular(g: Any, x: Any, out: Any, upper: bool, unitriangular: bool)
 
 
 SOLVE_TRIANGULAR: Row = op(
-    "solve_triangular(x, y, *, upper, unitriangular=False)",
+    "linalg_solve_triangular(x, y, *, upper, unitriangular=False)",
     _triangular,
     node="LinalgSolveTriangularBackward0",
     call="linalg.solve_triangular",
@@ -222,7 +222,7 @@ def _cofactors(g: Any, x: Any, out: Any) -> Any:
 
 
 DET: Row = op(
-    "det(x)",
+    "linalg_det(x)",
     _det,
     node="LinalgDetBackward0",
     call="linalg.det",
@@ -230,7 +230,7 @@ DET: Row = op(
     samples=lambda: [sample(regular(3, 3)), sample(regular(2, 2, 2))],
 )
 SLOGDET: Row = op(
-    "slogdet(x)",
+    "linalg_slogdet(x)",
     lambda x: tuple(np.asarray(part, x.dtype) for part in np.linalg.slogdet(x)),
     node="LinalgSlogdetBackward0",
     call="linalg.slogdet",
@@ -271,8 +271,9 @@ def matrix_power(input: Tensor, n: int) -> Tensor:
     """Each matrix times itself, `n` times; its inverse for a negative `n`."""
     check_matrix("linalg.matrix_power", input)
     if n == 0:
-        ones: Tensor = FUNCTIONS["eye"](input.shape[-1], dtype=input.dtype).expand(input.shape)
-        return ones.clone()
+        ones: Any = FUNCTIONS["eye"](input.shape[-1], dtype=input.dtype).expand(input.shape)
+        unit: Tensor = ones.clone()
+        return unit
     base: Tensor = inv(input) if n < 0 else input
     result: Tensor | None = None
     left = abs(n)
@@ -283,7 +284,9 @@ def matrix_power(input: Tensor, n: int) -> Tensor:
         if left:
             base = matmul(base, base)
     assert result is not None
-    return result.clone() if result is input else result
+    if result is input:
+        result = result.clone()
+    return result
 
 
 @linear_algebra

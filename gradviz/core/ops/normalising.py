@@ -270,7 +270,8 @@ def instance_norm(
     if use_input_stats and math.prod(shape[2:]) == 1:
         raise ValueError(f"Expected more than 1 spatial element when training, got input size {input.shape}")
     batch, channels = shape[:2]
-    repeated: list[Any] = [None if one is None else one.repeat(batch) for one in (running_mean, running_var, weight, bias)]
+    given = (running_mean, running_var, weight, bias)
+    repeated: list[Any] = [None if one is None else one.repeat(batch) for one in given]
     flat = input.contiguous().view(1, batch * channels, *shape[2:])
     mean, var, scale, shift = repeated
     result: Any = batch_norm(flat, mean, var, scale, shift, use_input_stats, momentum, eps)
@@ -299,7 +300,7 @@ def rms_norm(
     squares = input.pow(2).mean(tuple(range(-count, 0)), keepdim=True)
     result: Tensor = input * (squares + least).rsqrt()
     if weight is not None:
-        result = result * weight  # type: ignore[operator]
+        result = result * weight
     return result
 
 

@@ -101,20 +101,42 @@ PICK: Row = op(
 
 
 def _max_row(count: int, key: str, node: str, call: str, forward: Any, static: str, samples: Any) -> Row:
-    return op(
+    op(
         f"{call}(x, *, {static})",
+        lambda *given: forward(*given)[0],
+        key=f"{key}.values",
+        node=node,
+        call=f"nn.functional.{call}",
+        x=_found_again(forward, static, count),
+        samples=lambda: [one for one in samples() if not one.kwargs.get("return_indices")],
+    )
+    return op(
+        f"{call}_with_indices(x, *, {static})",
         forward,
         key=key,
         node=node,
         call=f"nn.functional.{call}",
         x=lambda g, out1, shape: run_row(PUT, (g[0], out1), (tuple(shape), count)),
         nondifferentiable_outputs=(1,),
-        samples=samples,
+        samples=lambda: [one for one in samples() if one.kwargs.get("return_indices")],
     )
 
 
-_TIES = np.array([[[1.0, 1.0, 0.0, 1.0], [1.0, np.nan, 0.0, 0.0]]])
+def _found_again(forward: Any, static: str, count: int) -> Any:
+    """The VJP where nobody asked for the positions: they are looked for again."""
+
+    def of_windows(g: Any, x: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, size: Any) -> Any:
+        indices = forward(getattr(x, "_data", x), kernel, stride, padding, dilation, size)[1]
+        return run_row(PUT, (g, indices), (tuple(x.shape), count))
+
+    def adaptive(g: Any, x: Any, size: Any) -> Any:
+        return run_row(PUT, (g, forward(getattr(x, "_data", x), size)[1]), (tuple(x.shape), count))
+
+    return of_windows if static == _WINDOWS else adaptive
+
+
 _WINDOWS = "kernel, stride, padding, dilation, size"
+_TIES = np.array([[[1.0, 1.0, 0.0, 1.0], [1.0, np.nan, 0.0, 0.0]]])
 
 MAX_POOL = {
     2: _max_row(
@@ -139,7 +161,11 @@ MAX_POOL = {
         "max_pool3d",
         _largest,
         _WINDOWS,
-        lambda: [sample(grid(1, 2, 3, 3, 2), 2, 1), sample(grid(2, 2, 3, 3), (2, 2, 3), padding=1)],
+        lambda: [
+            sample(grid(1, 2, 3, 3, 2), 2, 1),
+            sample(grid(2, 2, 3, 3), (2, 2, 3), padding=1),
+            sample(grid(1, 2, 3, 3, 2), 2, 1, return_indices=True),
+        ],
     ),
 }
 

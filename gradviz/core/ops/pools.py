@@ -9,6 +9,7 @@ from gradviz.core.apply import apply, apply_several
 from gradviz.core.composites import called
 from gradviz.core.ops.convolution import Sizes
 from gradviz.core.ops.pooling import ADAPTIVE_AVG_POOL, ADAPTIVE_MAX_POOL, AVG_POOL, MAX_POOL
+from gradviz.core.ops.table import TABLE
 from gradviz.core.public import FUNCTIONAL, FUNCTIONS, first_tensor
 from gradviz.core.tensor import Tensor
 
@@ -62,7 +63,7 @@ def _window_sizes(
 def _published(call: Callable[..., Any], name: str, doc: str, plain: bool = False) -> None:
     call.__name__ = call.__qualname__ = name
     call.__doc__ = doc
-    FUNCTIONAL[name] = called(name)(call)
+    FUNCTIONAL[name] = called("" if "max" in name and "1d" not in name else name)(call)
     if plain:
         FUNCTIONS[name] = FUNCTIONAL[name]
 
@@ -118,8 +119,8 @@ def _largest(
         raise NotImplementedError(f"\"{name}\" not implemented for 'Bool'")
     size = _window_sizes(name, input, kernel, stride, padding, dilation, ceil_mode)
     row = MAX_POOL[len(kernel)]
-    results = apply_several(row, (input,), (kernel, stride, padding, dilation, size))
-    return results if indices else results[0]
+    static = (kernel, stride, padding, dilation, size)
+    return apply_several(row, (input,), static) if indices else apply(TABLE[f"{row.key}.values"], (input,), static)
 
 
 # ---- the mean
@@ -232,8 +233,9 @@ def _adaptive_max_pool(count: int) -> Callable[..., Any]:
         def run(images: Any) -> Any:
             _refuse_integers(name, images)
             static = (size if count > 1 else (1, *size),)
-            results = apply_several(ADAPTIVE_MAX_POOL[2], (images,), static)
-            return results if return_indices else results[0]
+            if return_indices:
+                return apply_several(ADAPTIVE_MAX_POOL[2], (images,), static)
+            return apply(TABLE["adaptive_max_pool2d.values"], (images,), static)
 
         return _through_2d(input, run) if count == 1 else run(input)
 

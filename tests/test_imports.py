@@ -27,6 +27,7 @@ LAYERS = {
     "gradviz.bytecode": "waist",
     "gradviz.targets": "waist",
     "gradviz.core": "producer",
+    "gradviz.linalg": "producer",
     "gradviz.nn": "producer",
     "gradviz.autograd": "producer",
     "gradviz.frontends": "producer",

@@ -24,6 +24,8 @@ METHODS: dict[str, Any] = {}
 """By name, what is put on Tensor: functions, and properties."""
 FUNCTIONAL: dict[str, Callable[..., Any]] = {}
 """By name, what is reached as `gradviz.nn.functional.<name>`."""
+LINALG: dict[str, Callable[..., Any]] = {}
+"""By name, what is reached as `gradviz.linalg.<name>`."""
 
 
 def function(call: F) -> F:
@@ -41,6 +43,12 @@ def method(call: F) -> F:
 def functional(call: F) -> F:
     """Publish as `gradviz.nn.functional.<name>`."""
     FUNCTIONAL[call.__name__] = call
+    return call
+
+
+def linear_algebra(call: F) -> F:
+    """Publish as `gradviz.linalg.<name>`."""
+    LINALG[call.__name__] = call
     return call
 
 

@@ -119,3 +119,7 @@ def refuse_shapes(error: ValueError, arrays: Sequence[Any]) -> None:
         common: tuple[int, ...] = ()
         for operand in arrays:
             common = broadcast(common, getattr(operand, "shape", ()))
+
+
+class LinAlgError(RuntimeError):
+    """A matrix for which there is no such thing: a singular one has no inverse."""

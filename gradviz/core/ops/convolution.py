@@ -1,0 +1,284 @@
+"""Convolutions of one to three dimensions, and transposed ones: `conv2d`, `conv_transpose2d`, ...
+
+Each is one product of matrices: the filters, one a row, times the windows of the input, one a column. The cotangents
+are rows of the table too, so that they have derivatives of their own: a convolution is linear in its input and in its
+filters, so all derivatives of the three rows are these three rows again.
+
+Shapes: x (N, C, ...), weight (O, C / groups, kernel...), bias (O,), result (N, O, ...).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from gradviz.core.dual import run_row
+from gradviz.core.ops.samples import grid
+from gradviz.core.ops.table import Row, Sample, op, sample
+
+Sizes = tuple[int, ...]
+
+BLOCK = 1 << 20
+"""Most bytes of windows that are copied at once, so that they are still in the cache when they are multiplied."""
+FEW = 32
+"""Below so many positions of the filter, those of all samples go into one product of matrices."""
+
+
+def out_size(size: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes) -> Sizes:
+    """How many positions a kernel takes along each dimension."""
+    return tuple(
+        (length + 2 * pad - gap * (width - 1) - 1) // step + 1
+        for length, width, step, pad, gap in zip(size, kernel, stride, padding, dilation, strict=True)
+    )
+
+
+def padded(x: Any, padding: Sizes, value: float = 0) -> Any:
+    """`x` in one piece of memory, with `padding` more on both sides of each dimension after the second."""
+    if not any(padding):
+        return np.ascontiguousarray(x)
+    shape = (*x.shape[:2], *(length + 2 * pad for length, pad in zip(x.shape[2:], padding, strict=True)))
+    whole = np.zeros(shape, x.dtype) if value == 0 else np.full(shape, value, x.dtype)
+    whole[_inside(x.shape[2:], padding)] = x
+    return whole
+
+
+def windows(x: Any, kernel: Sizes, stride: Sizes, dilation: Sizes, size: Sizes) -> Any:
+    """A view of a padded `x` in one piece: (N, C, kernel..., size...), each window at its position."""
+    steps = x.strides[2:]
+    strides = (
+        *x.strides[:2],
+        *(step * gap for step, gap in zip(steps, dilation, strict=True)),
+        *(step * jump for step, jump in zip(steps, stride, strict=True)),
+    )
+    return np.ndarray((*x.shape[:2], *kernel, *size), x.dtype, x, 0, strides)
+
+
+def put_windows(columns: Any, padded_size: Sizes, stride: Sizes, dilation: Sizes) -> Any:
+    """Add windows up where they lie: columns (C, kernel..., N, size...) to (C, N, padded_size...)."""
+    count = len(padded_size)
+    kernel, size = columns.shape[1 : 1 + count], columns.shape[2 + count :]
+    whole = np.zeros((columns.shape[0], columns.shape[1 + count], *padded_size), columns.dtype)
+    for offset in np.ndindex(kernel):
+        where = tuple(
+            slice(at * gap, at * gap + step * (length - 1) + 1, step)
+            for at, gap, step, length in zip(offset, dilation, stride, size, strict=True)
+        )
+        whole[(slice(None), slice(None), *where)] += columns[(slice(None), *offset)]
+    return whole
+
+
+def _inside(size: Sizes, padding: Sizes) -> tuple[Any, ...]:
+    return (..., *(slice(pad, pad + length) for length, pad in zip(size, padding, strict=True)))
+
+
+def _blocks(count: int, size: int) -> Any:
+    """Slices of `count` samples of `size` bytes each."""
+    step = max(1, min(count, BLOCK // max(size, 1)))
+    return (slice(start, start + step) for start in range(0, count, step))
+
+
+def _channels_first(x: Any, groups: int) -> Any:
+    """(N, C, ...) as (groups, C / groups, N * ...)."""
+    return x.swapaxes(0, 1).reshape(groups, x.shape[1] // groups, -1)
+
+
+def _wide(x: Any) -> Any:
+    return x.astype(np.float32) if x.dtype == np.float16 else x
+
+
+# ---- the three products
+
+
+def _forward(x: Any, weight: Any, bias: Any, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int) -> Any:
+    kind = x.dtype
+    x, weight = _wide(x), _wide(weight)
+    count, filters, kernel = len(x), len(weight), weight.shape[2:]
+    size = out_size(x.shape[2:], kernel, stride, padding, dilation)
+    places = math.prod(size)
+    rows = weight.reshape(groups, filters // groups, -1)
+    views = windows(padded(x, padding), kernel, stride, dilation, size)
+    out = np.empty((count, groups, filters // groups, places), x.dtype)
+    for block in _blocks(count, rows.shape[2] * groups * places * x.itemsize):
+        part = views[block]
+        if places >= FEW or count == 1:
+            np.matmul(rows, part.reshape(len(part), groups, -1, places), out=out[block])
+        else:
+            columns = np.moveaxis(part, 0, len(kernel) + 1).reshape(groups, -1, len(part) * places)
+            out[block] = (rows @ columns).reshape(groups, -1, len(part), places).transpose(2, 0, 1, 3)
+    out = out.reshape(count, filters, *size)
+    if bias is not None:
+        out += bias.reshape(-1, *(1,) * len(size))
+    return out.astype(kind, copy=False)
+
+
+def _input_grad(
+    g: Any, weight: Any, size: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int
+) -> Any:
+    """What the cotangent of a convolution says of an input of this size: each filter put back where it was."""
+    kind = g.dtype
+    g, weight = _wide(g), _wide(weight)
+    filters, inner, kernel = len(weight), weight.shape[1], weight.shape[2:]
+    beyond = tuple(gap * (width - 1) - pad for gap, width, pad in zip(dilation, kernel, padding, strict=True))
+    if set(stride) == {1} and min(beyond) >= 0 and filters <= 4 * inner * groups:
+        # A convolution again, with the filters turned round, and cheaper than adding windows up.
+        turned = weight.reshape(groups, filters // groups, inner, *kernel).swapaxes(1, 2)
+        turned = np.flip(turned, tuple(range(3, turned.ndim))).reshape(groups * inner, filters // groups, *kernel)
+        whole = _forward(g, turned, None, stride, beyond, dilation, groups)
+        if whole.shape[2:] == size:
+            return whole.astype(kind, copy=False)
+    rows = weight.reshape(groups, filters // groups, -1).swapaxes(1, 2)
+    columns = (rows @ _channels_first(g, groups)).reshape(groups * inner, *kernel, len(g), *g.shape[2:])
+    longer = tuple(length + 2 * pad for length, pad in zip(size, padding, strict=True))
+    whole = put_windows(columns, longer, stride, dilation)[_inside(size, padding)]
+    return np.ascontiguousarray(whole.swapaxes(0, 1), kind)
+
+
+def _weight_grad(
+    g: Any, x: Any, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int
+) -> Any:
+    """What the cotangent of a convolution says of its filters: each window times the cotangent at its position."""
+    kind = g.dtype
+    g, x = _wide(g), _wide(x)
+    filters, inner, places = g.shape[1], x.shape[1] // groups, math.prod(g.shape[2:])
+    views = windows(padded(x, padding), kernel, stride, dilation, g.shape[2:])
+    total = np.zeros((groups, filters // groups, inner * math.prod(kernel)), g.dtype)
+    for block in _blocks(len(g), total.shape[2] * groups * places * g.itemsize):
+        part = np.moveaxis(views[block], 0, len(kernel) + 1)
+        columns = part.reshape(groups, total.shape[2], -1)
+        total += _channels_first(g[block], groups) @ columns.swapaxes(1, 2)
+    return total.reshape(filters, inner, *kernel).astype(kind, copy=False)
+
+
+def _over_positions(g: Any) -> Any:
+    return np.add.reduce(g, axis=(0, *range(2, g.ndim)))
+
+
+# ---- rows
+
+
+INPUT_GRAD: Row = op(
+    "convolution_backward(g, weight, *, size, stride, padding, dilation, groups)",
+    _input_grad,
+    key="convolution.input_grad",
+    node="ConvolutionBackwardBackward0",
+    g=lambda g, weight, stride, padding, dilation, groups: run_row(
+        CONVOLUTION, (g, weight, None), (stride, padding, dilation, groups)
+    ),
+    weight=lambda g_, g, shape, stride, padding, dilation, groups: run_row(
+        WEIGHT_GRAD, (g, g_), (shape[2:], stride, padding, dilation, groups)
+    ),
+)
+WEIGHT_GRAD: Row = op(
+    "convolution_backward(g, x, *, kernel, stride, padding, dilation, groups)",
+    _weight_grad,
+    key="convolution.weight_grad",
+    node="ConvolutionBackwardBackward0",
+    g=lambda g, x, stride, padding, dilation, groups: run_row(
+        CONVOLUTION, (x, g, None), (stride, padding, dilation, groups)
+    ),
+    x=lambda g_, g, shape, stride, padding, dilation, groups: run_row(
+        INPUT_GRAD, (g, g_), (shape[2:], stride, padding, dilation, groups)
+    ),
+)
+
+
+def _row(name: str, samples: Any) -> Row:
+    return op(
+        f"{name}(x, weight, bias, *, stride, padding, dilation, groups)",
+        _forward,
+        node="ConvolutionBackward0",
+        call=f"nn.functional.{name}",
+        x=lambda g, weight, shape, stride, padding, dilation, groups: run_row(
+            INPUT_GRAD, (g, weight), (tuple(shape[2:]), stride, padding, dilation, groups)
+        ),
+        weight=lambda g, x, shape, stride, padding, dilation, groups: run_row(
+            WEIGHT_GRAD, (g, x), (tuple(shape[2:]), stride, padding, dilation, groups)
+        ),
+        bias=_over_positions,
+        samples=samples,
+    )
+
+
+def _samples_1d() -> list[Sample]:
+    return [
+        sample(grid(2, 3, 5), grid(4, 3, 2), grid(4)),
+        sample(grid(2, 4, 6), grid(2, 2, 3), None, 2, 1, 1, 2),
+        sample(grid(1, 1, 7), grid(2, 1, 3), dilation=2, padding=3),
+    ]
+
+
+def _samples_2d() -> list[Sample]:
+    return [
+        sample(grid(2, 3, 4, 4), grid(2, 3, 3, 3), grid(2), padding=1),
+        sample(grid(2, 3, 5, 4), grid(2, 3, 3, 2), stride=2),
+        sample(grid(1, 4, 4, 3), grid(6, 2, 2, 2), grid(6), (1, 2), (0, 1), (2, 1), 2),
+        sample(grid(1, 2, 3, 3), grid(4, 2, 1, 1), padding=1, stride=2),
+        sample(grid(1, 2, 3, 3), grid(12, 1, 2, 2), groups=2),
+    ]
+
+
+def _samples_3d() -> list[Sample]:
+    return [sample(grid(1, 2, 3, 3, 2), grid(2, 1, 2, 2, 2), grid(2), padding=(0, 1, 1), groups=2)]
+
+
+CONV = {1: _row("conv1d", _samples_1d), 2: _row("conv2d", _samples_2d), 3: _row("conv3d", _samples_3d)}
+CONVOLUTION: Row = CONV[2]
+"""The row that derivatives run, whatever the number of dimensions."""
+
+
+def _transposed(
+    x: Any,
+    weight: Any,
+    bias: Any,
+    size: Sizes,
+    stride: Sizes,
+    padding: Sizes,
+    dilation: Sizes,
+    groups: int,
+) -> Any:
+    out = _input_grad(x, weight, size, stride, padding, dilation, groups)
+    return out if bias is None else out + bias.reshape(-1, *(1,) * len(size)).astype(out.dtype)
+
+
+def _transposed_back(g: Any, weight: Any, shape: Sizes, *static: Any) -> Any:
+    """The convolution of `g`, less what an output padding beyond the stride adds to it."""
+    out = run_row(CONVOLUTION, (g, weight, None), static)
+    return out if out.shape == shape else out[tuple(slice(length) for length in shape)]
+
+
+def _transposed_row(name: str, samples: Any) -> Row:
+    return op(
+        f"{name}(x, weight, bias, *, size, stride, padding, dilation, groups)",
+        _transposed,
+        node="ConvolutionBackward0",
+        call=f"nn.functional.{name}",
+        x=lambda g, weight, shape, stride, padding, dilation, groups: _transposed_back(
+            g, weight, shape, stride, padding, dilation, groups
+        ),
+        weight=lambda g, x, shape, stride, padding, dilation, groups: run_row(
+            WEIGHT_GRAD, (x, g), (tuple(shape[2:]), stride, padding, dilation, groups)
+        ),
+        bias=_over_positions,
+        samples=samples,
+    )
+
+
+TRANSPOSED = {
+    1: _transposed_row(
+        "conv_transpose1d",
+        lambda: [
+            sample(grid(2, 3, 4), grid(3, 2, 3), grid(2), stride=2, padding=1, output_padding=1),
+            sample(grid(1, 4, 3), grid(4, 2, 2), None, 1, 0, 0, 2, 2),
+        ],
+    ),
+    2: _transposed_row(
+        "conv_transpose2d",
+        lambda: [
+            sample(grid(2, 3, 2, 3), grid(3, 2, 2, 2), grid(2), stride=2),
+            sample(grid(1, 2, 3, 3), grid(2, 3, 3, 3), None, (2, 1), 1, (1, 0), 1, 1),
+        ],
+    ),
+    3: _transposed_row("conv_transpose3d", lambda: [sample(grid(1, 2, 2, 1, 2), grid(2, 1, 2, 2, 2), grid(1))]),
+}

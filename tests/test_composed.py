@@ -1,0 +1,66 @@
+"""Functions that are others put together give what PyTorch's give, with the same gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import gradviz as gv
+from gradviz.core.ops.samples import grid
+from gradviz.errors import NotWrittenError
+
+SQUARE = grid(3, 4)
+CUBE = grid(2, 3, 4)
+IMAGE = grid(2, 4, 3, 4)
+CASES: list[tuple[str, Any, Callable[[Any, Any], Any]]] = [
+    ("fliplr", SQUARE, lambda lib, x: lib.fliplr(x)),
+    ("flipud", SQUARE, lambda lib, x: x.flipud()),
+    *((f"rot90 by {k}", CUBE, lambda lib, x, k=k: lib.rot90(x, k, (0, 2))) for k in range(-1, 4)),
+    ("tensor_split in parts", SQUARE, lambda lib, x: lib.tensor_split(x, 3, 1)),
+    ("tensor_split at", SQUARE, lambda lib, x: x.tensor_split([1, 3], dim=1)),
+    ("repeat_interleave", SQUARE, lambda lib, x: x.repeat_interleave(2)),
+    ("repeat_interleave along", SQUARE, lambda lib, x: lib.repeat_interleave(x, lib.tensor([0, 2, 1]), dim=0)),
+    ("diff", SQUARE, lambda lib, x: lib.diff(x, 2)),
+    ("diff along", SQUARE, lambda lib, x: x.diff(dim=0)),
+    ("take_along_dim", SQUARE, lambda lib, x: lib.take_along_dim(x, lib.tensor([[0, 2]]), 1)),
+    ("var_mean", SQUARE, lambda lib, x: lib.var_mean(x)),
+    ("std_mean", SQUARE, lambda lib, x: lib.std_mean(x, 1, keepdim=True)),
+    ("aminmax", SQUARE, lambda lib, x: tuple(lib.aminmax(x, dim=1))),
+    ("nansum", SQUARE, lambda lib, x: x.nansum(1)),
+    ("nanmean", SQUARE, lambda lib, x: x.nanmean()),
+    ("dist", SQUARE, lambda lib, x: lib.dist(x, x.flip(0).detach())),
+    ("kron", SQUARE, lambda lib, x: lib.kron(x, x[0])),
+    ("cross", grid(2, 3), lambda lib, x: lib.cross(x, x.flip(0).detach(), dim=1)),
+    ("tensordot", CUBE, lambda lib, x: lib.tensordot(x, x, dims=([1, 2], [1, 2]))),
+    ("tensordot by number", SQUARE, lambda lib, x: lib.tensordot(x, x.T, 1)),
+    ("pixel_shuffle", IMAGE, lambda lib, x: lib.nn.functional.pixel_shuffle(x, 2)),
+    ("interpolate to", IMAGE, lambda lib, x: lib.nn.functional.interpolate(x, (5, 7))),
+    ("interpolate by", IMAGE, lambda lib, x: lib.nn.functional.interpolate(x, scale_factor=2)),
+    ("interpolate a line", CUBE, lambda lib, x: lib.nn.functional.interpolate(x, size=3)),
+    ("unfold and write", SQUARE, lambda lib, x: (x * 1).unfold(1, 2, 1).mul(2)),
+    ("multiply", SQUARE, lambda lib, x: lib.multiply(x, x)),
+]
+
+
+@pytest.mark.parametrize("position", range(len(CASES)), ids=[case[0] for case in CASES])
+def test_same_as_torch(position: int) -> None:
+    _, array, call = CASES[position]
+    x, t = gv.tensor(array, requires_grad=True), torch.tensor(array, requires_grad=True)
+    ours, theirs = call(gv, x), call(torch, t)
+    pairs = zip(ours, theirs, strict=True) if isinstance(theirs, tuple) else [(ours, theirs)]
+    for one, oracle in pairs:
+        assert tuple(one.shape) == tuple(oracle.shape)
+        assert np.allclose(one.detach().numpy(), oracle.detach().numpy())
+        weights = grid(*oracle.shape)
+        (one * gv.tensor(weights)).sum().backward(retain_graph=True)
+        (oracle * torch.tensor(weights)).sum().backward(retain_graph=True)
+    assert np.allclose(x.grad.numpy(), t.grad.numpy())
+
+
+def test_other_ways_to_interpolate_are_not_written_yet() -> None:
+    with pytest.raises(NotWrittenError, match="bilinear"):
+        gv.nn.functional.interpolate(gv.tensor(IMAGE), scale_factor=2, mode="bilinear")

@@ -1,0 +1,110 @@
+"""Matrices taken apart have PyTorch's values, up to the signs that are free, and PyTorch's gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import gradviz as gv
+from gradviz.core.ops.samples import grid
+from gradviz.errors import NotWrittenError
+
+
+def anything(*shape: int) -> Any:
+    """Matrices of full rank, which those of evenly spaced numbers are not."""
+    return np.random.default_rng(7).normal(size=shape)
+
+
+def definite(*shape: int) -> Any:
+    root = anything(*shape)
+    return root @ np.swapaxes(root, -1, -2) + np.eye(shape[-1])
+
+
+def symmetric(library: Any, x: Any) -> Any:
+    return (x + x.mT) / 2
+
+
+CASES: list[tuple[str, Any, Callable[[Any, Any], Any]]] = [
+    ("cholesky", definite(3, 3), lambda lib, x: lib.linalg.cholesky(symmetric(lib, x))),
+    ("cholesky of a lower triangle", definite(3, 3), lambda lib, x: lib.linalg.cholesky(x)),
+    ("cholesky upper", definite(2, 3, 3), lambda lib, x: lib.linalg.cholesky(x, upper=True)),
+    ("qr R", grid(3, 2), lambda lib, x: lib.linalg.qr(x)[1] ** 2),
+    ("qr Q", anything(4, 3), lambda lib, x: lib.linalg.qr(x).Q ** 2),
+    ("qr both", anything(2, 3, 3), lambda lib, x: lib.linalg.qr(x)[0] ** 2 + lib.linalg.qr(x)[1] ** 2),
+    ("svd S", grid(3, 2), lambda lib, x: lib.linalg.svd(x)[1]),
+    ("svd U", grid(3, 2), lambda lib, x: lib.linalg.svd(x, False).U ** 2),
+    ("svd V", grid(2, 2, 3), lambda lib, x: lib.linalg.svd(x, full_matrices=False).Vh ** 2),
+    ("svdvals", grid(2, 3), lambda lib, x: lib.linalg.svdvals(x)),
+    ("eigh values", definite(3, 3), lambda lib, x: lib.linalg.eigh(symmetric(lib, x))[0]),
+    ("eigh vectors", definite(2, 3, 3), lambda lib, x: lib.linalg.eigh(symmetric(lib, x)).eigenvectors ** 2),
+    ("eigh of one triangle", definite(3, 3), lambda lib, x: lib.linalg.eigh(x, "U")[1] ** 2),
+    ("eigvalsh", definite(3, 3), lambda lib, x: lib.linalg.eigvalsh(x)),
+    ("logdet", definite(2, 3, 3), lambda lib, x: lib.logdet(x)),
+    ("logdet of a negative one", -np.eye(3), lambda lib, x: lib.logdet(x)),
+    ("matrix_power", grid(3, 3), lambda lib, x: lib.linalg.matrix_power(x, 5)),
+    ("negative matrix_power", definite(3, 3), lambda lib, x: lib.linalg.matrix_power(x, -2)),
+    ("zeroth matrix_power", grid(3, 3), lambda lib, x: lib.linalg.matrix_power(x, 0) * x),
+    ("inverse", definite(3, 3), lambda lib, x: x.inverse()),
+    ("solve from the right", definite(3, 3), lambda lib, x: lib.linalg.solve(x, x[:2], left=False)),
+    ("multi_dot", grid(3, 3), lambda lib, x: lib.linalg.multi_dot([x, x, x[0]])),
+]
+
+
+@pytest.mark.parametrize("position", range(len(CASES)), ids=[case[0] for case in CASES])
+def test_same_as_torch(position: int) -> None:
+    _, array, call = CASES[position]
+    x = gv.tensor(array, requires_grad=True)
+    t = torch.tensor(array, requires_grad=True)
+    ours, theirs = call(gv, x), call(torch, t)
+    assert np.allclose(ours.detach().numpy(), theirs.detach().numpy(), equal_nan=True)
+    weights = grid(*theirs.shape)
+    (ours * gv.tensor(weights)).sum().backward()
+    (theirs * torch.tensor(weights)).sum().backward()
+    assert np.allclose(x.grad.numpy(), t.grad.numpy(), equal_nan=True)
+    assert x.grad_fn is None
+
+
+@pytest.mark.parametrize(
+    ("name", "row"),
+    [
+        ("cholesky", "LinalgCholeskyExBackward0"),
+        ("qr", "LinalgQrBackward0"),
+        ("svd", "LinalgSvdBackward0"),
+        ("eigh", "LinalgEighBackward0"),
+    ],
+)
+def test_the_nodes_are_torchs(name: str, row: str) -> None:
+    for library in (gv, torch):
+        x = library.tensor(definite(2, 2).tolist(), requires_grad=True)
+        result = getattr(library.linalg, name)(x)
+        first = result[0] if isinstance(result, tuple) else result
+        assert first.grad_fn.name() == row
+
+
+def test_what_has_no_answer_raises() -> None:
+    for library in (gv, torch):
+        for name in ("inv", "cholesky"):
+            with pytest.raises(RuntimeError, match=r"could not be completed|singular"):
+                getattr(library.linalg, name)(library.zeros(2, 2))
+        for name in ("inv", "det", "solve"):
+            arguments = (library.zeros(2, 3), library.zeros(2))[: 2 if name == "solve" else 1]
+            with pytest.raises(RuntimeError, match="but they are 2 by 3 matrices"):
+                getattr(library.linalg, name)(*arguments)
+
+
+def test_what_is_not_written_yet_says_so() -> None:
+    with pytest.raises(NotWrittenError, match="more columns than rows"):
+        gv.linalg.qr(gv.tensor(grid(2, 3), requires_grad=True))[1].sum().backward()
+    x = gv.tensor(grid(3, 2), requires_grad=True)
+    with pytest.raises(RuntimeError, match="not differentiable when mode='complete'"):
+        gv.linalg.qr(x, mode="complete")[1].sum().backward()
+
+
+def test_the_determinant_of_a_singular_matrix_has_a_derivative() -> None:
+    x = gv.tensor([[1.0, 2.0], [2.0, 4.0]], requires_grad=True)
+    gv.det(x).backward()
+    assert np.allclose(x.grad.numpy(), [[4, -2], [-2, 1]])

@@ -26,6 +26,9 @@ _untold: ContextVar[list[tuple[Trace, FrameType]] | None] = ContextVar("gradviz.
 
 untold = _untold.get
 
+inside: list[None] = []
+"""One entry for each composite function that runs, in any thread: while it is empty, nothing need be `untold`."""
+
 
 def composite(call: F) -> F:
     """Mark a public function that runs ops of other names than its own."""
@@ -41,6 +44,7 @@ def called(name: str) -> Callable[[F], F]:
             if untold() is not None:
                 return call(*args, **kwargs)
             waiting: list[tuple[Trace, FrameType]] = []
+            inside.append(None)
             try:
                 _untold.set(waiting)
                 result = call(*args, **kwargs)
@@ -48,6 +52,7 @@ def called(name: str) -> Callable[[F], F]:
                 if made is not None and not any(result is given for given in args):
                     _name(made, name)
             finally:
+                inside.pop()
                 _untold.set(None)
                 _tell_all(waiting)
             if listeners and made is None and type(result) in (tuple, list):
@@ -91,6 +96,14 @@ def tell(step: Trace, frame: FrameType, out: Any) -> None:
     waiting.append((step, frame))
     if step.flags & INPLACE:
         _tell_all(waiting)
+
+
+def finish(step: Trace, frame: FrameType, out: Any) -> None:
+    """What is left to do for an op that compiled code ran while someone listens or a composite function runs."""
+    if untold() is not None:
+        step.flags |= INNER
+    if listeners:
+        tell(step, frame, out)
 
 
 def _tell_all(waiting: list[tuple[Trace, FrameType]]) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 
 from gradviz.core import dtypes
 from gradviz.core.aliasing import Made, Replay, View, cut
-from gradviz.core.apply import cause_of, connect, describe, mark_result, node
+from gradviz.core.apply import cause_of, connect, describe
 from gradviz.core.complaints import untraceable
 from gradviz.core.composites import tell
 from gradviz.core.dtypes import promoted
@@ -25,6 +25,7 @@ from gradviz.core.hooks import hooks_of
 from gradviz.core.listeners import listeners
 from gradviz.core.ops.shapes import refuse_shapes
 from gradviz.core.ops.table import Row, op
+from gradviz.core.saving import mark_result, node
 from gradviz.core.tensor import Tensor
 from gradviz.core.trace import (
     ALIAS,
@@ -265,7 +266,6 @@ def _adopt(target: Tensor, step: Trace, frame: FrameType) -> None:
     if isinstance(step, Node):
         merged = CopySlices()
         merged.leaves = None if leaves is None else (leaves[0], None)
-        merged.hooks = None
         merged.saved = merged.marks = ()
     describe(
         merged,
@@ -350,7 +350,7 @@ def regenerate(target: Tensor, view: View, strict: bool) -> None:
     step: Trace = Trace()
     if tracked:
         step = AS_STRIDED.node_class()
-        step.leaves, step.hooks, step.saved, step.marks = leaves, None, (), ()
+        step.leaves, step.saved, step.marks = leaves, (), ()
     describe(step, AS_STRIDED, links, needs, (view.replay, _strides_of(base)), target._data, current(), frame)
     step.flags |= ALIAS
     if isinstance(step, Node):

@@ -3,9 +3,6 @@
 Both know the op's row, where in the user's source it was called, and the records of its inputs, so the whole history
 of a tensor can be drawn, the skipped part too. A Trace holds no array. A Node is what `grad_fn` shows: it also holds
 the arrays that its backward needs.
-
-The history behind a Trace is bounded: when more than `HISTORY_LIMIT` traces lie behind a new one, the oldest half is
-let go and counted, so a loop under `no_grad` runs in constant memory.
 """
 
 from __future__ import annotations
@@ -22,7 +19,7 @@ if TYPE_CHECKING:
     from gradviz.events import Cause
 
 HISTORY_LIMIT = 256
-"""Most traces that may lie behind a trace."""
+"""Most traces that may lie behind a trace; see `history`."""
 
 Link: TypeAlias = Any
 """Where an input came from: a Trace, a Node, a `Faint` reference to a Node, a pair (one of these, output number) for
@@ -60,6 +57,10 @@ class Trace:
     forgotten   how many traces behind this one were let go
     called      what the user called to run it, unset where that is the row's name
     flagged     where its result was made to require grad afterwards, code and offset; unset where it was not
+    storage     of its one output, if that was asked for after the output was made; unset where it was not
+
+    A record is filled by plain stores, as few as can be: what most ops lack is left unset and reads as in `_USUAL`.
+    `flags` says whether a record has some of it, so that the engine need not ask.
     """
 
     __slots__ = (
@@ -81,6 +82,7 @@ class Trace:
         "row",
         "shape",
         "static",
+        "storage",
     )
 
     row: Row
@@ -101,14 +103,26 @@ class Trace:
     flags: int
     called: str
     flagged: tuple[CodeType, int]
+    storage: Storage
 
     tracked = False
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            try:
+                return _USUAL[name]
+            except KeyError:
+                raise AttributeError(f"the record of an op has no `{name}`") from None
 
     @property
     def op_name(self) -> str:
         """The op as the user called it."""
         return getattr(self, "called", self.row.name)
 
+
+_USUAL = {"cause": None, "forgotten": 0, "hooks": None, "more": (), "storage": None}
+"""What fields of a record that were not set read as."""
 
 INPLACE = 1
 """Flag: the output is input 0, written over."""
@@ -122,6 +136,14 @@ PART = 32
 """Flag: one step of a write to a part, `x[0] = 1`, which is told of as a whole by the op that puts the part in."""
 INNER = 8
 """Flag: one of several ops behind one call of the user's, and not the one that made the call's result."""
+HOOKED = 64
+"""Flag: the node has `hooks`."""
+SEVERAL = 128
+"""Flag: there is more than one output."""
+LATE = 256
+"""Flag: the record has a `storage`."""
+GENERAL = 512
+"""Flag: it was not compiled code that made the node, so only the general definition can run it backwards."""
 
 
 class Node(Trace):
@@ -129,7 +151,8 @@ class Node(Trace):
 
     saved       the arrays (or plain arguments) that its VJPs read, in the order of `row.saved_names`, None where not
                 needed; `FREED` after a backward that did not retain the graph
-    marks       for each of them the storage and the version it must still have, or None
+    marks       for each of them the storage and the version it must still have, or None; where the output that was
+                saved had no storage yet, None means the one that its record may get later, at version 0
     leaves      for each input the leaf tensor whose `.grad` this op feeds, or None; None if there is no such leaf
     """
 
@@ -173,6 +196,7 @@ class Node(Trace):
         """A dictionary of the user's own, kept with the node."""
         if self.hooks is None:
             self.hooks = NodeHooks()
+            self.flags |= HOOKED
         return self.hooks.metadata
 
     def __repr__(self) -> str:
@@ -257,6 +281,11 @@ class Freed:
 
 FREED: Any = Freed()
 
+FRESH: Any = (None,) * 8
+"""The `marks` of a node that saved only what had no storage yet."""
+NUMBERS: Any = (None,) * 9
+"""The same where inputs after the first are plain numbers. The two are told apart by identity."""
+
 
 class AccumulateGrad:
     """The end of the road for a gradient: adds what arrives to `variable.grad`. One per leaf, made when asked for."""
@@ -286,74 +315,6 @@ def accumulator(leaf: Tensor) -> AccumulateGrad:
     return known
 
 
-def bound(trace: Trace) -> None:
-    """Set how much history lies behind a new `trace`, and let go of the oldest where it is too much.
-
-    `behind` never undercounts: it is the smaller of the sum over the inputs (which counts shared history twice) and
-    the span of ids back to the oldest (which counts unrelated ops).
-    """
-    behind = 0
-    oldest = trace.id
-    for link in trace.links:
-        origin = link[0] if type(link) is tuple else link
-        if _has_past(origin):
-            behind += origin.behind + 1
-            if origin.oldest < oldest:
-                oldest = origin.oldest
-    span = trace.id - oldest
-    trace.behind = behind if behind < span else span
-    trace.oldest = oldest
-    if trace.behind > HISTORY_LIMIT or len(trace.links) > HISTORY_LIMIT:
-        _let_go(trace)
-
-
-def _let_go(trace: Trace) -> None:
-    """Keep the newest half of the limit behind `trace`; cut the links of the rest and count them."""
-    found = {id(trace): trace}
-    queue = [trace]
-    for step in queue:
-        for link in step.links:
-            origin = link[0] if type(link) is tuple else link
-            if _has_past(origin) and id(origin) not in found:
-                found[id(origin)] = origin
-                queue.append(origin)
-    if len(queue) - 1 > HISTORY_LIMIT:
-        queue.sort(key=lambda step: -step.id)
-        kept, rest = queue[: HISTORY_LIMIT // 2 + 1], queue[HISTORY_LIMIT // 2 + 1 :]
-        keep = {id(step) for step in kept}
-        ends: dict[int, Trace] = {}
-        for step in kept:
-            _end_history(step, keep, ends)
-        hidden = len(rest) + sum(step.forgotten for step in rest) - len(ends)
-        last = min(ends.values(), key=lambda end: end.id)
-        last.forgotten += max(0, hidden - sum(end.forgotten for end in ends.values()))
-        queue = kept
-    if len(trace.links) > HISTORY_LIMIT:
-        trace.forgotten += len(trace.links) - HISTORY_LIMIT
-        trace.links = trace.links[:HISTORY_LIMIT]
-        trace.needs = trace.needs[:HISTORY_LIMIT]
-    trace.behind = len(queue) - 1
-    trace.oldest = min(step.id for step in queue)
-
-
-def _has_past(origin: Any) -> bool:
-    """True for an untracked op with inputs, or one that had some."""
-    return isinstance(origin, Trace) and not origin.tracked and bool(origin.links or origin.forgotten)
-
-
-def _end_history(step: Trace, keep: set[int], ends: dict[int, Trace]) -> None:
-    """Replace the links of `step` to what is let go by stand-ins, which have its name and shape but no history."""
-    links = list(step.links)
-    for position, link in enumerate(links):
-        origin = link[0] if type(link) is tuple else link
-        if _has_past(origin) and id(origin) not in keep:
-            if origin.id not in ends:
-                ends[origin.id] = without_history(origin)
-            end = ends[origin.id]
-            links[position] = (end, link[1]) if type(link) is tuple else end
-    step.links = tuple(links)
-
-
 _DESCRIPTION = ("array_type", "code", "flags", "forgotten", "id", "lasti", "more", "region", "row", "shape", "static")
 
 
@@ -369,5 +330,6 @@ def without_history(origin: Trace) -> Trace:
     copy.behind = 0
     copy.oldest = copy.id
     copy.cause = None
+    copy.flags &= ~(HOOKED | LATE)
     copy.forgotten += bool(origin.links)
     return copy

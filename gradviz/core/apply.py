@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from gradviz.core.aliasing import Made, ReplayStep, View, nth
-from gradviz.core.compiling import can_run, compiled, needs_table, source_of_run
+from gradviz.core.compiling import can_run, compiled, source_of_run
 from gradviz.core.composites import finish, inside, tell, untold
 from gradviz.core.dtypes import promoted
 from gradviz.core.grad_mode import Region, current
@@ -124,7 +124,6 @@ def specialised(
         mark_of=mark_of,
         remember=remember,
         share=share,
-        NEEDS=needs_table(count),
     )
 
 
@@ -243,6 +242,7 @@ def describe(
     step.links = links
     step.needs = needs
     step.static = static
+    step.rare = None
     step.code = frame.f_code
     step.lasti = frame.f_lasti
     step.region = region
@@ -250,7 +250,6 @@ def describe(
         step.shape, step.array_type = (), None
     else:
         step.shape, step.array_type = first.shape, first.dtype
-    step.forgotten = 0
     step.flags = GENERAL | (ALIAS if row.view else 0) | (0 if untold() is None else INNER)
     if others:
         step.more = tuple((array.shape, array.dtype) for array in others)
@@ -259,6 +258,7 @@ def describe(
 
 def cause_of(step: Trace, row: Row, first: Any, region: Region | None) -> None:
     """Say why an untracked op was not tracked, loosen its hold on tracked inputs, and bound the history behind it."""
+    step.cause = None
     if True in step.needs:
         if row.cause is not None:
             step.cause = row.cause
@@ -324,18 +324,26 @@ def share(view: Tensor, source: Tensor, row: Row, step: ReplayStep, region: Regi
 
 
 def leaf(
-    data: Any, name: str, requires_grad: bool, cls: type[Tensor] = Tensor, *, inner: bool = False
+    data: Any,
+    name: str,
+    requires_grad: bool,
+    cls: type[Tensor] = Tensor,
+    *,
+    inner: bool = False,
+    frame: FrameType | None = None,
 ) -> Tensor:
     """A new leaf around an array (not copied); `name` is the key of the source row that made it.
 
     inner: it is not what the user's assignment names.
+    frame: where it was made, if that is known.
     """
     if requires_grad and data.dtype.kind != "f":
         raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
-    frame = user_frame(sys._getframe(1))
+    frame = frame or user_frame(sys._getframe(1))
     step = Trace()
     describe(step, TABLE[name], (), (), (), data, current(), frame)
-    step.behind = 0
+    step.cause = None
+    step.behind = step.forgotten = 0
     step.oldest = step.id
     if requires_grad:
         step.flags |= LEAF_GRAD

@@ -34,13 +34,12 @@ def compiled(namespace: dict[str, Any], source: str, row: Row, **names: Any) -> 
     return function
 
 
-def needs_table(count: int) -> Any:
-    """Nested pairs: `table[True][False]` is the tuple (True, False), the same one each time."""
-
-    def grow(known: tuple[bool, ...]) -> Any:
-        return known if len(known) == count else (grow((*known, False)), grow((*known, True)))
-
-    return grow(())
+def _needs(count: int, known: tuple[bool, ...] = ()) -> str:
+    """An expression for the tuple of `n0`, `n1`, ...: a constant, the same one each time."""
+    place = len(known)
+    if place == count:
+        return str(known)
+    return f"({_needs(count, (*known, True))} if n{place} else {_needs(count, (*known, False))})"
 
 
 def can_run(row: Row, count: int) -> bool:
@@ -74,7 +73,7 @@ def source_of_run(row: Row, count: int, forward: Any, floats: bool, fixed: bool)
         put(f" if type({x}) is Tensor or isinstance({x}, Tensor):")
         if i:
             put(f"  r{i} = True")
-        put(f"  a{i}, l{i}, n{i}, m{i}, view = {x}._data, {x}._origin, {x}._requires_grad, {x}._memory, {x}._view")
+        put(f"  a{i} = {x}._data; l{i} = {x}._origin; n{i} = {x}._requires_grad; m{i} = {x}._memory; view = {x}._view")
         put(f"  if {x}._number or view is not None and "
             f"(view.version != m{i}.version or not n{i} and view.base._requires_grad): {slow}")  # fmt: skip
         if floats:
@@ -108,12 +107,12 @@ def source_of_run(row: Row, count: int, forward: Any, floats: bool, fixed: bool)
     else:
         put(" if 1:")
     lines += _fill_trace(row, count, otherwise)
-    put(" if l0.shape == out.shape: step.shape = l0.shape")  # one tuple for many records
-    put(" else: step.shape = out.shape")
+    put(" shape = out.shape")
+    put(" step.shape = l0.shape if l0.shape == shape else shape")  # one tuple for many records
     put(f" step.links = ({''.join(f'l{i}, ' for i in spots)})")
-    put(f" step.needs = NEEDS{''.join(f'[n{i}]' for i in spots)}")
+    put(f" step.needs = {_needs(count)}")
     put(f" step.row = row; step.static = {static}; step.code = frame.f_code; step.lasti = frame.f_lasti")
-    put(f" step.region = region; step.array_type = kind; step.flags = {'ALIAS' if row.view else 0}")
+    put(f" step.rare = None; step.region = region; step.array_type = kind; step.flags = {'ALIAS' if row.view else 0}")
     put(" result = Tensor()")
     put(" result._data = out; result._origin = step; result._number = 0; result._requires_grad = tracked")
     put(" result._grad = result._view = result._extras = result._memory = None")
@@ -146,7 +145,7 @@ def _fill_node(row: Row, count: int, derived: list[int]) -> list[str]:
     else:
         lines.append("  step.marks = FRESH")
     for i in derived:
-        lines.append(f"  f{i} = x{i} if n{i} and not l{i}.tracked else None")
+        lines.append(f"  f{i} = x{i} if n{i} and type(l{i}) is Trace else None")
     some = " and ".join(f"f{i} is None" for i in derived)
     leaves = "".join(f"f{i}, " if i in derived else "None, " for i in range(count))
     lines.append(f"  step.leaves = None if {some} else ({leaves})")
@@ -158,11 +157,11 @@ def _fill_trace(row: Row, count: int, otherwise: str) -> list[str]:
     lines = ["  tracked = False", "  behind = 0; oldest = INFINITY"]
     for i in range(count):
         known = f"r{i} and " if i else ""
-        lines.append(f"  if {known}not l{i}.tracked and (l{i}.links or l{i}.forgotten):")
+        lines.append(f"  if {known}type(l{i}) is Trace and (l{i}.links or l{i}.forgotten):")
         lines.append(f"   behind += l{i}.behind + 1")
         lines.append(f"   if l{i}.oldest < oldest: oldest = l{i}.oldest")
     need = " or ".join(f"n{i}" for i in range(count))
-    tracked = " or ".join(f"n{i} and l{i}.tracked" for i in range(count))
+    tracked = " or ".join(f"n{i} and type(l{i}) is not Trace" for i in range(count))
     lines.append(f"  if behind >= LIMIT: {otherwise}")
     lines.append(f"  if {need}:")
     if row.cause is None:
@@ -170,7 +169,7 @@ def _fill_trace(row: Row, count: int, otherwise: str) -> list[str]:
         lines.append("   step = Trace(); step.cause = CAUSES[region.kind]")
     else:
         lines.append(f"   {otherwise}")
-    lines.append("  else: step = Trace()")
+    lines.append("  else: step = Trace(); step.cause = None")
     lines.append("  step.forgotten = 0")  # `bound` reads it
     lines.append("  step.id = number = next_id()")
     lines.append("  if oldest > number: oldest = number")

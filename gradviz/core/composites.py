@@ -44,16 +44,18 @@ def called(name: str) -> Callable[[F], F]:
             if untold() is not None:
                 return call(*args, **kwargs)
             waiting: list[tuple[Trace, FrameType]] = []
-            inside.append(None)
             try:
+                inside.append(None)
                 _untold.set(waiting)
                 result = call(*args, **kwargs)
                 made = _maker(result)
                 if made is not None and not any(result is given for given in args):
                     _name(made, name)
             finally:
-                inside.pop()
-                _untold.set(None)
+                try:
+                    _untold.set(None)
+                finally:
+                    inside.pop()
                 _tell_all(waiting)
             if listeners and made is None and type(result) in (tuple, list):
                 frame = user_frame(sys._getframe(1))

@@ -82,6 +82,7 @@ def _run(
 ) -> list[Tensor | None]:
     keep = bool(create_graph if retain_graph is None else retain_graph)
     sweep = Sweep(kind, roots, inputs, keep, bool(create_graph))
+    sweep.frame = user_frame(sys._getframe(2))
     try:
         if create_graph:
             raise NotWrittenError(
@@ -107,10 +108,9 @@ def _run(
         sweep.concerned = vars(error).get("concerned", ())
         raise
     finally:
-        if listeners:
-            frame = user_frame(sys._getframe(1))
-            for listener in tuple(listeners):
-                listener.sweep_ran(sweep, frame)
+        for listener in tuple(listeners):
+            listener.sweep_ran(sweep, sweep.frame)
+        sweep.frame = None
 
 
 def _seeds(roots: tuple[Tensor, ...], given: tuple[Any, ...]) -> list[Any]:
@@ -129,7 +129,7 @@ def _seeds(roots: tuple[Tensor, ...], given: tuple[Any, ...]) -> list[Any]:
                 )
             seeds.append(cotangent._data)
         elif root._data.size == 1:
-            seeds.append(np.ones_like(root._data)[()])
+            seeds.append(np.ones_like(root._data)[()] if root._data.ndim else root._data.dtype.type(1))
         else:
             raise RuntimeError(NOT_SCALAR)
     return seeds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,10 @@ class Sweep:
     """What one run of the engine did, for listeners: its arguments, the leaves it fed, the error that ended it.
 
     concerned   ids of the values that the error is about: of what saved a tensor, and of what was written over it
+    frame       where it was asked for, until it ends
     """
 
-    __slots__ = ("concerned", "create_graph", "error", "fed", "inputs", "kind", "retain_graph", "roots")
+    __slots__ = ("concerned", "create_graph", "error", "fed", "frame", "inputs", "kind", "retain_graph", "roots")
 
     def __init__(
         self,
@@ -34,6 +36,7 @@ class Sweep:
         self.inputs = None if inputs is None else tuple(inputs)
         self.retain_graph = retain_graph
         self.create_graph = create_graph
+        self.frame: FrameType | None = None
         self.fed: list[tuple[Tensor, Tensor]] = []
         self.error = ""
         self.concerned: tuple[int, ...] = ()
@@ -86,7 +89,8 @@ def _run_hooks(hooks: dict[int, Any], cotangent: Any) -> Any:
 def accumulate(tensor: Tensor, cotangent: Any, sweep: Sweep | None) -> None:
     """Add to `.grad`, in place where there is one already, so that it stays the same object."""
     if tensor._grad is None:
-        tensor._grad = new_leaf(np.array(cotangent), "grad", False, inner=True)
+        frame = None if sweep is None else sweep.frame
+        tensor._grad = new_leaf(np.array(cotangent), "grad", False, inner=True, frame=frame)
     else:
         held = tensor._grad
         held._array()[...] += cotangent

@@ -16,7 +16,7 @@ def bound(trace: Trace) -> None:
     `behind` never undercounts: it is the smaller of the sum over the inputs (which counts shared history twice) and
     the span of ids back to the oldest (which counts unrelated ops).
     """
-    behind = 0
+    trace.forgotten = behind = 0
     oldest = trace.id
     for link in trace.links:
         origin = link[0] if type(link) is tuple else link

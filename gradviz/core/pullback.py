@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from gradviz.core.ops.table import Row
 
 
+SMALL = 4096
+"""So many elements are written in less time than numpy takes to make a view of one."""
+
 Arrivals: TypeAlias = dict[int, list[Any]]
 """For each leaf, by its `id`: the leaf, how many uses of it are still to come, and what came back so far."""
 
@@ -113,6 +116,10 @@ def sum_to(cotangent: Any, shape: tuple[int, ...]) -> Any:
     """Undo broadcasting: sum over the dimensions that `shape` lacks or has as 1; spread where it is the smaller one."""
     extra = cotangent.ndim - len(shape)
     if extra < 0:
+        if not cotangent.ndim and math.prod(shape) <= SMALL:
+            whole = np.empty(shape, cotangent.dtype)
+            whole.fill(cotangent)
+            return whole
         return np.broadcast_to(cotangent, shape)
     axes = tuple(range(extra)) + tuple(
         axis + extra for axis, length in enumerate(shape) if length == 1 and cotangent.shape[axis + extra] != 1

@@ -10,13 +10,15 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable
 from types import CodeType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from gradviz.core.grad_mode import Region
     from gradviz.core.ops.table import Row
     from gradviz.core.tensor import Tensor
     from gradviz.events import Cause
+
+T = TypeVar("T")
 
 HISTORY_LIMIT = 256
 """Most traces that may lie behind a trace; see `history`."""
@@ -44,6 +46,32 @@ class Storage:
         self.version = 0
 
 
+class Rare(Generic[T]):
+    """A field that few records have; reads as `usual`, or raises AttributeError where there is none."""
+
+    def __init__(self, *usual: T) -> None:
+        self._usual = usual
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, record: Trace, owner: type) -> T:
+        rare = record.rare
+        value: T
+        if rare is not None and self._name in rare:
+            value = rare[self._name]
+        elif self._usual:
+            value = self._usual[0]
+        else:
+            raise AttributeError(f"the record has no `{self._name}`")
+        return value
+
+    def __set__(self, record: Trace, value: T) -> None:
+        if record.rare is None:
+            record.rare = {}
+        record.rare[self._name] = value
+
+
 class Trace:
     """One op that ran and was not tracked, or the making of a leaf (an op without inputs).
 
@@ -59,30 +87,27 @@ class Trace:
     flagged     where its result was made to require grad afterwards, code and offset; unset where it was not
     storage     of its one output, if that was asked for after the output was made; unset where it was not
 
-    A record is filled by plain stores, as few as can be: what most ops lack is left unset and reads as in `_USUAL`.
-    `flags` says whether a record has some of it, so that the engine need not ask.
+    A record is filled by plain stores, as few as can be: what most ops lack is kept in the dictionary `rare`, if there
+    is one. `flags` says whether a record has some of it, so that the engine need not ask.
     """
 
     __slots__ = (
         "array_type",
         "behind",
-        "called",
         "cause",
         "code",
-        "flagged",
         "flags",
         "forgotten",
         "id",
         "lasti",
         "links",
-        "more",
         "needs",
         "oldest",
+        "rare",
         "region",
         "row",
         "shape",
         "static",
-        "storage",
     )
 
     row: Row
@@ -96,33 +121,23 @@ class Trace:
     region: Region | None
     shape: tuple[int, ...]
     array_type: Any
-    more: tuple[tuple[tuple[int, ...], Any], ...]
     forgotten: int
     behind: int
     oldest: int
     flags: int
-    called: str
-    flagged: tuple[CodeType, int]
-    storage: Storage
+    rare: dict[str, Any] | None
+    more = Rare[tuple[tuple[tuple[int, ...], Any], ...]](())
+    called = Rare[str]()
+    flagged = Rare[tuple[CodeType, int]]()
+    storage = Rare[Storage]()
 
     tracked = False
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            try:
-                return _USUAL[name]
-            except KeyError:
-                raise AttributeError(f"the record of an op has no `{name}`") from None
 
     @property
     def op_name(self) -> str:
         """The op as the user called it."""
         return getattr(self, "called", self.row.name)
 
-
-_USUAL = {"cause": None, "forgotten": 0, "hooks": None, "more": (), "storage": None}
-"""What fields of a record that were not set read as."""
 
 INPLACE = 1
 """Flag: the output is input 0, written over."""
@@ -156,14 +171,16 @@ class Node(Trace):
     leaves      for each input the leaf tensor whose `.grad` this op feeds, or None; None if there is no such leaf
     """
 
-    __slots__ = ("__weakref__", "hooks", "leaves", "marks", "saved")
+    __slots__ = ("__weakref__", "leaves", "marks", "saved")
 
     saved: tuple[Any, ...]
     marks: tuple[Any, ...]
     leaves: tuple[Tensor | None, ...] | None
-    hooks: NodeHooks | None
+    hooks = Rare["NodeHooks | None"](None)
 
     tracked = True
+    cause = None
+    forgotten = 0
     full_name = ""
 
     def name(self) -> str:
@@ -315,16 +332,19 @@ def accumulator(leaf: Tensor) -> AccumulateGrad:
     return known
 
 
-_DESCRIPTION = ("array_type", "code", "flags", "forgotten", "id", "lasti", "more", "region", "row", "shape", "static")
+_DESCRIPTION = ("array_type", "code", "flags", "forgotten", "id", "lasti", "region", "row", "shape", "static")
 
 
 def without_history(origin: Trace) -> Trace:
     """A copy of the record, array-free and without inputs; it says that at least one op behind it was let go."""
     copy = Trace()
+    copy.rare = None
     for name in _DESCRIPTION:
         setattr(copy, name, getattr(origin, name))
     if origin.op_name != origin.row.name:
         copy.called = origin.op_name
+    if origin.flags & SEVERAL:
+        copy.more = origin.more
     copy.links = ()
     copy.needs = ()
     copy.behind = 0

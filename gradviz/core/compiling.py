@@ -77,9 +77,9 @@ def source_of_run(row: Row, count: int, forward: Any, floats: bool, fixed: bool)
         put(f"  if {x}._number or view is not None and "
             f"(view.version != m{i}.version or not n{i} and view.base._requires_grad): {slow}")  # fmt: skip
         if floats:
-            put(f"  kind = a{i}.dtype" if not i else f"  if a{i}.dtype is not kind: {slow}")
+            put(f"  own = l{i}.array_type" if not i else f"  if l{i}.array_type is not own: {slow}")
             if not i:
-                put(f"  if kind is not F32 and kind is not F64: {slow}")
+                put(f"  if own is not F32 and own is not F64: {slow}")
         if i:
             put(f" elif type({x}) is float or type({x}) is int: a{i} = l{i} = {x}; n{i} = r{i} = False; m{i} = None")
         put(f" else: {slow}")
@@ -95,7 +95,10 @@ def source_of_run(row: Row, count: int, forward: Any, floats: bool, fixed: bool)
     put(" region = current()")
     otherwise = f"return remember(row, {inputs}, {arrays}, {static}, out)"
     put(f" if region is not None and region.inference or type(out) is tuple: {otherwise}")
-    put(" kind = out.dtype")
+    put(" if type(out) is float32: kind = F32; shape = ()")  # numpy takes long to say it of a scalar
+    put(" else: kind = out.dtype; shape = out.shape")
+    if floats and row.differentiable:
+        put(f" if kind is not own: {slow}")
     put(" frame = getframe(1)")
     put(" if frame.f_code.co_filename not in user_files: frame = user_frame(frame)")
     derived = [i for i in spots if row.formulas[i] is not None]
@@ -107,7 +110,6 @@ def source_of_run(row: Row, count: int, forward: Any, floats: bool, fixed: bool)
     else:
         put(" if 1:")
     lines += _fill_trace(row, count, otherwise)
-    put(" shape = out.shape")
     put(" step.shape = l0.shape if l0.shape == shape else shape")  # one tuple for many records
     put(f" step.links = ({''.join(f'l{i}, ' for i in spots)})")
     put(f" step.needs = {_needs(count)}")
@@ -154,7 +156,7 @@ def _fill_node(row: Row, count: int, derived: list[int]) -> list[str]:
 
 def _fill_trace(row: Row, count: int, otherwise: str) -> list[str]:
     """The lines for an op that is not tracked; what they do not know is left to the line `otherwise`."""
-    lines = ["  tracked = False", "  behind = 0; oldest = INFINITY"]
+    lines = ["  tracked = False", "  behind = 0; number = oldest = next_id()"]
     for i in range(count):
         known = f"r{i} and " if i else ""
         lines.append(f"  if {known}type(l{i}) is Trace and (l{i}.links or l{i}.forgotten):")
@@ -171,9 +173,8 @@ def _fill_trace(row: Row, count: int, otherwise: str) -> list[str]:
         lines.append(f"   {otherwise}")
     lines.append("  else: step = Trace(); step.cause = None")
     lines.append("  step.forgotten = 0")  # `bound` reads it
-    lines.append("  step.id = number = next_id()")
-    lines.append("  if oldest > number: oldest = number")
-    lines.append("  step.behind = behind if behind < number - oldest else number - oldest; step.oldest = oldest")
+    lines.append("  step.id = number; step.oldest = oldest")
+    lines.append("  step.behind = behind if not behind or behind < number - oldest else number - oldest")
     return lines
 
 
@@ -208,8 +209,9 @@ def source_of_pull(row: Row) -> str:
         put(f" if len(needs) > {i} and needs[{i}]:" if i else " if needs[0]:")
         put(f"  l = links[{i}]; c = d{i}({', '.join(arguments)})")
         put("  if c is not None:")
-        put("   if c.shape != l.shape: c = sum_to(c, l.shape)")
-        put("   if c.dtype is not l.array_type: c = c.astype(l.array_type)")
+        put("   if type(c) is ndarray:")
+        put("    if c.shape != l.shape or c.dtype is not l.array_type: c = fitted(c, l.shape, l.array_type)")
+        put("   elif l.shape or type(c) is not l.array_type.type: c = fitted(c, l.shape, l.array_type)")
         put(f"   if leaves is not None and leaves[{i}] is not None:")
         put(f"    entry = arrivals[id(leaves[{i}])]; held = entry[2]")
         put("    entry[2] = c if held is None else held + c")

@@ -197,7 +197,11 @@ def _pull(sweep: Sweep, seeds: list[Any], keep: bool) -> list[Tensor | None]:
         if leaves is not None:
             for leaf in leaves:
                 if leaf is not None:
-                    _release(leaf, arrivals, sweep, wanted, collected)
+                    entry = arrivals[id(leaf)]
+                    if entry[1] > 1:
+                        entry[1] -= 1
+                    else:
+                        _release(leaf, arrivals, sweep, wanted, collected)
     return _deliver(sweep, collected)
 
 

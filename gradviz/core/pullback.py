@@ -64,10 +64,7 @@ def run_node(node: Node, slots: Sequence[Any], pending: dict[Node, Any], arrival
         cotangent = vjp(g, *arguments)
         if cotangent is None:
             continue
-        if cotangent.shape != shape:
-            cotangent = sum_to(cotangent, shape)
-        if cotangent.dtype != array_type:
-            cotangent = cotangent.astype(array_type)
+        cotangent = fitted(cotangent, shape, array_type)
         if leaf is not None:
             entry = arrivals[id(leaf)]
             entry[2] = cotangent if entry[2] is None else entry[2] + cotangent
@@ -112,6 +109,13 @@ def _input_shapes(node: Node) -> list[Any]:
     return shapes
 
 
+def fitted(cotangent: Any, shape: tuple[int, ...], array_type: Any) -> Any:
+    """A cotangent in the shape and type of what it is for."""
+    if cotangent.shape != shape:
+        cotangent = sum_to(cotangent, shape)
+    return cotangent if cotangent.dtype == array_type else cotangent.astype(array_type)
+
+
 def sum_to(cotangent: Any, shape: tuple[int, ...]) -> Any:
     """Undo broadcasting: sum over the dimensions that `shape` lacks or has as 1; spread where it is the smaller one."""
     extra = cotangent.ndim - len(shape)
@@ -141,7 +145,8 @@ _NAMES = {
     "SECOND_TIME": SECOND_TIME,
     "__name__": __name__,
     "check_versions": check_versions,
+    "fitted": fitted,
+    "ndarray": np.ndarray,
     "noted": noted,
-    "sum_to": sum_to,
 }
 """What compiled code reads."""

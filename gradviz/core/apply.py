@@ -39,6 +39,7 @@ from gradviz.core.trace import (
     Node,
     Storage,
     Trace,
+    Untracked,
 )
 from gradviz.events import Cause
 from gradviz.ids import next_id, next_ids
@@ -59,8 +60,9 @@ _NAMES = {
     "FRESH": FRESH,
     "LIMIT": HISTORY_LIMIT,
     "NUMBERS": NUMBERS,
+    "OFFSETS": tuple(range(4096)),  # so that records share what Python makes anew each time
     "Tensor": Tensor,
-    "Trace": Trace,
+    "Untracked": Untracked,
     "__name__": __name__,
     "current": current,
     "finish": finish,
@@ -170,9 +172,9 @@ def remember(row: Row, inputs: Sequence[Any], arrays: Sequence[Any], static: tup
         and any(need and formula is not None for need, formula in zip(needs, row.formulas_of(len(needs)), strict=True))
     )
     frame = user_frame(sys._getframe(1))
-    step: Trace = node(row, inputs, arrays, needs, leaves, out) if tracked else Trace()
+    step: Trace = node(row, inputs, arrays, needs, leaves, out) if tracked else Untracked()
     describe(step, row, links, needs, static, first, region, frame, out[1:] if several else ())
-    if not tracked:
+    if isinstance(step, Untracked):
         cause_of(step, row, first, region)
     if several:
         result: Any = tuple(
@@ -256,7 +258,7 @@ def describe(
         step.flags |= SEVERAL
 
 
-def cause_of(step: Trace, row: Row, first: Any, region: Region | None) -> None:
+def cause_of(step: Untracked, row: Row, first: Any, region: Region | None) -> None:
     """Say why an untracked op was not tracked, loosen its hold on tracked inputs, and bound the history behind it."""
     step.cause = None
     if True in step.needs:
@@ -340,7 +342,7 @@ def leaf(
     if requires_grad and data.dtype.kind != "f":
         raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
     frame = frame or user_frame(sys._getframe(1))
-    step = Trace()
+    step = Untracked()
     describe(step, TABLE[name], (), (), (), data, current(), frame)
     step.cause = None
     step.behind = step.forgotten = 0

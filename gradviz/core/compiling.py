@@ -113,7 +113,8 @@ def source_of_run(row: Row, count: int, forward: Any, floats: bool, fixed: bool)
     put(" step.shape = l0.shape if l0.shape == shape else shape")  # one tuple for many records
     put(f" step.links = ({''.join(f'l{i}, ' for i in spots)})")
     put(f" step.needs = {_needs(count)}")
-    put(f" step.row = row; step.static = {static}; step.code = frame.f_code; step.lasti = frame.f_lasti")
+    put(f" step.row = row; step.static = {static}; step.code = frame.f_code")
+    put(" lasti = frame.f_lasti; step.lasti = OFFSETS[lasti] if lasti < 4096 else lasti")
     put(f" step.rare = None; step.region = region; step.array_type = kind; step.flags = {'ALIAS' if row.view else 0}")
     put(" result = Tensor()")
     put(" result._data = out; result._origin = step; result._number = 0; result._requires_grad = tracked")
@@ -147,7 +148,7 @@ def _fill_node(row: Row, count: int, derived: list[int]) -> list[str]:
     else:
         lines.append("  step.marks = FRESH")
     for i in derived:
-        lines.append(f"  f{i} = x{i} if n{i} and type(l{i}) is Trace else None")
+        lines.append(f"  f{i} = x{i} if n{i} and type(l{i}) is Untracked else None")
     some = " and ".join(f"f{i} is None" for i in derived)
     leaves = "".join(f"f{i}, " if i in derived else "None, " for i in range(count))
     lines.append(f"  step.leaves = None if {some} else ({leaves})")
@@ -159,19 +160,19 @@ def _fill_trace(row: Row, count: int, otherwise: str) -> list[str]:
     lines = ["  tracked = False", "  behind = 0; number = oldest = next_id()"]
     for i in range(count):
         known = f"r{i} and " if i else ""
-        lines.append(f"  if {known}type(l{i}) is Trace and (l{i}.links or l{i}.forgotten):")
+        lines.append(f"  if {known}type(l{i}) is Untracked and (l{i}.links or l{i}.forgotten):")
         lines.append(f"   behind += l{i}.behind + 1")
         lines.append(f"   if l{i}.oldest < oldest: oldest = l{i}.oldest")
     need = " or ".join(f"n{i}" for i in range(count))
-    tracked = " or ".join(f"n{i} and type(l{i}) is not Trace" for i in range(count))
+    tracked = " or ".join(f"n{i} and type(l{i}) is not Untracked" for i in range(count))
     lines.append(f"  if behind >= LIMIT: {otherwise}")
     lines.append(f"  if {need}:")
     if row.cause is None:
         lines.append(f"   if region is None or region.tracks or {tracked}: {otherwise}")
-        lines.append("   step = Trace(); step.cause = CAUSES[region.kind]")
+        lines.append("   step = Untracked(); step.cause = CAUSES[region.kind]")
     else:
         lines.append(f"   {otherwise}")
-    lines.append("  else: step = Trace(); step.cause = None")
+    lines.append("  else: step = Untracked(); step.cause = None")
     lines.append("  step.forgotten = 0")  # `bound` reads it
     lines.append("  step.id = number; step.oldest = oldest")
     lines.append("  step.behind = behind if not behind or behind < number - oldest else number - oldest")

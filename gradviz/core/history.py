@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from gradviz.core.trace import HISTORY_LIMIT, Trace, without_history
+from gradviz.core.trace import HISTORY_LIMIT, Untracked, without_history
 
 
-def bound(trace: Trace) -> None:
+def bound(trace: Untracked) -> None:
     """Set how much history lies behind a new `trace`, and let go of the oldest where it is too much.
 
     `behind` never undercounts: it is the smaller of the sum over the inputs (which counts shared history twice) and
@@ -31,10 +31,10 @@ def bound(trace: Trace) -> None:
         _let_go(trace)
 
 
-def _let_go(trace: Trace) -> None:
+def _let_go(trace: Untracked) -> None:
     """Keep the newest half of the limit behind `trace`; cut the links of the rest and count them."""
     found = {id(trace): trace}
-    queue = [trace]
+    queue: list[Untracked] = [trace]
     for step in queue:
         for link in step.links:
             origin = link[0] if type(link) is tuple else link
@@ -45,7 +45,7 @@ def _let_go(trace: Trace) -> None:
         queue.sort(key=lambda step: -step.id)
         kept, rest = queue[: HISTORY_LIMIT // 2 + 1], queue[HISTORY_LIMIT // 2 + 1 :]
         keep = {id(step) for step in kept}
-        ends: dict[int, Trace] = {}
+        ends: dict[int, Untracked] = {}
         for step in kept:
             _end_history(step, keep, ends)
         hidden = len(rest) + sum(step.forgotten for step in rest) - len(ends)
@@ -62,10 +62,10 @@ def _let_go(trace: Trace) -> None:
 
 def _has_past(origin: Any) -> bool:
     """True for an untracked op with inputs, or one that had some."""
-    return isinstance(origin, Trace) and not origin.tracked and bool(origin.links or origin.forgotten)
+    return isinstance(origin, Untracked) and bool(origin.links or origin.forgotten)
 
 
-def _end_history(step: Trace, keep: set[int], ends: dict[int, Trace]) -> None:
+def _end_history(step: Untracked, keep: set[int], ends: dict[int, Untracked]) -> None:
     """Replace the links of `step` to what is let go by stand-ins, which have its name and shape but no history."""
     links = list(step.links)
     for position, link in enumerate(links):

@@ -73,7 +73,7 @@ class Rare(Generic[T]):
 
 
 class Trace:
-    """One op that ran and was not tracked, or the making of a leaf (an op without inputs).
+    """One op that ran. What is not tracked, leaves included (ops without inputs), is an `Untracked`.
 
     row         the op's row in the table
     links       its inputs' origins, by argument position
@@ -93,16 +93,12 @@ class Trace:
 
     __slots__ = (
         "array_type",
-        "behind",
-        "cause",
         "code",
         "flags",
-        "forgotten",
         "id",
         "lasti",
         "links",
         "needs",
-        "oldest",
         "rare",
         "region",
         "row",
@@ -137,6 +133,12 @@ class Trace:
     def op_name(self) -> str:
         """The op as the user called it."""
         return getattr(self, "called", self.row.name)
+
+
+class Untracked(Trace):
+    """The record of an op that autograd did not track, or of the making of a leaf."""
+
+    __slots__ = ("behind", "cause", "forgotten", "oldest")
 
 
 INPLACE = 1
@@ -335,9 +337,9 @@ def accumulator(leaf: Tensor) -> AccumulateGrad:
 _DESCRIPTION = ("array_type", "code", "flags", "forgotten", "id", "lasti", "region", "row", "shape", "static")
 
 
-def without_history(origin: Trace) -> Trace:
+def without_history(origin: Trace) -> Untracked:
     """A copy of the record, array-free and without inputs; it says that at least one op behind it was let go."""
-    copy = Trace()
+    copy = Untracked()
     copy.rare = None
     for name in _DESCRIPTION:
         setattr(copy, name, getattr(origin, name))

@@ -92,6 +92,9 @@ class KnownCode:
 codes: dict[int, KnownCode] = {}
 """All code that was met, by `id`. `admit` adds to it."""
 
+user_files: set[str] = set()
+"""The names of the user's files that were met, for a first look that costs little. `admit` adds to it."""
+
 _admission = Lock()
 
 
@@ -167,6 +170,8 @@ def admit(code: CodeType) -> KnownCode:
             if len(codes) >= CODE_LIMIT:  # a program that compiles code in a loop must not grow for it
                 codes.clear()
             entry = codes.setdefault(id(code), KnownCode(code))
+            if entry.user:
+                user_files.add(code.co_filename)
     return entry
 
 

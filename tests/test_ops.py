@@ -129,6 +129,7 @@ def test_a_wrong_derivative_of_any_input_is_found(key: str, monkeypatch: pytest.
         broken = list(row.formulas)
         broken[position] = (_off_by_a_quarter(vjp), names)
         monkeypatch.setitem(row.__dict__, "formulas", tuple(broken))
+        _compile_anew(row, monkeypatch)
         with pytest.raises(AssertionError, match="central differences give"):
             check_gradients(row)
         monkeypatch.undo()
@@ -145,6 +146,13 @@ def _off_by_a_quarter(vjp: Any) -> Any:
 def _break(row: Row, monkeypatch: pytest.MonkeyPatch, vjp: Any) -> None:
     names = row.formulas[0][1] if row.formulas[0] else ()
     monkeypatch.setitem(row.__dict__, "formulas", ((vjp, names), *row.formulas[1:]))
+    _compile_anew(row, monkeypatch)
+
+
+def _compile_anew(row: Row, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what was changed in a row be seen: what was compiled of it is made again when it is next used."""
+    monkeypatch.setattr(row, "runs", {})
+    monkeypatch.setattr(row, "pull", None)
 
 
 def test_the_checks_find_a_sign_a_none_and_a_written_cotangent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,6 +182,7 @@ def test_the_checks_find_a_forward_that_writes_into_its_input(monkeypatch: pytes
         return x + 0
 
     monkeypatch.setattr(row, "forward", forward)
+    _compile_anew(row, monkeypatch)
     with pytest.raises(AssertionError, match="wrote into its input"):
         op_checks.check_gradient(row, samples_of(row)[0])
 
@@ -191,6 +200,7 @@ def test_the_checks_find_other_values_than_torchs(
 ) -> None:
     row = TABLE["neg"]
     monkeypatch.setattr(row, "forward", forward)
+    _compile_anew(row, monkeypatch)
     with pytest.raises(AssertionError, match=complaint):
         op_checks.check_against_torch("neg", op_checks.cast(samples_of(row)[0], "float32"))
 
@@ -198,6 +208,7 @@ def test_the_checks_find_other_values_than_torchs(
 def test_the_checks_find_another_node_name_than_torchs(monkeypatch: pytest.MonkeyPatch) -> None:
     row = TABLE["neg"]
     monkeypatch.setitem(row.__dict__, "node_class", TABLE["mul"].node_class)
+    _compile_anew(row, monkeypatch)
     with pytest.raises(AssertionError, match="the node of"):
         op_checks.check_against_torch("neg", samples_of(row)[0])
 
@@ -206,5 +217,6 @@ def test_the_checks_find_a_call_that_torch_refuses(monkeypatch: pytest.MonkeyPat
     row = TABLE["neg"]
     sample = op_checks.cast(samples_of(row)[0], "bool")
     monkeypatch.setattr(row, "forward", np.logical_not)
+    _compile_anew(row, monkeypatch)
     with pytest.raises(AssertionError, match="where PyTorch raises"):
         op_checks.check_against_torch("neg", sample)

@@ -7,32 +7,43 @@ arrays that the row's VJPs read; otherwise a Trace, which holds no array.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any
 
+import numpy as np
+
 from gradviz.core.aliasing import Made, ReplayStep, View, nth
-from gradviz.core.composites import tell, untold
+from gradviz.core.compiling import can_run, compiled, source_of_run
+from gradviz.core.composites import finish, inside, tell, untold
 from gradviz.core.dtypes import promoted
 from gradviz.core.grad_mode import Region, current
+from gradviz.core.history import bound
 from gradviz.core.listeners import listeners
 from gradviz.core.ops.shapes import refuse_shapes
 from gradviz.core.ops.table import TABLE, Row
+from gradviz.core.pullback import pull_of
+from gradviz.core.saving import mark_of, mark_result, node
 from gradviz.core.tensor import Tensor
 from gradviz.core.trace import (
     ALIAS,
+    FRESH,
+    GENERAL,
+    HISTORY_LIMIT,
     INNER,
     LEAF_GRAD,
+    NUMBERS,
+    SEVERAL,
     Faint,
     Link,
     Node,
     Storage,
     Trace,
-    bound,
+    Untracked,
 )
 from gradviz.events import Cause
 from gradviz.ids import next_id, next_ids
-from gradviz.sites import user_frame
+from gradviz.sites import user_files, user_frame
 
 _CAUSE_OF_REGION = {
     "backward": Cause.NO_GRAD,
@@ -41,20 +52,98 @@ _CAUSE_OF_REGION = {
     "set_grad_enabled": Cause.SET_GRAD_ENABLED,
 }
 
+_NAMES = {
+    "ALIAS": ALIAS,
+    "CAUSES": _CAUSE_OF_REGION,
+    "F32": np.dtype(np.float32),
+    "F64": np.dtype(np.float64),
+    "FRESH": FRESH,
+    "LIMIT": HISTORY_LIMIT,
+    "NUMBERS": NUMBERS,
+    "OFFSETS": tuple(range(4096)),  # so that records share what Python makes anew each time
+    "Tensor": Tensor,
+    "Untracked": Untracked,
+    "__name__": __name__,
+    "current": current,
+    "finish": finish,
+    "float32": np.float32,
+    "getframe": sys._getframe,
+    "inside": inside,
+    "listeners": listeners,
+    "ndarray": np.ndarray,
+    "next_id": next_id,
+    "refuse_shapes": refuse_shapes,
+    "user_files": user_files,
+    "user_frame": user_frame,
+}
+"""What compiled code reads, apart from the functions of this module."""
+
 
 def apply(row: Row, inputs: Sequence[Any], static: tuple[Any, ...] = ()) -> Tensor:
     """Run a row of one output on tensors and Python numbers."""
-    result: Tensor = _run(row, inputs, static)
+    run = row.runs.get(len(inputs)) or runner(row, len(inputs))
+    result: Tensor = run(*inputs, *static)
     return result
+
+
+def runner(row: Row, count: int) -> Callable[..., Any]:
+    """The function that runs `row` with `count` inputs: compiled, where that can be."""
+    known = row.runs.get(count)
+    if known is None:
+        if can_run(row, count):
+            plain = getattr(row.forward, "plain", None)
+            known = specialised(row, count, plain or row.forward, row.promotes or plain is not None)
+        else:
+            known = _unrolled(row, count)
+        row.runs[count] = known
+    return known
+
+
+def specialised(
+    row: Row,
+    count: int,
+    forward: Callable[..., Any],
+    floats: bool,
+    static: tuple[Any, ...] | None = None,
+    general: Callable[..., Any] | None = None,
+) -> Callable[..., Any]:
+    """Compile what runs `row`; see `source_of_run`.
+
+    forward: does what the row's does for the static arguments, or the row's own.
+    static: the static arguments, where the function is not to take any.
+    general: called with row, inputs and static arguments in all but the ordinary case.
+    """
+    if row.pull is None and row.differentiable:
+        row.pull = pull_of(row)
+    source = source_of_run(row, count, forward, floats, static is not None)
+    return compiled(
+        _NAMES,
+        source,
+        row,
+        forward=forward,
+        static=static,
+        general=general or apply_general,
+        mark_of=mark_of,
+        remember=remember,
+        share=share,
+    )
+
+
+def _unrolled(row: Row, count: int) -> Callable[..., Any]:
+    def run(*arguments: Any) -> Any:
+        return apply_general(row, arguments[:count], arguments[count:])
+
+    return run
 
 
 def apply_several(row: Row, inputs: Sequence[Any], static: tuple[Any, ...] = ()) -> tuple[Tensor, ...]:
     """Run a row whose forward gives a tuple."""
-    results: tuple[Tensor, ...] = _run(row, inputs, static)
+    results: tuple[Tensor, ...] = apply_general(row, inputs, static)
     return results
 
 
-def _run(row: Row, inputs: Sequence[Any], static: tuple[Any, ...]) -> Any:
+def apply_general(row: Row, inputs: Sequence[Any], static: tuple[Any, ...]) -> Any:
+    """What running an op means, for any row and any inputs. What is compiled must do the same."""
     arrays = [operand._data if isinstance(operand, Tensor) else operand for operand in inputs]
     if row.promotes:
         arrays = promoted(arrays)
@@ -83,9 +172,9 @@ def remember(row: Row, inputs: Sequence[Any], arrays: Sequence[Any], static: tup
         and any(need and formula is not None for need, formula in zip(needs, row.formulas_of(len(needs)), strict=True))
     )
     frame = user_frame(sys._getframe(1))
-    step: Trace = node(row, inputs, arrays, needs, leaves, out) if tracked else Trace()
+    step: Trace = node(row, inputs, arrays, needs, leaves, out) if tracked else Untracked()
     describe(step, row, links, needs, static, first, region, frame, out[1:] if several else ())
-    if not tracked:
+    if isinstance(step, Untracked):
         cause_of(step, row, first, region)
     if several:
         result: Any = tuple(
@@ -98,7 +187,7 @@ def remember(row: Row, inputs: Sequence[Any], arrays: Sequence[Any], static: tup
     else:
         result = wrap(out, step, 0, tracked)
         if isinstance(step, Node):
-            mark_result(step, row, result._storage)
+            mark_result(step, row, result._memory)
         if row.view:
             share(result, inputs[0], row, (row.forward, static), region)
     if listeners:
@@ -138,75 +227,6 @@ def connect(
     return tuple(links), tuple(needs), (tuple(leaves) if any(leaf is not None for leaf in leaves) else None)
 
 
-def node(
-    row: Row,
-    inputs: Sequence[Any],
-    arrays: Sequence[Any],
-    needs: tuple[bool, ...],
-    leaves: tuple[Tensor | None, ...] | None,
-    out: Any,
-) -> Node:
-    """A node of the row's type that keeps what the needed VJPs read, each with the version it must still have.
-
-    A view that was made under `no_grad` requires grad and leads nowhere. As in PyTorch, nothing is kept for it alone,
-    unless the row has but one VJP.
-    """
-    step = row.node_class()
-    step.leaves = leaves
-    step.hooks = None
-    if not row.saved_names:
-        step.saved = step.marks = ()
-        return step
-    wanted: set[str] = set()
-    several = len(row.vjps) > 1
-    for source, need, names in zip(inputs, needs, row.reads_of(len(needs)), strict=True):
-        if need and not (several and isinstance(source, Tensor) and not source._requires_grad):
-            wanted |= names
-    saved: list[Any] = []
-    marks: list[Any] = []
-    for name in row.saved_names:
-        kept: Any = None
-        mark: Any = None
-        if name in wanted:
-            if name == "out":
-                kept = out
-            elif name == "out1":
-                kept = out[1]
-            else:
-                position = row.inputs.index(name)
-                if row.variadic and position == len(row.inputs) - 1:
-                    kept = tuple(arrays[position:])
-                    mark = tuple(map(mark_of, inputs[position:]))
-                elif position < len(inputs):
-                    kept = arrays[position]
-                    mark = mark_of(inputs[position])
-        saved.append(kept)
-        marks.append(mark)
-    step.saved = tuple(saved)
-    step.marks = tuple(marks)
-    return step
-
-
-def mark_of(source: Any) -> tuple[Storage, int] | None:
-    """The storage of a tensor that is being saved, and its version; None for a plain number."""
-    if not isinstance(source, Tensor):
-        return None
-    storage = source._storage
-    if storage.version is None:
-        raise RuntimeError(
-            "Inference tensors cannot be saved for backward. Please do not use Tensors created in inference mode in "
-            "computation tracked by autograd. To work around this, you can make a clone to get a normal tensor and use "
-            "it in autograd, or use `torch.no_grad()` instead of `torch.inference_mode()`."
-        )
-    return storage, storage.version
-
-
-def mark_result(step: Node, row: Row, storage: Storage) -> None:
-    """Note the version at which a node that saved its own result must still find it."""
-    if row.saved_names and row.saved_names[-1] == "out" and step.saved[-1] is not None:
-        step.marks = (*step.marks[:-1], (storage, storage.version))
-
-
 def describe(
     step: Trace,
     row: Row,
@@ -224,7 +244,7 @@ def describe(
     step.links = links
     step.needs = needs
     step.static = static
-    step.cause = None
+    step.rare = None
     step.code = frame.f_code
     step.lasti = frame.f_lasti
     step.region = region
@@ -232,13 +252,15 @@ def describe(
         step.shape, step.array_type = (), None
     else:
         step.shape, step.array_type = first.shape, first.dtype
-    step.more = tuple((array.shape, array.dtype) for array in others) if others else ()
-    step.forgotten = 0
-    step.flags = (ALIAS if row.view else 0) | (0 if untold() is None else INNER)
+    step.flags = GENERAL | (ALIAS if row.view else 0) | (0 if untold() is None else INNER)
+    if others:
+        step.more = tuple((array.shape, array.dtype) for array in others)
+        step.flags |= SEVERAL
 
 
-def cause_of(step: Trace, row: Row, first: Any, region: Region | None) -> None:
+def cause_of(step: Untracked, row: Row, first: Any, region: Region | None) -> None:
     """Say why an untracked op was not tracked, loosen its hold on tracked inputs, and bound the history behind it."""
+    step.cause = None
     if True in step.needs:
         if row.cause is not None:
             step.cause = row.cause
@@ -271,9 +293,11 @@ def wrap(data: Any, origin: Trace, number: int, requires_grad: bool) -> Tensor:
     tensor._grad = None
     tensor._view = None
     tensor._extras = None
-    storage = tensor._storage = Storage()
-    if origin.region is not None and origin.region.inference:
-        storage.version = None
+    tensor._memory = None
+    if origin.flags & SEVERAL or (origin.region is not None and origin.region.inference):
+        storage = tensor._memory = Storage()
+        if origin.region is not None and origin.region.inference:
+            storage.version = None
     return tensor
 
 
@@ -302,18 +326,26 @@ def share(view: Tensor, source: Tensor, row: Row, step: ReplayStep, region: Regi
 
 
 def leaf(
-    data: Any, name: str, requires_grad: bool, cls: type[Tensor] = Tensor, *, inner: bool = False
+    data: Any,
+    name: str,
+    requires_grad: bool,
+    cls: type[Tensor] = Tensor,
+    *,
+    inner: bool = False,
+    frame: FrameType | None = None,
 ) -> Tensor:
     """A new leaf around an array (not copied); `name` is the key of the source row that made it.
 
     inner: it is not what the user's assignment names.
+    frame: where it was made, if that is known.
     """
     if requires_grad and data.dtype.kind != "f":
         raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
-    frame = user_frame(sys._getframe(1))
-    step = Trace()
+    frame = frame or user_frame(sys._getframe(1))
+    step = Untracked()
     describe(step, TABLE[name], (), (), (), data, current(), frame)
-    step.behind = 0
+    step.cause = None
+    step.behind = step.forgotten = 0
     step.oldest = step.id
     if requires_grad:
         step.flags |= LEAF_GRAD

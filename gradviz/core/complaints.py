@@ -11,7 +11,7 @@ from typing import Any
 
 from gradviz.core.aliasing import Made
 from gradviz.core.dtypes import FROM_NUMPY
-from gradviz.core.trace import INPLACE, Node, Storage, Trace, before_writes, origin_of
+from gradviz.core.trace import INPLACE, LATE, Node, Storage, Trace, before_writes, origin_of
 from gradviz.sites import decode
 
 NO_GRAD_FN = "element {} of tensors does not require grad and does not have a grad_fn"
@@ -31,14 +31,17 @@ NOT_USED = (
 def check_versions(node: Node) -> None:
     """Raise PyTorch's error where a saved tensor was written in place since."""
     row = node.row
-    marks = dict(zip(row.saved_names, node.marks, strict=False))
+    kept = dict(zip(row.saved_names, zip(node.saved, node.marks, strict=False), strict=False))
     for name in row.reading_order:
-        mark = marks.get(name)
-        if mark is None:
+        saved, mark = kept.get(name, (None, None))
+        if saved is None:
             continue
         position = -1 if name.startswith("out") else row.inputs.index(name)
         several = row.variadic and position == len(row.inputs) - 1
-        for offset, pair in enumerate(mark if several else (mark,)):
+        for offset, pair in enumerate(mark or (None,) * len(saved) if several else (mark,)):
+            if pair is None:
+                source = node if position < 0 else origin_of(node.links[position + offset])[0]
+                pair = (source.storage, 0) if source is not None and source.flags & LATE else None
             if pair is not None and pair[0].version != pair[1]:
                 error = noted(RuntimeError(_modified(node, position + offset, *pair)), node)
                 vars(error)["concerned"] = (node.id, *getattr(pair[0], "written", ()))

@@ -26,6 +26,9 @@ _untold: ContextVar[list[tuple[Trace, FrameType]] | None] = ContextVar("gradviz.
 
 untold = _untold.get
 
+inside: list[None] = []
+"""One entry for each composite function or module that runs, in any thread: while it is empty, nothing is `untold`."""
+
 
 class _Passing(list[tuple[Trace, FrameType]]):
     """In place of the ops that wait, while a module of a library runs: none waits, and none is what is assigned."""
@@ -34,9 +37,18 @@ class _Passing(list[tuple[Trace, FrameType]]):
 PASSING = _Passing()
 
 
-def switch(waiting: list[tuple[Trace, FrameType]] | None) -> None:
-    """Let ops from here on be those of a library's module (`PASSING`), or the user's own (None)."""
+def enter(waiting: list[tuple[Trace, FrameType]] | None) -> None:
+    """Let ops wait in a list until `leave`, be those of a library's module (`PASSING`), or the user's own (None)."""
+    inside.append(None)
     _untold.set(waiting)
+
+
+def leave(outer: list[tuple[Trace, FrameType]] | None) -> None:
+    """Go back to what was `untold` before the `enter` that this call belongs to."""
+    try:
+        _untold.set(outer)
+    finally:
+        inside.pop()
 
 
 def composite(call: F) -> F:
@@ -55,13 +67,13 @@ def called(name: str) -> Callable[[F], F]:
                 return call(*args, **kwargs)
             waiting: list[tuple[Trace, FrameType]] = []
             try:
-                _untold.set(waiting)
+                enter(waiting)
                 result = call(*args, **kwargs)
                 made = maker(result)
                 if made is not None and not any(result is given for given in args):
                     _name(made, name, outer is None)
             finally:
-                _untold.set(outer)
+                leave(outer)
                 _tell_all(waiting)
             if listeners and outer is None and made is None and type(result) in (tuple, list):
                 frame = user_frame(sys._getframe(1))
@@ -108,6 +120,14 @@ def tell(step: Trace, frame: FrameType, out: Any) -> None:
     waiting.append((step, frame))
     if step.flags & INPLACE:
         _tell_all(waiting)
+
+
+def finish(step: Trace, frame: FrameType, out: Any) -> None:
+    """What is left to do for an op that compiled code ran while someone listens or a composite function runs."""
+    if untold() is not None:
+        step.flags |= INNER
+    if listeners:
+        tell(step, frame, out)
 
 
 def _tell_all(waiting: list[tuple[Trace, FrameType]]) -> None:

@@ -7,6 +7,7 @@ memory allows.
 
 from __future__ import annotations
 
+import operator
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -15,11 +16,11 @@ import numpy as np
 
 from gradviz.core.apply import leaf as new_leaf
 from gradviz.core.complaints import NO_GRAD_FN, NOT_SCALAR, NOT_USED
-from gradviz.core.feeding import Leaves, Sweep, accumulate, run_node_hooks
+from gradviz.core.feeding import Sweep, accumulate, feed, run_node_hooks
 from gradviz.core.listeners import listeners
-from gradviz.core.pullback import run_node
+from gradviz.core.pullback import Arrivals, arrive, run_node
 from gradviz.core.tensor import Tensor
-from gradviz.core.trace import Node, Trace, origin_of
+from gradviz.core.trace import GENERAL, HOOKED, SEVERAL, Node, origin_of
 from gradviz.errors import NotWrittenError
 from gradviz.sites import user_frame
 
@@ -81,6 +82,7 @@ def _run(
 ) -> list[Tensor | None]:
     keep = bool(create_graph if retain_graph is None else retain_graph)
     sweep = Sweep(kind, roots, inputs, keep, bool(create_graph))
+    sweep.frame = user_frame(sys._getframe(2))
     try:
         if create_graph:
             raise NotWrittenError(
@@ -106,10 +108,9 @@ def _run(
         sweep.concerned = vars(error).get("concerned", ())
         raise
     finally:
-        if listeners:
-            frame = user_frame(sys._getframe(1))
-            for listener in tuple(listeners):
-                listener.sweep_ran(sweep, frame)
+        for listener in tuple(listeners):
+            listener.sweep_ran(sweep, sweep.frame)
+        sweep.frame = None
 
 
 def _seeds(roots: tuple[Tensor, ...], given: tuple[Any, ...]) -> list[Any]:
@@ -128,7 +129,7 @@ def _seeds(roots: tuple[Tensor, ...], given: tuple[Any, ...]) -> list[Any]:
                 )
             seeds.append(cotangent._data)
         elif root._data.size == 1:
-            seeds.append(np.ones_like(root._data)[()])
+            seeds.append(np.ones_like(root._data)[()] if root._data.ndim else root._data.dtype.type(1))
         else:
             raise RuntimeError(NOT_SCALAR)
     return seeds
@@ -136,56 +137,88 @@ def _seeds(roots: tuple[Tensor, ...], given: tuple[Any, ...]) -> list[Any]:
 
 def _pull(sweep: Sweep, seeds: list[Any], keep: bool) -> list[Tensor | None]:
     """Run every node behind the roots, newest first; feed leaves, or collect for `sweep.inputs`."""
-    pending: dict[Node, list[Any]] = {}
+    pending: dict[Node, Any] = {}
+    arrivals: Arrivals = {}
+    order: list[Node] = []
     wanted = _wanted(sweep)
     collected: dict[int, Any] = {}
-    leaves = Leaves(sweep, wanted, collected)
-    order: list[Node] = []
 
     for root, seed in zip(sweep.roots, seeds, strict=True):
         origin = root.grad_fn
         if origin is None:
-            leaves.expect(root)
-            leaves.add(root, seed)
+            entry = arrivals.setdefault(id(root), [root, 0, None])
+            entry[1] += 1
+            entry[2] = seed if entry[2] is None else entry[2] + seed
         else:
             if origin not in pending:
-                pending[origin] = [None] * (1 + len(origin.more))
+                pending[origin] = [None] * (1 + len(origin.more)) if origin.flags & SEVERAL else None
                 order.append(origin)
-            slots = pending[origin]
-            slots[root._number] = seed if slots[root._number] is None else slots[root._number] + seed
+            arrive(pending, origin, root._number, seed)
 
     for node in order:
-        for leaf in node.leaves or ():
-            leaves.expect(leaf)
-        for link, need in zip(node.links, node.needs, strict=True):
+        leaves = node.leaves
+        if leaves is not None:
+            for leaf in leaves:
+                if leaf is not None:
+                    known = arrivals.get(id(leaf))
+                    if known is None:
+                        arrivals[id(leaf)] = [leaf, 1, None]
+                    else:
+                        known[1] += 1
+        for link, need in zip(node.links, node.needs):  # noqa: B905 - of one length, and this is the inner loop
             if need:
-                behind, _ = origin_of(link)
-                if isinstance(behind, Node) and behind not in pending:
-                    pending[behind] = [None] * (1 + len(behind.more))
-                    order.append(behind)
+                if type(link) is tuple:
+                    link = link[0]
+                if link.tracked and link not in pending:
+                    pending[link] = [None] * (1 + len(link.more)) if link.flags & SEVERAL else None
+                    order.append(link)
     order.sort(key=_by_id, reverse=True)
 
     useful = _useful(order, wanted) if wanted is not None else None
     for root in sweep.roots:
         if root.grad_fn is None:
-            leaves.release(root)
+            _release(root, arrivals, sweep, wanted, collected)
     for node in order:
-        slots = pending.pop(node)
-        if node.hooks is not None:
-            run_node_hooks(node, slots)
-        if wanted is not None:
-            for number, slot in enumerate(slots):
-                for position in wanted.get((node, number), ()):
-                    collected[position] = slot
-        if (useful is None or node in useful) and any(slot is not None for slot in slots):
-            run_node(node, slots, pending, leaves, keep)
-        for leaf in node.leaves or ():
-            leaves.release(leaf)
+        g = pending.pop(node)
+        if useful is None and not node.flags & _CAREFUL:
+            if g is not None:
+                node.row.pull(node, g, pending, arrivals, keep)  # type: ignore[misc]
+        else:
+            slots = g if type(g) is list else [g]
+            if node.flags & HOOKED:
+                run_node_hooks(node, slots)
+            if wanted is not None:
+                for number, slot in enumerate(slots):
+                    for position in wanted.get((node, number), ()):
+                        collected[position] = slot
+            if (useful is None or node in useful) and any(slot is not None for slot in slots):
+                run_node(node, slots, pending, arrivals, keep)
+        leaves = node.leaves
+        if leaves is not None:
+            for leaf in leaves:
+                if leaf is not None:
+                    entry = arrivals[id(leaf)]
+                    if entry[1] > 1:
+                        entry[1] -= 1
+                    else:
+                        _release(leaf, arrivals, sweep, wanted, collected)
     return _deliver(sweep, collected)
 
 
-def _by_id(step: Trace) -> int:
-    return step.id
+_CAREFUL = GENERAL | HOOKED | SEVERAL
+"""Flags of nodes that the general definition runs."""
+_by_id = operator.attrgetter("id")
+
+
+def _release(
+    leaf: Tensor, arrivals: Arrivals, sweep: Sweep, wanted: dict[Any, list[int]] | None, collected: dict[int, Any]
+) -> None:
+    """Note that one use of a leaf is done; feed the leaf if it was the last."""
+    entry = arrivals[id(leaf)]
+    entry[1] -= 1
+    if not entry[1] and entry[2] is not None:
+        cotangent, entry[2] = entry[2], None
+        feed(leaf, cotangent, sweep, wanted, collected)
 
 
 def _wanted(sweep: Sweep) -> dict[Any, list[int]] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,10 @@ class Sweep:
     """What one run of the engine did, for listeners: its arguments, the leaves it fed, the error that ended it.
 
     concerned   ids of the values that the error is about: of what saved a tensor, and of what was written over it
+    frame       where it was asked for, until it ends
     """
 
-    __slots__ = ("concerned", "create_graph", "error", "fed", "inputs", "kind", "retain_graph", "roots")
+    __slots__ = ("concerned", "create_graph", "error", "fed", "frame", "inputs", "kind", "retain_graph", "roots")
 
     def __init__(
         self,
@@ -34,51 +36,29 @@ class Sweep:
         self.inputs = None if inputs is None else tuple(inputs)
         self.retain_graph = retain_graph
         self.create_graph = create_graph
+        self.frame: FrameType | None = None
         self.fed: list[tuple[Tensor, Tensor]] = []
         self.error = ""
         self.concerned: tuple[int, ...] = ()
 
 
-class Leaves:
-    """The leaves behind the roots. Each is fed as soon as no op that is still to run can add to its cotangent.
+def feed(
+    leaf: Tensor, cotangent: Any, sweep: Sweep, wanted: dict[Any, list[int]] | None, collected: dict[int, Any]
+) -> None:
+    """Give a leaf what came back to it: to its hooks, then to its `.grad`, or to those who asked for it.
 
-    So a leaf's hooks run early, and what an error ends has fed the leaves that PyTorch would have fed.
+    A leaf is fed as soon as no op that is still to run can add to its cotangent. So its hooks run early, and what an
+    error ends has fed the leaves that PyTorch would have fed.
     """
-
-    def __init__(self, sweep: Sweep, wanted: dict[Any, list[int]] | None, collected: dict[int, Any]) -> None:
-        self._sweep = sweep
-        self._wanted = wanted
-        self._collected = collected
-        self._cotangents: dict[Tensor, Any] = {}
-        self._uses: dict[Tensor, int] = {}
-
-    def expect(self, leaf: Tensor | None) -> None:
-        """Note one more use of a leaf."""
-        if leaf is not None:
-            self._uses[leaf] = self._uses.get(leaf, 0) + 1
-
-    def add(self, leaf: Tensor, cotangent: Any) -> None:
-        """Add what came back from one use."""
-        held = self._cotangents.get(leaf)
-        self._cotangents[leaf] = cotangent if held is None else held + cotangent
-
-    def release(self, leaf: Tensor | None) -> None:
-        """Note that one use is done; feed the leaf if it was the last."""
-        if leaf is None:
-            return
-        self._uses[leaf] -= 1
-        cotangent = self._cotangents.pop(leaf, None) if not self._uses[leaf] else None
-        if cotangent is None:
-            return
-        if leaf._requires_grad and leaf._origin.tracked:
-            raise RuntimeError("leaf variable has been moved into the graph interior")
-        if leaf._extras is not None:
-            cotangent = _run_hooks(leaf._extras.hooks, cotangent)
-        if self._wanted is not None:
-            for position in self._wanted.get(id(leaf), ()):
-                self._collected[position] = cotangent
-        elif leaf._requires_grad:
-            accumulate(leaf, cotangent, self._sweep)
+    if leaf._requires_grad and leaf._origin.tracked:
+        raise RuntimeError("leaf variable has been moved into the graph interior")
+    if leaf._extras is not None:
+        cotangent = _run_hooks(leaf._extras.hooks, cotangent)
+    if wanted is not None:
+        for position in wanted.get(id(leaf), ()):
+            collected[position] = cotangent
+    elif leaf._requires_grad:
+        accumulate(leaf, cotangent, sweep)
 
 
 def run_node_hooks(node: Node, slots: list[Any]) -> None:
@@ -109,12 +89,14 @@ def _run_hooks(hooks: dict[int, Any], cotangent: Any) -> Any:
 def accumulate(tensor: Tensor, cotangent: Any, sweep: Sweep | None) -> None:
     """Add to `.grad`, in place where there is one already, so that it stays the same object."""
     if tensor._grad is None:
-        tensor._grad = new_leaf(np.array(cotangent), "grad", False, inner=True)
+        frame = None if sweep is None else sweep.frame
+        tensor._grad = new_leaf(np.array(cotangent), "grad", False, inner=True, frame=frame)
     else:
         held = tensor._grad
         held._array()[...] += cotangent
-        if held._storage.version is not None:
-            held._storage.version += 1
+        storage = held._storage
+        if storage.version is not None:
+            storage.version += 1
     if sweep is not None:
         sweep.fed.append((tensor, tensor._grad))
         if tensor._extras is not None:

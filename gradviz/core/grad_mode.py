@@ -126,8 +126,11 @@ class _Switch:
 
     def _close(self) -> None:
         self._region = None
-        left, before = current(), self._before
-        _current.set(before)
+        left, before = None, self._before
+        try:
+            left = current()
+        finally:  # Ctrl-C
+            _current.set(before)
         if listeners:
             kept = set(_chain(before))
             for region in _chain(left):

@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from gradviz.core.trace import AccumulateGrad, Node, NodeHooks
+from gradviz.core.trace import HOOKED, AccumulateGrad, Node, NodeHooks
 
 
 class Extras:
@@ -46,4 +46,5 @@ def hooks_of(node: Node) -> NodeHooks:
     """The hooks of a node, made when first asked for."""
     if node.hooks is None:
         node.hooks = NodeHooks()
+        node.flags |= HOOKED
     return node.hooks

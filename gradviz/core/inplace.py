@@ -16,7 +16,7 @@ import numpy as np
 
 from gradviz.core import dtypes
 from gradviz.core.aliasing import Made, Replay, View, cut
-from gradviz.core.apply import cause_of, connect, describe, mark_result, node
+from gradviz.core.apply import cause_of, connect, describe
 from gradviz.core.complaints import untraceable
 from gradviz.core.composites import tell
 from gradviz.core.dtypes import promoted
@@ -25,6 +25,7 @@ from gradviz.core.hooks import hooks_of
 from gradviz.core.listeners import listeners
 from gradviz.core.ops.shapes import refuse_shapes
 from gradviz.core.ops.table import Row, op
+from gradviz.core.saving import mark_result, node
 from gradviz.core.tensor import Tensor
 from gradviz.core.trace import (
     ALIAS,
@@ -37,6 +38,7 @@ from gradviz.core.trace import (
     AccumulateGrad,
     Node,
     Trace,
+    Untracked,
     before_writes,
 )
 from gradviz.sites import user_frame
@@ -146,7 +148,7 @@ def apply_inplace(
     links, needs, leaves = connect(inputs, tracks)
     tracked = tracks and row.differentiable and True in needs and memory.dtype.kind == "f"
     frame = user_frame(sys._getframe(1))
-    step: Trace = _node(row, inputs, ready, needs, leaves, memory) if tracked else Trace()
+    step: Trace = _node(row, inputs, ready, needs, leaves, memory) if tracked else Untracked()
     describe(step, row, links, needs, static, memory, region, frame)
     if write is None:
         memory[...] = result
@@ -158,7 +160,7 @@ def apply_inplace(
     step.flags |= ALIAS | INPLACE | (target._origin.flags & PART)
     if isinstance(step, Node):
         mark_result(step, row, storage)
-    else:
+    elif isinstance(step, Untracked):
         cause_of(step, row, memory, region)
         step.flags |= _kept_by(target)
     if listeners:
@@ -261,11 +263,10 @@ def _adopt(target: Tensor, step: Trace, frame: FrameType) -> None:
         _move_retained(target, step)
         target._origin, target._number, target._requires_grad = step, 0, True
     links, needs, leaves = connect((base,))
-    merged: Trace = Trace()
+    merged: Trace = Untracked()
     if isinstance(step, Node):
         merged = CopySlices()
         merged.leaves = None if leaves is None else (leaves[0], None)
-        merged.hooks = None
         merged.saved = merged.marks = ()
     describe(
         merged,
@@ -277,7 +278,7 @@ def _adopt(target: Tensor, step: Trace, frame: FrameType) -> None:
         step.region,
         frame,
     )
-    if not merged.tracked:
+    if isinstance(merged, Untracked):
         cause_of(merged, COPY_SLICES, base._data, step.region)
         merged.flags |= _kept_by(base)
     merged.flags |= ALIAS | INPLACE
@@ -347,16 +348,16 @@ def regenerate(target: Tensor, view: View, strict: bool) -> None:
         view.version = target._storage.version
     links, needs, leaves = connect((base,))
     frame = user_frame(sys._getframe(1))
-    step: Trace = Trace()
+    step: Trace = Untracked()
     if tracked:
         step = AS_STRIDED.node_class()
-        step.leaves, step.hooks, step.saved, step.marks = leaves, None, (), ()
+        step.leaves, step.saved, step.marks = leaves, (), ()
     describe(step, AS_STRIDED, links, needs, (view.replay, _strides_of(base)), target._data, current(), frame)
     step.flags |= ALIAS
     if isinstance(step, Node):
         _move_retained(target, step)
         target._requires_grad = True
-    else:
+    elif isinstance(step, Untracked):
         cause_of(step, AS_STRIDED, target._data, current())
     target._origin, target._number = step, 0
     if listeners:

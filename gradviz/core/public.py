@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from gradviz.core.apply import apply, leaf
+from gradviz.core.apply import apply, leaf, runner
 from gradviz.core.inplace import apply_inplace
 from gradviz.core.ops.table import Row
 from gradviz.core.tensor import Tensor
@@ -92,7 +92,8 @@ def publish(
     if count == 1 and not row.static:
 
         def call_one(input: Any) -> Any:
-            return apply(row, (input if isinstance(input, Tensor) else first_tensor(row.name, input),))
+            run = row.runs.get(1) or runner(row, 1)
+            return run(input if isinstance(input, Tensor) else first_tensor(row.name, input))
 
         call = call_one
     call.__name__ = call.__qualname__ = row.name

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from gradviz.core.compiling import can_pull, compiled, source_of_pull
 from gradviz.core.complaints import SECOND_TIME, check_versions, noted
-from gradviz.core.feeding import Leaves
-from gradviz.core.trace import FREED, Node, origin_of
+from gradviz.core.trace import FREED, FRESH, LATE, NUMBERS, Node, origin_of
+
+if TYPE_CHECKING:
+    from gradviz.core.ops.table import Row
 
 
-def run_node(node: Node, slots: list[Any], pending: dict[Node, list[Any]], leaves: Leaves, keep: bool) -> None:
-    """Pull the cotangents of a node's outputs back to its inputs."""
+SMALL = 4096
+"""So many elements are written in less time than numpy takes to make a view of one."""
+
+Arrivals: TypeAlias = dict[int, list[Any]]
+"""For each leaf, by its `id`: the leaf, how many uses of it are still to come, and what came back so far."""
+
+
+def run_node(node: Node, slots: Sequence[Any], pending: dict[Node, Any], arrivals: Arrivals, keep: bool) -> None:
+    """Pull the cotangents of a node's outputs back to its inputs.
+
+    pending: for each node that is still to run its cotangent, or a list of them where it has several outputs.
+    """
     row = node.row
     if node.saved is FREED:
         raise noted(RuntimeError(SECOND_TIME), node)
@@ -50,18 +64,32 @@ def run_node(node: Node, slots: list[Any], pending: dict[Node, list[Any]], leave
         cotangent = vjp(g, *arguments)
         if cotangent is None:
             continue
-        if cotangent.shape != shape:
-            cotangent = sum_to(cotangent, shape)
-        if cotangent.dtype != array_type:
-            cotangent = cotangent.astype(array_type)
+        cotangent = fitted(cotangent, shape, array_type)
         if leaf is not None:
-            leaves.add(leaf, cotangent)
+            entry = arrivals[id(leaf)]
+            entry[2] = cotangent if entry[2] is None else entry[2] + cotangent
         elif isinstance(origin, Node):
-            target = pending[origin]
-            target[number] = cotangent if target[number] is None else target[number] + cotangent
+            arrive(pending, origin, number, cotangent)
     if not keep and row.saved_names:
         node.saved = FREED
         node.marks = ()
+
+
+def arrive(pending: dict[Node, Any], node: Node, number: int, cotangent: Any) -> None:
+    """Add a cotangent to one of the outputs of a node."""
+    held = pending[node]
+    if type(held) is list:
+        held[number] = cotangent if held[number] is None else held[number] + cotangent
+    else:
+        pending[node] = cotangent if held is None else held + cotangent
+
+
+def pull_of(row: Row) -> Callable[..., None]:
+    """What pulls back the cotangent of a node of `row` that compiled code made: compiled, where that can be."""
+    if not can_pull(row):
+        return lambda node, g, pending, arrivals, keep: run_node(node, (g,), pending, arrivals, keep)
+    vjps = {f"d{i}": formula[0] for i, formula in enumerate(row.formulas) if formula is not None}
+    return compiled(_NAMES, source_of_pull(row), row, **vjps)
 
 
 def _output_shape(node: Node, name: str) -> Any:
@@ -81,10 +109,21 @@ def _input_shapes(node: Node) -> list[Any]:
     return shapes
 
 
+def fitted(cotangent: Any, shape: tuple[int, ...], array_type: Any) -> Any:
+    """A cotangent in the shape and type of what it is for."""
+    if cotangent.shape != shape:
+        cotangent = sum_to(cotangent, shape)
+    return cotangent if cotangent.dtype == array_type else cotangent.astype(array_type)
+
+
 def sum_to(cotangent: Any, shape: tuple[int, ...]) -> Any:
     """Undo broadcasting: sum over the dimensions that `shape` lacks or has as 1; spread where it is the smaller one."""
     extra = cotangent.ndim - len(shape)
     if extra < 0:
+        if not cotangent.ndim and math.prod(shape) <= SMALL:
+            whole = np.empty(shape, cotangent.dtype)
+            whole.fill(cotangent)
+            return whole
         return np.broadcast_to(cotangent, shape)
     axes = tuple(range(extra)) + tuple(
         axis + extra for axis, length in enumerate(shape) if length == 1 and cotangent.shape[axis + extra] != 1
@@ -96,3 +135,18 @@ def sum_to(cotangent: Any, shape: tuple[int, ...]) -> Any:
     if math.prod(cotangent.shape) == math.prod(shape):
         return cotangent.reshape(shape)
     return np.broadcast_to(cotangent, shape)
+
+
+_NAMES = {
+    "FREED": FREED,
+    "FRESH": FRESH,
+    "LATE": LATE,
+    "NUMBERS": NUMBERS,
+    "SECOND_TIME": SECOND_TIME,
+    "__name__": __name__,
+    "check_versions": check_versions,
+    "fitted": fitted,
+    "ndarray": np.ndarray,
+    "noted": noted,
+}
+"""What compiled code reads."""

@@ -20,7 +20,7 @@ from gradviz.core.device import CPU, device
 from gradviz.core.hooks import Extras, RemovableHandle, hooks_of
 from gradviz.core.listeners import listeners
 from gradviz.core.size import Size
-from gradviz.core.trace import Node, Storage, Trace
+from gradviz.core.trace import LATE, Node, Storage, Trace
 from gradviz.sites import user_frame
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ class Tensor:
     """A numpy array with a gradient. Made by `gradviz.tensor` and its relatives, not by calling the class.
 
     `_data` is an ndarray, or a numpy scalar for a 0-d tensor whose memory nobody shares yet. `_origin` is the Trace or
-    Node that made it, `_number` as which of its outputs. `_storage` is shared by all tensors on the same memory.
+    Node that made it, `_number` as which of its outputs. `_storage` is shared by all tensors on the same memory; most
+    have none of their own until someone asks (`_memory` is None until then).
     """
 
     __slots__ = (
@@ -50,10 +51,10 @@ class Tensor:
         "_data",
         "_extras",
         "_grad",
+        "_memory",
         "_number",
         "_origin",
         "_requires_grad",
-        "_storage",
         "_view",
     )
 
@@ -63,7 +64,7 @@ class Tensor:
     _number: int
     _origin: Trace
     _requires_grad: bool
-    _storage: Storage
+    _memory: Storage | None
     _view: View | None
 
     __array_priority__ = 1000
@@ -156,7 +157,7 @@ class Tensor:
             if value:
                 return
             raise RuntimeError(_LEAF_FLAG)
-        if value and self._storage.version is None and not _in_inference_mode():
+        if value and self.is_inference() and not _in_inference_mode():
             raise RuntimeError(
                 "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed."
             )
@@ -276,10 +277,24 @@ class Tensor:
         return RemovableHandle(self._extras_or_new().accumulator_hooks, hook)
 
     @property
+    def _storage(self) -> Storage:
+        storage = self._memory
+        if storage is None:
+            storage = self._memory = self._origin.storage = Storage()
+            self._origin.flags |= LATE
+        return storage
+
+    @_storage.setter
+    def _storage(self, storage: Storage) -> None:
+        self._memory = storage
+
+    @property
     def _version(self) -> int:
-        if self._storage.version is None:
+        if self._memory is None:
+            return 0
+        if self._memory.version is None:
             raise RuntimeError("Inference tensors do not track version counter.")
-        return self._storage.version
+        return self._memory.version
 
     @property
     def _base(self) -> Tensor | None:
@@ -290,7 +305,7 @@ class Tensor:
 
     def is_inference(self) -> bool:
         """True for a tensor made in `inference_mode`."""
-        return self._storage.version is None
+        return self._memory is not None and self._memory.version is None
 
     def _extras_or_new(self) -> Extras:
         if self._extras is None:

@@ -3,9 +3,6 @@
 Both know the op's row, where in the user's source it was called, and the records of its inputs, so the whole history
 of a tensor can be drawn, the skipped part too. A Trace holds no array. A Node is what `grad_fn` shows: it also holds
 the arrays that its backward needs.
-
-The history behind a Trace is bounded: when more than `HISTORY_LIMIT` traces lie behind a new one, the oldest half is
-let go and counted, so a loop under `no_grad` runs in constant memory.
 """
 
 from __future__ import annotations
@@ -13,7 +10,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable
 from types import CodeType
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from gradviz.core.grad_mode import Region
@@ -21,8 +18,10 @@ if TYPE_CHECKING:
     from gradviz.core.tensor import Tensor
     from gradviz.events import Cause
 
+T = TypeVar("T")
+
 HISTORY_LIMIT = 256
-"""Most traces that may lie behind a trace."""
+"""Most traces that may lie behind a trace; see `history`."""
 
 Link: TypeAlias = Any
 """Where an input came from: a Trace, a Node, a `Faint` reference to a Node, a pair (one of these, output number) for
@@ -47,8 +46,34 @@ class Storage:
         self.version = 0
 
 
+class Rare(Generic[T]):
+    """A field that few records have; reads as `usual`, or raises AttributeError where there is none."""
+
+    def __init__(self, *usual: T) -> None:
+        self._usual = usual
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, record: Trace, owner: type) -> T:
+        rare = record.rare
+        value: T
+        if rare is not None and self._name in rare:
+            value = rare[self._name]
+        elif self._usual:
+            value = self._usual[0]
+        else:
+            raise AttributeError(f"the record has no `{self._name}`")
+        return value
+
+    def __set__(self, record: Trace, value: T) -> None:
+        if record.rare is None:
+            record.rare = {}
+        record.rare[self._name] = value
+
+
 class Trace:
-    """One op that ran and was not tracked, or the making of a leaf (an op without inputs).
+    """One op that ran. What is not tracked, leaves included (ops without inputs), is an `Untracked`.
 
     row         the op's row in the table
     links       its inputs' origins, by argument position
@@ -60,23 +85,21 @@ class Trace:
     forgotten   how many traces behind this one were let go
     called      what the user called to run it, unset where that is the row's name
     flagged     where its result was made to require grad afterwards, code and offset; unset where it was not
+    storage     of its one output, if that was asked for after the output was made; unset where it was not
+
+    A record is filled by plain stores, as few as can be: what most ops lack is kept in the dictionary `rare`, if there
+    is one. `flags` says whether a record has some of it, so that the engine need not ask.
     """
 
     __slots__ = (
         "array_type",
-        "behind",
-        "called",
-        "cause",
         "code",
-        "flagged",
         "flags",
-        "forgotten",
         "id",
         "lasti",
         "links",
-        "more",
         "needs",
-        "oldest",
+        "rare",
         "region",
         "row",
         "shape",
@@ -94,13 +117,15 @@ class Trace:
     region: Region | None
     shape: tuple[int, ...]
     array_type: Any
-    more: tuple[tuple[tuple[int, ...], Any], ...]
     forgotten: int
     behind: int
     oldest: int
     flags: int
-    called: str
-    flagged: tuple[CodeType, int]
+    rare: dict[str, Any] | None
+    more = Rare[tuple[tuple[tuple[int, ...], Any], ...]](())
+    called = Rare[str]()
+    flagged = Rare[tuple[CodeType, int]]()
+    storage = Rare[Storage]()
 
     tracked = False
 
@@ -108,6 +133,12 @@ class Trace:
     def op_name(self) -> str:
         """The op as the user called it."""
         return getattr(self, "called", self.row.name)
+
+
+class Untracked(Trace):
+    """The record of an op that autograd did not track, or of the making of a leaf."""
+
+    __slots__ = ("behind", "cause", "forgotten", "oldest")
 
 
 INPLACE = 1
@@ -124,6 +155,14 @@ LATE = 64
 """Flag: a parameter that a library's module made: it is told of when something uses it."""
 INNER = 8
 """Flag: one of several ops behind one call of the user's, and not the one that made the call's result."""
+HOOKED = 64
+"""Flag: the node has `hooks`."""
+SEVERAL = 128
+"""Flag: there is more than one output."""
+LATE = 256
+"""Flag: the record has a `storage`."""
+GENERAL = 512
+"""Flag: it was not compiled code that made the node, so only the general definition can run it backwards."""
 
 
 class Node(Trace):
@@ -131,18 +170,21 @@ class Node(Trace):
 
     saved       the arrays (or plain arguments) that its VJPs read, in the order of `row.saved_names`, None where not
                 needed; `FREED` after a backward that did not retain the graph
-    marks       for each of them the storage and the version it must still have, or None
+    marks       for each of them the storage and the version it must still have, or None; where the output that was
+                saved had no storage yet, None means the one that its record may get later, at version 0
     leaves      for each input the leaf tensor whose `.grad` this op feeds, or None; None if there is no such leaf
     """
 
-    __slots__ = ("__weakref__", "hooks", "leaves", "marks", "saved")
+    __slots__ = ("__weakref__", "leaves", "marks", "saved")
 
     saved: tuple[Any, ...]
     marks: tuple[Any, ...]
     leaves: tuple[Tensor | None, ...] | None
-    hooks: NodeHooks | None
+    hooks = Rare["NodeHooks | None"](None)
 
     tracked = True
+    cause = None
+    forgotten = 0
     full_name = ""
 
     def name(self) -> str:
@@ -175,6 +217,7 @@ class Node(Trace):
         """A dictionary of the user's own, kept with the node."""
         if self.hooks is None:
             self.hooks = NodeHooks()
+            self.flags |= HOOKED
         return self.hooks.metadata
 
     def __repr__(self) -> str:
@@ -259,6 +302,11 @@ class Freed:
 
 FREED: Any = Freed()
 
+FRESH: Any = (None,) * 8
+"""The `marks` of a node that saved only what had no storage yet."""
+NUMBERS: Any = (None,) * 9
+"""The same where inputs after the first are plain numbers. The two are told apart by identity."""
+
 
 class AccumulateGrad:
     """The end of the road for a gradient: adds what arrives to `variable.grad`. One per leaf, made when asked for."""
@@ -288,88 +336,24 @@ def accumulator(leaf: Tensor) -> AccumulateGrad:
     return known
 
 
-def bound(trace: Trace) -> None:
-    """Set how much history lies behind a new `trace`, and let go of the oldest where it is too much.
-
-    `behind` never undercounts: it is the smaller of the sum over the inputs (which counts shared history twice) and
-    the span of ids back to the oldest (which counts unrelated ops).
-    """
-    behind = 0
-    oldest = trace.id
-    for link in trace.links:
-        origin = link[0] if type(link) is tuple else link
-        if _has_past(origin):
-            behind += origin.behind + 1
-            if origin.oldest < oldest:
-                oldest = origin.oldest
-    span = trace.id - oldest
-    trace.behind = behind if behind < span else span
-    trace.oldest = oldest
-    if trace.behind > HISTORY_LIMIT or len(trace.links) > HISTORY_LIMIT:
-        _let_go(trace)
+_DESCRIPTION = ("array_type", "code", "flags", "forgotten", "id", "lasti", "region", "row", "shape", "static")
 
 
-def _let_go(trace: Trace) -> None:
-    """Keep the newest half of the limit behind `trace`; cut the links of the rest and count them."""
-    found = {id(trace): trace}
-    queue = [trace]
-    for step in queue:
-        for link in step.links:
-            origin = link[0] if type(link) is tuple else link
-            if _has_past(origin) and id(origin) not in found:
-                found[id(origin)] = origin
-                queue.append(origin)
-    if len(queue) - 1 > HISTORY_LIMIT:
-        queue.sort(key=lambda step: -step.id)
-        kept, rest = queue[: HISTORY_LIMIT // 2 + 1], queue[HISTORY_LIMIT // 2 + 1 :]
-        keep = {id(step) for step in kept}
-        ends: dict[int, Trace] = {}
-        for step in kept:
-            _end_history(step, keep, ends)
-        hidden = len(rest) + sum(step.forgotten for step in rest) - len(ends)
-        last = min(ends.values(), key=lambda end: end.id)
-        last.forgotten += max(0, hidden - sum(end.forgotten for end in ends.values()))
-        queue = kept
-    if len(trace.links) > HISTORY_LIMIT:
-        trace.forgotten += len(trace.links) - HISTORY_LIMIT
-        trace.links = trace.links[:HISTORY_LIMIT]
-        trace.needs = trace.needs[:HISTORY_LIMIT]
-    trace.behind = len(queue) - 1
-    trace.oldest = min(step.id for step in queue)
-
-
-def _has_past(origin: Any) -> bool:
-    """True for an untracked op with inputs, or one that had some."""
-    return isinstance(origin, Trace) and not origin.tracked and bool(origin.links or origin.forgotten)
-
-
-def _end_history(step: Trace, keep: set[int], ends: dict[int, Trace]) -> None:
-    """Replace the links of `step` to what is let go by stand-ins, which have its name and shape but no history."""
-    links = list(step.links)
-    for position, link in enumerate(links):
-        origin = link[0] if type(link) is tuple else link
-        if _has_past(origin) and id(origin) not in keep:
-            if origin.id not in ends:
-                ends[origin.id] = without_history(origin)
-            end = ends[origin.id]
-            links[position] = (end, link[1]) if type(link) is tuple else end
-    step.links = tuple(links)
-
-
-_DESCRIPTION = ("array_type", "code", "flags", "forgotten", "id", "lasti", "more", "region", "row", "shape", "static")
-
-
-def without_history(origin: Trace) -> Trace:
+def without_history(origin: Trace) -> Untracked:
     """A copy of the record, array-free and without inputs; it says that at least one op behind it was let go."""
-    copy = Trace()
+    copy = Untracked()
+    copy.rare = None
     for name in _DESCRIPTION:
         setattr(copy, name, getattr(origin, name))
     if origin.op_name != origin.row.name:
         copy.called = origin.op_name
+    if origin.flags & SEVERAL:
+        copy.more = origin.more
     copy.links = ()
     copy.needs = ()
     copy.behind = 0
     copy.oldest = copy.id
     copy.cause = None
+    copy.flags &= ~(HOOKED | LATE)
     copy.forgotten += bool(origin.links)
     return copy

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from gradviz.core.composites import PASSING, maker, switch, untold
+from gradviz.core.composites import PASSING, enter, leave, maker, untold
 from gradviz.core.hooks import RemovableHandle
 from gradviz.core.listeners import Deed, Holder, listeners
 from gradviz.core.tensor import Tensor
@@ -60,13 +60,13 @@ class Module(Walking, State, Moving, Holder):
         outer, own = untold(), _is_own(type(self))  # type: ignore[arg-type]
         if not own and outer is not PASSING and not listeners:
             return run_with_hooks(self, args, kwargs) if self._hooks.any else self.forward(*args, **kwargs)
-        switch(PASSING if own else None)
         try:
+            enter(PASSING if own else None)
             if listeners:
                 return self._told(args, kwargs, sys._getframe(1), own and outer is None)
             result = run_with_hooks(self, args, kwargs) if self._hooks.any else self.forward(*args, **kwargs)
         finally:
-            switch(outer)
+            leave(outer)
         if own and outer is None:
             _assign(result, args)
         return result

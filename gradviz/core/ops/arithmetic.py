@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from gradviz.core.apply import apply
+from gradviz.core.apply import apply, apply_general, specialised
 from gradviz.core.composites import called
 from gradviz.core.dtypes import promoted
 from gradviz.core.inplace import apply_inplace
@@ -193,13 +193,27 @@ RECIPROCAL = op(
 reciprocal = publish(RECIPROCAL, inplace=True)
 
 
-def _operator(row: Row, static: tuple[Any, ...]) -> Callable[[Tensor, Any], Any]:
-    def call(self: Tensor, other: Any) -> Any:
+def _operator(
+    name: str, row: Row, static: tuple[Any, ...], plain: Callable[[Any, Any], Any]
+) -> Callable[[Tensor, Any], Any]:
+    """The method for an operator; `plain` is the row's forward for tensors of one float type.
+
+    It is compiled when it is first called, and then put on Tensor in its own place.
+    """
+
+    def general(row: Row, inputs: Any, static: tuple[Any, ...]) -> Any:
+        self, other = inputs
         if not isinstance(other, Tensor):
             other = operand(other)
             if not isinstance(other, (Tensor, float, int)):
                 return NotImplemented
-        return apply(row, (self, other), static)
+        return apply_general(row, (self, other), static)
+
+    def call(self: Tensor, other: Any) -> Any:
+        run = specialised(row, 2, plain, True, static, general)
+        run.__name__, run.__qualname__ = name, f"Tensor.{name}"
+        setattr(Tensor, name, run)
+        return run(self, other)
 
     return call
 
@@ -237,13 +251,13 @@ def _itself(self: Tensor) -> Tensor:
 
 
 METHODS.update(
-    __add__=_operator(ADD, (1,)),
-    __radd__=_operator(ADD, (1,)),
-    __sub__=_operator(SUB, (1,)),
+    __add__=_operator("__add__", ADD, (1,), operator.add),
+    __radd__=_operator("__radd__", ADD, (1,), operator.add),
+    __sub__=_operator("__sub__", SUB, (1,), operator.sub),
     __rsub__=_subtracted_from,
-    __mul__=_operator(MUL, ()),
-    __rmul__=_operator(MUL, ()),
-    __truediv__=_operator(DIV, ()),
+    __mul__=_operator("__mul__", MUL, (), operator.mul),
+    __rmul__=_operator("__rmul__", MUL, (), operator.mul),
+    __truediv__=_operator("__truediv__", DIV, (), operator.truediv),
     __rtruediv__=_divided_into,
     __pow__=_raised,
     __rpow__=_exponent_of,

@@ -23,11 +23,15 @@ TWO_BY_ROOT_PI = 2 / math.sqrt(math.pi)
 
 
 def floating(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """A forward that gives float32 for ints and bools, where numpy would give float64 or float16."""
+    """A forward that gives float32 for ints and bools, where numpy would give float64 or float16.
+
+    `function` itself is its `plain`: what compiled code calls for float32 and float64.
+    """
 
     def forward(x: Any) -> Any:
         return function(x if x.dtype.kind == "f" else x.astype(np.float32))
 
+    forward.plain = function  # type: ignore[attr-defined]
     return forward
 
 

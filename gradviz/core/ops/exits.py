@@ -44,6 +44,7 @@ def detach_(self: Tensor) -> Tensor:
             "Optimizer.zero_grad() function in torch/optim/optimizer.py as the solution."
         )
     loose = apply(DETACH_, (self,))
+    self._memory = self._storage  # nodes that saved the tensor look for it where the memory came from
     self._origin, self._number, self._requires_grad = loose._origin, 0, False
     return self
 
@@ -60,6 +61,7 @@ def _set_data(self: Tensor, value: Tensor) -> Any:
     if value._data.dtype.kind != "f" and self._requires_grad:
         raise RuntimeError("data set to a tensor that requires gradients must be floating point or complex dtype")
     placed = apply(SET_DATA, (value,))
+    self._memory = self._storage  # nodes that saved the tensor look for it where the memory came from
     self._data = value._array()
     if not self._origin.tracked:
         self._origin, self._number = placed._origin, 0

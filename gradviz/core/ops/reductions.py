@@ -48,6 +48,8 @@ def numpy_names(call: F) -> F:
 
     @functools.wraps(call)
     def run(*args: Any, **kwargs: Any) -> Any:
+        if not kwargs:
+            return call(*args)
         for theirs, ours in (("axis", "dim"), ("keepdims", "keepdim")):
             if theirs in kwargs:
                 kwargs[ours] = kwargs.pop(theirs)
@@ -79,9 +81,18 @@ def _dim_samples() -> list[Sample]:
 
 # ---- sum and mean
 
+_WIDE = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def _total(x: Any, dtype: dtypes.dtype | None) -> Any:
+    if dtype is None and x.dtype in _WIDE:
+        return np.add.reduce(x, axis=None)
+    return folded(np.add, x, None, False, dtype)
+
+
 SUM = op(
     "sum(x, *, dtype=None)",
-    lambda x, dtype: folded(np.add, x, None, False, dtype),
+    _total,
     x=lambda g: g,
     samples=lambda: [
         sample(grid(2, 3)),
@@ -129,10 +140,16 @@ def count_of(shape: tuple[int, ...], dim: Any) -> int:
     return math.prod(shape[axis] for axis in dims_of(dim, len(shape)))
 
 
+def _mean(x: Any, dtype: dtypes.dtype | None) -> Any:
+    if dtype is None and x.dtype in _WIDE and x.size:
+        return np.add.reduce(x, axis=None) / x.size
+    return _averaged(x, None, False, dtype)
+
+
 MEAN = op(
     "mean(x, *, dtype=None)",
-    lambda x, dtype: _averaged(x, None, False, dtype),
-    x=lambda g, shape: g / count_of(shape, None),
+    _mean,
+    x=lambda g, shape: g / math.prod(shape),
     samples=lambda: [sample(grid(2, 3)), sample(grid(3), dtype=dtypes.float64)],
 )
 MEAN_DIM = op(

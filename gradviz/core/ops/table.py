@@ -94,6 +94,10 @@ class Row:
         self.nondifferentiable_outputs = nondifferentiable_outputs
         self.vjps = vjps
         self.differentiable = bool(vjps)
+        self.runs: dict[int, Callable[..., Any]] = {}
+        """Compiled: by number of inputs what runs the op on inputs and static arguments. `apply` fills it."""
+        self.pull: Callable[..., None] | None = None
+        """Compiled: what runs a node backwards. Made with the first of `runs`."""
         unknown = set(vjps) - set(self.inputs)
         if unknown:
             raise TypeError(f"row `{self.key}` has a derivative for `{min(unknown)}`, which is not one of its inputs")

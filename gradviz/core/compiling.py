@@ -1,0 +1,226 @@
+"""Compile a row: from its entry in the op table to one function that runs it and one that pulls its cotangent back.
+
+`apply.remember` and `pullback.run_node` say what an op and its backward do, for any row and any inputs. Both look
+everything up. Here the same steps are written out for one row, as `dataclasses` writes out an `__init__`: no loop over
+inputs, no name looked up, records filled by plain stores. What `source_of_run` gives for `mul(x, y)` begins
+
+    def run(x, y):
+        if type(x) is not Tensor and not isinstance(x, Tensor): return general(row, (x, y), ())
+        X, lx, nx, mx = x._data, x._origin, x._requires_grad, x._memory
+
+Compiled code knows the ordinary case alone: operands that are tensors or Python numbers, of one float type where the
+row promotes. It hands every other case to the general definition. A node that it made has no `GENERAL` flag.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gradviz.core.ops.table import Row
+
+_INLINE = {operator.mul: "{} * {}", operator.add: "{} + {}", operator.sub: "{} - {}", operator.truediv: "{} / {}",
+           operator.neg: "-{}"}  # fmt: skip
+"""Forwards that are an operator of Python's, written in place."""
+
+
+def compiled(namespace: dict[str, Any], source: str, row: Row, **names: Any) -> Callable[..., Any]:
+    """Execute `source`, which defines one function, with `namespace` and `names` for its globals."""
+    scope = {**namespace, "row": row, "Node": row.node_class, **names}
+    exec(compile(source, f"{__file__}.{row.key}", "exec"), scope)  # a file of gradviz's own is no site of the user's
+    function: Callable[..., Any] = scope["made"]
+    return function
+
+
+def _needs(count: int, known: tuple[bool, ...] = ()) -> str:
+    """An expression for the tuple of `n0`, `n1`, ...: a constant, the same one each time."""
+    place = len(known)
+    if place == count:
+        return str(known)
+    return f"({_needs(count, (*known, True))} if n{place} else {_needs(count, (*known, False))})"
+
+
+def can_run(row: Row, count: int) -> bool:
+    """Whether a call of `row` with `count` inputs can be compiled."""
+    return not row.variadic and not row.several and 0 < count <= len(row.inputs)
+
+
+def can_pull(row: Row) -> bool:
+    """Whether the backward of `row` can be compiled."""
+    known = {*row.inputs, *row.static, "out", "shape", "index"}
+    read = {name for formula in row.formulas if formula is not None for name in formula[1]}
+    return not row.variadic and not row.several and read <= known
+
+
+def source_of_run(row: Row, count: int, forward: Any, floats: bool, fixed: bool) -> str:
+    """A function of the inputs, and unless `fixed` of the static arguments, that does what `apply` does.
+
+    floats: it is for tensors of one float type (float32 or float64) only.
+    """
+    spots = range(count)
+    xs = [f"x{i}" for i in spots]
+    statics = [] if fixed else [f"s{i}" for i in range(len(row.static))]
+    static = "static" if fixed else "(" + "".join(f"{name}, " for name in statics) + ")"
+    inputs = "(" + "".join(f"{x}, " for x in xs) + ")"
+    arrays = "(" + "".join(f"a{i}, " for i in spots) + ")"
+    slow = f"return general(row, {inputs}, {static})"
+    lines = [f"def made({', '.join(xs + statics)}):"]
+    put = lines.append
+    for i in spots:
+        x = f"x{i}"
+        put(f" if type({x}) is Tensor or isinstance({x}, Tensor):")
+        if i:
+            put(f"  r{i} = True")
+        put(f"  a{i} = {x}._data; l{i} = {x}._origin; n{i} = {x}._requires_grad; m{i} = {x}._memory; view = {x}._view")
+        put(f"  if {x}._number or view is not None and "
+            f"(view.version != m{i}.version or not n{i} and view.base._requires_grad): {slow}")  # fmt: skip
+        if floats:
+            put(f"  own = l{i}.array_type" if not i else f"  if l{i}.array_type is not own: {slow}")
+            if not i:
+                put(f"  if own is not F32 and own is not F64: {slow}")
+        if i:
+            put(f" elif type({x}) is float or type({x}) is int: a{i} = l{i} = {x}; n{i} = r{i} = False; m{i} = None")
+        put(f" else: {slow}")
+    if row.view:
+        put(" if type(a0) is not ndarray: a0 = x0._array()")
+    call = [f"a{i}" for i in spots]
+    inline = _INLINE.get(forward)
+    rest = ["*static"] if fixed and row.static and forward is row.forward else statics if forward is row.forward else []
+    text = inline.format(*call) if inline else f"forward({', '.join(call + rest)})"
+    put(f" try: out = {text}")
+    put(" except ValueError as error:")
+    put(f"  refuse_shapes(error, {arrays}); raise")
+    put(" region = current()")
+    otherwise = f"return remember(row, {inputs}, {arrays}, {static}, out)"
+    put(f" if region is not None and region.inference or type(out) is tuple: {otherwise}")
+    put(" if type(out) is float32: kind = F32; shape = ()")  # numpy takes long to say it of a scalar
+    put(" else: kind = out.dtype; shape = out.shape")
+    if floats and row.differentiable:
+        put(f" if kind is not own: {slow}")
+    put(" frame = getframe(1)")
+    put(" if frame.f_code.co_filename not in user_files: frame = user_frame(frame)")
+    derived = [i for i in spots if row.formulas[i] is not None]
+    wanted = " or ".join(f"n{i}" for i in derived)
+    if derived:
+        put(f" if ({wanted}) and (region is None or region.tracks) and (kind is F32 or kind is F64):")
+        lines += _fill_node(row, count, derived)
+        put(" else:")
+    else:
+        put(" if 1:")
+    lines += _fill_trace(row, count, otherwise)
+    put(" step.shape = l0.shape if l0.shape == shape else shape")  # one tuple for many records
+    put(f" step.links = ({''.join(f'l{i}, ' for i in spots)})")
+    put(f" step.needs = {_needs(count)}")
+    put(f" step.row = row; step.static = {static}; step.code = frame.f_code")
+    put(" lasti = frame.f_lasti; step.lasti = OFFSETS[lasti] if lasti < 4096 else lasti")
+    put(f" step.rare = None; step.region = region; step.array_type = kind; step.flags = {'ALIAS' if row.view else 0}")
+    put(" result = Tensor()")
+    put(" result._data = out; result._origin = step; result._number = 0; result._requires_grad = tracked")
+    put(" result._grad = result._view = result._extras = result._memory = None")
+    if row.view:
+        put(f" share(result, x0, row, (forward, {static}), region)")
+    put(" if listeners or inside: finish(step, frame, out)")
+    put(" return result")
+    return "\n".join(lines) + "\n"
+
+
+def _fill_node(row: Row, count: int, derived: list[int]) -> list[str]:
+    lines = ["  tracked = True", "  step = Node()", "  step.id = next_id()"]
+    values, marks, memories = [], [], []
+    for name in row.saved_names:
+        readers = [i for i in derived if name in row.reads[i]]
+        when = "" if len(derived) == 1 else " or ".join(f"n{i}" for i in readers) or "False"
+        place = row.inputs.index(name) if name in row.inputs else -1
+        value = "out" if name == "out" else f"a{place}" if 0 <= place < count else "None"
+        values.append(f"{value} if {when} else None" if when else value)
+        marks.append("None")
+        if 0 <= place < count:
+            memories.append(f"m{place} is None")
+            marks[-1] = f"mark_of(x{place})" if not when else f"mark_of(x{place}) if {when} else None"
+    lines.append(f"  step.saved = ({''.join(value + ', ' for value in values)})")
+    if memories:
+        numbers = " and ".join(f"r{i}" for i in range(1, count))
+        fresh = f"FRESH if {numbers} else NUMBERS" if numbers else "FRESH"
+        lines.append(f"  if {' and '.join(memories)}: step.marks = {fresh}")
+        lines.append(f"  else: step.marks = ({''.join(mark + ', ' for mark in marks)})")
+    else:
+        lines.append("  step.marks = FRESH")
+    for i in derived:
+        lines.append(f"  f{i} = x{i} if n{i} and type(l{i}) is Untracked else None")
+    some = " and ".join(f"f{i} is None" for i in derived)
+    leaves = "".join(f"f{i}, " if i in derived else "None, " for i in range(count))
+    lines.append(f"  step.leaves = None if {some} else ({leaves})")
+    return lines
+
+
+def _fill_trace(row: Row, count: int, otherwise: str) -> list[str]:
+    """The lines for an op that is not tracked; what they do not know is left to the line `otherwise`."""
+    lines = ["  tracked = False", "  behind = 0; number = oldest = next_id()"]
+    for i in range(count):
+        known = f"r{i} and " if i else ""
+        lines.append(f"  if {known}type(l{i}) is Untracked and (l{i}.links or l{i}.forgotten):")
+        lines.append(f"   behind += l{i}.behind + 1")
+        lines.append(f"   if l{i}.oldest < oldest: oldest = l{i}.oldest")
+    need = " or ".join(f"n{i}" for i in range(count))
+    tracked = " or ".join(f"n{i} and type(l{i}) is not Untracked" for i in range(count))
+    lines.append(f"  if behind >= LIMIT: {otherwise}")
+    lines.append(f"  if {need}:")
+    if row.cause is None:
+        lines.append(f"   if region is None or region.tracks or {tracked}: {otherwise}")
+        lines.append("   step = Untracked(); step.cause = CAUSES[region.kind]")
+    else:
+        lines.append(f"   {otherwise}")
+    lines.append("  else: step = Untracked(); step.cause = None")
+    lines.append("  step.forgotten = 0")  # `bound` reads it
+    lines.append("  step.id = number; step.oldest = oldest")
+    lines.append("  step.behind = behind if not behind or behind < number - oldest else number - oldest")
+    return lines
+
+
+def source_of_pull(row: Row) -> str:
+    """A function that does what `pullback.run_node` does for a node that compiled code made."""
+    counts = range(len(row.inputs))
+    derived = {i: formula[1] for i, formula in enumerate(row.formulas) if formula is not None}
+    names = row.saved_names
+    lines = ["def made(node, g, pending, arrivals, keep):", " links = node.links; needs = node.needs"]
+    put = lines.append
+    if names:
+        put(" saved = node.saved; marks = node.marks")
+        put(" if saved is FREED: raise noted(RuntimeError(SECOND_TIME), node)")
+        kept = [i for i in counts if row.inputs[i] in names]
+        late = [f"{'' if not i else f'len(links) > {i} and '}links[{i}].flags & LATE" for i in kept]
+        first = [text for text in late if text.startswith("links")]
+        own = ["node.flags & LATE"] if "out" in names else []
+        put(f" if marks is FRESH:\n  if {' or '.join(late + own)}: check_versions(node)")
+        put(f" elif marks is NUMBERS:\n  if {' or '.join(first + own) or 'False'}: check_versions(node)")
+        put(" else: check_versions(node)")
+        put(f" {''.join(f'v_{name}, ' for name in names)} = saved")
+    read = {name for reads in derived.values() for name in reads}
+    for place, name in enumerate(row.static):
+        if name in read and name not in names:
+            put(f" v_{name} = node.static[{place}]")
+    put(" leaves = node.leaves")
+    for i, reads in derived.items():
+        arguments = ["g"]
+        for name in reads:
+            known = name in names or name in row.static
+            arguments.append(f"v_{name}" if known else f"links[{i}].shape" if name == "shape" else str(i))
+        put(f" if len(needs) > {i} and needs[{i}]:" if i else " if needs[0]:")
+        put(f"  l = links[{i}]; c = d{i}({', '.join(arguments)})")
+        put("  if c is not None:")
+        put("   if type(c) is ndarray:")
+        put("    if c.shape != l.shape or c.dtype is not l.array_type: c = fitted(c, l.shape, l.array_type)")
+        put("   elif l.shape or type(c) is not l.array_type.type: c = fitted(c, l.shape, l.array_type)")
+        put(f"   if leaves is not None and leaves[{i}] is not None:")
+        put(f"    entry = arrivals[id(leaves[{i}])]; held = entry[2]")
+        put("    entry[2] = c if held is None else held + c")
+        put("   else:")
+        put("    held = pending[l]")
+        put("    if held is None: pending[l] = c")
+        put("    elif type(held) is list: held[0] = c if held[0] is None else held[0] + c")
+        put("    else: pending[l] = held + c")
+    if names:
+        put(" if not keep: node.saved = FREED; node.marks = ()")
+    return "\n".join(lines) + "\n"

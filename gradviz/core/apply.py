@@ -342,11 +342,7 @@ def leaf(
     if requires_grad and data.dtype.kind != "f":
         raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
     frame = frame or user_frame(sys._getframe(1))
-    step = Untracked()
-    describe(step, TABLE[name], (), (), (), data, current(), frame)
-    step.cause = None
-    step.behind = step.forgotten = 0
-    step.oldest = step.id
+    step = source(TABLE[name], data, frame)
     if requires_grad:
         step.flags |= LEAF_GRAD
     if inner:
@@ -357,3 +353,13 @@ def leaf(
     if listeners:
         tell(step, frame, data)
     return tensor
+
+
+def source(row: Row, data: Any, frame: FrameType) -> Untracked:
+    """The record of a leaf: `row` made the array `data`, called from `frame`, and nothing lies behind it."""
+    step = Untracked()
+    describe(step, row, (), (), (), data, current(), frame)
+    step.cause = None
+    step.behind = step.forgotten = 0
+    step.oldest = step.id
+    return step

@@ -190,9 +190,9 @@ def source_of_pull(row: Row) -> str:
         put(" saved = node.saved; marks = node.marks")
         put(" if saved is FREED: raise noted(RuntimeError(SECOND_TIME), node)")
         kept = [i for i in counts if row.inputs[i] in names]
-        late = [f"{'' if not i else f'len(links) > {i} and '}links[{i}].flags & LATE" for i in kept]
+        late = [f"{'' if not i else f'len(links) > {i} and '}links[{i}].flags & STORED" for i in kept]
         first = [text for text in late if text.startswith("links")]
-        own = ["node.flags & LATE"] if "out" in names else []
+        own = ["node.flags & STORED"] if "out" in names else []
         put(f" if marks is FRESH:\n  if {' or '.join(late + own)}: check_versions(node)")
         put(f" elif marks is NUMBERS:\n  if {' or '.join(first + own) or 'False'}: check_versions(node)")
         put(" else: check_versions(node)")

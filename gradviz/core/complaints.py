@@ -11,7 +11,7 @@ from typing import Any
 
 from gradviz.core.aliasing import Made
 from gradviz.core.dtypes import FROM_NUMPY
-from gradviz.core.trace import INPLACE, LATE, Node, Storage, Trace, before_writes, origin_of
+from gradviz.core.trace import INPLACE, STORED, Node, Storage, Trace, before_writes, origin_of
 from gradviz.sites import decode
 
 NO_GRAD_FN = "element {} of tensors does not require grad and does not have a grad_fn"
@@ -41,7 +41,7 @@ def check_versions(node: Node) -> None:
         for offset, pair in enumerate(mark or (None,) * len(saved) if several else (mark,)):
             if pair is None:
                 source = node if position < 0 else origin_of(node.links[position + offset])[0]
-                pair = (source.storage, 0) if source is not None and source.flags & LATE else None
+                pair = (source.storage, 0) if source is not None and source.flags & STORED else None
             if pair is not None and pair[0].version != pair[1]:
                 error = noted(RuntimeError(_modified(node, position + offset, *pair)), node)
                 vars(error)["concerned"] = (node.id, *getattr(pair[0], "written", ()))

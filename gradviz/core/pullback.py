@@ -10,7 +10,7 @@ import numpy as np
 
 from gradviz.core.compiling import can_pull, compiled, source_of_pull
 from gradviz.core.complaints import SECOND_TIME, check_versions, noted
-from gradviz.core.trace import FREED, FRESH, LATE, NUMBERS, Node, origin_of
+from gradviz.core.trace import FREED, FRESH, NUMBERS, STORED, Node, origin_of
 
 if TYPE_CHECKING:
     from gradviz.core.ops.table import Row
@@ -140,7 +140,7 @@ def sum_to(cotangent: Any, shape: tuple[int, ...]) -> Any:
 _NAMES = {
     "FREED": FREED,
     "FRESH": FRESH,
-    "LATE": LATE,
+    "STORED": STORED,
     "NUMBERS": NUMBERS,
     "SECOND_TIME": SECOND_TIME,
     "__name__": __name__,

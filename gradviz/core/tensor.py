@@ -20,7 +20,7 @@ from gradviz.core.device import CPU, device
 from gradviz.core.hooks import Extras, RemovableHandle, hooks_of
 from gradviz.core.listeners import listeners
 from gradviz.core.size import Size
-from gradviz.core.trace import LATE, Node, Storage, Trace
+from gradviz.core.trace import STORED, Node, Storage, Trace
 from gradviz.sites import user_frame
 
 if TYPE_CHECKING:
@@ -281,7 +281,7 @@ class Tensor:
         storage = self._memory
         if storage is None:
             storage = self._memory = self._origin.storage = Storage()
-            self._origin.flags |= LATE
+            self._origin.flags |= STORED
         return storage
 
     @_storage.setter

@@ -151,18 +151,18 @@ KEEPS_NODE = 16
 """Flag: the output is a tracked tensor that was written with grad off: it keeps the node it had."""
 PART = 32
 """Flag: one step of a write to a part, `x[0] = 1`, which is told of as a whole by the op that puts the part in."""
-LATE = 64
-"""Flag: a parameter that a library's module made: it is told of when something uses it."""
 INNER = 8
 """Flag: one of several ops behind one call of the user's, and not the one that made the call's result."""
 HOOKED = 64
 """Flag: the node has `hooks`."""
 SEVERAL = 128
 """Flag: there is more than one output."""
-LATE = 256
+STORED = 256
 """Flag: the record has a `storage`."""
 GENERAL = 512
 """Flag: it was not compiled code that made the node, so only the general definition can run it backwards."""
+LATE = 1024
+"""Flag: a parameter that a library's module made: it is told of when something uses it."""
 
 
 class Node(Trace):
@@ -354,6 +354,6 @@ def without_history(origin: Trace) -> Untracked:
     copy.behind = 0
     copy.oldest = copy.id
     copy.cause = None
-    copy.flags &= ~(HOOKED | LATE)
+    copy.flags &= ~(HOOKED | STORED)
     copy.forgotten += bool(origin.links)
     return copy

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from gradviz.core.apply import apply, describe, wrap
+from gradviz.core.apply import apply, source, wrap
 from gradviz.core.composites import tell
-from gradviz.core.grad_mode import current
 from gradviz.core.listeners import Deed, listeners
 from gradviz.core.ops.table import TABLE, Row, op
 from gradviz.core.tensor import Tensor
@@ -151,11 +150,7 @@ _STATE = tuple(name for name in Tensor.__slots__ if name != "__weakref__")
 
 
 def _source(array: Any, frame: FrameType, row: Row = SOURCE) -> Trace:
-    step = Trace()
-    describe(step, row, (), (), (), array, current(), user_frame(frame))
-    step.behind = 0
-    step.oldest = step.id
-    return step
+    return source(row, array, user_frame(frame))
 
 
 def _told(made: Tensor, frame: FrameType) -> Tensor:

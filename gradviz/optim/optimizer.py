@@ -15,11 +15,12 @@ import numpy as np
 from gradviz.core.apply import connect, describe
 from gradviz.core.composites import tell
 from gradviz.core.grad_mode import current, enable_grad
+from gradviz.core.history import bound
 from gradviz.core.hooks import RemovableHandle
 from gradviz.core.listeners import Deed, Holder, listeners
 from gradviz.core.ops.table import TABLE, op
 from gradviz.core.tensor import Tensor
-from gradviz.core.trace import ALIAS, INNER, INPLACE, LEAF_GRAD, Trace, bound
+from gradviz.core.trace import ALIAS, INNER, INPLACE, LEAF_GRAD, Untracked
 from gradviz.nn.moving import clear
 from gradviz.nn.parameter import born
 from gradviz.sites import user_frame
@@ -252,7 +253,8 @@ def _note(tensor: Tensor, optimizer: str, frame: FrameType) -> None:
     given = (tensor,) if tensor._grad is None else (tensor, tensor._grad)
     links, needs, _ = connect(given, False)
     place = user_frame(frame)
-    step = Trace()
+    step = Untracked()
+    step.cause = None
     describe(step, STEP, links, needs, (optimizer,), tensor._data, current(), place)
     step.flags |= ALIAS | INPLACE | INNER | (LEAF_GRAD if tensor._requires_grad else 0)
     bound(step)

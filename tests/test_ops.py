@@ -14,11 +14,13 @@ from gradviz.core.ops.table import TABLE, Row
 
 EXIT = "has no derivative; what it cuts is tested with the graph"
 INTERNAL = "no user calls it; runs behind the in-place writes to views"
+DUAL = "runs in gradients that have a graph of their own, which test_higher_derivatives compares with PyTorch's"
 FILL = "is only ever written over what was there; tested with the other ways to fill a tensor"
 RANDOM = "draws from a stream, which is compared with PyTorch's in test_sources"
 CHECKED_ELSEWHERE = {
     **dict.fromkeys(("detach", "data", "detach_", "set_data", "item", "tolist", "numpy", "retensor"), EXIT),
     **dict.fromkeys(("copy_slices", "as_strided"), INTERNAL),
+    **dict.fromkeys(("taken_at", "added_at", "placed_at"), DUAL),
     **dict.fromkeys(("bernoulli", "bernoulli_", "normal.mean", "normal.std", "normal.both", "normal_"), RANDOM),
     **dict.fromkeys(("uniform_", "random_"), RANDOM),
     "mul.number": "only runs inside cross_entropy with label smoothing, which test_functional compares with PyTorch",

@@ -27,6 +27,13 @@ NOT_USED = (
     "is the desired behavior."
 )
 
+REFERENCE_CYCLE = (
+    "Using backward() with create_graph=True will create a reference cycle between the parameter and its gradient which "
+    "can cause a memory leak. We recommend using autograd.grad when creating the graph to avoid this. If you have to use "
+    "this function, make sure to reset the .grad fields of your parameters to None after use to break the cycle and "
+    "avoid the leak."
+)
+
 
 def check_versions(node: Node) -> None:
     """Raise PyTorch's error where a saved tensor was written in place since."""

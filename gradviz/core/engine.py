@@ -15,12 +15,12 @@ import numpy as np
 
 from gradviz.core.apply import leaf as new_leaf
 from gradviz.core.complaints import NO_GRAD_FN, NOT_SCALAR, NOT_USED
+from gradviz.core.differentiable import pull as differentiable_pull
 from gradviz.core.feeding import Leaves, Sweep, accumulate, run_node_hooks
 from gradviz.core.listeners import listeners
 from gradviz.core.pullback import run_node
 from gradviz.core.tensor import Tensor
 from gradviz.core.trace import Node, Trace, origin_of
-from gradviz.errors import NotWrittenError
 from gradviz.sites import user_frame
 
 
@@ -82,10 +82,6 @@ def _run(
     keep = bool(create_graph if retain_graph is None else retain_graph)
     sweep = Sweep(kind, roots, inputs, keep, bool(create_graph))
     try:
-        if create_graph:
-            raise NotWrittenError(
-                "`create_graph=True` is not written yet in gradviz's core", help="run the script with PyTorch installed"
-            )
         if inputs is not None and not inputs:
             raise RuntimeError(f"`inputs` argument to `{kind}()` cannot be empty.")
         cotangents = _seeds(roots, given or (None,) * len(roots))
@@ -96,7 +92,10 @@ def _run(
                     if kind == "grad"
                     else f"One of the differentiated Tensors at index {position} does not require grad"
                 )
-        results = _pull(sweep, cotangents, keep)
+        if create_graph:
+            results = differentiable_pull(sweep, cotangents, given, keep)
+        else:
+            results = _pull(sweep, cotangents, keep)
         for position, result in enumerate(results):
             if result is None and not optional:
                 raise RuntimeError(NOT_USED.format(position))

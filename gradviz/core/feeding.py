@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 
+from gradviz.core.apply import apply
 from gradviz.core.apply import leaf as new_leaf
 from gradviz.core.grad_mode import in_backward
+from gradviz.core.ops.table import TABLE
 from gradviz.core.tensor import Tensor
 from gradviz.core.trace import Node
 
@@ -92,23 +95,38 @@ def run_node_hooks(node: Node, slots: list[Any]) -> None:
         kept = hooks.retained.get(number)
         tensor = kept() if kept is not None else None
         if tensor is not None:
-            accumulate(tensor, slots[number], None)
+            _retain(tensor, slots[number])
 
 
 def _run_hooks(hooks: dict[int, Any], cotangent: Any) -> Any:
     for hook in tuple(hooks.values()):
-        with in_backward():
-            replacement = hook(new_leaf(np.array(cotangent), "grad", False, inner=True))
+        if isinstance(cotangent, Tensor):  # this pass makes a graph, of which the hook is a part
+            replacement = hook(cotangent)
+        else:
+            with in_backward():
+                replacement = hook(new_leaf(np.array(cotangent), "grad", False, inner=True))
         if replacement is not None:
             if replacement._data.shape != cotangent.shape:
                 raise RuntimeError(f"hook '{getattr(hook, '__name__', hook)}' has changed the size of value")
-            cotangent = replacement._data
+            cotangent = replacement if isinstance(cotangent, Tensor) else replacement._data
     return cotangent
+
+
+def _retain(tensor: Tensor, cotangent: Any) -> None:
+    """Keep the gradient of a tensor that is no leaf."""
+    if isinstance(cotangent, Tensor):
+        tensor._grad = cotangent.clone() if tensor._grad is None else tensor._grad + cotangent
+    else:
+        accumulate(tensor, cotangent, None)
 
 
 def accumulate(tensor: Tensor, cotangent: Any, sweep: Sweep | None) -> None:
     """Add to `.grad`, in place where there is one already, so that it stays the same object."""
-    if tensor._grad is None:
+    if isinstance(cotangent, Tensor):
+        held = tensor._grad
+        copied = apply(TABLE["copy"], (np.zeros_like(cotangent), cotangent)) if held is None else held + cotangent
+        tensor._grad = copied
+    elif tensor._grad is None:
         tensor._grad = new_leaf(np.array(cotangent), "grad", False, inner=True)
     else:
         held = tensor._grad
@@ -119,5 +137,5 @@ def accumulate(tensor: Tensor, cotangent: Any, sweep: Sweep | None) -> None:
         sweep.fed.append((tensor, tensor._grad))
         if tensor._extras is not None:
             for hook in tuple(tensor._extras.accumulator_hooks.values()):
-                with in_backward():
+                with in_backward() if not isinstance(cotangent, Tensor) else nullcontext():
                     hook(tensor)

@@ -135,12 +135,12 @@ def _run_node(node: Node, slots: list[Any], pending: dict[Node, list[Any]], leav
         if not need or formula is None or origin is None or (leaf is None and not origin.tracked):
             continue
         shape, array_type = (origin.shape, origin.array_type) if number == 0 else origin.more[number - 1]
-        known["shape"], known["index"] = shape, position
-        if "shapes" in formula[1] and "shapes" not in known:
-            known["shapes"] = _input_shapes(node)
+        about: dict[str, Any] = {"shape": shape, "index": position}
+        if "shapes" in formula[1]:
+            about["shapes"] = _input_shapes(node)
         if "outputs" in formula[1]:
-            known["outputs"] = _output_shape(node, "outputs")
-        cotangent = _derivative(node, formula, g, known)
+            about["outputs"] = _output_shape(node, "outputs")
+        cotangent = _derivative(node, formula, g, about | known)
         if cotangent is None:
             continue
         if cotangent._data.shape != shape:

@@ -80,6 +80,14 @@ ADDED_AT: Row = op("added_at(x, *, shape, key)", _added, x=lambda g, key: run_ro
 PLACED_AT = op("placed_at(x, *, shape, key)", _placed, x=lambda g, key: run_row(TAKEN_AT, (g,), (key,)))
 
 
+def key_along(index: Any, dim: int) -> tuple[Any, ...]:
+    """Where `index` points: its own positions, and along `dim` what it holds. A 0-d index points like a 1-D one."""
+    index = np.atleast_1d(index)
+    key = list(np.ogrid[tuple(slice(length) for length in index.shape)])
+    key[dim] = index
+    return tuple(key)
+
+
 def taken_at(x: Any, key: Any) -> Any:
     """`x[key]`; the key is made of slices, numbers and arrays."""
     return run_row(TAKEN_AT, (x,), (key,)) if isinstance(x, Tensor) else x[key]

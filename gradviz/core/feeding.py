@@ -114,22 +114,27 @@ def _run_hooks(hooks: dict[int, Any], cotangent: Any) -> Any:
 
 def _retain(tensor: Tensor, cotangent: Any) -> None:
     """Keep the gradient of a tensor that is no leaf."""
+    held: Any = tensor._grad
     if isinstance(cotangent, Tensor):
-        tensor._grad = cotangent.clone() if tensor._grad is None else tensor._grad + cotangent
+        tensor._grad = cotangent.clone() if held is None else held + cotangent
     else:
-        accumulate(tensor, cotangent, None)
+        total = np.array(cotangent) if held is None else held._data + cotangent
+        tensor._grad = new_leaf(total, "grad", False, inner=True)
 
 
 def accumulate(tensor: Tensor, cotangent: Any, sweep: Sweep | None) -> None:
     """Add to `.grad`, in place where there is one already, so that it stays the same object."""
     if isinstance(cotangent, Tensor):
-        held = tensor._grad
-        copied = apply(TABLE["copy"], (np.zeros_like(cotangent), cotangent)) if held is None else held + cotangent
-        tensor._grad = copied
+        blank: Any = np.zeros_like(cotangent)
+        held: Any = tensor._grad
+        tensor._grad = apply(TABLE["copy"], (blank, cotangent)) if held is None else held + cotangent
+        if held is None and tensor._grad._storage.version is not None:
+            tensor._grad._storage.version = 1  # PyTorch copies into what was there
     elif tensor._grad is None:
         tensor._grad = new_leaf(np.array(cotangent), "grad", False, inner=True)
     else:
         held = tensor._grad
+        assert held is not None
         held._array()[...] += cotangent
         if held._storage.version is not None:
             held._storage.version += 1

@@ -74,7 +74,7 @@ class Graphed:
                 if result is not None
             ]
         else:
-            for tensor, gradient in sweep.fed:
+            for _, gradient in sweep.fed:
                 if self._is_own(gradient) and not gradient._origin.tracked:
                     gradient._origin = new_leaf(gradient._data, "grad", False, inner=True)._origin
         fed = list({id(gradient): gradient for _, gradient in sweep.fed}.values())

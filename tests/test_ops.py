@@ -20,6 +20,7 @@ RANDOM = "draws from a stream, which is compared with PyTorch's in test_sources"
 CHECKED_ELSEWHERE = {
     **dict.fromkeys(("detach", "data", "detach_", "set_data", "item", "tolist", "numpy", "retensor"), EXIT),
     **dict.fromkeys(("copy_slices", "as_strided"), INTERNAL),
+    "error": "runs behind `once_differentiable` only, which is tested with custom functions",
     **dict.fromkeys(("taken_at", "added_at", "placed_at", "on_diagonal", "part_zeroed", "scattered"), DUAL),
     **dict.fromkeys(("bernoulli", "bernoulli_", "normal.mean", "normal.std", "normal.both", "normal_"), RANDOM),
     **dict.fromkeys(("uniform_", "random_"), RANDOM),

@@ -64,6 +64,17 @@ def _modified(node: Node, position: int, storage: Storage, version: int) -> str:
         assert origin is not None
         shape, array_type = (origin.shape, origin.array_type) if number == 0 else origin.more[number - 1]
         what = _tensor_type(array_type, shape) + _maker(storage, origin, number)
+    return _at_version(what, storage, version)
+
+
+def written(tensor: Any, storage: Storage, version: int) -> str:
+    """What is wrong with a tensor that was saved at `version` of its storage."""
+    data = tensor._data
+    what = _tensor_type(data.dtype, data.shape) + _maker(storage, tensor._origin, tensor._number)
+    return _at_version(what, storage, version)
+
+
+def _at_version(what: str, storage: Storage, version: int) -> str:
     return (
         "one of the variables needed for gradient computation has been modified by an inplace operation: "
         f"{what} is at version {storage.version}; expected version {version} instead. Hint: enable anomaly detection "

@@ -183,7 +183,7 @@ def _saved_tensors(node: Node) -> dict[str, Any]:
     marks = dict(zip(row.saved_names, node.marks, strict=False))
     known: dict[str, Any] = {}
     for name, kept in zip(row.saved_names, node.saved, strict=True):
-        if kept is None or (row.variadic and name == row.inputs[-1]):
+        if kept is None or (row.variadic and name == row.inputs[-1]) or name == "node":
             known[name] = kept
         elif name in ("out", "out1"):
             known[name] = _restored(kept, node, int(name == "out1"), True, marks.get(name))

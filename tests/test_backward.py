@@ -292,8 +292,3 @@ def test_leaves_pickle_and_copy_with_their_state():
         return twin, twin.grad, thawed, twin is w
 
     assert_alike(program)
-
-
-def test_create_graph_says_that_it_is_not_written_yet():
-    with pytest.raises(NotImplementedError, match="not written yet"):
-        (leaf(gradviz) ** 2).sum().backward(create_graph=True)

@@ -387,7 +387,7 @@ program(
     e += 1
     attempt(lambda: e.sum().backward())
     attempt(lambda: gv.autograd.grad((w * 2).sum(), gv.tensor(1.0, requires_grad=True)))
-    attempt(lambda: y.sum().backward(create_graph=True))
+    attempt(lambda: y.sum().backward(retain_graph=True, inputs=[]))
     attempt(lambda: y.backward(gv.ones(3)))
     h = w * 2
     h.register_hook(lambda g: 1 / 0)
@@ -426,7 +426,7 @@ program(
     13<3<13 backward(t): raised Trying to backward through the graph a second time (or direc
     16<3<16 backward(%1): raised one of the variables needed for gradient computation has bee
     17<3<17 grad(%3) for %4: raised The differentiated Tensor at index 0 appears to not have bee
-    18<3<18 backward(%5) keeps the graph: raised `create_graph=True` is not written yet in gradviz's core
+    18<3<18 backward(%5) for  keeps the graph: raised `inputs` argument to `backward()` cannot be empty.
     19<3<19 backward(y): raised Mismatch in shape: grad_output[0] has a shape of torch.Size(
     22<3<22 backward(%7): raised division by zero
     24 backward(n): w nan

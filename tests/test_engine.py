@@ -130,7 +130,7 @@ def test_ctrl_c_ends_dot_with_its_children(log, folder, monkeypatch):  # noqa: F
             assert reader.read() == "", "ends when the last of them has gone"
         stderr = process.communicate(timeout=30)[1]
     assert process.returncode == 130
-    assert not stderr.strip()
+    assert stderr.strip() == "interrupted; a file is written whole or not at all"
     assert sorted(os.listdir()) == ["bin", "fifo", log]
 
 

@@ -15,6 +15,7 @@ from gradviz.core.ops.table import TABLE, Row
 
 EXIT = "has no derivative; what it cuts is tested with the graph"
 INTERNAL = "no user calls it; runs behind the in-place writes to views"
+DUAL = "runs in gradients that have a graph of their own, which test_higher_derivatives compares with PyTorch's"
 FILL = "is only ever written over what was there; tested with the other ways to fill a tensor"
 BACKWARD = "runs behind a backward; tested with it in test_convolution"
 SIGNS = "takes special matrices, or gives vectors up to their signs; tested in test_linalg"
@@ -29,6 +30,8 @@ CHECKED_ELSEWHERE = {
     **dict.fromkeys(("to_index", "unfold_backward"), BACKWARD),
     "safe_softmax": "only runs inside attention, which is compared with PyTorch",
     **dict.fromkeys(("copy_slices", "as_strided"), INTERNAL),
+    "error": "runs behind `once_differentiable` only, which is tested with custom functions",
+    **dict.fromkeys(("taken_at", "added_at", "placed_at", "on_diagonal", "part_zeroed", "scattered"), DUAL),
     **dict.fromkeys(("bernoulli", "bernoulli_", "normal.mean", "normal.std", "normal.both", "normal_"), RANDOM),
     **dict.fromkeys(("uniform_", "random_"), RANDOM),
     **dict.fromkeys(("Parameter.tensor", "BackwardHookFunction"), "what modules do, which test_module compares"),

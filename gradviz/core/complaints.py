@@ -27,6 +27,13 @@ NOT_USED = (
     "is the desired behavior."
 )
 
+REFERENCE_CYCLE = (
+    "Using backward() with create_graph=True will create a reference cycle between the parameter and its gradient "
+    "which can cause a memory leak. We recommend using autograd.grad when creating the graph to avoid this. If you "
+    "have to use this function, make sure to reset the .grad fields of your parameters to None after use to break the "
+    "cycle and avoid the leak."
+)
+
 
 def check_versions(node: Node) -> None:
     """Raise PyTorch's error where a saved tensor was written in place since."""
@@ -60,6 +67,17 @@ def _modified(node: Node, position: int, storage: Storage, version: int) -> str:
         assert origin is not None
         shape, array_type = (origin.shape, origin.array_type) if number == 0 else origin.more[number - 1]
         what = _tensor_type(array_type, shape) + _maker(storage, origin, number)
+    return _at_version(what, storage, version)
+
+
+def written(tensor: Any, storage: Storage, version: int) -> str:
+    """What is wrong with a tensor that was saved at `version` of its storage."""
+    data = tensor._data
+    what = _tensor_type(data.dtype, data.shape) + _maker(storage, tensor._origin, tensor._number)
+    return _at_version(what, storage, version)
+
+
+def _at_version(what: str, storage: Storage, version: int) -> str:
     return (
         "one of the variables needed for gradient computation has been modified by an inplace operation: "
         f"{what} is at version {storage.version}; expected version {version} instead. Hint: enable anomaly detection "

@@ -21,6 +21,10 @@ from gradviz.sites import user_frame
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+class Unheard(list[tuple[Trace, FrameType]]):
+    """Ops that listeners are never to be told of: they ran inside of the machinery."""
+
+
 _untold: ContextVar[list[tuple[Trace, FrameType]] | None] = ContextVar("gradviz.untold", default=None)
 """While a composite function runs: the ops that it ran and that listeners were not told of."""
 
@@ -49,6 +53,13 @@ def leave(outer: list[tuple[Trace, FrameType]] | None) -> None:
         _untold.set(outer)
     finally:
         inside.pop()
+
+
+def untold_as(waiting: list[tuple[Trace, FrameType]] | None) -> list[tuple[Trace, FrameType]] | None:
+    """Put another list in the place of `untold()`; returns the one that was there."""
+    before = untold()
+    _untold.set(waiting)
+    return before
 
 
 def composite(call: F) -> F:
@@ -111,9 +122,12 @@ def tell(step: Trace, frame: FrameType, out: Any) -> None:
     out: the array that it gave, or a tuple of them. What was written in place is told at once: other threads may see
     it.
     """
+    waiting = untold()
+    if type(waiting) is Unheard:
+        waiting.append((step, frame))
+        return
     for observer in tuple(observers):
         observer.saw(step, out if type(out) is tuple else (out,))
-    waiting = untold()
     if waiting is None or waiting is PASSING:
         _tell_all([(step, frame)])
         return

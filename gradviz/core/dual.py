@@ -1,20 +1,114 @@
-"""Run a row on whatever is at hand: plain arrays give an array, and a Tensor among them gives a recorded Tensor.
+"""What derivatives are written with, so that they are derivatives of Tensors too.
 
-A VJP that calls other rows this way works on the arrays of a plain backward and, for higher derivatives, on Tensors.
+A VJP is run on arrays by an ordinary backward pass and on Tensors by one with `create_graph=True`, which then knows how
+the gradient came about. Python's operators and numpy's functions take both. For what numpy lacks, or does in place, a
+VJP calls a row of the op table by `run_row`, or one of the functions here.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
+from gradviz.core import dtypes
 from gradviz.core.apply import apply
-from gradviz.core.ops.table import Row
+from gradviz.core.ops.table import TABLE, Row, op
 from gradviz.core.tensor import Tensor
 
 
 def run_row(row: Row, inputs: Sequence[Any], static: tuple[Any, ...] = ()) -> Any:
-    """`row.forward` of arrays; `apply` where any input is a Tensor."""
-    if any(isinstance(one, Tensor) for one in inputs):
-        return apply(row, inputs, static)
+    """`row.forward` of arrays, or the row applied where an input is a Tensor, so that the op is recorded."""
+    for one in inputs:
+        if isinstance(one, Tensor):
+            return apply(row, inputs, static)
     return row.forward(*inputs, *static)
+
+
+def array_of(x: Any) -> Any:
+    """The array of what no derivative is asked for."""
+    return x._data if isinstance(x, Tensor) else x
+
+
+def array_type(x: Any) -> Any:
+    """numpy's dtype of an array or a Tensor."""
+    return x._data.dtype if isinstance(x, Tensor) else x.dtype
+
+
+def cast(x: Any, kind: Any) -> Any:
+    """An array or a Tensor in another dtype, which is numpy's; the thing itself where it is so already."""
+    if array_type(x) == kind:
+        return x
+    if isinstance(x, Tensor):
+        return apply(TABLE["to"], (x,), (dtypes.FROM_NUMPY[np.dtype(kind)],))
+    return x.astype(kind)
+
+
+def at_least_1d(x: Any) -> Any:
+    """The same with one dimension where it has none."""
+    return x if x.ndim else x.reshape(1)
+
+
+def size_of(x: Any) -> int:
+    """The number of elements."""
+    return math.prod(x.shape)
+
+
+# ---- reading and writing elements by numpy's keys
+
+
+def _placed(x: Any, shape: tuple[int, ...], key: Any) -> Any:
+    whole = np.zeros(shape, x.dtype)
+    whole[key] = x
+    return whole
+
+
+def _added(x: Any, shape: tuple[int, ...], key: Any) -> Any:
+    whole = np.zeros(shape, x.dtype)
+    np.add.at(whole, key, x)
+    return whole
+
+
+TAKEN_AT: Row = op(
+    "taken_at(x, *, key)",
+    lambda x, key: np.array(x[key]),
+    x=lambda g, shape, key: run_row(ADDED_AT, (g,), (shape, key)),
+)
+ADDED_AT: Row = op("added_at(x, *, shape, key)", _added, x=lambda g, key: run_row(TAKEN_AT, (g,), (key,)))
+PLACED_AT = op("placed_at(x, *, shape, key)", _placed, x=lambda g, key: run_row(TAKEN_AT, (g,), (key,)))
+
+
+def key_along(index: Any, dim: int) -> tuple[Any, ...]:
+    """Where `index` points: its own positions, and along `dim` what it holds. A 0-d index points like a 1-D one."""
+    index = np.atleast_1d(index)
+    key = list(np.ogrid[tuple(slice(length) for length in index.shape)])
+    key[dim] = index
+    return tuple(key)
+
+
+def taken_at(x: Any, key: Any) -> Any:
+    """`x[key]`; the key is made of slices, numbers and arrays."""
+    return run_row(TAKEN_AT, (x,), (key,)) if isinstance(x, Tensor) else x[key]
+
+
+def placed_at(x: Any, shape: tuple[int, ...], key: Any) -> Any:
+    """Zeros with `x` at `key`, which names no element twice."""
+    return run_row(PLACED_AT, (x,), (tuple(shape), key))
+
+
+def added_at(x: Any, shape: tuple[int, ...], key: Any) -> Any:
+    """Zeros to which `x` is added at `key`: an element that is named twice gets both."""
+    return run_row(ADDED_AT, (x,), (tuple(shape), key))
+
+
+def cleared_at(x: Any, key: Any) -> Any:
+    """`x` with zeros at `key`."""
+    if isinstance(x, Tensor):
+        cleared = np.zeros(x.shape, np.bool_)
+        cleared[key] = True
+        return np.where(cleared, 0, x)
+    rest = np.array(x)
+    rest[key] = 0
+    return rest

@@ -7,21 +7,22 @@ memory allows.
 
 from __future__ import annotations
 
+import functools
 import operator
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from gradviz.core.apply import leaf as new_leaf
 from gradviz.core.complaints import NO_GRAD_FN, NOT_SCALAR, NOT_USED
+from gradviz.core.differentiable import pull as differentiable_pull
 from gradviz.core.feeding import Sweep, accumulate, feed, run_node_hooks
 from gradviz.core.listeners import listeners
 from gradviz.core.pullback import Arrivals, arrive, run_node
 from gradviz.core.tensor import Tensor
 from gradviz.core.trace import GENERAL, HOOKED, SEVERAL, Node, origin_of
-from gradviz.errors import NotWrittenError
 from gradviz.sites import user_frame
 
 
@@ -84,10 +85,6 @@ def _run(
     sweep = Sweep(kind, roots, inputs, keep, bool(create_graph))
     sweep.frame = user_frame(sys._getframe(2))
     try:
-        if create_graph:
-            raise NotWrittenError(
-                "`create_graph=True` is not written yet in gradviz's core", help="run the script with PyTorch installed"
-            )
         if inputs is not None and not inputs:
             raise RuntimeError(f"`inputs` argument to `{kind}()` cannot be empty.")
         cotangents = _seeds(roots, given or (None,) * len(roots))
@@ -98,7 +95,11 @@ def _run(
                     if kind == "grad"
                     else f"One of the differentiated Tensors at index {position} does not require grad"
                 )
-        results = _pull(sweep, cotangents, keep)
+        if create_graph:
+            walk = functools.partial(_pull, sweep, keep)
+            results = differentiable_pull(sweep, cotangents, given, walk)
+        else:
+            results = _pull(sweep, keep, cotangents)
         for position, result in enumerate(results):
             if result is None and not optional:
                 raise RuntimeError(NOT_USED.format(position))
@@ -135,8 +136,13 @@ def _seeds(roots: tuple[Tensor, ...], given: tuple[Any, ...]) -> list[Any]:
     return seeds
 
 
-def _pull(sweep: Sweep, seeds: list[Any], keep: bool) -> list[Tensor | None]:
-    """Run every node behind the roots, newest first; feed leaves, or collect for `sweep.inputs`."""
+def _pull(
+    sweep: Sweep, keep: bool, seeds: list[Any], run: Callable[..., None] | None = None
+) -> list[Tensor | None]:
+    """Run every node behind the roots, newest first; feed leaves, or collect for `sweep.inputs`.
+
+    run: runs a node, on whatever `seeds` are; by default on arrays, and by compiled code where there is some.
+    """
     pending: dict[Node, Any] = {}
     arrivals: Arrivals = {}
     order: list[Node] = []
@@ -180,7 +186,7 @@ def _pull(sweep: Sweep, seeds: list[Any], keep: bool) -> list[Tensor | None]:
             _release(root, arrivals, sweep, wanted, collected)
     for node in order:
         g = pending.pop(node)
-        if useful is None and not node.flags & _CAREFUL:
+        if run is None and useful is None and not node.flags & _CAREFUL:
             if g is not None:
                 node.row.pull(node, g, pending, arrivals, keep)  # type: ignore[misc]
         else:
@@ -192,7 +198,7 @@ def _pull(sweep: Sweep, seeds: list[Any], keep: bool) -> list[Tensor | None]:
                     for position in wanted.get((node, number), ()):
                         collected[position] = slot
             if (useful is None or node in useful) and any(slot is not None for slot in slots):
-                run_node(node, slots, pending, arrivals, keep)
+                (run or run_node)(node, slots, pending, arrivals, keep)
         leaves = node.leaves
         if leaves is not None:
             for leaf in leaves:
@@ -259,9 +265,11 @@ def _deliver(sweep: Sweep, collected: dict[int, Any]) -> list[Tensor | None]:
     results: list[Tensor | None] = []
     for position, tensor in enumerate(sweep.inputs):
         cotangent = collected.get(position)
-        result = None if cotangent is None else new_leaf(np.array(cotangent), "grad", False, inner=True)
-        if result is not None:
-            sweep.fed.append((tensor, result))
+        if cotangent is None or isinstance(cotangent, Tensor):
+            results.append(cotangent)
+            continue
+        result = new_leaf(np.array(cotangent), "grad", False, inner=True)
+        sweep.fed.append((tensor, result))
         results.append(result)
     return results
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from types import FrameType
 from typing import Any
 
 import numpy as np
 
+from gradviz.core.apply import apply
 from gradviz.core.apply import leaf as new_leaf
 from gradviz.core.grad_mode import in_backward
+from gradviz.core.ops.table import TABLE
 from gradviz.core.tensor import Tensor
 from gradviz.core.trace import Node
 
@@ -72,27 +75,47 @@ def run_node_hooks(node: Node, slots: list[Any]) -> None:
         kept = hooks.retained.get(number)
         tensor = kept() if kept is not None else None
         if tensor is not None:
-            accumulate(tensor, slots[number], None)
+            _retain(tensor, slots[number])
 
 
 def _run_hooks(hooks: dict[int, Any], cotangent: Any) -> Any:
     for hook in tuple(hooks.values()):
-        with in_backward():
-            replacement = hook(new_leaf(np.array(cotangent), "grad", False, inner=True))
+        if isinstance(cotangent, Tensor):  # this pass makes a graph, of which the hook is a part
+            replacement = hook(cotangent)
+        else:
+            with in_backward():
+                replacement = hook(new_leaf(np.array(cotangent), "grad", False, inner=True))
         if replacement is not None:
             if replacement._data.shape != cotangent.shape:
                 raise RuntimeError(f"hook '{getattr(hook, '__name__', hook)}' has changed the size of value")
-            cotangent = replacement._data
+            cotangent = replacement if isinstance(cotangent, Tensor) else replacement._data
     return cotangent
+
+
+def _retain(tensor: Tensor, cotangent: Any) -> None:
+    """Keep the gradient of a tensor that is no leaf."""
+    held: Any = tensor._grad
+    if isinstance(cotangent, Tensor):
+        tensor._grad = cotangent.clone() if held is None else held + cotangent
+    else:
+        total = np.array(cotangent) if held is None else held._data + cotangent
+        tensor._grad = new_leaf(total, "grad", False, inner=True)
 
 
 def accumulate(tensor: Tensor, cotangent: Any, sweep: Sweep | None) -> None:
     """Add to `.grad`, in place where there is one already, so that it stays the same object."""
-    if tensor._grad is None:
+    if isinstance(cotangent, Tensor):
+        blank: Any = np.zeros_like(cotangent)
+        held: Any = tensor._grad
+        tensor._grad = apply(TABLE["copy"], (blank, cotangent)) if held is None else held + cotangent
+        if held is None and tensor._grad._storage.version is not None:
+            tensor._grad._storage.version = 1  # PyTorch copies into what was there
+    elif tensor._grad is None:
         frame = None if sweep is None else sweep.frame
         tensor._grad = new_leaf(np.array(cotangent), "grad", False, inner=True, frame=frame)
     else:
         held = tensor._grad
+        assert held is not None
         held._array()[...] += cotangent
         storage = held._storage
         if storage.version is not None:
@@ -101,5 +124,5 @@ def accumulate(tensor: Tensor, cotangent: Any, sweep: Sweep | None) -> None:
         sweep.fed.append((tensor, tensor._grad))
         if tensor._extras is not None:
             for hook in tuple(tensor._extras.accumulator_hooks.values()):
-                with in_backward():
+                with in_backward() if not isinstance(cotangent, Tensor) else nullcontext():
                     hook(tensor)

@@ -49,6 +49,7 @@ class Region:
 _ids = itertools.count(1)
 _current: ContextVar[Region | None] = ContextVar("gradviz.grad_mode", default=None)
 current = _current.get
+switched = _current.set
 
 
 def is_grad_enabled() -> bool:

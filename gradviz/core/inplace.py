@@ -20,6 +20,7 @@ from gradviz.core.apply import cause_of, connect, describe
 from gradviz.core.complaints import untraceable
 from gradviz.core.composites import tell
 from gradviz.core.dtypes import promoted
+from gradviz.core.dual import run_row
 from gradviz.core.grad_mode import current
 from gradviz.core.hooks import hooks_of
 from gradviz.core.listeners import listeners
@@ -56,12 +57,20 @@ def _arranged(array: Any, strides: Strides) -> Any:
 
 
 def _part_zeroed(g: Any, replay: Replay, strides: Strides) -> Any:
-    rest = _arranged(g, strides)
+    return run_row(PART_ZEROED, (g,), (replay, strides))
+
+
+def _with_part_zeroed(x: Any, replay: Replay, strides: Strides) -> Any:
+    rest = _arranged(x, strides)
     cut(replay, rest)[...] = 0
     return rest
 
 
 def _scattered(g: Any, shape: tuple[int, ...], replay: Replay, strides: Strides) -> Any:
+    return run_row(SCATTERED, (g,), (shape, replay, strides))
+
+
+def _whole_of(g: Any, shape: tuple[int, ...], replay: Replay, strides: Strides) -> Any:
     whole = _arranged(np.zeros(shape, g.dtype), strides)
     part = cut(replay, whole)
     if _meets_itself(part):
@@ -78,11 +87,17 @@ COPY_SLICES = op(
     lambda base, part, replay, strides: None,
     node="torch::autograd::CopySlices",
     base=_part_zeroed,
-    part=lambda g, replay, strides: cut(replay, _arranged(g, strides)),
+    part=lambda g, replay, strides: run_row(AS_STRIDED, (g,), (replay, strides)),
 )
-AS_STRIDED = op(
+PART_ZEROED: Row = op("part_zeroed(x, *, replay, strides)", _with_part_zeroed, x=_part_zeroed)
+SCATTERED: Row = op(
+    "scattered(x, *, size, replay, strides)",
+    _whole_of,
+    x=lambda g, replay, strides: run_row(AS_STRIDED, (g,), (replay, strides)),
+)
+AS_STRIDED: Row = op(
     "as_strided(base, *, replay, strides)",
-    lambda base, replay, strides: cut(replay, base),
+    lambda base, replay, strides: cut(replay, _arranged(base, strides)),
     node="AsStridedBackward0",
     base=_scattered,
 )

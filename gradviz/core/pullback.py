@@ -57,10 +57,10 @@ def run_node(node: Node, slots: Sequence[Any], pending: dict[Node, Any], arrival
             elif name == "index":
                 arguments.append(position)
             elif name == "shapes":
-                shapes = shapes or _input_shapes(node)
+                shapes = shapes or input_shapes(node)
                 arguments.append(shapes)
             else:
-                arguments.append(_output_shape(node, name))
+                arguments.append(output_shape(node, name))
         cotangent = vjp(g, *arguments)
         if cotangent is None:
             continue
@@ -92,13 +92,15 @@ def pull_of(row: Row) -> Callable[..., None]:
     return compiled(_NAMES, source_of_pull(row), row, **vjps)
 
 
-def _output_shape(node: Node, name: str) -> Any:
+def output_shape(node: Node, name: str) -> Any:
+    """Shape and type of each output, which is what `outputs` stands for in a derivative."""
     if name == "outputs":
         return ((node.shape, node.array_type), *node.more)
     raise TypeError(f"the derivative of row `{node.row.key}` reads `{name}`, which the row does not have")
 
 
-def _input_shapes(node: Node) -> list[Any]:
+def input_shapes(node: Node) -> list[Any]:
+    """The shape of each input; () for a plain argument."""
     shapes: list[Any] = []
     for link in node.links:
         origin, number = origin_of(link)

@@ -280,8 +280,11 @@ class Tensor:
     def _storage(self) -> Storage:
         storage = self._memory
         if storage is None:
-            storage = self._memory = self._origin.storage = Storage()
-            self._origin.flags |= STORED
+            origin = self._origin
+            if not origin.flags & STORED:
+                origin.storage = Storage()
+                origin.flags |= STORED
+            storage = self._memory = origin.storage
         return storage
 
     @_storage.setter

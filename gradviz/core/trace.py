@@ -255,8 +255,9 @@ def seen(link: Link, reader: int) -> tuple[Trace | None, int]:
     origin, number = origin_of(link)
     if isinstance(origin, Node) and origin.hooks is not None:
         for write in reversed(origin.hooks.rewritten.get(number, ())):
-            if write.id < reader:
-                return write, 0
+            step, place = write if type(write) is tuple else (write, 0)
+            if step.id < reader:
+                return step, place
     return origin, number
 
 
@@ -284,7 +285,8 @@ class NodeHooks:
     """What few nodes have: hooks on their outputs' cotangents, tensors that asked to keep theirs, writes unseen.
 
     `rewritten` has, by output number, the untracked in-place writes to that output, oldest first, at most
-    `HISTORY_LIMIT`: autograd goes on from the node, but what is drawn goes on from the last write.
+    `HISTORY_LIMIT`: autograd goes on from the node, but what is drawn goes on from the last write. The op that a whole
+    backward pass is told of as is among them as a pair with the number of its result.
     """
 
     __slots__ = ("metadata", "retained", "rewritten", "tensor_hooks")
@@ -293,7 +295,7 @@ class NodeHooks:
         self.tensor_hooks: dict[int, dict[int, Callable[[Any], Any]]] = {}
         self.retained: dict[int, weakref.ref[Tensor]] = {}
         self.metadata: dict[Any, Any] = {}
-        self.rewritten: dict[int, list[Trace]] = {}
+        self.rewritten: dict[int, list[Any]] = {}
 
 
 class Freed:

@@ -10,9 +10,10 @@ import numpy as np
 from gradviz.core import dtypes
 from gradviz.core.apply import apply, leaf
 from gradviz.core.composites import called, composite
+from gradviz.core.dual import run_row
 from gradviz.core.inplace import apply_inplace
 from gradviz.core.ops.arithmetic import MUL
-from gradviz.core.ops.elementwise import erf_array, floating
+from gradviz.core.ops.elementwise import ERF, SIGMOID, erf_array, floating
 from gradviz.core.ops.samples import grid, positive
 from gradviz.core.ops.shapes import wrap
 from gradviz.core.ops.table import Row, Sample, op, sample
@@ -125,7 +126,7 @@ def relu6(input: Tensor, inplace: bool = False) -> Tensor:
 
 
 def _logistic(x: Any) -> Any:
-    return 1 / (1 + np.exp(-x))
+    return run_row(SIGMOID, (x,))
 
 
 def _soft_ramp(x: Any, beta: float, threshold: float) -> Any:
@@ -140,7 +141,7 @@ def _gelu(x: Any, approximate: str) -> Any:
 
 def _gelu_slope(g: Any, x: Any, approximate: str) -> Any:
     if approximate == "none":
-        return g * (0.5 * (1 + erf_array(x * ROOT_HALF)) + x * np.exp(-0.5 * x * x) * INVERSE_ROOT_2_PI)
+        return g * (0.5 * (1 + run_row(ERF, (x * ROOT_HALF,))) + x * np.exp(-0.5 * x * x) * INVERSE_ROOT_2_PI)
     tanh = np.tanh(ROOT_2_BY_PI * (x + GELU_CUBE * x**3))
     slope = (1 - tanh * tanh) * ROOT_2_BY_PI * (1 + 3 * GELU_CUBE * x * x)
     return g * 0.5 * (1 + tanh + x * slope)
@@ -150,7 +151,7 @@ ELU = op(
     "elu(x, *, alpha=1.0)",
     lambda x, alpha: np.where(x > 0, x, alpha * np.expm1(x)).astype(x.dtype),
     call="nn.functional.elu",
-    x=lambda g, x, alpha: np.where(x <= 0, g * alpha * np.exp(x), g),
+    x=lambda g, x, alpha: np.where(x <= 0, g * alpha * np.exp(np.where(x < 0, x, 0)), g),
     samples=lambda: [sample(grid(2, 3)), sample(grid(2, 3), 0.5), sample(_KINKS, smooth=False)],
 )
 SOFTPLUS = op(

@@ -61,13 +61,13 @@ def _row(signature: str, forward: Callable[..., Any], vjp: Callable[..., Any], n
 SELU = _row(
     "selu(x)",
     lambda x: SCALE * np.where(x > 0, x, ALPHA * np.expm1(x)),
-    lambda g, x: g * np.where(x <= 0, SCALE * ALPHA * np.exp(x), SCALE),
+    lambda g, x: g * np.where(x <= 0, SCALE * ALPHA * np.exp(np.where(x < 0, x, 0)), SCALE),
     "EluBackward0",
 )
 CELU = _row(
     "celu(x, *, alpha=1.0)",
     lambda x, alpha: np.where(x > 0, x, alpha * np.expm1(x / alpha)),
-    lambda g, x, alpha: g * np.where(x <= 0, np.exp(x / alpha), 1.0),
+    lambda g, x, alpha: g * np.where(x <= 0, np.exp(np.where(x < 0, x, 0) / alpha), 1.0),
     "",
     (),
     (0.5,),
@@ -81,7 +81,7 @@ HARDSIGMOID = _row(
 HARDSWISH = _row(
     "hardswish(x)",
     lambda x: x * np.minimum(np.maximum(x + 3, 0), 6) / 6,
-    lambda g, x: np.where(x <= -3, 0.0, np.where(x < 3, g * (x / 3 + 0.5), g)),
+    lambda g, x: np.where(x <= -3, 0.0, np.where(x < 3, g * (np.where(abs(x) < 3, x, 0) / 3 + 0.5), g)),
     "",
 )
 MISH = _row(

@@ -13,6 +13,7 @@ import numpy as np
 
 from gradviz.core.apply import apply
 from gradviz.core.composites import composite
+from gradviz.core.dual import array_of, array_type
 from gradviz.core.ops.arithmetic import ADD, DIV, MUL
 from gradviz.core.ops.losses import apply_trimmed, check_reduction, refuse_grad
 from gradviz.core.ops.samples import grid, integers, positive
@@ -54,10 +55,11 @@ def _picked(x: Any, target: Any, weight: Any, ignore_index: int, reduction: str)
 def _put_back(g: Any, target: Any, weight: Any, shape: tuple[int, ...], ignore_index: int, reduction: str) -> Any:
     """The cotangent of the scores: nothing but at each target's class."""
     axis = _axis(shape)
-    weights = _weights(target, weight, ignore_index, g.dtype)
+    kind = array_type(g)
+    weights = _weights(target, array_of(weight), ignore_index, kind)
     if reduction == "mean":
-        weights = np.where(weights == 0, 0, weights / np.add.reduce(weights, axis=None)).astype(g.dtype)
-    slopes = np.zeros(shape, g.dtype)
+        weights = np.where(weights == 0, 0, weights / np.add.reduce(weights, axis=None)).astype(kind)
+    slopes = np.zeros(shape, kind)
     right = np.expand_dims(np.where(target == ignore_index, 0, target), axis)
     np.put_along_axis(slopes, right, np.expand_dims(-weights, axis), axis)
     return (g if reduction != "none" else np.expand_dims(g, axis)) * slopes

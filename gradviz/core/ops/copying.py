@@ -9,9 +9,10 @@ import numpy as np
 
 from gradviz.core.apply import apply
 from gradviz.core.composites import composite
+from gradviz.core.dual import run_row
 from gradviz.core.ops.samples import grid
 from gradviz.core.ops.shapes import spread, wrap, wrap_all
-from gradviz.core.ops.table import op, sample
+from gradviz.core.ops.table import Row, op, sample
 from gradviz.core.public import both, first_tensor, method
 from gradviz.core.tensor import Tensor
 
@@ -38,10 +39,10 @@ FLIP = op(
     x=lambda g, dims: np.flip(g, dims if np.ndim(g) else ()),
     samples=lambda: [sample(grid(2, 3), (0,)), sample(grid(2, 3), (1, -2)), sample(grid(2, 3), ())],
 )
-ROLL = op(
+ROLL: Row = op(
     "roll(x, *, shifts, dims)",
     lambda x, shifts, dims: np.roll(x, shifts, dims or None),
-    x=lambda g, shifts, dims: np.roll(g, tuple(-shift for shift in shifts), dims or None),
+    x=lambda g, shifts, dims: run_row(ROLL, (g,), (tuple(-shift for shift in shifts), dims)),
     samples=lambda: [sample(grid(2, 3), 1), sample(grid(2, 3), -1, 1), sample(grid(2, 3), (1, 2), (0, 1))],
 )
 CLONE = op("clone(x)", lambda x: np.array(x), x=lambda g: g, samples=lambda: [sample(grid(2, 3)), sample(grid())])

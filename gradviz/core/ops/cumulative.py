@@ -8,6 +8,7 @@ import numpy as np
 
 from gradviz.core import dtypes
 from gradviz.core.apply import apply
+from gradviz.core.dual import size_of
 from gradviz.core.ops.reductions import WHOLE, folded, kept, numpy_names
 from gradviz.core.ops.samples import flags, grid, integers
 from gradviz.core.ops.shapes import wrap
@@ -37,14 +38,15 @@ def _running_back(g: Any, dim: int) -> Any:
 
 def _others_product(x: Any, axis: int) -> Any:
     """For each element the product of the others in its line."""
-    ones = np.ones_like(np.take(x, [0], axis))
-    before = np.cumprod(np.concatenate([ones, np.take(x, range(x.shape[axis] - 1), axis)], axis), axis)
-    after = np.cumprod(np.concatenate([ones, np.take(x, range(x.shape[axis] - 1, 0, -1), axis)], axis), axis)
+    whole = (slice(None),) * axis
+    ones = np.ones_like(x[(*whole, slice(0, 1))])
+    before = np.cumprod(np.concatenate([ones, x[(*whole, slice(0, -1))]], axis), axis)
+    after = np.cumprod(np.concatenate([ones, np.flip(x[(*whole, slice(1, None))], axis)], axis), axis)
     return before * np.flip(after, axis)
 
 
 def _product_slope(g: Any, x: Any, out: Any, dim: int | None = None, keepdim: bool = False) -> Any:
-    if not x.size:
+    if not size_of(x):
         return np.zeros_like(x)
     if not x.ndim:
         return g

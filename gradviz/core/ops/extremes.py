@@ -13,6 +13,7 @@ import numpy as np
 
 from gradviz.core.apply import apply, apply_several
 from gradviz.core.composites import called
+from gradviz.core.dual import key_along, placed_at
 from gradviz.core.ops.reductions import WHOLE, dims_of, kept, numpy_names, reduced
 from gradviz.core.ops.return_types import return_type
 from gradviz.core.ops.samples import grid, integers
@@ -74,12 +75,9 @@ def _to_index(g: Any, indices: Any, shape: tuple[int, ...], dim: int, keepdim: b
     if not shape:
         return g[0]
     axis = wrap(dim, len(shape))
-    whole = np.zeros(shape, g[0].dtype)
     if not keepdim:
-        np.put_along_axis(whole, np.expand_dims(indices, axis), np.expand_dims(g[0], axis), axis)
-    else:
-        np.put_along_axis(whole, indices, g[0], axis)
-    return whole
+        return placed_at(np.expand_dims(g[0], axis), shape, key_along(np.expand_dims(indices, axis), axis))
+    return placed_at(g[0], shape, key_along(indices, axis))
 
 
 def _whole_samples() -> list[Sample]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from gradviz.core.apply import apply
 from gradviz.core.composites import composite
+from gradviz.core.dual import added_at, at_least_1d, cleared_at, key_along, placed_at, taken_at
 from gradviz.core.inplace import apply_inplace
 from gradviz.core.ops.samples import flags, grid, integers
 from gradviz.core.ops.shapes import broadcast, wrap
@@ -18,26 +20,12 @@ from gradviz.core.tensor import Tensor
 # ---- rows
 
 
-def _key(index: Any, dim: int) -> tuple[Any, ...]:
-    """Where `index` points: its own positions, and along `dim` what it holds. A 0-d index points like a 1-D one."""
-    index = np.atleast_1d(index)
-    key = list(np.ogrid[tuple(slice(length) for length in index.shape)])
-    key[dim] = index
-    return tuple(key)
-
-
 def _gathered(x: Any, index: Any, dim: int) -> Any:
-    return np.atleast_1d(x)[_key(index, dim)].reshape(np.shape(index))
-
-
-def _added_at(shape: tuple[int, ...], key: Any, g: Any) -> Any:
-    whole = np.zeros(shape, g.dtype)
-    np.add.at(whole, key, g)
-    return whole
+    return np.atleast_1d(x)[key_along(index, dim)].reshape(np.shape(index))
 
 
 def _gathered_back(g: Any, shape: tuple[int, ...], index: Any, dim: int) -> Any:
-    return _added_at(shape or (1,), _key(index, dim), np.atleast_1d(g)).reshape(shape)
+    return added_at(at_least_1d(g), shape or (1,), key_along(index, dim)).reshape(shape)
 
 
 def _corner(x: Any, index: Any) -> Any:
@@ -47,20 +35,24 @@ def _corner(x: Any, index: Any) -> Any:
 
 def _scattered(x: Any, index: Any, values: Any, dim: int) -> Any:
     out = np.array(np.atleast_1d(x))
-    out[_key(index, dim)] = values
+    out[key_along(index, dim)] = values
     return out.reshape(np.shape(x))
+
+
+def _cleared(g: Any, index: Any, dim: int) -> Any:
+    """Cotangent of what was scattered into: zero where it was written over."""
+    return cleared_at(at_least_1d(g), key_along(index, dim)).reshape(g.shape)
 
 
 def _cornered(g: Any, shape: tuple[int, ...], index: Any, dim: int) -> Any:
     """Cotangent of what was scattered: zero for the elements that the index did not read."""
-    whole = np.zeros(shape or (1,), g.dtype)
-    whole[tuple(slice(length) for length in np.shape(index) or (1,))] = np.atleast_1d(_gathered(g, index, dim))
-    return whole.reshape(shape)
+    read = taken_at(at_least_1d(g), key_along(index, dim))
+    return placed_at(read, shape or (1,), tuple(slice(length) for length in read.shape)).reshape(shape)
 
 
 def _scatter_added(x: Any, index: Any, src: Any, dim: int) -> Any:
     out = np.array(np.atleast_1d(x))
-    np.add.at(out, _key(index, dim), _corner(src, index))
+    np.add.at(out, key_along(index, dim), _corner(src, index))
     return out.reshape(np.shape(x))
 
 
@@ -80,9 +72,8 @@ def _index_added(x: Any, index: Any, source: Any, dim: int, alpha: Any) -> Any:
 
 def _spread_over(g: Any, shape: tuple[int, ...], mask: Any) -> Any:
     """Cotangent of `x` for the elements that a mask kept; larger than `x` where the mask made it so."""
-    whole = np.zeros(np.broadcast_shapes(shape, np.shape(mask)), g.dtype)
-    whole[np.broadcast_to(mask, whole.shape)] = g
-    return whole
+    whole = np.broadcast_shapes(shape, np.shape(mask))
+    return placed_at(g, whole, np.broadcast_to(mask, whole))
 
 
 GATHER = op(
@@ -99,7 +90,7 @@ GATHER = op(
 SCATTER = op(
     "scatter(x, index, src, *, dim)",
     lambda x, index, src, dim: _scattered(x, index, _corner(src, index), dim),
-    x=lambda g, index, dim: _scattered(g, index, 0, dim),
+    x=_cleared,
     src=_cornered,
     samples=lambda: [
         sample(grid(3, 2), 0, np.array([[2, 0]]), grid(1, 2)),
@@ -111,7 +102,7 @@ SCATTER_NUMBER = op(
     lambda x, index, value, dim: _scattered(x, index, value, dim),
     key="scatter.number",
     node="ScatterBackward1",
-    x=lambda g, index, dim: _scattered(g, index, 0, dim),
+    x=_cleared,
     samples=lambda: [sample(grid(3, 2), 0, np.array([[2, 0]]), 1.5), sample(grid(3, 2), 1, np.array([[1]]), 2)],
 )
 SCATTER_ADD = op(
@@ -127,7 +118,7 @@ SCATTER_ADD = op(
 INDEX_SELECT = op(
     "index_select(x, index, *, dim)",
     lambda x, index, dim: _kept_0d(np.atleast_1d(x)[_line(index, dim)], x),
-    x=lambda g, shape, index, dim: _added_at(shape or (1,), _line(index, dim), np.atleast_1d(g)),
+    x=lambda g, shape, index, dim: added_at(at_least_1d(g), shape or (1,), _line(index, dim)),
     samples=lambda: [
         sample(grid(3, 2), 0, np.array([0, 2, 0])),
         sample(grid(3, 2), -1, np.array([1])),
@@ -138,7 +129,7 @@ INDEX_ADD = op(
     "index_add(x, index, source, *, dim, alpha=1)",
     _index_added,
     x=lambda g: g,
-    source=lambda g, index, dim, alpha: np.atleast_1d(g)[_line(index, dim)] * alpha,
+    source=lambda g, index, dim, alpha: taken_at(at_least_1d(g), _line(index, dim)) * alpha,
     samples=lambda: [
         sample(grid(3, 2), 0, np.array([0, 2, 0]), grid(3, 2)),
         sample(grid(2, 3), -1, np.array([1]), grid(2, 1), alpha=2),
@@ -147,7 +138,7 @@ INDEX_ADD = op(
 TAKE = op(
     "take(x, index)",
     lambda x, index: np.reshape(x, -1)[index],
-    x=lambda g, shape, index: _added_at((int(np.prod(shape)),), index, g).reshape(shape),
+    x=lambda g, shape, index: added_at(g, (math.prod(shape),), index).reshape(shape),
     samples=lambda: [sample(grid(2, 3), np.array([[0, 5], [-1, 0]])), sample(grid(2, 3), integers(0))],
 )
 MASKED_SELECT = op(

@@ -15,6 +15,7 @@ import numpy as np
 
 from gradviz.core.apply import apply
 from gradviz.core.composites import called
+from gradviz.core.dual import added_at, cleared_at, placed_at, taken_at
 from gradviz.core.ops.samples import grid, integers
 from gradviz.core.ops.shapes import wrap
 from gradviz.core.ops.shaping import unsqueeze
@@ -31,9 +32,7 @@ def _along(dim: int, entry: Any) -> tuple[Any, ...]:
 
 def _placed(g: Any, shape: tuple[int, ...], key: Any) -> Any:
     """Zeros, with `g` at `key`."""
-    whole = np.zeros(shape, g.dtype)
-    whole[key] = g
-    return whole
+    return placed_at(g, shape, key)
 
 
 def key_of(indices: Sequence[Any]) -> tuple[Any, ...]:
@@ -56,9 +55,7 @@ def _gathered(x: Any, *indices: Any) -> Any:
 
 def _added_up(g: Any, shape: tuple[int, ...], indices: Sequence[Any]) -> Any:
     """Cotangent of `x` for `x[indices]`: an element that was taken twice gets both cotangents."""
-    whole = np.zeros(shape, g.dtype)
-    np.add.at(whole, key_of(indices), g)
-    return whole
+    return added_at(g, shape, key_of(indices))
 
 
 def _put(x: Any, value: Any, *rest: Any) -> Any:
@@ -76,11 +73,7 @@ def write(memory: Any, value: Any, *rest: Any) -> None:
 
 
 def _cleared(g: Any, indices: Sequence[Any], accumulate: bool) -> Any:
-    if accumulate:
-        return g
-    rest = np.array(g)
-    rest[key_of(indices)] = 0
-    return rest
+    return g if accumulate else cleared_at(g, key_of(indices))
 
 
 ALIAS = op(
@@ -132,7 +125,7 @@ INDEX_PUT = op(
     "index_put(x, value, *indices, accumulate=False)",
     _put,
     x=_cleared,
-    value=lambda g, indices: g[key_of(indices)],
+    value=lambda g, indices: taken_at(g, key_of(indices)),
     samples=lambda: [
         sample(grid(4, 3), (integers(2, high=4),), grid(2, 3)),
         sample(grid(4, 3), (np.array([0, 0]),), grid(3), accumulate=True),

@@ -30,7 +30,7 @@ def _concatenated(*arguments: Any) -> Any:
 
 def _part_of_cat(g: Any, index: int, shapes: list[tuple[int, ...]], dim: int) -> Any:
     if shapes[index] == (0,):
-        return np.zeros(0, g.dtype)
+        return np.zeros_like(g[(*(slice(None),) * dim, slice(0, 0))].reshape(-1)[:0])
     start = sum(shape[dim] for shape in shapes[:index] if shape != (0,))
     return g[(*(slice(None),) * dim, slice(start, start + shapes[index][dim]))]
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from gradviz.core.apply import apply
 from gradviz.core.composites import composite
+from gradviz.core.dual import added_at, array_type, cast, taken_at
 from gradviz.core.ops.arithmetic import ADD
 from gradviz.core.ops.linear import addmm, matmul
 from gradviz.core.ops.losses import apply_trimmed
@@ -41,13 +42,11 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 def _added_at(g: Any, indices: Any, shape: tuple[int, ...], padding_idx: int) -> Any:
     """Each cotangent added to the row that it was looked up in, but for the padding row."""
     rows = np.asarray(indices).reshape(-1)
-    cotangents = g.reshape(len(rows), shape[1])
+    cotangents = g.reshape((len(rows), shape[1]))
     if padding_idx >= 0:
         counted = rows != padding_idx
-        rows, cotangents = rows[counted], cotangents[counted]
-    table = np.zeros(shape, g.dtype)
-    np.add.at(table, rows, cotangents)
-    return table
+        rows, cotangents = rows[counted], taken_at(cotangents, counted)
+    return added_at(cotangents, shape, rows)
 
 
 EMBEDDING = op(
@@ -122,7 +121,7 @@ def _axes(ndim: int, count: int) -> tuple[int, ...]:
 def _standardised(x: Any, count: int, eps: float) -> tuple[Any, Any]:
     """x with mean 0 and variance 1 over its last `count` dimensions, and the factor that made the variance so."""
     axes = _axes(x.ndim, count)
-    wide = x.astype(np.float32) if x.dtype == np.float16 else x
+    wide = cast(x, np.float32) if array_type(x) == np.float16 else x
     size = max(int(np.prod([x.shape[axis] for axis in axes])), 1)
     centred = wide - np.add.reduce(wide, axis=axes, keepdims=True) / size
     factor = 1 / np.sqrt(np.add.reduce(centred * centred, axis=axes, keepdims=True) / size + eps)

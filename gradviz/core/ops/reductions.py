@@ -15,6 +15,7 @@ import numpy as np
 
 from gradviz.core import dtypes
 from gradviz.core.apply import apply
+from gradviz.core.dual import array_type, cast
 from gradviz.core.ops.samples import flags, grid, integers
 from gradviz.core.ops.shapes import wrap_all
 from gradviz.core.ops.table import Sample, op, sample
@@ -183,7 +184,7 @@ def _variance(x: Any, dim: Any, correction: float, keepdim: bool) -> Any:
 
 
 def _center(x: Any, dim: Any) -> Any:
-    return np.true_divide(reduced(np.add, x, dim, True), count_of(x.shape, dim)).astype(x.dtype)
+    return cast(np.true_divide(reduced(np.add, x, dim, True), count_of(x.shape, dim)), array_type(x))
 
 
 def _variance_slope(g: Any, x: Any, dim: Any, correction: float, keepdim: bool) -> Any:
@@ -282,7 +283,7 @@ def _length_slope(g: Any, x: Any, out: Any, p: float, dim: Any, keepdim: bool) -
     if p == 1:
         return g * np.sign(x)
     if p == 2:
-        return np.where(length == 0, 0, g * (x / length))
+        return x * np.where(length == 0, 0, g / np.where(length == 0, 1, length))
     if math.isinf(p):
         at = np.abs(x) == length
         return g * np.sign(x) * at / reduced(np.add, at, dim, True)

@@ -14,10 +14,11 @@ from numpy.lib.stride_tricks import as_strided
 
 from gradviz.core.apply import apply
 from gradviz.core.composites import called, composite
+from gradviz.core.dual import run_row
 from gradviz.core.ops.copying import CONTIGUOUS, contiguous
 from gradviz.core.ops.samples import grid
 from gradviz.core.ops.shapes import expanded, filled_in, spread, wrap, wrap_all
-from gradviz.core.ops.table import op, sample
+from gradviz.core.ops.table import Row, op, sample
 from gradviz.core.public import FUNCTIONS, METHODS, both, first_tensor, method
 from gradviz.core.tensor import Tensor
 
@@ -102,11 +103,11 @@ TRANSPOSE = op(
     x=_swapped,
     samples=lambda: [sample(grid(2, 3), 0, 1), sample(grid(2, 3, 4), -1, 0), sample(grid(), 0, -1)],
 )
-T = op(
+T: Row = op(
     "t(x)",
     lambda x: x.transpose(),
     view=True,
-    x=lambda g: np.transpose(g),
+    x=lambda g: run_row(T, (g,)),
     samples=lambda: [sample(grid(2, 3)), sample(grid(3)), sample(grid())],
 )
 SQUEEZE = op(

@@ -9,10 +9,11 @@ from numpy.lib.stride_tricks import as_strided
 
 from gradviz.core.apply import apply
 from gradviz.core.composites import composite
+from gradviz.core.dual import run_row
 from gradviz.core.inplace import apply_inplace
 from gradviz.core.ops.samples import grid
 from gradviz.core.ops.shapes import wrap
-from gradviz.core.ops.table import op, sample
+from gradviz.core.ops.table import Row, op, sample
 from gradviz.core.public import both, method
 from gradviz.core.tensor import Tensor
 
@@ -37,11 +38,22 @@ def _embedded(x: Any, offset: int) -> Any:
     return _on_diagonal(x, (*x.shape[:-1], side, side), offset, -2, -1)
 
 
-DIAGONAL = op(
+ON_DIAGONAL: Row = op(
+    "on_diagonal(x, *, size, offset, dim1, dim2)",
+    _on_diagonal,
+    x=lambda g, offset, dim1, dim2: run_row(DIAGONAL, (g,), (offset, dim1, dim2)),
+)
+
+
+def _put_back(g: Any, shape: tuple[int, ...], offset: int, dim1: int, dim2: int) -> Any:
+    return run_row(ON_DIAGONAL, (g,), (shape, offset, dim1, dim2))
+
+
+DIAGONAL: Row = op(
     "diagonal(x, *, offset=0, dim1=0, dim2=1)",
     _diagonal,
     view=True,
-    x=_on_diagonal,
+    x=_put_back,
     samples=lambda: [
         sample(grid(3, 3)),
         sample(grid(2, 4), 1),
@@ -55,13 +67,13 @@ DIAGONAL_COPY = op(
     lambda x, offset, dim1, dim2: np.array(_diagonal(x, offset, dim1, dim2)),
     node="DiagonalBackward0_copy",
     key="diagonal_copy",
-    x=_on_diagonal,
+    x=_put_back,
     samples=lambda: [sample(grid(3, 3)), sample(grid(2, 4), 1), sample(grid(3, 2), diagonal=-1)],
 )
 DIAG_EMBED = op(
     "diag_embed(x, *, offset=0)",
     _embedded,
-    x=lambda g, offset: _diagonal(g, offset, -2, -1),
+    x=lambda g, offset: run_row(DIAGONAL, (g,), (offset, -2, -1)),
     samples=lambda: [sample(grid(3)), sample(grid(2, 3), 1), sample(grid(2), offset=-1)],
 )
 TRIL = op(

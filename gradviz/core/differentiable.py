@@ -1,0 +1,170 @@
+"""Backward passes whose gradients have a graph of their own: `create_graph=True`.
+
+The same VJPs run on Tensors. What a node saved becomes a Tensor again that stands where the saved one stood: for an
+input, at the op that made it; for the result, at the node itself. So each cotangent knows what it was made from, and
+can be differentiated like any other result.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from gradviz.core.apply import leaf as new_leaf
+from gradviz.core.apply import wrap
+from gradviz.core.complaints import REFERENCE_CYCLE, SECOND_TIME, check_versions, noted
+from gradviz.core.dual import cast
+from gradviz.core.feeding import Sweep
+from gradviz.core.pullback import Arrivals, arrive, input_shapes, output_shape
+from gradviz.core.sweeping import Graphed
+from gradviz.core.tensor import Tensor
+from gradviz.core.trace import FREED, Node, Storage, Trace, origin_of
+from gradviz.errors import NotWrittenError
+from gradviz.sites import user_frame
+
+Walk: TypeAlias = Callable[[list[Any], Callable[..., None]], list[Tensor | None]]
+
+
+def pull(sweep: Sweep, seeds: list[Any], given: tuple[Any, ...], walk: Walk) -> list[Tensor | None]:
+    """Run every node behind the roots on Tensors; feed leaves, or collect for `sweep.inputs`.
+
+    seeds: the cotangents of the roots as arrays. given: as the Tensors that the user gave, or None.
+    walk: takes cotangents, and what runs a node, through the graph.
+    """
+    if sweep.kind == "backward":
+        _warn(REFERENCE_CYCLE)
+    with Graphed(sweep) as graphed:
+        started = [
+            new_leaf(np.array(seed), "grad", False, inner=True) if one is None else one
+            for seed, one in zip(seeds, given or (None,) * len(seeds), strict=False)
+        ]
+        results = walk(started, run_node)
+        graphed.made(results)
+    return results
+
+
+def _warn(text: str) -> None:
+    """A UserWarning at the user's line, however many of gradviz's own calls lie between."""
+    frame = user_frame(sys._getframe(1))
+    registry = frame.f_globals.setdefault("__warningregistry__", {})
+    warnings.warn_explicit(text, UserWarning, frame.f_code.co_filename, frame.f_lineno, registry=registry)
+
+
+def run_node(node: Node, slots: Sequence[Any], pending: dict[Node, Any], arrivals: Arrivals, keep: bool) -> None:
+    """`pullback.run_node` by ops."""
+    row = node.row
+    if node.saved is FREED:
+        raise noted(RuntimeError(SECOND_TIME), node)
+    check_versions(node)
+    g: Any = slots[0] if not node.more else tuple(slots)
+    known = _saved_tensors(node)
+    known.update(zip(row.static, node.static, strict=True))
+    formulas = row.formulas_of(len(node.needs))
+    for position, (link, need, formula) in enumerate(zip(node.links, node.needs, formulas, strict=True)):
+        origin, number = origin_of(link)
+        leaf = None if node.leaves is None else node.leaves[position]
+        if not need or formula is None or origin is None or (leaf is None and not origin.tracked):
+            continue
+        shape, array_type = (origin.shape, origin.array_type) if number == 0 else origin.more[number - 1]
+        about: dict[str, Any] = {"shape": shape, "index": position}
+        if "shapes" in formula[1]:
+            about["shapes"] = input_shapes(node)
+        if "outputs" in formula[1]:
+            about["outputs"] = output_shape(node, "outputs")
+        cotangent = _derivative(node, formula, g, about | known)
+        if cotangent is None:
+            continue
+        if cotangent._data.shape != shape:
+            cotangent = sum_to(cotangent, shape)
+        cotangent = cast(cotangent, array_type)
+        if leaf is not None:
+            entry = arrivals[id(leaf)]
+            entry[2] = cotangent if entry[2] is None else entry[2] + cotangent
+        elif isinstance(origin, Node):
+            arrive(pending, origin, number, cotangent)
+    if not keep and row.saved_names:
+        node.saved = FREED
+        node.marks = ()
+
+
+def _derivative(node: Node, formula: Any, g: Any, known: dict[str, Any]) -> Tensor | None:
+    """One VJP run on Tensors. Raises NotWrittenError where it was written for arrays only."""
+    vjp, names = formula
+    failure: Exception | None = None
+    try:
+        cotangent = vjp(g, *[known[name] for name in names])
+        if cotangent is None or isinstance(cotangent, Tensor):
+            return cotangent
+    except (TypeError, AttributeError) as error:
+        failure = error
+    except RuntimeError as error:
+        if not str(error).startswith("Can't call numpy() on Tensor"):
+            raise
+        failure = error
+    raise NotWrittenError(
+        f"the second derivative of `{node.op_name}` (row `{node.row.key}`) is not written yet in gradviz's core",
+        help="run the script with PyTorch installed, or leave out `create_graph=True`",
+    ) from failure
+
+
+# ---- what a node saved, as Tensors
+
+
+def _saved_tensors(node: Node) -> dict[str, Any]:
+    row = node.row
+    marks = dict(zip(row.saved_names, node.marks, strict=False))
+    known: dict[str, Any] = {}
+    for name, kept in zip(row.saved_names, node.saved, strict=True):
+        if kept is None or (row.variadic and name == row.inputs[-1]) or name == "node":
+            known[name] = kept
+        elif name in ("out", "out1"):
+            known[name] = _restored(kept, node, int(name == "out1"), True, marks.get(name))
+        else:
+            position = row.inputs.index(name)
+            known[name] = _restored_input(node, position, kept, marks.get(name))
+    return known
+
+
+def _restored_input(node: Node, position: int, kept: Any, mark: Any) -> Any:
+    origin, number = origin_of(node.links[position])
+    if origin is None:
+        return kept
+    leaf = None if node.leaves is None else node.leaves[position]
+    if leaf is not None and leaf._data is kept:
+        return leaf
+    if leaf is not None:
+        return cast(leaf, kept.dtype)
+    return _restored(kept, origin, number, node.needs[position] and origin.tracked, mark)
+
+
+def _restored(kept: Any, origin: Trace, number: int, requires_grad: bool, mark: tuple[Storage, int] | None) -> Any:
+    """A saved array as the Tensor that it was; what is no number with a fraction stays an array."""
+    if kept.dtype.kind != "f":
+        return kept
+    tensor = wrap(kept, origin, number, requires_grad)
+    if mark is not None:
+        tensor._memory = mark[0]
+    elif not number and tensor._memory is None:
+        tensor._memory = tensor._storage  # the one that the tensor itself has, or gets
+    return tensor
+
+
+def sum_to(cotangent: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Undo broadcasting: sum over the dimensions that `shape` lacks or has as 1; spread where it is the smaller one."""
+    have = cotangent._data.shape
+    extra = len(have) - len(shape)
+    if extra >= 0:
+        axes = tuple(range(extra)) + tuple(
+            axis + extra for axis, length in enumerate(shape) if length == 1 and have[axis + extra] != 1
+        )
+        if axes:
+            cotangent = cotangent.sum(axes, keepdim=True)
+        if math.prod(cotangent._data.shape) == math.prod(shape):
+            return cotangent if cotangent._data.shape == shape else cotangent.reshape(shape)
+    result: Tensor = cotangent.expand(shape)
+    return result

@@ -42,8 +42,19 @@ CASES: list[tuple[str, Any, Callable[[Any, Any], Any]]] = [
     ("interpolate by", IMAGE, lambda lib, x: lib.nn.functional.interpolate(x, scale_factor=2)),
     ("interpolate a line", CUBE, lambda lib, x: lib.nn.functional.interpolate(x, size=3)),
     ("unfold and write", SQUARE, lambda lib, x: (x * 1).unfold(1, 2, 1).mul(2)),
+    ("clip", SQUARE, lambda lib, x: lib.clip(x, -0.5, 0.5)),
     ("multiply", SQUARE, lambda lib, x: lib.multiply(x, x)),
+    ("row_stack", SQUARE, lambda lib, x: lib.row_stack([x, x])),
 ]
+ONE, TWO = (SQUARE,), (SQUARE, SQUARE.T.copy().reshape(3, 4) + 0.1)
+SYNONYMS = {
+    **dict.fromkeys(("multiply", "divide", "true_divide", "subtract"), TWO),
+    **dict.fromkeys(("negative", "absolute", "arcsin", "arctan", "arcsinh", "arctanh", "fix", "arccos"), ONE),
+    "arccosh": (np.abs(SQUARE) + 1.5,),
+    "arctan2": TWO,
+    "clip": (SQUARE, -0.5, 0.5),
+}
+COMPARISONS = ("greater", "greater_equal", "less", "less_equal", "not_equal")
 
 
 @pytest.mark.parametrize("position", range(len(CASES)), ids=[case[0] for case in CASES])
@@ -64,3 +75,18 @@ def test_same_as_torch(position: int) -> None:
 def test_other_ways_to_interpolate_are_not_written_yet() -> None:
     with pytest.raises(NotWrittenError, match="bilinear"):
         gv.nn.functional.interpolate(gv.tensor(IMAGE), scale_factor=2, mode="bilinear")
+
+
+@pytest.mark.parametrize("name", [*SYNONYMS, *COMPARISONS])
+def test_second_names_are_functions_and_methods(name: str) -> None:
+    found = []
+    for lib in (gv, torch):
+        first, *rest = (lib.tensor(one) if isinstance(one, np.ndarray) else one for one in SYNONYMS.get(name, TWO))
+        results = [getattr(lib, name)(first, *rest), getattr(first, name)(*rest)]
+        if name in SYNONYMS:
+            results.append(getattr(first, f"{name}_")(*rest))
+            assert results[-1] is first
+        found.append([one.numpy() for one in results])
+    for ours, theirs in zip(*found, strict=True):
+        assert ours.dtype == theirs.dtype
+        np.testing.assert_allclose(ours, theirs)

@@ -17,17 +17,17 @@ EXIT = "has no derivative; what it cuts is tested with the graph"
 INTERNAL = "no user calls it; runs behind the in-place writes to views"
 DUAL = "runs in gradients that have a graph of their own, which test_higher_derivatives compares with PyTorch's"
 FILL = "is only ever written over what was there; tested with the other ways to fill a tensor"
-BACKWARD = "runs behind a backward; tested with it in test_convolution"
+BACKWARD = "runs behind a backward; its values and derivatives are tested in test_convolution"
+LINEAR = "runs behind a backward; its values and derivatives are compared with PyTorch's in test_backward_rows"
 SIGNS = "takes special matrices, or gives vectors up to their signs; tested in test_linalg"
 RANDOM = "draws from a stream, which is compared with PyTorch's in test_sources"
 CHECKED_ELSEWHERE = {
     **dict.fromkeys(("detach", "data", "detach_", "set_data", "item", "tolist", "numpy", "retensor"), EXIT),
     **dict.fromkeys(("convolution.input_grad", "convolution.weight_grad", "pad.border_grad"), BACKWARD),
-    **dict.fromkeys(("max_pool.backward", "max_pool.picked", "avg_pool.backward"), BACKWARD),
-    "adaptive_avg_pool.backward": BACKWARD,
+    **dict.fromkeys(("max_pool.backward", "max_pool.picked", "avg_pool.backward"), LINEAR),
+    **dict.fromkeys(("adaptive_avg_pool.backward", "to_index", "unfold_backward"), LINEAR),
     **dict.fromkeys(("linalg_cholesky", "linalg_qr", "linalg_svd", "linalg_eigh"), SIGNS),
     "prelu": "is given its weight in the input's shape; tested in test_functional_more",
-    **dict.fromkeys(("to_index", "unfold_backward"), BACKWARD),
     "safe_softmax": "only runs inside attention, which is compared with PyTorch",
     **dict.fromkeys(("copy_slices", "as_strided"), INTERNAL),
     "error": "runs behind `once_differentiable` only, which is tested with custom functions",

@@ -56,8 +56,10 @@ from gradviz.core.ops import (
     writing,
 )
 from gradviz.core.public import FUNCTIONS, METHODS
+from gradviz.core.synonyms import add_synonyms
 from gradviz.core.tensor import Tensor
 
+add_synonyms()
 for _name, _call in METHODS.items():
     setattr(Tensor, _name, _call)
 

@@ -37,6 +37,12 @@ def _floating(name: str, x: Any) -> None:
         raise NotImplementedError(f"\"{name}\" not implemented for '{kind}'")
 
 
+def _celu_back(g: Any, x: Any, alpha: float) -> Any:
+    """The cotangent with PyTorch's `1 / alpha`, for which it takes `alpha` as a float32 whatever the dtype."""
+    steepness = 1 / float(np.float32(alpha))
+    return g * np.where(x <= 0, alpha * steepness * np.exp(np.where(x < 0, x, 0) * steepness), 1.0)
+
+
 def _row(signature: str, forward: Callable[..., Any], vjp: Callable[..., Any], node: str, *samples: Any) -> Row:
     name = signature.partition("(")[0].replace("log_sigmoid", "logsigmoid")
 
@@ -67,7 +73,7 @@ SELU = _row(
 CELU = _row(
     "celu(x, *, alpha=1.0)",
     lambda x, alpha: np.where(x > 0, x, alpha * np.expm1(x / alpha)),
-    lambda g, x, alpha: g * np.where(x <= 0, np.exp(np.where(x < 0, x, 0) / alpha), 1.0),
+    _celu_back,
     "",
     (),
     (0.5,),

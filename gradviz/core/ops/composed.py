@@ -11,7 +11,7 @@ import numpy as np
 
 from gradviz.core.composites import composite
 from gradviz.core.ops.shapes import wrap
-from gradviz.core.public import FUNCTIONAL, FUNCTIONS, METHODS, both, function, functional
+from gradviz.core.public import FUNCTIONAL, FUNCTIONS, both, function, functional
 from gradviz.core.tensor import Tensor
 from gradviz.errors import NotWrittenError
 
@@ -281,14 +281,3 @@ def interpolate(input: Any, size: Any = None, scale_factor: Any = None, mode: st
 
 for _name in ("sigmoid", "tanh", "softmax", "log_softmax", "relu"):
     FUNCTIONAL.setdefault(_name, FUNCTIONS[_name])
-for _old, _new in (
-    ("multiply", "mul"), ("divide", "div"), ("true_divide", "div"), ("subtract", "sub"), ("negative", "neg"),
-    ("absolute", "abs"), ("greater", "gt"), ("greater_equal", "ge"), ("less", "lt"), ("less_equal", "le"),
-    ("not_equal", "ne"), ("arcsin", "asin"), ("arccos", "acos"), ("arctan", "atan"), ("arcsinh", "asinh"),
-    ("arccosh", "acosh"), ("arctanh", "atanh"), ("arctan2", "atan2"), ("fix", "trunc"), ("clip", "clamp"),
-    ("row_stack", "vstack"),
-):  # fmt: skip
-    if _new in FUNCTIONS:
-        FUNCTIONS[_old] = FUNCTIONS[_new]
-    if _new in METHODS:
-        METHODS[_old] = METHODS[_new]

@@ -65,8 +65,8 @@ class LogWriter:
         add = self._lines.append
         quoted = _quoted
         for row in rows:
-            if isinstance(row, Name):
-                add(_line(row))
+            if row.__class__ is not tuple:
+                add(_line(row))  # type: ignore[arg-type]
                 continue
             id, signature, site, context, inputs = row
             if len(inputs) == 2 and site is not None:  # `_op_line`, written out for what most ops are

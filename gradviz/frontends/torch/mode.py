@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 sequence_number = torch._C._autograd._get_sequence_nr
 stack_depth = torch._C._len_torch_function_stack
 
+_NONE: dict[str, Any] = {}
+
 
 class RecordingMode(TorchFunctionMode):
     """Runs each call unchanged and tells the emitter of it; one for each thread.
@@ -34,7 +36,7 @@ class RecordingMode(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        kwargs = kwargs or {}
+        kwargs = kwargs or _NONE
         frame = sys._getframe(1)
         emitter, here = self.emitter, self.here
         try:

@@ -33,6 +33,7 @@ LIMIT = 4096
 """Most settings of arguments that are remembered; a program whose shapes never repeat must not grow for it."""
 
 _NUMBERS = frozenset({float, int, bool})
+_WHOLE = {int}
 _PLAIN = _NUMBERS | {str, type(None), type(...), torch.dtype, torch.device, torch.layout, torch.memory_format}
 _SHAPED_BY_INPUTS = frozenset({"add", "sub", "mul", "div", "neg"})
 
@@ -298,7 +299,7 @@ class Lane:
             elif kind in _NUMBERS and len(key) <= call.operands:
                 key.append(kind)
                 inputs.append(repr(item))
-            elif kind in _PLAIN:
+            elif kind in _PLAIN or (kind is tuple and set(map(type, item)) == _WHOLE):
                 key.append((kind, item))
             else:
                 found = self._take(key, inputs, item)
@@ -310,6 +311,10 @@ class Lane:
                 return None
             for name, item in kwargs.items():
                 key.append(name)
+                kind = type(item)
+                if kind in _PLAIN:
+                    key.append((kind, item))
+                    continue
                 found = self._take(key, inputs, item)
                 if found is None:
                     return None

@@ -49,7 +49,8 @@ def _seen(gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
     values = gradient.coalesce().values() if gradient.is_sparse else gradient
     if not (values.numel() > WHOLE and values.device.type == "cpu" and values.is_contiguous()):
         return values, values
-    rows = values.view(-1)[: values.numel() // BLOCKS * BLOCKS].view(BLOCKS, -1)
+    rest = values.numel() % BLOCKS
+    rows = (values.view(-1)[:-rest] if rest else values).view(BLOCKS, -1)
     # Row by row, which is five times as fast as all at once where the rows do not follow each other in memory.
     norms: torch.Tensor = torch.linalg.vector_norm(rows[:, : WHOLE // BLOCKS], dim=-1)
     return values, norms

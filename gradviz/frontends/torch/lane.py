@@ -299,7 +299,7 @@ class Lane:
             elif kind in _NUMBERS and len(key) <= call.operands:
                 key.append(kind)
                 inputs.append(repr(item))
-            elif kind in _PLAIN or (kind is tuple and set(map(type, item)) == _WHOLE):
+            elif kind in _PLAIN or (kind is tuple and set(map(type, item)) == _WHOLE):  # such as a stride
                 key.append((kind, item))
             else:
                 found = self._take(key, inputs, item)

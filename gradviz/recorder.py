@@ -242,7 +242,7 @@ class Recorder(AbstractContextManager["Recorder"]):
                     self._memory.extend(row if isinstance(row, Name) else Op(*row) for row in rows)
                 else:
                     self._log.emit_rows(rows)
-                self.ops += len(rows) - [type(row) for row in rows].count(Name)
+                self.ops += len(rows) - list(map(type, rows)).count(Name)
             except Exception as failure:
                 self.failed("keeping an event", failure)
 

@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Any, TextIO, TypeAlias
 
 from gradviz import events
-from gradviz.events import Event, Name, Op
+from gradviz.events import Event, Gradient, Name, Op
 from gradviz.gvlog.decoding import TAGS
 
 FLUSH_RECORDS = 1000
@@ -65,8 +65,8 @@ class LogWriter:
         add = self._lines.append
         quoted = _quoted
         for row in rows:
-            if isinstance(row, Name):
-                add(_line(row))
+            if row.__class__ is not tuple:
+                add(_line(row))  # type: ignore[arg-type]
                 continue
             id, signature, site, context, inputs = row
             if len(inputs) == 2 and site is not None:  # `_op_line`, written out for what most ops are
@@ -154,15 +154,26 @@ def _text(value: Any) -> str:
         return "true" if value else "false"
     if value is None:
         return "null"
+    if kind is Gradient:
+        return _gradient(value)
     if isinstance(value, float):
-        return float.__repr__(value) if math.isfinite(value) else f'"{_spelled(value)}"'
+        return _number(value)
     if isinstance(value, str):
         return _quoted(str(value))
     return _object(value)
 
 
-def _spelled(value: float) -> str:
-    return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
+def _gradient(gradient: Gradient) -> str:
+    # `_object`, written out for what a training step tells one of for each parameter.
+    zero, nan = ',"zero":true' if gradient.zero else "", ',"nan":true' if gradient.nan else ""
+    estimated = ',"estimated":true' if gradient.estimated else ""
+    return f'{{"value":{gradient.value},"norm":{_text(gradient.norm)}{zero}{nan}{estimated}}}'
+
+
+def _number(value: float) -> str:
+    if math.isfinite(value):
+        return float.__repr__(value)
+    return '"nan"' if math.isnan(value) else '"inf"' if value > 0 else '"-inf"'
 
 
 @cache

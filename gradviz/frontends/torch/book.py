@@ -26,6 +26,9 @@ T = TypeVar("T")
 TRAIL_LIMIT = 1 << 20
 """Most ops of one thread whose autograd nodes can be told; beyond that the older half is let go."""
 
+COUNTS = 1 << 12
+"""One more than the most outputs of an op that `Trail` tells apart."""
+
 PENDING_LIMIT = 200
 """Most ops that wait to be written down together."""
 
@@ -49,24 +52,24 @@ class Trail:
     """Which op made which autograd nodes of one thread, told by the nodes' sequence numbers, which only grow.
 
     Each entry is the number that follows an op's last node, and the op's id with the count of its outputs; an entry
-    for no op covers the numbers that recorded ops left out.
+    for no op covers the numbers that recorded ops left out. `end` is the number that follows the last entry's nodes.
     """
 
     def __init__(self) -> None:
-        self._ends = array("q")
-        self._ops = array("q")
-        self._end = 0
+        self.ends = array("q")
+        self.ops = array("q")
+        self.end = 0
         self._recalled: dict[int, int] = {}
 
     def add(self, start: int, end: int, op: int, count: int = 1) -> None:
         """The nodes numbered from `start` to before `end` belong to `op`, which has `count` outputs."""
-        ends, ops = self._ends, self._ops
-        if start != self._end:
+        ends, ops = self.ends, self.ops
+        if start != self.end:
             ends.append(start)
             ops.append(0)
-        self._end = end
+        self.end = end
         ends.append(end)
-        ops.append(op * _COUNTS + count if count < _COUNTS else _packed(op, count))
+        ops.append(op * COUNTS + count if count < COUNTS else _packed(op, count))
         if len(ops) > TRAIL_LIMIT:
             del ends[: TRAIL_LIMIT // 2], ops[: TRAIL_LIMIT // 2]
             ops[0] = 0
@@ -77,26 +80,23 @@ class Trail:
 
     def op_of(self, number: int) -> int | None:
         """The op whose node has this sequence number, None where no recorded op made it."""
-        at = bisect_right(self._ends, number)
-        packed = self._ops[at] if at < len(self._ops) else 0
-        return packed // _COUNTS or None
+        at = bisect_right(self.ends, number)
+        packed = self.ops[at] if at < len(self.ops) else 0
+        return packed // COUNTS or None
 
     def value_of(self, number: int, index: int) -> int | None:
         """The value that is output `index` of a node, as nearly as can be told where an op has several nodes."""
-        at = bisect_right(self._ends, number)
-        packed = self._ops[at] if at < len(self._ops) else 0
+        at = bisect_right(self.ends, number)
+        packed = self.ops[at] if at < len(self.ops) else 0
         packed = packed or self._recalled.get(number, 0)
         if not packed:
             return None
-        op, count = divmod(packed, _COUNTS)
+        op, count = divmod(packed, COUNTS)
         return op + index if index < count else op
 
 
-_COUNTS = 1 << 12
-
-
 def _packed(op: int, count: int) -> int:
-    return op * _COUNTS + min(count, _COUNTS - 1)
+    return op * COUNTS + min(count, COUNTS - 1)
 
 
 class Here:
@@ -154,7 +154,7 @@ class Book:
         self.kinds = Kinds()
         self.threads: list[Here] = []
         self._signatures: dict[Hashable, int] = {}
-        self._last = 0
+        self.last_value = 0  # the last id that was given away
         self.unrecorded = 0
         self._local = threading.local()
 
@@ -194,11 +194,6 @@ class Book:
             except Exception as failure:
                 self.sink.failed(f"recording {what}", failure)
                 return None
-
-    @property
-    def last_value(self) -> int:
-        """The last id that was given away."""
-        return self._last
 
     def signature(self, key: Hashable, make: Callable[[int], events.Signature]) -> int:
         """The number of the signature that `key` stands for, which `make` makes when it is first met."""
@@ -250,7 +245,7 @@ class Book:
         if context < 0 or here.inside is not here.context_inside or here.region is not here.context_region:
             context = self.context(here)
         value = next_ids(count) if count > 1 else next_id()
-        self._last = value + count - 1 if count > 1 else value
+        self.last_value = value + count - 1 if count > 1 else value
         pending = self.sink.pending
         pending.append((value, signature, site, context, tuple(inputs)))
         if len(pending) >= PENDING_LIMIT:

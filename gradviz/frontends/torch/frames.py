@@ -31,20 +31,19 @@ _HERE = os.path.dirname(os.path.abspath(__file__))
 class Part:
     """What a code object is to a call into PyTorch. The code is kept, so that its `id` stays its own.
 
-    user      it is the user's, and `spots` are the places in it that were met, by offset
+    spots     the places in it that were met, by offset; None where it is not the user's
     runner    nothing outside of it is of interest
     between   a frame of it is part of the call
     inner     it is PyTorch's own work on parameters
     """
 
-    __slots__ = ("between", "code", "inner", "runner", "spots", "user")
+    __slots__ = ("between", "code", "inner", "runner", "spots")
 
     def __init__(self, code: CodeType) -> None:
         known = admit(code)
         self.code = code
-        self.user = known.user
         self.runner = known.runner
-        self.spots = known.spots
+        self.spots = known.spots if known.user else None
         self.inner = code.co_filename.startswith(_INNER)
         self.between = code.co_filename in _BETWEEN or code.co_filename.startswith(_HERE)
 

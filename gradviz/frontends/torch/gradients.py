@@ -33,43 +33,32 @@ def measure(gradients: list[torch.Tensor]) -> list[Measure]:
     """Measure each gradient."""
     with torch.no_grad():
         seen = [_seen(gradient) for gradient in gradients]
-        parts = [part for part in seen if part is not None]
+        parts = [part for _, part in seen if part is not None]
         found = iter([float(norm) for norm in torch._foreach_norm(parts)] if parts else [])
-        return [
-            _UNSEEN if part is None else _judge(gradient, next(found))
-            for gradient, part in zip(gradients, seen, strict=True)
-        ]
+        return [_UNSEEN if part is None else _judge(values, values is not part, next(found)) for values, part in seen]
 
 
 _UNSEEN = Measure(math.nan, zero=False, nan=False, estimated=True)
 """For a gradient without elements to look at."""
 
 
-def _seen(gradient: torch.Tensor) -> torch.Tensor | None:
-    """What has the norm of the part of a gradient that is looked at."""
+def _seen(gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """The values of a gradient, and what has the norm of the part of them that is looked at."""
     if is_wrapped(gradient) or gradient.device.type == "meta":
-        return None
-    values = _values(gradient)
-    if not _is_large(values):
-        return values
-    rows = values.view(-1)[: values.numel() // BLOCKS * BLOCKS].view(BLOCKS, -1)
+        return gradient, None
+    values = gradient.coalesce().values() if gradient.is_sparse else gradient
+    if not (values.numel() > WHOLE and values.device.type == "cpu" and values.is_contiguous()):
+        return values, values
+    rest = values.numel() % BLOCKS
+    rows = (values.view(-1)[:-rest] if rest else values).view(BLOCKS, -1)
     # Row by row, which is five times as fast as all at once where the rows do not follow each other in memory.
     norms: torch.Tensor = torch.linalg.vector_norm(rows[:, : WHOLE // BLOCKS], dim=-1)
-    return norms
+    return values, norms
 
 
-def _judge(gradient: torch.Tensor, norm: float) -> Measure:
+def _judge(values: torch.Tensor, is_large: bool, norm: float) -> Measure:
     """What the norm of the part that was looked at says of a gradient."""
-    values = _values(gradient)
-    if _is_large(values) and norm != 0.0:
+    if is_large and norm != 0.0:
         return Measure(norm * math.sqrt(values.numel() / WHOLE), False, math.isnan(norm), estimated=True)
     whole = norm if norm != 0.0 else float(torch.linalg.vector_norm(values))
     return Measure(whole, whole == 0.0 and not bool(values.any()), math.isnan(whole), estimated=False)
-
-
-def _values(gradient: torch.Tensor) -> torch.Tensor:
-    return gradient.coalesce().values() if gradient.is_sparse else gradient
-
-
-def _is_large(values: torch.Tensor) -> bool:
-    return values.numel() > WHOLE and values.device.type == "cpu" and values.is_contiguous()

@@ -58,11 +58,11 @@ class Tensors(dict[int, Known]):
             # Called before the tensor's memory is given back, so its `id` cannot have been taken by another one yet.
             pop(known.tensor_id, None)
 
-        self._forget = forget
+        self.forget = forget
 
     def learn(self, tensor: torch.Tensor, value: int, kind: int) -> Known:
         """Take note that `tensor` is `value`, in place of what was known of it before."""
-        known = Known(tensor, self._forget)
+        known = Known(tensor, self.forget)
         known.tensor_id = place = id(tensor)
         known.value = value
         known.kind = kind

@@ -10,21 +10,22 @@ The lane holds no lock. What it does to what threads share is one step each: it 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from types import FrameType
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch.nn import Parameter
 
 from gradviz import events
 from gradviz.events import Cause
-from gradviz.frontends.torch.book import Book, Here
+from gradviz.frontends.torch.book import COUNTS, PENDING_LIMIT, TRAIL_LIMIT, Book, Here
 from gradviz.frontends.torch.frames import is_inner
-from gradviz.frontends.torch.identity import version_of
+from gradviz.frontends.torch.identity import Known, Tensors, version_of
 from gradviz.frontends.torch.naming import Call
 from gradviz.frontends.torch.ops import Gathered, Ops, cause_of_mode
 from gradviz.frontends.torch.paths import walk
+from gradviz.ids import next_id
 
 Tensor = torch.Tensor
 
@@ -32,6 +33,7 @@ LIMIT = 4096
 """Most settings of arguments that are remembered; a program whose shapes never repeat must not grow for it."""
 
 _NUMBERS = frozenset({float, int, bool})
+_WHOLE = {int}
 _PLAIN = _NUMBERS | {str, type(None), type(...), torch.dtype, torch.device, torch.layout, torch.memory_format}
 _SHAPED_BY_INPUTS = frozenset({"add", "sub", "mul", "div", "neg"})
 
@@ -39,12 +41,13 @@ Nodes = tuple[int, int]
 """The sequence numbers before a call and after it: the nodes that it made lie between."""
 
 
-Ticket = tuple[tuple[Any, ...], Sequence[events.Input], bool]
+Ticket = tuple[tuple[Any, ...], tuple[events.Input, ...], bool]
 """The arguments of a call that may take the lane: what its signature depends on, which is the call, the kinds of its
 tensors, negative where one requires grad, and texts; what the op tells of them; and whether one requires grad."""
 
 
-class Plan(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Plan:
     """What came of a call.
 
     signature  the number that it is told with
@@ -68,6 +71,8 @@ class Lane:
         self._ops = ops
         # By key, and by what came of the call: True where it was tracked, else what cut it, False for nothing.
         self._plans: dict[tuple[Any, ...], dict[bool | Cause, Plan]] = {}
+        self._texts: dict[float, str] = {}
+        self._measured = type(book.tensors) is not Tensors
 
     def before(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Ticket | None:
         """A ticket for a call that is about to run, None where no call with such arguments was met before."""
@@ -124,7 +129,7 @@ class Lane:
             return  # whether it is a leaf that was written is not in the key
         if len(self._plans) >= LIMIT:
             self._plans.clear()
-        self._plans.setdefault(key, {})[outcome] = plan._replace(signature=signature)
+        self._plans.setdefault(key, {})[outcome] = replace(plan, signature=signature)
 
     def _plan(self, call: Call, args: tuple[Any, ...], result: Any) -> Plan | None:
         """A plan for the calls that are like one that has just run, as yet without a signature."""
@@ -160,11 +165,11 @@ class Lane:
         plan = plans.get(tracked or (needs and cause_of_mode(here)) or False)
         if plan is None:
             return False
-        signature, kind, steady, written, view = plan
+        kind, written, view = plan.kind, plan.written, plan.view
         book = self._book
         tensors = book.tensors
         known = tensors.get(id(result))
-        if not steady:
+        if not plan.steady:
             if (known is not None) is not written or view is not result._is_view():
                 return False
             if (written and result is not args[0]) or (view and not _is_view_of(result, args)):
@@ -179,11 +184,33 @@ class Lane:
         site = book.paths.sites.get(road, -1)
         if site == -1:
             site = book.paths.site(road, frame)
-        value = book.tell_op(here, signature, site, inputs)
+        # `Book.tell_op`, `Trail.add` and `Tensors.learn`, written out: since a call takes longer than what they do.
+        context = here.context
+        if context < 0 or here.inside is not here.context_inside or here.region is not here.context_region:
+            context = book.context(here)
+        value = book.last_value = next_id()
+        pending = book.sink.pending
+        pending.append((value, plan.signature, site, context, inputs))
+        if len(pending) >= PENDING_LIMIT:
+            book.sink.drain()
         if tracked:
-            here.trail.add(start, end, value)
+            trail = here.trail
+            if start == trail.end and len(trail.ops) < TRAIL_LIMIT:
+                trail.end = end
+                trail.ends.append(end)
+                trail.ops.append(value * COUNTS + 1)
+            else:
+                trail.add(start, end, value)
         if known is None:
-            known = tensors.learn(result, value, kind)
+            if self._measured:
+                known = tensors.learn(result, value, kind)
+            else:
+                known = Known(result, tensors.forget)
+                known.tensor_id = place = id(result)
+                known.value = value
+                known.kind = kind
+                known.base = None
+                tensors[place] = known
             if view:
                 source = tensors[id(args[0])]
                 known.base = source.base or source
@@ -228,13 +255,25 @@ class Lane:
         if kind in _NUMBERS:
             if call.operands < 2:
                 return self.ticket(call, args, {})
-            return (call, -known.kind if needs else known.kind, kind), (known.value, repr(other)), needs
+            text = self._texts.get(other) if kind is float else None
+            if text is None:
+                text = self._text(other)
+            return (call, -known.kind if needs else known.kind, kind), (known.value, text), needs
         second = self._book.tensors.get(id(other)) if kind is Tensor or kind is Parameter else None
         if second is None or not second.value or second.base is not None or second is known:
             return self.ticket(call, args, {})
         needs_too = other.requires_grad
         key = call, -known.kind if needs else known.kind, -second.kind if needs_too else second.kind
         return key, (known.value, second.value), needs or needs_too
+
+    def _text(self, number: float) -> str:
+        text = repr(number)
+        # 0.0 and -0.0 are one key; a NaN is none that is found again.
+        if type(number) is float and number and number == number:
+            if len(self._texts) >= LIMIT:
+                self._texts.clear()
+            self._texts[number] = text
+        return text
 
     def ticket(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Ticket | None:
         """The arguments of a call; None where one of them is of a kind that has to be looked at closely."""
@@ -260,7 +299,7 @@ class Lane:
             elif kind in _NUMBERS and len(key) <= call.operands:
                 key.append(kind)
                 inputs.append(repr(item))
-            elif kind in _PLAIN:
+            elif kind in _PLAIN or (kind is tuple and set(map(type, item)) == _WHOLE):  # such as a stride
                 key.append((kind, item))
             else:
                 found = self._take(key, inputs, item)
@@ -272,6 +311,10 @@ class Lane:
                 return None
             for name, item in kwargs.items():
                 key.append(name)
+                kind = type(item)
+                if kind in _PLAIN:
+                    key.append((kind, item))
+                    continue
                 found = self._take(key, inputs, item)
                 if found is None:
                     return None
@@ -287,7 +330,7 @@ class Lane:
             if type(target) is not Tensor or target._is_view():
                 return None
             key.append(target.is_leaf)
-        return tuple(key), inputs, needs
+        return tuple(key), tuple(inputs), needs
 
     def _take(self, key: list[Any], inputs: list[events.Input], item: Any) -> bool | None:
         """Add an argument that is no operand; returns whether it requires grad, None where it cannot be added."""

@@ -40,7 +40,7 @@ class MeasuredTensors(Tensors):
 
     def learn(self, tensor: torch.Tensor, value: int, kind: int) -> Known:
         """Take note that `tensor` is `value`, and measure it."""
-        known = self._measured(tensor, self._forget)
+        known = self._measured(tensor, self.forget)
         known.tensor_id = place = id(tensor)
         _VALUE.__set__(known, value)  # not measured yet: another thread may look it up as soon as it is there
         known.kind = kind

@@ -79,11 +79,14 @@ class Modules:
                 with book.lock, torch._C.DisableTorchFunction():
                     scope = self._find(here, module, frame)
             base = book.paths.base(here.inside, frame)
-            inside = scope.take(base)
-            if inside is None:
-                inside = Inside(scope.name, base, code, mark)
-            else:
+            try:
+                inside = scope.idle.pop()  # no other thread gets the same one
+            except IndexError:
+                inside = None
+            if inside is not None and inside.base is base:
                 inside.mark = mark
+            else:
+                inside = Inside(scope.name, base, code, mark)
             here.inside = inside
         except Exception as failure:
             book.sink.failed("recording a module", failure)
@@ -145,14 +148,6 @@ class _Scope(weakref.ref):  # type: ignore[type-arg]
     module_id: int
     name: str
     idle: list[Inside]
-
-    def take(self, base: Base) -> Inside | None:
-        """What was noted of an earlier call from the same place, if none runs; no other thread gets the same one."""
-        try:
-            inside = self.idle.pop()
-        except IndexError:
-            return None
-        return inside if inside.base is base else None
 
 
 def _named(base: Base, result: Any) -> Iterator[tuple[torch.Tensor, str]]:

@@ -16,6 +16,7 @@ from gradviz import events
 from gradviz.frontends.torch.book import Book, Here
 from gradviz.frontends.torch.frames import place_of_call
 from gradviz.frontends.torch.identity import version_of
+from gradviz.frontends.torch.mode import step_aside, step_back
 from gradviz.frontends.torch.origins import Origins
 from gradviz.frontends.torch.patches import Patches, like
 from gradviz.frontends.torch.writes import Writes
@@ -71,9 +72,11 @@ class Optimizers:
             if here is None:
                 return run(holder, *args, **kwargs)
             here.quiet += 1
+            mode = step_aside(here)
             try:
                 result = run(holder, *args, **kwargs)
             finally:
+                step_back(mode)
                 here.quiet -= 1
             if not here.quiet:
                 self._book.guarded("zero_grad", self._act, here, "zero_grad", holder, sys._getframe(1))

@@ -92,7 +92,8 @@ def walk(inside: Inside | None, frame: FrameType) -> Road | None:
     """
     known = parts
     mark, marked = (0, None) if inside is None else (inside.mark, inside.code)
-    spots: list[Spot] = []
+    road: list[Any] = [False, None]
+    add = road.append
     direct: bool | None = None
     place: FrameType | None = frame
     while place is not None:
@@ -101,15 +102,17 @@ def walk(inside: Inside | None, frame: FrameType) -> Road | None:
             part = known[id(code)]
         except KeyError:
             part = part_of(code)
-        if part.user:
-            if direct is None:
-                direct = True
+        spots = part.spots
+        if spots is not None:
             try:
-                spots.append(part.spots[place.f_lasti])
+                add(spots[place.f_lasti])
             except KeyError:
-                spots.append(spot_at(code, place.f_lasti))
+                add(spot_at(code, place.f_lasti))
+            if direct is None:
+                direct = road[0] = True
         elif code is marked and id(place) == mark:
-            return direct or False, inside and inside.base, *spots
+            road[1] = inside and inside.base
+            break
         elif part.runner:
             break
         elif direct is None and not part.between:
@@ -117,7 +120,7 @@ def walk(inside: Inside | None, frame: FrameType) -> Road | None:
                 return None
             direct = False
         place = place.f_back
-    return direct or False, None, *spots
+    return tuple(road)
 
 
 def _joined(road: Road) -> tuple[Spot, ...]:

@@ -157,7 +157,7 @@ class Records(dict[int, R], Generic[R]):
     make    the records of some of them
     """
 
-    __slots__ = ("_holds", "_ids", "_make")
+    __slots__ = ("__weakref__", "_holds", "_ids", "_make")
 
     def __init__(
         self, ids: Collection[int], holds: Callable[[object], bool], make: Callable[[Collection[int]], Iterator[R]]

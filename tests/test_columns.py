@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
 import random
 from collections.abc import Mapping
 from copy import copy, deepcopy
 from dataclasses import replace
 from typing import Any
+from weakref import ref
 
 import pytest
 from building import Builder
 
-from gradviz import columns
+from gradviz import columns, roads
 from gradviz.columns import Records
 from gradviz.events import Cause, Gradient, Op, Role
 from gradviz.graphs import Graph
+from gradviz.roads import count_roads
 
 
 @pytest.fixture(params=[0, 1, 5])
@@ -148,3 +151,17 @@ def test_a_graph_with_other_records_can_be_made_of_it() -> None:
     changed = replace(graph, values={**graph.values, 1: replace(graph.values[1], name="other")})
     assert [value.name for value in changed.values.values()][:2] == ["other", "net.w"]
     assert pickle.loads(pickle.dumps(graph)) == graph
+
+
+@pytest.mark.usefixtures("lazily")
+def test_roads_of_a_large_graph_are_counted_once_and_let_go_with_it() -> None:
+    graph = Graph.build(eventful().events())
+    counted = count_roads(graph)
+    assert count_roads(replace(graph, notes=())) is counted
+    assert count_roads(replace(graph, sweeps=())) != counted
+    assert count_roads(graph) == counted
+    kept = ref(graph.ops)
+    del graph
+    gc.collect()
+    assert kept() is None
+    assert not roads._last

@@ -15,7 +15,7 @@ import pytest
 from building import Builder
 
 from gradviz import columns, roads
-from gradviz.columns import Records
+from gradviz.columns import Records, form_of, maker_of, storage_of, trained
 from gradviz.events import Cause, Gradient, Op, Role
 from gradviz.graphs import Graph
 from gradviz.roads import count_roads
@@ -165,3 +165,23 @@ def test_roads_of_a_large_graph_are_counted_once_and_let_go_with_it() -> None:
     gc.collect()
     assert kept() is None
     assert not roads._last
+
+
+def test_what_columns_tell_is_what_the_records_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    b = eventful()
+    b.leaf("v", (4,), requires_grad=True)
+    b.set_requires_grad(b.leaf("late", (4,)), True)
+    lazy, plain = both(monkeypatch, b.events())
+    wanted = [value for value in plain.values.values() if value.leaf and value.requires_grad]
+    assert [value.name for value in wanted][-2:] == ["v", "late"]
+    first = [op.id for op in plain.ops.values() if op.outputs]
+    forms = [(plain.values[id].shape, plain.values[id].dtype) for id in first]
+    for graph in (lazy, plain):
+        assert list(map(maker_of(graph.values), plain.values)) == [value.op for value in plain.values.values()]
+        assert list(map(storage_of(graph.values), plain.values)) == [value.storage for value in plain.values.values()]
+        assert list(map(form_of(graph.values), first)) == forms
+    assert dict.__len__(lazy.values) == 0, "no record was made"
+    assert trained(lazy.values) == trained(plain.values) == wanted
+    lazy.values.keys()
+    assert trained(lazy.values) == wanted
+    assert storage_of(lazy.values)(first[-1]) == plain.values[first[-1]].storage

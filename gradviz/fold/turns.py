@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from gradviz.columns import form_of
 from gradviz.events import Role
 from gradviz.fold.asides import find_asides, leaving_ops
 from gradviz.fold.repeating import find_runs
@@ -92,13 +93,12 @@ def _tokens(graph: Graph, ops: Sequence[Op], apart: frozenset[int]) -> list[int]
     for region in graph.regions.values():
         regions[region.id] = (region.kind, region.site, region.enabled)
     numbers: dict[object, int] = {}
-    values, measures = graph.values, graph.measures
+    form, measures = form_of(graph.values), graph.measures
     tokens: list[int] = []
     for op in ops:
         shape: object = None
         if op.outputs:
-            value = values[op.id]
-            shape = (value.shape, value.dtype) if len(op.outputs) == 1 else _shapes(graph, op)
+            shape = form(op.id) if len(op.outputs) == 1 else _shapes(graph, op)
         key: object = (op.site, op.name, op.scope, op.tracked, op.cause, op.forgotten, regions[op.region], shape)
         if measures:
             held = [measures[output] for output in op.outputs if output in measures]

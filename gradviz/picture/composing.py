@@ -8,6 +8,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from gradviz.collecting import uncollected
+from gradviz.columns import storage_of
 from gradviz.events import Cause
 from gradviz.graphs import Graph, Op, Value
 from gradviz.picture.framing import frame_ops
@@ -94,7 +95,7 @@ class Composer:
         self.words = Wording(graph)
         self.roads = count_roads(graph)
         self.frames, self.frame_of = frame_ops(graph, self.words)
-        self.reached = {graph.values[id].storage for id in self.roads.gradient}
+        self.reached = set(map(storage_of(graph.values), self.roads.gradient))
         self.gradients = {gradient.value: gradient for sweep in graph.sweeps for gradient in sweep.gradients}
         self.tally = Tally()
         self.boxes: list[Box] = []

@@ -84,7 +84,7 @@ class Columns:
         ids = _in_order(self.rows, self.others)
         if len(ids) <= AT_ONCE:
             return dict(zip(ids, self._values(ids), strict=True))
-        return Records(ids, self.holds_value, self._values)
+        return _Values(ids, self.holds_value, self._values, self)
 
     def row(self, op: int) -> int:
         """The row of an op. Raises `KeyError`."""
@@ -157,7 +157,7 @@ class Records(dict[int, R], Generic[R]):
     make    the records of some of them
     """
 
-    __slots__ = ("_holds", "_ids", "_make")
+    __slots__ = ("__weakref__", "_holds", "_ids", "_make")
 
     def __init__(
         self, ids: Collection[int], holds: Callable[[object], bool], make: Callable[[Collection[int]], Iterator[R]]
@@ -262,6 +262,74 @@ class _Ops(Records[Op]):
     ) -> None:
         super().__init__(ids, holds, make)
         self.inputs = inputs
+
+
+class _Values(Records[Value]):
+    """The values of a recording, and the `columns` that tell of one without making its record, until all are made."""
+
+    __slots__ = ("columns",)
+
+    def __init__(
+        self,
+        ids: Collection[int],
+        holds: Callable[[object], bool],
+        make: Callable[[Collection[int]], Iterator[Value]],
+        columns: Columns,
+    ) -> None:
+        super().__init__(ids, holds, make)
+        self.columns: Columns | None = columns
+
+    def _settle(self) -> None:
+        super()._settle()
+        self.columns = None
+
+
+def _columns_of(values: Mapping[int, Value]) -> Columns | None:
+    return values.columns if isinstance(values, _Values) else None
+
+
+def maker_of(values: Mapping[int, Value]) -> Callable[[int], int]:
+    """What tells the op that made one of `values`. Makes no record."""
+    columns = _columns_of(values)
+    return columns.maker if columns is not None else lambda value: values[value].op
+
+
+def storage_of(values: Mapping[int, Value]) -> Callable[[int], int]:
+    """What tells the storage of one of `values`. Makes no record."""
+    columns = _columns_of(values)
+    if columns is None:
+        return lambda value: values[value].storage
+    storages = columns.storages
+    return lambda value: storages.get(value, value)
+
+
+def form_of(values: Mapping[int, Value]) -> Callable[[int], tuple[tuple[int, ...], str]]:
+    """What tells the shape and the dtype of an op's first output. Makes no record."""
+    columns = _columns_of(values)
+    if columns is None:
+        return lambda op: (values[op].shape, values[op].dtype)
+    rows, kinds = columns.rows, columns.kinds
+
+    def form(op: int) -> tuple[tuple[int, ...], str]:
+        output = kinds[rows[op]].signature.outputs[0]
+        return output.shape, output.dtype
+
+    return form
+
+
+def trained(values: Mapping[int, Value]) -> list[Value]:
+    """The leaves that require grad, in order. Makes no other record."""
+    columns = _columns_of(values)
+    if columns is not None:
+        rows, kinds = columns.rows, columns.kinds
+        distinct = {id(kind): kind for kind in kinds}
+        leafy = {key for key, kind in distinct.items() if any(output.leaf for output in kind.signature.outputs)}
+        ops = [op for op, row in rows.items() if id(kinds[row]) in leafy]
+        found = [value for op in ops for value in range(op, op + len(kinds[rows[op]].signature.outputs))]
+        candidates = [values[value] for value in sorted(found)]
+    else:
+        candidates = list(values.values())
+    return [value for value in candidates if value.leaf and value.requires_grad]
 
 
 def count_acting(ops: Mapping[int, Op]) -> int:

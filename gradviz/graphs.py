@@ -191,6 +191,11 @@ class Fold:
         """The ops of all turns."""
         return self.turns[0] if len(self.turns) == 1 else tuple(chain.from_iterable(self.turns))
 
+    @property
+    def size(self) -> int:
+        """How many ops it has."""
+        return len(self.turns) * len(self.turns[0])
+
 
 @dataclass(frozen=True, slots=True)
 class Graph:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from weakref import ref
 
-from gradviz.events import Cause
-from gradviz.graphs import Graph, Op
+from gradviz.events import Cause, Sweep
+from gradviz.graphs import Graph, Op, Value
 
 MANY = 1_000_000
 """Counts stop here: the number of roads doubles with each fork, so it can outgrow the graph by far."""
@@ -28,6 +30,31 @@ class Roads:
 
 
 def count_roads(graph: Graph) -> Roads:
+    """The roads of `graph`; of a large one, what was counted last is kept for as long as its ops are.
+
+    Folding asks for them and drawing asks again, of a graph that has folds and is the same otherwise.
+    """
+    last = _last.get("")
+    if last is not None:
+        ops, values, sweeps, counted = last
+        if ops() is graph.ops and values() is graph.values and sweeps is graph.sweeps:
+            return counted
+    counted = _count(graph)
+    with suppress(TypeError):  # an ordinary dictionary, as of a small graph, cannot be referred to without being kept
+        _last[""] = (ref(graph.ops, _forget), ref(graph.values), graph.sweeps, counted)
+    return counted
+
+
+_last: dict[str, tuple[ref[Mapping[int, Op]], ref[Mapping[int, Value]], tuple[Sweep, ...], Roads]] = {}
+
+
+def _forget(ops: ref[Mapping[int, Op]]) -> None:
+    last = _last.get("")
+    if last is not None and last[0] is ops:
+        _last.clear()
+
+
+def _count(graph: Graph) -> Roads:
     """Count in one walk from the last op to the first: an op's inputs always have smaller ids than the op."""
     goals = _goals(graph)
     data = dict.fromkeys(goals, 1)

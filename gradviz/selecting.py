@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from gradviz.collecting import uncollected
-from gradviz.columns import count_acting
+from gradviz.columns import count_acting, maker_of
 from gradviz.events import BACKWARD, Cause, Note, Sweep
 from gradviz.graphs import Graph, Op, Value
 from gradviz.query import find, gradient_inputs
@@ -117,12 +117,12 @@ def _turns(graph: Graph) -> list[int]:
 
 def _upstream(graph: Graph, roots: Iterable[int], turns: list[int]) -> set[int]:
     found: set[int] = set()
-    ops, values = graph.ops, graph.values
+    ops, maker = graph.ops, maker_of(graph.values)
     pending = list(roots)
     first = set(pending)
     while pending:
         value = pending.pop()
-        made = values[value].op
+        made = maker(value)
         if made in found:
             continue
         op = ops[made]
@@ -135,7 +135,7 @@ def _upstream(graph: Graph, roots: Iterable[int], turns: list[int]) -> set[int]:
             if item.__class__ is not int:
                 continue
             if turn:
-                before = bisect_left(turns, values[item].op)
+                before = bisect_left(turns, maker(item))
                 if before and before != turn and item not in gradient_inputs(graph, op):
                     continue
             pending.append(item)

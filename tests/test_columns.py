@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
 import random
 from collections.abc import Mapping
 from copy import copy, deepcopy
 from dataclasses import replace
 from typing import Any
+from weakref import ref
 
 import pytest
 from building import Builder
 
-from gradviz import columns
-from gradviz.columns import Records
+from gradviz import columns, roads
+from gradviz.columns import Records, form_of, maker_of, storage_of, trained
 from gradviz.events import Cause, Gradient, Op, Role
 from gradviz.graphs import Graph
+from gradviz.roads import count_roads
 
 
 @pytest.fixture(params=[0, 1, 5])
@@ -148,3 +151,37 @@ def test_a_graph_with_other_records_can_be_made_of_it() -> None:
     changed = replace(graph, values={**graph.values, 1: replace(graph.values[1], name="other")})
     assert [value.name for value in changed.values.values()][:2] == ["other", "net.w"]
     assert pickle.loads(pickle.dumps(graph)) == graph
+
+
+@pytest.mark.usefixtures("lazily")
+def test_roads_of_a_large_graph_are_counted_once_and_let_go_with_it() -> None:
+    graph = Graph.build(eventful().events())
+    counted = count_roads(graph)
+    assert count_roads(replace(graph, notes=())) is counted
+    assert count_roads(replace(graph, sweeps=())) != counted
+    assert count_roads(graph) == counted
+    kept = ref(graph.ops)
+    del graph
+    gc.collect()
+    assert kept() is None
+    assert not roads._last
+
+
+def test_what_columns_tell_is_what_the_records_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    b = eventful()
+    b.leaf("v", (4,), requires_grad=True)
+    b.set_requires_grad(b.leaf("late", (4,)), True)
+    lazy, plain = both(monkeypatch, b.events())
+    wanted = [value for value in plain.values.values() if value.leaf and value.requires_grad]
+    assert [value.name for value in wanted][-2:] == ["v", "late"]
+    first = [op.id for op in plain.ops.values() if op.outputs]
+    forms = [(plain.values[id].shape, plain.values[id].dtype) for id in first]
+    for graph in (lazy, plain):
+        assert list(map(maker_of(graph.values), plain.values)) == [value.op for value in plain.values.values()]
+        assert list(map(storage_of(graph.values), plain.values)) == [value.storage for value in plain.values.values()]
+        assert list(map(form_of(graph.values), first)) == forms
+    assert dict.__len__(lazy.values) == 0, "no record was made"
+    assert trained(lazy.values) == trained(plain.values) == wanted
+    lazy.values.keys()
+    assert trained(lazy.values) == wanted
+    assert storage_of(lazy.values)(first[-1]) == plain.values[first[-1]].storage

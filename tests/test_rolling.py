@@ -29,6 +29,7 @@ from gradviz.fold.telling import telling_ops
 from gradviz.graphs import Fold, Graph
 from gradviz.layout import arrange, check
 from gradviz.picture.composing import compose
+from gradviz.picture.later_turns import later_equals, passed_over
 from gradviz.selecting import default_selection
 from gradviz.views import Options, draw
 
@@ -496,6 +497,64 @@ def test_a_loop_in_a_module_is_folded_with_its_module() -> None:
     (layers,) = [fold for fold in folded.folds if fold.kind == "siblings"]
     assert layers.times >= 59
     assert len(layers.turns[0]) == 21, "all turns of the loop, and the weight"
+
+
+def test_modules_are_one_run_except_the_one_whose_loop_ran_less_often() -> None:
+    b = Builder()
+    x = b.leaf("x", (4,), requires_grad=True, line=1)
+    total = b.op("relu", x, line=1)
+    for branch in range(60):
+        b.scope = f"branches.{branch}"
+        h = b.op("mul", b.leaf("w", (4,), requires_grad=True, line=2), x, line=3)
+        for _ in range(9 if branch == 20 else 10):
+            h = b.op("tanh", h, line=4)
+        b.scope = ""
+        total = b.op("add", total, h, line=5)
+    b.sweep(b.op("sum", total, line=6, shape=()), line=7)
+    folded = page(b.graph())
+    runs = [(fold.title, fold.times) for fold in folded.folds if fold.kind == "siblings"]
+    assert runs == [("branches.0-branches.19", 20), ("branches.21-branches.59", 39)]
+    assert len(compose(folded, Options()).boxes) <= 16
+
+
+def from_elsewhere(b: Builder, h: int, turn: int) -> int:
+    """What goes into each turn comes from a line of its own."""
+    return b.op("add", h, b.op("exp", h, line=100 + turn), line=9)
+
+
+def swapped(b: Builder, h: int, turn: int) -> int:
+    """Now and then the sum is the other way round."""
+    half = b.op("mul", h, "0.5", line=8)
+    return b.op("add", half, h, line=9) if turn % 2 else b.op("add", h, half, line=9)
+
+
+def unbound(b: Builder, h: int, turn: int) -> int:
+    return b.op("unbind", h, outputs=2, name="one, other", line=9) + turn % 2
+
+
+def written(b: Builder, h: int, turn: int) -> int:
+    return b.inplace("mul_", b.op("exp", h, line=8), "0.5", line=9)
+
+
+def without_gradient(b: Builder, h: int, turn: int) -> int:
+    with b.region("no_grad", line=8):
+        return b.op("mul", h, "0.5", line=9)
+
+
+@pytest.mark.parametrize("before", [None, from_elsewhere, swapped, unbound, written, without_gradient])
+@pytest.mark.parametrize("module", ["", "cell"])
+def test_a_later_turn_is_drawn_alike_looked_at_or_passed_over(
+    before: Callable[[Builder, int, int], int] | None, module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def inside(b: Builder, h: int, turn: int) -> int:
+        b.scope = module
+        return before(b, h, turn) if before is not None else h
+
+    folded = fold_to_page(Cell(80, inside).graph, Choice())
+    assert passed_over(later_equals(folded)) or before in (unbound, from_elsewhere)
+    picture = compose(folded, Options())
+    monkeypatch.setattr("gradviz.picture.folding.later_equals", lambda graph: {})
+    assert compose(folded, Options()) == picture
 
 
 def test_a_turn_with_a_cut_of_its_own_is_seen_on_the_page() -> None:

@@ -24,6 +24,15 @@ def first_turns(graph: Graph, standing: Standing) -> Graph:
     return replace(graph, ops=ops, folds=())
 
 
+def times_of(rolled: Iterable[Fold]) -> dict[int, tuple[int, ...]]:
+    """How often each loop ran that an op is drawn once for, by the ops of first turns."""
+    times: dict[int, tuple[int, ...]] = {}
+    for loop in rolled:
+        for op in loop.turns[0]:
+            times[op] = (*times.get(op, ()), loop.times)
+    return times
+
+
 def with_all_turns(graph: Graph, folds: Iterable[Fold], rolled: Iterable[Fold]) -> Iterator[Fold]:
     """Each of `folds` with all turns of those of `rolled` that lie in it as a whole.
 
@@ -31,19 +40,21 @@ def with_all_turns(graph: Graph, folds: Iterable[Fold], rolled: Iterable[Fold]) 
     loop, and the fold is told to share them. Left out is a fold whose turns are no longer equally long, because loops
     in them ran more or less often.
     """
-    loops = sorted(rolled, key=lambda fold: len(fold.ops))  # inner ones first
+    loops = sorted(rolled, key=lambda fold: fold.size)  # inner ones first
     cores = [tuple(op for op in loop.turns[0] if graph.ops[op].inputs) for loop in loops]
+    starting: dict[int, list[int]] = {}
     around: dict[int, int] = {}
     for number, loop in enumerate(loops):
+        starting.setdefault(cores[number][0], []).append(number)
         for op in loop.ops:
             around.setdefault(op, number)
     for fold in folds:
         turns = []
         for turn in fold.turns:
             own = dict.fromkeys(turn)
-            for loop, core in zip(loops, cores, strict=True):
-                if core[0] in own and own.keys() >= set(core):
-                    own.update(dict.fromkeys(loop.ops))
+            for number in sorted(number for op in turn if op in starting for number in starting[op]):
+                if own.keys() >= set(cores[number]):
+                    own.update(dict.fromkeys(loops[number].ops))
             turns.append(tuple(own))
         homes = {around.get(op) for turn in turns for op in turn if graph.ops[op].inputs}
         weights: set[int] = set()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import chain
+from operator import attrgetter
 
 from gradviz.events import Module
 from gradviz.fold.calls import Call, find_calls, walk
@@ -38,12 +40,13 @@ def fit(
     marked: Collection[int] = (),
     modules: Iterable[Module] = (),
     most: int = MOST,
+    times: Mapping[int, tuple[int, ...]] | None = None,
 ) -> Graph:
     """`graph` with the folds that `choice` asks for; those of ops that are `marked` are open if there is room.
 
     Where nothing is asked for, a graph of more than `most` boxes is folded to about `PAGE`, and to fewer where these
     would stand in more than `ROWS` rows. `modules` tell what kind of module a scope is; those of a whole recording
-    serve its parts as well.
+    serve its parts as well. `times` tell how often the loops ran that an op stands for, if it does.
     """
     choice = choice or Choice()
     chosen = choice.depth is not None or bool(choice.collapse)
@@ -55,7 +58,7 @@ def fit(
     def folded(fitting: _Fitting) -> Graph:
         return join_folds(graph, [replace(fold, module=kinds.get(fold.scope, "")) for fold in fitting.folds()])
 
-    fitting = _Fitting(graph, replace(choice, expand=()), frozenset(marked), large)
+    fitting = _Fitting(graph, replace(choice, expand=()), frozenset(marked), large, times or {})
     made = folded(fitting)
     rows = count_rows(made) if fitting.may_close() else 0
     page = fitting.page
@@ -66,13 +69,16 @@ def fit(
         if lower < rows:
             made, rows, page = closer, lower, fitting.page
     # Rows that were asked for close nothing else.
-    return folded(_Fitting(graph, choice, frozenset(marked), large, page)) if choice.expand else made
+    return folded(_Fitting(graph, choice, frozenset(marked), large, times or {}, page)) if choice.expand else made
 
 
 def count_boxes(graph: Graph) -> int:
     """About how many boxes the picture of the graph has."""
+    if not graph.folds:
+        items = chain.from_iterable(map(attrgetter("inputs"), graph.ops.values()))
+        return len(graph.ops) + list(map(type, items)).count(str)
     standing = stand_for(graph.folds)
-    return sum([_boxes(op) for op in graph.ops.values() if not graph.folds or standing.shown(op.id) == op.id])
+    return sum([_boxes(op) for op in graph.ops.values() if standing.shown(op.id) == op.id])
 
 
 def _boxes(op: Op) -> int:
@@ -82,7 +88,15 @@ def _boxes(op: Op) -> int:
 class _Fitting:
     """One graph being folded; `opened` are the parts that are drawn item by item."""
 
-    def __init__(self, graph: Graph, choice: Choice, marked: frozenset[int], large: bool, page: int = 0) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        choice: Choice,
+        marked: frozenset[int],
+        large: bool,
+        times: Mapping[int, tuple[int, ...]],
+        page: int = 0,
+    ) -> None:
         self.graph = graph
         self.choice = choice
         self.marked = marked
@@ -93,7 +107,7 @@ class _Fitting:
         calls = [call for call in walk(self.root) if call.name]
         apart = {call: "collapsed" for call in calls if is_meant(call.name, choice.collapse)}
         apart |= {call: "" for call in calls if is_meant(call.name, choice.expand)}
-        self.siblings = Siblings(graph, self.root, marked, apart)
+        self.siblings = Siblings(graph, self.root, marked, apart, times)
         self.contents: dict[Part, list[int | Part]] = {}
         self.gains: dict[Part, int] = {}
         self.asked = self._calls_around(call for call in calls if is_meant(call.name, choice.expand))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -50,8 +51,11 @@ def stand_for(folds: Iterable[Fold]) -> Standing:
     """What stands for each op of `folds`."""
     standing = Standing()
     # An outer fold is larger than one within its first turn.
-    for fold in sorted(folds, key=lambda fold: (-len(fold.ops), fold.id)):
-        if fold.times > 1:
+    for fold in sorted(folds, key=lambda fold: (-fold.size, fold.id)):
+        if fold.times > 1 and standing.turns.keys().isdisjoint(fold.ops):
+            for number, turn in enumerate(fold.turns):
+                standing.turns.update(dict.fromkeys(turn, (fold.id, number)))
+        elif fold.times > 1:
             for number, turn in enumerate(fold.turns):
                 for op in turn:
                     if op in standing.turns:
@@ -72,12 +76,12 @@ def join_folds(graph: Graph, folds: Iterable[Fold]) -> Graph:
     Of two that have ops in common the larger stays, and both where the smaller lies in the first turn of the larger and
     that one is open. A fold by which data would go out of what is drawn as one and come back into it is left out.
     """
-    candidates = sorted((*graph.folds, *folds), key=lambda fold: (-len(fold.ops), fold.id, not fold.open))
+    candidates = sorted((*graph.folds, *folds), key=lambda fold: (-fold.size, fold.id, not fold.open))
     while True:
         kept = _without_overlap(candidates)
         circular = _in_circles(graph, kept)
         if not circular:
-            return replace(graph, folds=tuple(sorted(kept, key=lambda fold: (fold.id, -len(fold.ops)))))
+            return replace(graph, folds=tuple(sorted(kept, key=lambda fold: (fold.id, -fold.size))))
         left_out = {id(fold) for fold in circular}
         candidates = [fold for fold in candidates if id(fold) not in left_out]
 
@@ -87,15 +91,16 @@ def _without_overlap(candidates: Iterable[Fold]) -> list[Fold]:
     kept: list[Fold] = []
     owner: dict[int, int] = {}
     for fold in candidates:
-        owners = {owner.get(op) for op in fold.ops}
-        if len(owners) > 1:
-            continue
-        (around,) = owners
-        if around is not None:
-            home = kept[around]
-            if not home.open or len(fold.ops) == len(home.ops) or not set(home.turns[0]).issuperset(fold.ops):
+        ops = fold.ops
+        if not owner.keys().isdisjoint(ops):
+            owners = {owner.get(op) for op in ops}
+            around = owners.pop()
+            if owners or around is None:
                 continue
-        owner.update(dict.fromkeys(fold.ops, len(kept)))
+            home = kept[around]
+            if not home.open or fold.size == home.size or not set(home.turns[0]).issuperset(ops):
+                continue
+        owner.update(dict.fromkeys(ops, len(kept)))
         kept.append(fold)
     return kept
 
@@ -154,9 +159,10 @@ def _are_stretches(graph: Graph, folds: Sequence[Fold]) -> bool:
 
     Ops that make leaves from nothing have no time: nothing goes into them.
     """
-    places = {id: place for place, id in enumerate(op.id for op in graph.ops.values() if op.inputs)}
+    ordered = [op.id for op in graph.ops.values() if op.inputs]
+    acting = frozenset(ordered)
     for fold in folds:
-        own = [places[op] for op in fold.ops if op in places]
-        if own and max(own) - min(own) + 1 != len(own):
+        own = acting.intersection(fold.ops)
+        if own and bisect_left(ordered, max(own)) - bisect_left(ordered, min(own)) + 1 != len(own):
             return False
     return True

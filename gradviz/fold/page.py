@@ -8,7 +8,7 @@ from dataclasses import replace
 from gradviz.collecting import uncollected
 from gradviz.events import Module
 from gradviz.fold.choice import Choice
-from gradviz.fold.first_turns import first_turns, with_all_turns
+from gradviz.fold.first_turns import first_turns, times_of, with_all_turns
 from gradviz.fold.fit import MOST, PAGE, count_boxes, fit
 from gradviz.fold.joining import join_folds, stand_for
 from gradviz.fold.steps import roll_steps
@@ -41,5 +41,6 @@ def fold_to_page(
     loops = [replace(fold, module=kinds.get(fold.scope, "")) for fold in loops]
     standing = stand_for(loops)
     # A page it was not; what is left of it has to be one, also where it is not large by itself.
-    fitted = fit(first_turns(graph, standing), choice, {standing.shown(op) for op in marked}, modules, most=PAGE)
+    drawn = first_turns(graph, standing)
+    fitted = fit(drawn, choice, {standing.shown(op) for op in marked}, modules, most=PAGE, times=times_of(loops))
     return join_folds(graph, [*loops, *with_all_turns(graph, fitted.folds, loops)])

@@ -58,11 +58,20 @@ class Siblings:
 
     marked  ops that differ from what is not marked
     apart   calls that equal only those that have the same text here, or none where it is empty
+    times   how often the loops that an op stands for ran: it equals only those whose loops ran as often
     """
 
-    def __init__(self, graph: Graph, root: Call, marked: Collection[int], apart: Mapping[Call, str]) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        root: Call,
+        marked: Collection[int],
+        apart: Mapping[Call, str],
+        times: Mapping[int, tuple[int, ...]],
+    ) -> None:
         self._graph = graph
         self._marked = frozenset(marked)
+        self._times = times
         self._forms: dict[Hashable, int] = {}
         self._of_call: dict[Call, int] = {}
         self._of_op: dict[int, int] = {}
@@ -100,7 +109,8 @@ class Siblings:
         """A number that ops of the same kind share."""
         op, values = self._graph.ops[id], self._graph.values
         ranks = tuple([len(values[output].shape) for output in op.outputs])
-        form = (op.name, op.tracked, op.cause, len(op.inputs), op.alias, op.inplace, ranks, id in self._marked)
+        seen = (id in self._marked, self._times.get(id))
+        form = (op.name, op.tracked, op.cause, len(op.inputs), op.alias, op.inplace, ranks, seen)
         number = self._of_op[id] = self._kinds.setdefault(form, len(self._kinds))
         return number
 

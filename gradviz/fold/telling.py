@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from gradviz.collecting import uncollected
+from gradviz.columns import storage_of, trained
 from gradviz.events import Cause
 from gradviz.graphs import Cut, Graph
 from gradviz.picture.places import SHOWN, Places
@@ -58,14 +59,11 @@ def _starved(graph: Graph) -> list[int]:
     found = [gradient.value for gradient in gradients if gradient.zero or gradient.nan]
     if not any(not sweep.error and sweep.inputs is None for sweep in graph.sweeps):
         return found
-    fed = {graph.values[gradient.value].storage for gradient in gradients if gradient.value in graph.values}
-    unfed = [
-        value
-        for value in graph.values.values()
-        if value.leaf and value.requires_grad and value.storage not in fed
-    ]
+    storage = storage_of(graph.values)
+    fed = {storage(gradient.value) for gradient in gradients if gradient.value in graph.values}
+    unfed = [value for value in trained(graph.values) if value.storage not in fed]
     if unfed:
         roads = count_roads(graph)
-        reached = {graph.values[id].storage for id in roads.gradient}
+        reached = set(map(storage, roads.gradient))
         found += [value.id for value in unfed if value.id in roads.data and value.storage not in reached]
     return found

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from gradviz.columns import form_of
 from gradviz.events import Role
 from gradviz.fold.asides import find_asides, leaving_ops
 from gradviz.fold.repeating import find_runs
@@ -13,6 +14,9 @@ from gradviz.graphs import Graph, Op
 
 LEAST = 3
 """So many turns at least are drawn as one."""
+
+KEPT = 64
+"""Of blocks up to so long it is kept where they begin best."""
 
 SPAN = 1 << 40
 """No op is so far from another."""
@@ -77,8 +81,9 @@ def find_turns(graph: Graph, apart: Collection[int] = ()) -> Iterator[Turns]:
         asides = find_asides(graph, ops, tokens, leaving)
         for beside in (False, True) if asides else (False,):
             chosen = [(op, token) for op, token in zip(ops, tokens, strict=True) if (op.id in asides) is beside]
-            matcher = _Matcher(graph, _track(graph, [op for op, _ in chosen]))
-            for run in find_runs([token for _, token in chosen], LEAST, matcher.head):
+            marks = [token for _, token in chosen]
+            matcher = _Matcher(graph, _track(graph, [op for op, _ in chosen]), marks)
+            for run in find_runs(marks, LEAST, matcher.head):
                 yield from matcher.split(run.start, run.length, run.times)
 
 
@@ -88,13 +93,12 @@ def _tokens(graph: Graph, ops: Sequence[Op], apart: frozenset[int]) -> list[int]
     for region in graph.regions.values():
         regions[region.id] = (region.kind, region.site, region.enabled)
     numbers: dict[object, int] = {}
-    values, measures = graph.values, graph.measures
+    form, measures = form_of(graph.values), graph.measures
     tokens: list[int] = []
     for op in ops:
         shape: object = None
         if op.outputs:
-            value = values[op.id]
-            shape = (value.shape, value.dtype) if len(op.outputs) == 1 else _shapes(graph, op)
+            shape = form(op.id) if len(op.outputs) == 1 else _shapes(graph, op)
         key: object = (op.site, op.name, op.scope, op.tracked, op.cause, op.forgotten, regions[op.region], shape)
         if measures:
             held = [measures[output] for output in op.outputs if output in measures]
@@ -131,19 +135,40 @@ def _track(graph: Graph, ops: list[Op]) -> Track:
 
 
 class _Matcher:
-    """Compares the ops of a track by their places in it."""
+    """Compares the ops of a track by their places in it.
 
-    def __init__(self, graph: Graph, track: Track) -> None:
+    tokens  a number for each op, equal for those that do the same
+    heads   where the blocks seen so far begin best, by all that this depends on
+    unlike  pairs of feeds that are not alike, wherever they stand
+    """
+
+    def __init__(self, graph: Graph, track: Track, tokens: Sequence[int]) -> None:
         self.graph = graph
         self.track = track
         self.ops = track.ops
         self.feeds = track.feeds
+        self.tokens = tokens
         self.chains: dict[int, tuple[int, ...]] = {}
+        self.heads: dict[tuple[object, ...], int] = {}
+        self.unlike: set[tuple[tuple[int | None, ...], tuple[int | None, ...]]] = set()
 
     # where a block begins
 
     def head(self, places: Sequence[int], length: int) -> int:
         """The place after which the source goes back to an earlier line, and across which the fewest values go."""
+        first = places[0]
+        if length > KEPT or first < length:
+            return self._head(places, length)
+        # A loop within another comes by here once for each turn of that one.
+        offsets = tuple([place - first for place in places])
+        near = slice(first - length, first + 2 * length)
+        key = (length, offsets, tuple(self.tokens[near]), tuple(self.feeds[near]))
+        head = self.heads.get(key)
+        if head is None:
+            head = self.heads[key] = self._head(places, length)
+        return head
+
+    def _head(self, places: Sequence[int], length: int) -> int:
         crossing = self._crossing(places[0], length)
         ranks = [(not self._goes_back(place), crossing[place - places[0]], at) for at, place in enumerate(places)]
         return min(ranks)[2]
@@ -210,20 +235,33 @@ class _Matcher:
 
     def _is_same(self, first: int, start: int, length: int) -> bool:
         """The turn at `start` does what the one before it does; `first` is where the turns began."""
-        feeds = self.feeds
+        feeds, unlike = self.feeds, self.unlike
+        if feeds[start : start + length] == feeds[start - length : start]:
+            return True
         for place in range(start, start + length):
             fed, model = feeds[place], feeds[place - length]
             if fed == model:
                 continue
-            if len(fed) != len(model):
+            if len(fed) != len(model) or (fed, model) in unlike:
                 return False
             if self._is_fed_in_order(range(len(fed)), place, first, start, length):
                 continue
             # `0 + x` is told as `x + 0`.
             swaps = len(fed) == 2 and self.ops[place].name in _SYMMETRIC
             if not swaps or not self._is_fed_in_order((1, 0), place, first, start, length):
+                if not swaps and self._is_always_unlike(fed, model):
+                    unlike.add((fed, model))
                 return False
         return True
+
+    def _is_always_unlike(self, fed: Sequence[int | None], model: Sequence[int | None]) -> bool:
+        """A weight goes in where another one did, and was there before any turn was."""
+        for one, other in zip(fed, model, strict=True):
+            if one is not None and other is not None and one != other and one < 0 and other < 0:
+                value, before = self.graph.values[outer(one)], self.graph.values[outer(other)]
+                if value.storage != before.storage and self._is_another_layer(value.id, 0):
+                    return True
+        return False
 
     def _is_fed_in_order(self, order: Sequence[int], place: int, first: int, start: int, length: int) -> bool:
         """Each input of an op in the turn at `start` is fed as that input of its equal which `order` says."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain, compress
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from gradviz.collecting import uncollected
+from gradviz.columns import storage_of
 from gradviz.events import Cause
 from gradviz.graphs import Graph, Op, Value
 from gradviz.picture.framing import frame_ops
@@ -59,7 +62,7 @@ def compose(graph: Graph, options: Options, findings: Sequence[Finding] | None =
     blame and listed; see `marking`.
     """
     composer = _composer(graph, options)
-    for op in graph.ops.values():
+    for op in composer.drawn_ops():
         composer.add_op(op)
     composer.add_outputs()
     composer.add_errors()
@@ -92,7 +95,7 @@ class Composer:
         self.words = Wording(graph)
         self.roads = count_roads(graph)
         self.frames, self.frame_of = frame_ops(graph, self.words)
-        self.reached = {graph.values[id].storage for id in self.roads.gradient}
+        self.reached = set(map(storage_of(graph.values), self.roads.gradient))
         self.gradients = {gradient.value: gradient for sweep in graph.sweeps for gradient in sweep.gradients}
         self.tally = Tally()
         self.boxes: list[Box] = []
@@ -102,9 +105,15 @@ class Composer:
         self.ends: dict[int, str] = {}
         self.handles: dict[int, int] = {}
         self.latest: dict[int, str] = {}
-        self.consumed = {item for op in graph.ops.values() for item in op.inputs}
+        # Without a step of Python for each op, of which there may be a million.
+        self.consumed = set(chain.from_iterable(map(attrgetter("inputs"), graph.ops.values())))
         tracked = [op for op in graph.ops.values() if op.tracked]
-        self.needed = {item for op in tracked for item, need in zip(op.inputs, op.needs, strict=True) if need}
+        needed = map(compress, map(attrgetter("inputs"), tracked), map(attrgetter("needs"), tracked))
+        self.needed = set(chain.from_iterable(needed))
+
+    def drawn_ops(self) -> Iterable[Op]:
+        """The ops that are to be added, in order."""
+        return self.graph.ops.values()
 
     def add_op(self, op: Op) -> None:
         if op.is_source and not op.tracked and not op.forgotten:
@@ -301,8 +310,11 @@ class Composer:
     def add_outputs(self) -> None:
         """A box for each root of a sweep and for each value that nothing consumed, unless a box stands for it alone."""
         roots = {root for sweep in self.graph.sweeps for root in sweep.roots}
-        for value in self.graph.values.values():
-            if value.id in self.ends or not (value.id in roots or self._is_end(value)):
+        for id in self.graph.values:
+            if id not in roots and (id in self.consumed or id in self.ends):
+                continue
+            value = self.graph.values[id]
+            if id in self.ends or not (id in roots or self._is_end(value)):
                 continue
             kind = BoxKind.OUTPUT if value.requires_grad else BoxKind.OFF_OUTPUT
             detail = shape_dtype(value) if value.requires_grad else "no grad_fn"

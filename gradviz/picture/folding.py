@@ -6,6 +6,7 @@ has no box of its own, its wires go to the box that stands for it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from heapq import heapify, heappop, heappush
 
@@ -15,6 +16,7 @@ from gradviz.picture.carrying import mark_turns
 from gradviz.picture.composing import BADGES, Composer
 from gradviz.picture.fold_frames import frame_folds
 from gradviz.picture.fold_words import Content, closed_words, fold_title, tell_folds
+from gradviz.picture.later_turns import later_equals, passed_over
 from gradviz.picture.records import Box, BoxKind, Frame, Picture, Wire, WireKind
 from gradviz.roads import keeps_history, restarts
 from gradviz.views import Options
@@ -25,6 +27,7 @@ class FoldingComposer(Composer):
 
     contents  what has been put into each closed fold, by its first op
     entries   the box that the inputs of an op go to, for the ops that others are drawn as
+    equals    ops of later turns that are drawn with one of the second, by that one
     """
 
     def __init__(self, graph: Graph, options: Options) -> None:
@@ -39,13 +42,23 @@ class FoldingComposer(Composer):
         self.joined: set[tuple[str, str, WireKind, bool]] = set()
         self.sharing, self.inside = self._find_sharing()
         self.unseen = self._find_unseen()
+        self.equals = later_equals(graph)
         self.frames, self.frame_of = frame_folds(graph, self.words, self.frames, self.frame_of)
         self.parents = {frame.id: frame.parent for frame in self.frames}
+
+    def drawn_ops(self) -> Iterator[Op]:
+        passed = passed_over(self.equals)
+        return (op for op in self.graph.ops.values() if op.id not in passed)
 
     def add_op(self, op: Op) -> None:
         if op.id in self.unseen:
             self._count(op)
             return
+        self._add_seen(op)
+        if op.id in self.equals:
+            self._add_equals(op, self.equals[op.id])
+
+    def _add_seen(self, op: Op) -> None:
         shown = self.standing.shown(op.id)
         if shown in self.contents or shown in self.standing.within:
             self._absorb(op, self._content(shown))
@@ -132,6 +145,17 @@ class FoldingComposer(Composer):
             self._stand_in(output, self.data[shown], self.history[shown])
             if shown in self.ends:
                 self.ends[output] = self.data[shown]
+
+    def _add_equals(self, op: Op, equals: list[int]) -> None:
+        """Add the ops that are drawn as `op` is and add no wire."""
+        self.tally.tracked += len(equals)
+        for output in op.outputs:
+            values = [equal + output - op.id for equal in equals] if output != op.id else equals
+            self.data.update(dict.fromkeys(values, self.data[output]))
+            self.history.update(dict.fromkeys(values, self.history[output]))
+            self.latest.update(dict.fromkeys(values, self.data[output]))
+            if output in self.ends:
+                self.ends.update(dict.fromkeys(values, self.ends[output]))
 
     def _stand_in(self, value: int, box: str, history: str) -> None:
         self.data[value], self.history[value] = box, history

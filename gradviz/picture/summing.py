@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import PurePath
 
+from gradviz.columns import trained
 from gradviz.events import Status
 from gradviz.graphs import Graph, Op
 from gradviz.picture.wording import TOOLTIP_LIMIT, Wording, clean, clip, dots, join, plural
@@ -101,8 +102,8 @@ def _reach(graph: Graph, words: Wording, roads: Roads) -> str:
     data: dict[int, int] = {}
     gradient: dict[int, int] = {}
     names: dict[int, int] = {}
-    for value in graph.values.values():  # a leaf that was updated in place is one leaf, whatever version is used
-        if value.requires_grad and value.leaf and value.id in roads.data:
+    for value in trained(graph.values):  # a leaf that was updated in place is one leaf, whatever version is used
+        if value.id in roads.data:
             data[value.storage] = data.get(value.storage, 0) + roads.data[value.id]
             gradient[value.storage] = gradient.get(value.storage, 0) + roads.gradient.get(value.id, 0)
             names[value.storage] = value.id
@@ -125,7 +126,7 @@ def describe(graph: Graph, words: Wording, roads: Roads, tally: Tally) -> str:
     """One or two sentences for a reader who cannot see the drawing: what comes from what, and where gradient stops."""
     sentences = []
     if roads.goals:
-        sources = [v.id for v in graph.values.values() if v.requires_grad and v.leaf and v.id in roads.data]
+        sources = [value.id for value in trained(graph.values) if value.id in roads.data]
         origin = f" from {words.values(sources)}" if sources else ""
         verb = "is" if len({words.value(goal) for goal in roads.goals}) == 1 else "are"
         sentences.append(f"{words.values(roads.goals)} {verb} computed{origin} by {plural(tally.ops, 'op')}.")

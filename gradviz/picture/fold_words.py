@@ -19,6 +19,9 @@ CARRIED_LIMIT = 24
 ROOM = 32
 """Where a module's kind and what it says of lost gradients take more characters, the kind is left out."""
 
+WIDE = 40
+"""A box is not wide enough for more characters: where there are, the tooltip alone tells what is saved."""
+
 FEW = 5
 """Of a module with so few ops, what it is says more than how many they are."""
 
@@ -101,17 +104,19 @@ def closed_words(graph: Graph, content: Content, words: Wording) -> tuple[str, P
     parameters = _parameters(content)
     if content.starved and len(module) + len(parameters) > ROOM:
         module = ""
-    detail = dots(
+    told = [
         module,
         plural(content.ops, "op") if fold.kind != "views" and not (fold.module and content.ops <= FEW) else "",
         parameters,
-        f"{bytes_text(kept)} saved" if kept and not content.starved else "",
         "" if content.tracked else "not tracked" if not content.skipped else "skipped",
         f"{content.skipped:,} skipped" if content.tracked and content.skipped else "",
         f"{content.exits:,} left for Python" if content.exits else "",
         _carried(fold),
         plural(content.cuts, "cut") if content.cuts else "",
-    )
+    ]
+    saved = f"{bytes_text(kept)} saved" if kept and not content.starved else ""
+    with_saved = dots(*told[:3], saved, *told[3:])
+    detail = with_saved if len(with_saved) <= WIDE else dots(*told)
     listed = content.names.most_common(NAMES_TOLD)
     names = ", ".join(f"{count:,} {clean(name)}" if count > 1 else clean(name) for name, count in listed)
     more = len(content.names) - len(listed)
@@ -119,8 +124,10 @@ def closed_words(graph: Graph, content: Content, words: Wording) -> tuple[str, P
     if content.parameters:
         held = [clean(name) or "a leaf" for name in content.parameters.values()]
         more = len(held) - NAMES_TOLD
-        told = ", ".join(held[:NAMES_TOLD]) + (f" and {more:,} more" if more > 0 else "")
-        pairs.append(("parameters", told))
+        named = ", ".join(held[:NAMES_TOLD]) + (f" and {more:,} more" if more > 0 else "")
+        pairs.append(("parameters", named))
+    if kept:
+        pairs.append(("saved", bytes_text(kept)))
     return detail, (*_where(graph, fold, words), *pairs, *_opens(fold))
 
 

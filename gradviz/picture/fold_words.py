@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from gradviz.events import Role
 from gradviz.graphs import Fold, Graph, Op, Value
-from gradviz.picture.wording import TITLE_LIMIT, Pairs, Wording, clean, clip, dots, join, plural
+from gradviz.picture.wording import TITLE_LIMIT, WIDE, Pairs, Wording, clean, clip, dots, join, plural
 from gradviz.stats.tables import bytes_text
 
 NAMES_TOLD = 6
@@ -18,9 +18,6 @@ CARRIED_LIMIT = 24
 
 ROOM = 32
 """Where a module's kind and what it says of lost gradients take more characters, the kind is left out."""
-
-WIDE = 40
-"""A box is not wide enough for more characters: where there are, the tooltip alone tells what is saved."""
 
 FEW = 5
 """Of a module with so few ops, what it is says more than how many they are."""

@@ -13,6 +13,7 @@ from gradviz.collecting import uncollected
 from gradviz.fold.iterations import Sweeps
 from gradviz.fold.joining import join_folds
 from gradviz.fold.turns import LEAST, Turns, find_turns, outer
+from gradviz.fold.updates import find_updates
 from gradviz.graphs import Carried, Fold, Graph, Op, Value
 from gradviz.picture.wording import Wording, dots
 from gradviz.targets import single_target, unpacked_target
@@ -31,18 +32,21 @@ def roll_steps(graph: Graph, apart: Collection[int] = ()) -> Graph:
 
 
 def find_steps(graph: Graph, apart: Collection[int] = ()) -> Iterator[Fold]:
-    """The folds of loops, those inside the turns of others among them."""
+    """The folds of loops, those inside the turns of others among them, and of the updates in an iteration."""
     sweeps = Sweeps(graph)
     alone = {*apart, *sweeps.failed, *(graph.values[value].op for error in graph.errors for value in error.values)}
     names = _Names(graph)
     for found in find_turns(graph, alone):
         for turns in sweeps.split(found):
             if turns.times >= LEAST:
-                yield _fold(graph, turns, names, iterations=sweeps.are_in(turns))
+                sources = _own_sources(graph, turns)
+                iterations = sweeps.are_in(turns)
+                yield _fold(graph, turns, names, sources, iterations=iterations)
+                if iterations:
+                    yield from find_updates(graph, turns.turn(0), {row[0] for row in sources})
 
 
-def _fold(graph: Graph, turns: Turns, names: _Names, *, iterations: bool) -> Fold:
-    sources = _own_sources(graph, turns)
+def _fold(graph: Graph, turns: Turns, names: _Names, sources: list[list[int]], *, iterations: bool) -> Fold:
     members = tuple(
         (*(op.id for op in turns.turn(number)), *(row[number] for row in sources)) for number in range(turns.times)
     )

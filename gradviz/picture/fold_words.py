@@ -114,6 +114,8 @@ def closed_words(graph: Graph, content: Content, words: Wording) -> tuple[str, P
     saved = f"{bytes_text(kept)} saved" if kept and not content.starved else ""
     with_saved = dots(*told[:3], saved, *told[3:])
     detail = with_saved if len(with_saved) <= WIDE else dots(*told)
+    if fold.kind == "updates":
+        detail = dots(words.line(graph.ops[fold.id].site), parameters)
     listed = content.names.most_common(NAMES_TOLD)
     names = ", ".join(f"{count:,} {clean(name)}" if count > 1 else clean(name) for name, count in listed)
     more = len(content.names) - len(listed)
@@ -181,6 +183,7 @@ _UNITS = {"siblings": "equal blocks", "parallel": "equal branches", "steps": "st
 _KINDS = {
     "scope": ("module is one box", "modules are one box each"),
     "function": ("function is one box", "functions are one box each"),
+    "updates": ("step of an optimizer is one box", "steps of optimizers are one box each"),
     "views": ("chain of views is one box", "chains of views are one box each"),
 }
 

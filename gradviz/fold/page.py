@@ -34,7 +34,7 @@ def fold_to_page(
     if choice.everything or count_boxes(graph) <= MOST:
         return fit(graph, choice, marked, modules)
     kinds = {module.scope: module.kind for module in modules}
-    rolled = roll_steps(graph, frozenset(marked) - {cut.op for cut in graph.cuts})
+    rolled = roll_steps(graph, frozenset(marked) - {cut.op for cut in graph.cuts}, choice.expand)
     if not rolled.folds:
         return fit(graph, choice, marked, modules)
     updates = [fold for fold in rolled.folds if fold.kind == UPDATES]

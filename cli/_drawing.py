@@ -195,7 +195,7 @@ def _select(request: Request, graph: Graph, findings: Sequence[Finding]) -> Grap
         lit = without_shadow(part)
         blamed = missing_culprits(part, lit, findings)
         part = without_shadow(part, blamed) if blamed else lit
-    return roll_steps(part) if request.focus.iterations else part
+    return roll_steps(part, opened=request.folding.expand) if request.focus.iterations else part
 
 
 def _read_settings(source: Source) -> Settings:

@@ -39,7 +39,7 @@ def fold_options(function: _Function) -> _Function:
     decorated: Any = gathered
     for option in (
         click.option("--collapse", metavar="SCOPE", multiple=True, help="Draw this module or function as one box."),
-        click.option("--expand", metavar="SCOPE", multiple=True, help="Open this module or function, if it is folded."),
+        click.option("--expand", metavar="SCOPE", multiple=True, help="Open this module, function or loop."),
         click.option("--depth", type=click.IntRange(min=1), metavar="N", help="Draw modules N deep as one box each."),
     ):
         decorated = option(decorated)
@@ -66,10 +66,16 @@ def _check_names(choice: Choice, graph: Graph) -> None:
         return
     from gradviz.fold.calls import find_calls, walk
     from gradviz.fold.choice import is_meant
+    from gradviz.fold.steps import LOOP, address, find_steps
 
+    loops = [pattern for pattern in choice.expand if pattern.startswith(LOOP)]
+    addresses = sorted({address(fold) for fold in find_steps(graph)} - {""}) if loops else []
+    for pattern in loops:
+        if not any(is_meant(name, (pattern,)) for name in addresses):
+            raise UsageError(f"no loop that is drawn has the lines of `{pattern}`", help=_near(pattern, addresses))
     names = sorted({call.name for call in walk(find_calls(graph)[0]) if call.name})
     for pattern in patterns:
-        if not any(is_meant(name, (pattern,)) for name in names):
+        if pattern not in loops and not any(is_meant(name, (pattern,)) for name in names):
             raise UsageError(f"no module or function that is drawn is called `{pattern}`", help=_near(pattern, names))
 
 
@@ -77,7 +83,7 @@ def _near(pattern: str, names: Sequence[str]) -> str:
     import difflib
 
     if not names:
-        return "no module or function is drawn here: leave the option out"
+        return "none is drawn here: leave the option out"
     near = difflib.get_close_matches(pattern, names, n=3, cutoff=0.5)
     listed = ", ".join(f"`{name}`" for name in near or names[:5])
     return f"did you mean {listed}?" if near else f"such as {listed}"

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradviz.diagnose.findings import Finding, Severity
-from gradviz.events import Role
+from gradviz.events import Module, Role, Saved
 from gradviz.fold import unfold
 from gradviz.fold.choice import Choice
 from gradviz.fold.fit import MOST, PAGE, ROWS, count_boxes, fit
@@ -24,6 +24,7 @@ from gradviz.fold.views import uses, view_chains
 from gradviz.graphs import Graph
 from gradviz.layout.arrange import arrange
 from gradviz.layout.check import check
+from gradviz.layout.measure import box_texts
 from gradviz.picture.composing import compose
 from gradviz.picture.records import BoxKind, Picture, WireKind
 from gradviz.selecting import default_selection
@@ -246,6 +247,20 @@ def test_collapse_makes_a_module_one_box() -> None:
     assert (box.title, box.detail) == ("h.1", "5 ops · 2 parameters")
     large = folded(blocks(*LARGE), Choice(collapse=("h.*",)))
     assert titles(large) == ["h.0-h.29 ×30"]
+
+
+def test_what_a_box_says_of_a_module_is_never_clipped() -> None:
+    net = Network()
+    net.b.scope = "model.bn1"
+    y = net.b.op(
+        "batch_norm", net.x, net.weight("model.bn1"), net.weight("model.bn1.other"),
+        saved=[Saved("input", (2, 8), "float32", 65_600)], shape=(2, 8),
+    )  # fmt: skip
+    net.b.scope = ""
+    made = fit(net.finish(y), Choice(collapse=("bn1",)), modules=[Module("model.bn1", "BatchNorm2d")])
+    (box,) = [box for box in compose(made, Options()).boxes if box.fold is not None]
+    assert box_texts(box) == ("bn1", "BatchNorm2d · 2 parameters")
+    assert ("saved", "65.6 kB") in box.tooltip
 
 
 @pytest.mark.parametrize(("depth", "expected"), [(1, ["model"]), (2, ["h"]), (3, ["h.0", "h.1", "h.2"])])

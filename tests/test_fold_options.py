@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,41 @@ def test_a_scope_that_is_not_there_is_answered_with_near_ones(log: str, option: 
     assert code != 0
     assert f"no module or function that is drawn is called `{name}`" in said
     assert near in said
+
+
+@pytest.fixture
+def loops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A log of two loops of forty turns, at lines 3-4 and 6-7."""
+    monkeypatch.chdir(tmp_path)
+    b = Builder()
+    x = b.leaf("x", (4,), requires_grad=True, line=1)
+    for line in (3, 6):
+        for _ in range(40):
+            x = b.op("tanh", b.op("exp", x, line=line), line=line + 1)
+    b.sweep(b.op("sum", x, name="loss", shape=(), line=8), line=9)
+    writer = LogWriter("loops.gvlog")
+    for event in b.events():
+        writer.emit(event)
+    writer.close()
+    return "loops.gvlog"
+
+
+def test_one_loop_is_opened_by_its_address_and_the_other_stays(loops: str) -> None:
+    _, out, _ = run("tree", loops)
+    assert out.count("■ tanh") == 2
+    _, _, said = run("render", loops, "-o", "loops.svg")
+    (option,) = re.findall(r"`(--expand loop:\S+)` opens one", said)
+    assert option.endswith(":3-4")
+    code, out, _ = run("tree", loops, *option.split())
+    assert code == 0
+    assert out.count("■ tanh") == 41
+    assert run("tree", loops, "--iterations", *option.split())[1].count("■ tanh") == 41
+    assert run("tree", loops, "--expand", "loop:*")[1].count("■ tanh") == 80
+
+
+def test_a_loop_that_is_not_there_is_answered_with_near_ones(loops: str) -> None:
+    code, _, said = run("tree", loops, "--expand", "loop:3-5")
+    assert code != 0
+    assert "no loop that is drawn has the lines of `loop:3-5`" in said
+    assert "`loop:3-4`" in said
+    assert run("tree", loops, "--collapse", "loop:3-4")[0] != 0

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 import torch
+import zoo
 from building import Builder
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -413,6 +414,34 @@ def test_iterations_of_a_gan() -> None:
     assert fold.kind == "iterations"
     assert fold.times >= 18, "the first iteration may be another: its weights have no gradient yet"
     assert sum(graph.ops[op].cause is Cause.DETACH for op in fold.turns[0]) == 1
+
+
+@pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.Adam])
+def test_the_step_of_an_optimizer_is_one_box_of_the_iteration(optimizer: type[torch.optim.Optimizer]) -> None:
+    with torch.random.fork_rng():
+        exhibit = zoo.resnet18()
+        steps = optimizer(exhibit.model.parameters(), lr=0.01)
+        with gradviz.record() as rec:
+            for _ in range(4):
+                steps.zero_grad()
+                exhibit.step()
+                steps.step()
+            if optimizer is torch.optim.Adam:  # what is trained is used
+                exhibit.model(torch.randn(2, 3, 32, 32)).view(-1).sum().item()
+    graph = rec.graph()
+    folded = page(graph)
+    assert fold_to_page(roll_steps(graph), Choice()) == folded, "as `--iterations` has it"
+    (updates,) = [fold for fold in folded.folds if fold.kind == "updates"]
+    count = len(list(exhibit.model.parameters()))
+    assert len([op for op in updates.ops if graph.ops[op].inputs]) == count
+    picture = compose(folded, Options())
+    (box,) = [box for box in picture.boxes if box.fold == updates.id]
+    assert f"{count} parameters · ↻ {count} values" in box.detail
+    assert arrange(picture).width < 1_200
+
+
+def test_weights_that_are_few_are_written_one_by_one() -> None:
+    assert [fold.kind for fold in rolled(trained(10))] == ["iterations"]
 
 
 # the sequence below it

@@ -54,6 +54,7 @@ def _told(facts: Facts, rule: Rule, complaint: Complaint) -> Finding:
         names=(*complaint.named, *facts.names(complaint.values)),
         related=tuple(other for other in related_places(sites, complaint.related) if (other.path, other.line) != here),
         values=complaint.values,
+        returns=complaint.returns,
     )
 
 
@@ -65,6 +66,7 @@ def _joined(first: Finding, second: Finding) -> Finding:
         names=tuple(dict.fromkeys((*graver.names, *other.names))),
         related=tuple(dict.fromkeys((*graver.related, *other.related))),
         values=tuple(dict.fromkeys((*graver.values, *other.values))),
+        returns=tuple(dict.fromkeys((*graver.returns, *other.returns))),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from gradviz.diagnose.facts import Facts, verb
 from gradviz.diagnose.findings import Complaint, Severity
-from gradviz.diagnose.lost import MODES, Lost, cut_of, lost_roads
+from gradviz.diagnose.lost import MODES, Lost, cut_of, lost_roads, ways_back
 from gradviz.graphs import Cut
 
 _SWITCH_ON = "switch grad mode on before this runs"
@@ -82,7 +82,7 @@ def _complaint(facts: Facts, lost: Lost, how: str, help: str) -> Complaint:
                 f"{subject} {verb(lost.values, 'is', 'are')} used past autograd by {how}: that use adds "
                 f"nothing to {it} gradient"
             )
-    return Complaint(severity, message, help, lost.site, lost.values, tuple(related))
+    return Complaint(severity, message, help, lost.site, lost.values, tuple(related), returns=ways_back(facts, lost))
 
 
 def _road(facts: Facts, lost: Lost, how: str, it: str, mode: bool) -> str:

@@ -35,6 +35,7 @@ class Complaint:
     related   sites and what is to be said of each
     kind      where the rule covers several kinds; empty for the rule's own
     named     names that are no value's, such as that of a list
+    returns   ops that data left by, each with an op that it probably came back by
     """
 
     severity: Severity
@@ -45,6 +46,7 @@ class Complaint:
     related: tuple[tuple[int | None, str], ...] = ()
     kind: str = ""
     named: tuple[str, ...] = ()
+    returns: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,8 @@ class Finding:
     """What is wrong, where, with which tensors, and what to do about it.
 
     Lines count from 1 and columns from 1; 0 means unknown. `end_column` is the first column behind the culprit.
-    `source` is the text of `line`. `names` are as `named_parameters` writes them (`model.layers.0.weight`).
+    `source` is the text of `line`. `names` are as `named_parameters` writes them (`model.layers.0.weight`). `returns`
+    are pairs of ops: one that data left for Python or numpy by, and one that it probably came back by.
     """
 
     code: str
@@ -78,6 +81,7 @@ class Finding:
     names: tuple[str, ...] = ()
     related: tuple[Related, ...] = ()
     values: tuple[int, ...] = ()
+    returns: tuple[tuple[int, int], ...] = ()
 
 
 class Findings(tuple[Finding, ...]):

@@ -198,13 +198,29 @@ def _leads(facts: Facts, op: Op) -> int:
     exit = _exit(facts, op)
     if exit is None:
         return 0
-    if returned_number(facts, exit) is not None or _into_bare_root(facts, exit) or _returned_array(facts, exit):
+    if _ways_back(facts, exit):
         return 2
     return int(facts.graph.ops[exit].name != "item" or op.cause is Cause.INTEGER)
 
 
-def _returned_array(facts: Facts, exit: int) -> bool:
-    """Whether the function that took data out at `exit` made a tensor of such before the next root came of it.
+def ways_back(facts: Facts, lost: Lost) -> tuple[tuple[int, int], ...]:
+    """The ops by which data left on the lost roads, each with one that it probably came back by."""
+    sites = {lost.site, *lost.others, *lost.elsewhere} - {None}
+    exits = [op.id for op in facts.graph.ops.values() if op.site in sites and not op.outputs]
+    return tuple((exit, back) for exit in exits for back in _ways_back(facts, exit))
+
+
+def _ways_back(facts: Facts, exit: int) -> list[int]:
+    """The ops by which what left at `exit` probably came back on the road to a root."""
+    user = returned_number(facts, exit)
+    if user is not None:
+        return [user]
+    root = _bare_root(facts, exit)
+    return [root] if root is not None else _returned_arrays(facts, exit)
+
+
+def _returned_arrays(facts: Facts, exit: int) -> list[int]:
+    """The tensors that the function that took data out at `exit` made of such before the next root came of them.
 
     Of a lone number that is only said where both are on one line: `torch.tensor(x.item() * 2)`.
     """
@@ -212,12 +228,12 @@ def _returned_array(facts: Facts, exit: int) -> bool:
     op = graph.ops[exit]
     site = graph.sites.get(op.site or 0)
     if op.name not in ("numpy", "__array__", "tolist", "item") or site is None:
-        return False
+        return []
     roots = facts.once(_roots)
     at = bisect_right(roots, exit)
     made = facts.once(_from_arrays).get((site.file, site.function), [])
     later = [source for source in made if at < len(roots) and exit < source < roots[at]]
-    return any(op.name != "item" or graph.sites[graph.ops[source].site or 0].line == site.line for source in later)
+    return [s for s in later if op.name != "item" or graph.sites[graph.ops[s].site or 0].line == site.line]
 
 
 def _from_arrays(facts: Facts) -> dict[tuple[str, str], list[int]]:
@@ -231,15 +247,15 @@ def _from_arrays(facts: Facts) -> dict[tuple[str, str], list[int]]:
     return found
 
 
-def _into_bare_root(facts: Facts, exit: int) -> bool:
-    """Whether the next backward after `exit` starts at a leaf, made of Python's numbers: probably of this one."""
+def _bare_root(facts: Facts, exit: int) -> int | None:
+    """What made the leaf that the next backward after `exit` starts at: of Python's numbers, and probably of this."""
     roots = facts.once(_roots)
     at = bisect_right(roots, exit)
     if at == len(roots):
-        return False
+        return None
     maker = facts.graph.ops[facts.graph.values[roots[at]].op]
     used = any(facts.graph.ops[op].outputs for op in facts.consumers.get(roots[at], ()))  # to print it is no use
-    return maker.is_source and maker.id > exit and not used
+    return maker.id if maker.is_source and maker.id > exit and not used else None
 
 
 def _roots(facts: Facts) -> list[int]:

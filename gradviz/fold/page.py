@@ -12,6 +12,8 @@ from gradviz.fold.first_turns import first_turns, times_of, with_all_turns
 from gradviz.fold.fit import MOST, PAGE, count_boxes, fit
 from gradviz.fold.joining import join_folds, stand_for
 from gradviz.fold.steps import roll_steps
+from gradviz.fold.updates import KIND as UPDATES
+from gradviz.fold.updates import without_updates
 from gradviz.fold.views import is_view
 from gradviz.graphs import Graph
 
@@ -32,15 +34,17 @@ def fold_to_page(
     if choice.everything or count_boxes(graph) <= MOST:
         return fit(graph, choice, marked, modules)
     kinds = {module.scope: module.kind for module in modules}
-    rolled = roll_steps(graph, frozenset(marked) - {cut.op for cut in graph.cuts})
+    rolled = roll_steps(graph, frozenset(marked) - {cut.op for cut in graph.cuts}, choice.expand)
     if not rolled.folds:
         return fit(graph, choice, marked, modules)
+    updates = [fold for fold in rolled.folds if fold.kind == UPDATES]
     # All that a library does has the user's one line, so what its views have in common is not a loop.
     loops = [fold for fold in rolled.folds if len(fold.ops) - len(fold.turns[0]) >= WORTH]
     loops = [fold for fold in loops if fold.carried or not all(is_view(graph.ops[op]) for op in fold.turns[0])]
     loops = [replace(fold, module=kinds.get(fold.scope, "")) for fold in loops]
     standing = stand_for(loops)
+    first = without_updates(first_turns(graph, standing), updates)
+    sought = {standing.shown(op) for op in marked} & first.ops.keys()
     # A page it was not; what is left of it has to be one, also where it is not large by itself.
-    drawn = first_turns(graph, standing)
-    fitted = fit(drawn, choice, {standing.shown(op) for op in marked}, modules, most=PAGE, times=times_of(loops))
-    return join_folds(graph, [*loops, *with_all_turns(graph, fitted.folds, loops)])
+    fitted = fit(first, choice, sought, modules, most=PAGE, times=times_of(loops))
+    return join_folds(graph, [*loops, *updates, *with_all_turns(graph, fitted.folds, loops)])

@@ -155,12 +155,12 @@ class Siblings:
         for number in range(times):
             items = call.items[start + number * length : start + (number + 1) * length]
             ops, sources = self._members(items, own)
-            if not turns and not any(isinstance(item, Call) for item in items) and not self._has_weights(sources):
-                return None  # the same ops on the same leaves, time after time, are steps
             form = self._wiring(ops, sources)
             if form != first:
                 if len(turns) > 1:
                     break
+                if not any(isinstance(item, Call) for item in items) and not self._has_weights(sources):
+                    return None  # the same ops on the same leaves, time after time, are steps
                 turns, first, begin = [], form, start + number * length
             turns.append((*ops, *sources))
         if len(turns) < 2:

@@ -7,42 +7,61 @@ the input of its step, goes with it. What all of them use, such as the weights o
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from shlex import quote
 from typing import TypeVar
 
 from gradviz.collecting import uncollected
+from gradviz.fold.choice import is_meant
 from gradviz.fold.iterations import Sweeps
 from gradviz.fold.joining import join_folds
 from gradviz.fold.turns import LEAST, Turns, find_turns, outer
+from gradviz.fold.updates import KIND as UPDATES
+from gradviz.fold.updates import find_updates
 from gradviz.graphs import Carried, Fold, Graph, Op, Value
 from gradviz.picture.wording import Wording, dots
 from gradviz.targets import single_target, unpacked_target
+
+LOOP = "loop:"
+"""How the address of a loop begins."""
 
 T = TypeVar("T")
 
 
 @uncollected
-def roll_steps(graph: Graph, apart: Collection[int] = ()) -> Graph:
+def roll_steps(graph: Graph, apart: Collection[int] = (), opened: tuple[str, ...] = ()) -> Graph:
     """`graph` with a fold for each loop whose turns did the same; loops inside the turn that is drawn are rolled too.
 
     A turn in which something is that is in no other, a cut, a number that is no number, a backward pass that failed or
-    gave a leaf another kind of gradient, is drawn by itself, and so is one that has one of the ops `apart` in it.
+    gave a leaf another kind of gradient, is drawn by itself, and so is one that has one of the ops `apart` in it. Loops
+    whose addresses (`loop:10-14`) one of the patterns `opened` means stay as they are.
     """
-    return join_folds(graph, find_steps(graph, apart))
+    loops = tuple(pattern for pattern in opened if pattern.startswith(LOOP))
+    return join_folds(graph, [fold for fold in find_steps(graph, apart) if not is_meant(address(fold), loops)])
+
+
+def address(fold: Fold) -> str:
+    """What `--expand` opens a loop by: `loop:10-14` or, where several files take part, `loop:train.py:10-14`."""
+    lines = fold.title.partition(" · ")[2]
+    return LOOP + lines.removeprefix("lines ").removeprefix("line ") if lines and fold.kind != UPDATES else ""
 
 
 def find_steps(graph: Graph, apart: Collection[int] = ()) -> Iterator[Fold]:
-    """The folds of loops, those inside the turns of others among them."""
+    """The folds of loops, those inside the turns of others among them, and of the updates in an iteration."""
     sweeps = Sweeps(graph)
     alone = {*apart, *sweeps.failed, *(graph.values[value].op for error in graph.errors for value in error.values)}
     names = _Names(graph)
     for found in find_turns(graph, alone):
         for turns in sweeps.split(found):
             if turns.times >= LEAST:
-                yield _fold(graph, turns, names, iterations=sweeps.are_in(turns))
+                sources = _own_sources(graph, turns)
+                iterations = sweeps.are_in(turns)
+                yield _fold(graph, turns, names, sources, iterations=iterations)
+                if iterations:
+                    yield from find_updates(graph, turns.turn(0), {row[0] for row in sources})
 
 
-def _fold(graph: Graph, turns: Turns, names: _Names, *, iterations: bool) -> Fold:
-    sources = _own_sources(graph, turns)
+def _fold(graph: Graph, turns: Turns, names: _Names, sources: list[list[int]], *, iterations: bool) -> Fold:
     members = tuple(
         (*(op.id for op in turns.turn(number)), *(row[number] for row in sources)) for number in range(turns.times)
     )
@@ -51,7 +70,8 @@ def _fold(graph: Graph, turns: Turns, names: _Names, *, iterations: bool) -> Fol
     scopes = [tuple(scope.split(".")) for scope in dict.fromkeys(op.scope for op in ops)]
     scope = ".".join(shared_start(scopes))
     title = names.title("iteration" if iterations else "step", ops)
-    return Fold(kind, title, members, scope, carried=tuple(_carried(graph, turns)), open=True)
+    fold = Fold(kind, title, members, scope, carried=tuple(_carried(graph, turns)), open=True)
+    return replace(fold, option=f"--expand {quote(address(fold))}") if address(fold) else fold
 
 
 # what goes with each turn

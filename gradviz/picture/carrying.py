@@ -18,6 +18,12 @@ SIGN = "↻"
 
 NOTE = f"{SIGN} marks what goes on from one turn of a loop into the next"
 NAME_LIMIT = 16
+FEW = 3
+"""More names than so many are counted in a box."""
+
+TOLD = 6
+"""So many are told in its tooltip."""
+
 SHORT = 4
 """Such a name is told beside a box that bears it, too."""
 
@@ -59,6 +65,8 @@ def _users(graph: Graph, fold: Fold, value: int) -> list[int]:
 def _mark(names: Iterable[str], title: str) -> str:
     """The sign, and what goes round where that is short, or not what the box is called anyway."""
     told = [shorten(name, NAME_LIMIT) for name in names if name != title or len(name) <= SHORT]
+    if len(told) > FEW:
+        return f"{SIGN} {plural(len(told), 'value')}"
     return f"{SIGN} {', '.join(told)}".rstrip()
 
 
@@ -68,7 +76,9 @@ def _marked(box: Box, graph: Graph, carried: list[Carried], times: int) -> Box:
     op = graph.ops[box.op] if box.op is not None else None
     alone = op is not None and len(op.outputs) == 1 and len(names) == 1 and " = " in box.title
     title = f"{shorten(names[0])} = {clean(op.name)}" if alone and op is not None else box.title
-    pairs = [("carried", f"{clean(name)} goes on into the next turn, {plural(times, 'time')}") for name in names]
+    pairs = [("carried", f"{clean(name)} goes on into the next turn, {plural(times, 'time')}") for name in names[:TOLD]]
+    if len(names) > TOLD:
+        pairs.append(("carried", f"and so do {len(names) - TOLD:,} more"))
     return replace(box, title=title, detail=dots(box.detail, _mark(names, box.title)), tooltip=(*box.tooltip, *pairs))
 
 

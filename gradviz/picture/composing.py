@@ -15,10 +15,12 @@ from gradviz.picture.framing import frame_ops
 from gradviz.picture.marking import mark_findings
 from gradviz.picture.records import Box, BoxKind, Picture, Wire, WireKind
 from gradviz.picture.repeating import repeat_leaves
+from gradviz.picture.returning import cut_off
 from gradviz.picture.summing import Tally, describe, heading, list_notes, summarize
 from gradviz.picture.wording import (
     REASONS,
     TOOLTIP_LIMIT,
+    WIDE,
     Pairs,
     Wording,
     clean,
@@ -62,6 +64,7 @@ def compose(graph: Graph, options: Options, findings: Sequence[Finding] | None =
     blame and listed; see `marking`.
     """
     composer = _composer(graph, options)
+    composer.cut_off = cut_off(graph, findings or ())
     for op in composer.drawn_ops():
         composer.add_op(op)
     composer.add_outputs()
@@ -87,6 +90,7 @@ class Composer:
     ends     the box that shows a value as itself, if one does
     handles  value -> the first version of the tensor object that the user holds it by
     latest   box of the last version of each such tensor
+    cut_off  leaves whose data left the graph on its way to a root, by storage
     """
 
     def __init__(self, graph: Graph, options: Options) -> None:
@@ -98,6 +102,7 @@ class Composer:
         self.reached = set(map(storage_of(graph.values), self.roads.gradient))
         self.gradients = {gradient.value: gradient for sweep in graph.sweeps for gradient in sweep.gradients}
         self.tally = Tally()
+        self.cut_off: frozenset[int] = frozenset()
         self.boxes: list[Box] = []
         self.wires: list[Wire] = []
         self.data: dict[int, str] = {}
@@ -133,7 +138,10 @@ class Composer:
         frozen_later = "frozen later" if value.id in self.needed and not value.requires_grad else ""
         # Brought in from outside a part of a graph, a written leaf is better known by its version than by its writer.
         born = f"version {value.version}" if value.version else self.words.line(op.site)
-        detail = dots(shape_dtype(value), born, frozen_later or self._gradient_state(value))
+        state = frozen_later or self._gradient_state(value)
+        detail = dots(shape_dtype(value), born, state)
+        if state and len(detail) > WIDE and not value.version:
+            detail = dots(shape_dtype(value), state)
         kind = BoxKind.LEAF if value.requires_grad or frozen_later else BoxKind.CONST
         pairs = (*self.words.place_pairs(op.site), *self.words.value_pairs(value), ("made by", clean(op.name)))
         self._stand_for(value, self._box(kind, self.words.value(value.id), detail, pairs, op, value), alone=True)
@@ -146,7 +154,8 @@ class Composer:
         if given is not None:
             return "gradient is NaN" if given.nan else "gradient is zero" if given.zero else ""
         asked = any(not sweep.error and sweep.inputs is None for sweep in self.graph.sweeps)
-        lost = value.requires_grad and value.id in self.roads.data and value.storage not in self.reached
+        on_road = value.id in self.roads.data or value.storage in self.cut_off
+        lost = value.requires_grad and on_road and value.storage not in self.reached
         return "gets no gradient" if asked and lost else ""
 
     def _add_step(self, op: Op) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from gradviz.events import Role
 from gradviz.graphs import Fold, Graph, Op, Value
-from gradviz.picture.wording import TITLE_LIMIT, Pairs, Wording, clean, clip, dots, join, plural
+from gradviz.picture.wording import TITLE_LIMIT, WIDE, Pairs, Wording, clean, clip, dots, join, plural
 from gradviz.stats.tables import bytes_text
 
 NAMES_TOLD = 6
@@ -101,17 +101,21 @@ def closed_words(graph: Graph, content: Content, words: Wording) -> tuple[str, P
     parameters = _parameters(content)
     if content.starved and len(module) + len(parameters) > ROOM:
         module = ""
-    detail = dots(
+    told = [
         module,
         plural(content.ops, "op") if fold.kind != "views" and not (fold.module and content.ops <= FEW) else "",
         parameters,
-        f"{bytes_text(kept)} saved" if kept and not content.starved else "",
         "" if content.tracked else "not tracked" if not content.skipped else "skipped",
         f"{content.skipped:,} skipped" if content.tracked and content.skipped else "",
         f"{content.exits:,} left for Python" if content.exits else "",
         _carried(fold),
         plural(content.cuts, "cut") if content.cuts else "",
-    )
+    ]
+    saved = f"{bytes_text(kept)} saved" if kept and not content.starved else ""
+    with_saved = dots(*told[:3], saved, *told[3:])
+    detail = with_saved if len(with_saved) <= WIDE else dots(*told)
+    if fold.kind == "updates":
+        detail = dots(words.line(graph.ops[fold.id].site), parameters)
     listed = content.names.most_common(NAMES_TOLD)
     names = ", ".join(f"{count:,} {clean(name)}" if count > 1 else clean(name) for name, count in listed)
     more = len(content.names) - len(listed)
@@ -119,8 +123,10 @@ def closed_words(graph: Graph, content: Content, words: Wording) -> tuple[str, P
     if content.parameters:
         held = [clean(name) or "a leaf" for name in content.parameters.values()]
         more = len(held) - NAMES_TOLD
-        told = ", ".join(held[:NAMES_TOLD]) + (f" and {more:,} more" if more > 0 else "")
-        pairs.append(("parameters", told))
+        named = ", ".join(held[:NAMES_TOLD]) + (f" and {more:,} more" if more > 0 else "")
+        pairs.append(("parameters", named))
+    if kept:
+        pairs.append(("saved", bytes_text(kept)))
     return detail, (*_where(graph, fold, words), *pairs, *_opens(fold))
 
 
@@ -177,6 +183,7 @@ _UNITS = {"siblings": "equal blocks", "parallel": "equal branches", "steps": "st
 _KINDS = {
     "scope": ("module is one box", "modules are one box each"),
     "function": ("function is one box", "functions are one box each"),
+    "updates": ("step of an optimizer is one box", "steps of optimizers are one box each"),
     "views": ("chain of views is one box", "chains of views are one box each"),
 }
 

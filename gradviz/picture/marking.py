@@ -16,6 +16,7 @@ from gradviz.graphs import Graph
 from gradviz.picture.places import SHOWN, Places
 from gradviz.picture.records import Box, BoxKind, Picture, Remark
 from gradviz.picture.retracing import Retracer
+from gradviz.picture.returning import join_returns
 from gradviz.picture.wording import Wording, clean, dots, plural
 
 if TYPE_CHECKING:
@@ -50,6 +51,9 @@ def mark_findings(
     if not shown:
         return picture
     finder = _Finder(picture, graph, goals)
+    returned = join_returns(picture, finder.of_op, shown)
+    if returned is not picture:
+        picture, finder = returned, _Finder(returned, graph, goals)
     remarks: list[Remark] = []
     marks: list[_Marks] = []
     for finding in shown:

@@ -12,6 +12,9 @@ from gradviz.graphs import Graph, Op, Value
 TITLE_LIMIT = 48
 """Longest title or name in a box, in characters; a tooltip has room for more."""
 
+WIDE = 40
+"""A box has room for so many small characters at least: of what would be more, the tooltip alone tells a part."""
+
 TOOLTIP_LIMIT = 200
 CALLERS_LIMIT = 8
 

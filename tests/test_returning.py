@@ -1,0 +1,108 @@
+"""Data that left for Python or numpy on its way to the loss: the picture draws the broken road and marks the leaves."""
+
+from __future__ import annotations
+
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+import torch
+
+import gradviz
+from gradviz.diagnose import diagnose
+from gradviz.graphs import Graph
+from gradviz.layout import arrange
+from gradviz.layout.check import check
+from gradviz.layout.measure import box_texts
+from gradviz.picture.aiming import missing_culprits
+from gradviz.picture.composing import compose
+from gradviz.picture.records import BoxKind, Picture, WireKind
+from gradviz.selecting import default_selection
+from gradviz.views import Options
+
+PROGRAMS = Path(__file__).parent / "programs"
+
+
+def recorded(name: str) -> Graph:
+    with torch.random.fork_rng(), gradviz.record() as rec:
+        runpy.run_path(str(PROGRAMS / f"{name}.py"))
+    return rec.graph()
+
+
+def drawn(graph: Graph) -> Picture:
+    """What `gradviz render` draws."""
+    findings = diagnose(graph)
+    culprits = missing_culprits(graph, default_selection(graph), findings)
+    picture = compose(default_selection(graph, culprits), Options(), findings)
+    assert check(arrange(picture)) == ()
+    return picture
+
+
+def returns(picture: Picture) -> list[tuple[str, str]]:
+    """The places between which data probably went without the graph."""
+    boxes = {box.id: box for box in picture.boxes}
+    wires = [wire for wire in picture.wires if wire.label == "probable"]
+    assert all(wire.kind is WireKind.SHADOW for wire in wires)
+    assert any(wire.road for wire in wires), "the road is shown as lost to its end"
+    return [(re.sub(r"\w+\.py:", "line ", boxes[wire.tail].detail), boxes[wire.head].title) for wire in wires]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected", "starved"),
+    [
+        ("summed_items", [("item · line 24", "loss")] * 3, 8),
+        ("loss_made_of_numbers", [("item · line 12", "loss")] * 2, 2),
+        ("numpy_in_loss", [("numpy · line 18", "loss"), ("item · line 19", "loss")], 4),
+    ],
+)
+def test_a_broken_road_goes_on_to_the_loss(name: str, expected: list[tuple[str, str]], starved: int) -> None:
+    picture = drawn(recorded(name))
+    assert returns(picture) == expected
+    leaves = [box for box in picture.boxes if box.kind is BoxKind.LEAF and box.title.startswith("model")]
+    assert len(leaves) == starved
+    assert [box.title for box in leaves if not box_texts(box)[1].endswith("gets no gradient")] == []
+    assert not any("…" in box_texts(box)[1] for box in leaves)
+
+
+def test_leaves_behind_a_copy_of_the_numbers_are_marked() -> None:
+    model = torch.nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    with gradviz.record() as rec:
+        losses = model(torch.ones(3, 2))
+        with pytest.warns(UserWarning, match="copy construct"):
+            loss = torch.tensor(losses.sum(), requires_grad=True)
+        loss.backward()
+        optimizer.step()
+    picture = drawn(rec.graph())
+    told = {box.title: box.detail for box in picture.boxes if box.kind is BoxKind.LEAF}
+    assert told["model.weight"].endswith("gets no gradient")
+    assert told["model.bias"].endswith("gets no gradient")
+    assert sum("gets no gradient" in detail for detail in told.values()) == 2
+
+
+def test_a_number_that_is_only_printed_comes_back_nowhere() -> None:
+    model = torch.nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    with gradviz.record() as rec:
+        loss = model(torch.ones(3, 2)).sum()
+        loss.backward()
+        optimizer.step()
+        print(loss.item())
+    picture = compose(rec.graph(), Options(), diagnose(rec.graph()))
+    assert not [wire for wire in picture.wires if wire.label]
+    assert not [box for box in picture.boxes if "gets no gradient" in box.detail]
+
+
+def test_a_number_that_is_added_as_a_term_comes_back_there() -> None:
+    model = torch.nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    with gradviz.record() as rec:
+        penalty = model.weight.abs().sum().item()
+        loss = model(torch.ones(3, 2)).sum() + 0.1 * penalty
+        loss.backward()
+        optimizer.step()
+    picture = drawn(rec.graph())
+    ((_, head),) = returns(picture)
+    assert head == "loss = add"
+    assert not [box for box in picture.boxes if "gets no gradient" in box.detail]

@@ -139,10 +139,15 @@ def box_texts(box: Box) -> tuple[str, str]:
 
 def fit(boxes: Sequence[Box]) -> tuple[list[tuple[str, str]], list[tuple[int, int]]]:
     """The texts and the size of each box. A large picture says the same in many boxes; what was measured is kept."""
-    known: dict[tuple[str, str, str, int], tuple[tuple[str, str], tuple[int, int]]] = {}
+    # By kind first: a kind's hash is slow, and boxes of one kind often follow each other.
+    by_kind: dict[BoxKind, dict[tuple[str, str, int], tuple[tuple[str, str], tuple[int, int]]]] = {}
+    kind, known = None, by_kind.setdefault(BoxKind.OP, {})
     texts, sizes = [], []
     for box in boxes:
-        key = box.title, box.detail, box.kind, len(box.findings)
+        if box.kind is not kind:
+            kind = box.kind
+            known = by_kind.setdefault(kind, {})
+        key = box.title, box.detail, len(box.findings)
         found = known.get(key)
         if found is None:
             shown = box_texts(box)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pictures import ALL, Sketch, no_grad, residual
 
-from gradviz.layout import arrange, order, place
+from gradviz.layout import arrange, order, place, sorter
 from gradviz.layout.simplex import extremes, longest_path, solve
 
 
@@ -18,11 +18,11 @@ class Forgetful(dict):
         return default
 
 
-class ForgetfulSorter(order._Sorter):
+class ForgetfulSorter(order.Sorter):
     """One that does everything as if for the first time."""
 
-    def __init__(self, sheet):
-        super().__init__(sheet)
+    def __init__(self, sheet, remembers):
+        super().__init__(sheet, remembers)
         self._swept, self._passed, self._counted = Forgetful(), Forgetful(), Forgetful()
 
 
@@ -43,23 +43,23 @@ def tangled(count: int):
 def test_orders_are_those_of_a_sorter_that_remembers_nothing(name, monkeypatch):
     picture = tangled(11) if name == "tangled" else ALL[name]()
     drawing = arrange(picture)
-    monkeypatch.setattr(order, "_Sorter", ForgetfulSorter)
+    monkeypatch.setattr(order, "Sorter", ForgetfulSorter)
     assert arrange(picture) == drawing
 
 
 def test_what_was_found_out_beside_the_same_rows_is_not_found_out_again(monkeypatch):
     counted = {True: 0, False: 0}
-    count = order.weight_of_crossings
+    count = sorter.weight_of_crossings
     remembers = True
 
     def counting(*arguments):
         counted[remembers] += 1
         return count(*arguments)
 
-    monkeypatch.setattr(order, "weight_of_crossings", counting)
+    monkeypatch.setattr(sorter, "weight_of_crossings", counting)
     arrange(tangled(11))
     remembers = False
-    monkeypatch.setattr(order, "_Sorter", ForgetfulSorter)
+    monkeypatch.setattr(order, "Sorter", ForgetfulSorter)
     arrange(tangled(11))
     assert 0 < counted[True] < counted[False]
 

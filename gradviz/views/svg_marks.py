@@ -43,7 +43,7 @@ def escape(text: str) -> str:
 class _Numbers(dict[float, str]):
     """What has been written before; in a drawing, few coordinates occur only once."""
 
-    _MOST = 100_000
+    _MOST = 20_000
 
     def __missing__(self, value: float) -> str:
         whole = int(value)

@@ -14,7 +14,7 @@ _TINY = 400
 _FEW = 150
 """On sheets of more vertices a start without crossings is good enough; on others the narrowest is looked for."""
 _SWEEPS = 24
-_IDLE_SWEEPS = 6
+_IDLE_SWEEPS = 3
 _LARGE_SWEEPS = 6
 _CYCLE = 4
 """Sweeps differ in direction and in how they weigh neighbours; after so many they begin again."""

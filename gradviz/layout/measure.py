@@ -119,6 +119,8 @@ def clip(text: str, font: str, size: float, limit: float) -> str:
 def _fitting(text: str, font: str, room: float) -> str:
     """The longest start of `text` that is at most `room` hundredths of an em wide."""
     text = text[:400]
+    if font == "mono" and text.isascii():
+        return text[: int(room // _MONO_ADVANCE)]
     return text[: bisect_right(list(accumulate(_advances(text, font))), room)]
 
 

@@ -125,7 +125,8 @@ class Sorter:
         """Sort every row after the one before it, in one direction."""
         sheet = self.sheet
         self._update_standing()
-        neighbours = self.above if downwards else self.below
+        # Where one sweep is all there is, lists of neighbours would not pay.
+        around, ends = (sheet.up, sheet.upper) if downwards else (sheet.down, sheet.lower)
         keys = [-1.0] * len(sheet.kind)
         place = self.place
         outermost = 0 if downwards else len(sheet.rows) - 1
@@ -142,11 +143,11 @@ class Sorter:
                     continue
             last = -1.0
             for vertex in vertices:
-                others = neighbours[vertex]
-                if len(others) == 1:
-                    last = float(place[others[0]])
-                elif others:
-                    places = [place[other] for other in others]
+                numbers = around[vertex]
+                if len(numbers) == 1:
+                    last = float(place[ends[numbers[0]]])
+                elif numbers:
+                    places = [place[ends[number]] for number in numbers]
                     last = _middle(places) if median else sum(places) / len(places)
                 # Who has no neighbour there stays beside whom he stands beside.
                 keys[vertex] = last

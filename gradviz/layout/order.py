@@ -15,6 +15,7 @@ _FEW = 150
 """On sheets of more vertices a start without crossings is good enough; on others the narrowest is looked for."""
 _SWEEPS = 24
 _IDLE_SWEEPS = 3
+_IDLE_UNCROSSED = 1
 _LARGE_SWEEPS = 6
 _CYCLE = 4
 """Sweeps differ in direction and in how they weigh neighbours; after so many they begin again."""
@@ -96,7 +97,7 @@ class _Run:
                 self.best, self.least, self._idle = rows, score, 0
             else:
                 self._idle += 1
-            self._over = self._idle > _IDLE_SWEEPS
+            self._over = self._idle > (_IDLE_SWEEPS if self.least[0] else _IDLE_UNCROSSED)
 
 
 def _best_of_few(sorter: Sorter) -> Rows:

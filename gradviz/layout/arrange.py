@@ -36,9 +36,14 @@ def arrange(picture: Picture, direction: Direction = "TB") -> Drawing:
     if direction not in ("TB", "LR"):
         raise ValueError(f"unknown direction `{direction}`")
     with _uncollected():
-        survey = Survey(picture, direction)
-        known: dict[Hashable, Plan] = {}
-        return pack(survey, [_lay_out(survey, part, known) for part in survey.parts()])
+        return _arrange(picture, direction)
+
+
+def _arrange(picture: Picture, direction: Direction) -> Drawing:
+    # What layout needs on the way is gone when this returns, before the garbage collector is back.
+    survey = Survey(picture, direction)
+    known: dict[Hashable, Plan] = {}
+    return pack(survey, [_lay_out(survey, part, known) for part in survey.parts()])
 
 
 @contextmanager

@@ -45,10 +45,15 @@ def extremes(
     for node, number in enumerate(tree.link):
         if number >= 0 and tree.pull[node]:
             rigid[number] = True
-    lowest, highest = min(level[:walled]), max(level[:walled])
-    down = tree.reaches([at - lowest for at in level[:walled]], rigid, tree.leaving, tree.entering, 1)
-    up = tree.reaches([highest - at for at in level[:walled]], rigid, tree.entering, tree.leaving, -1)
-    return list(map(sub, level[:walled], down)), list(map(add, level[:walled], up))
+    found = level[:walled]
+    lowest, highest = min(found), max(found)
+    # Whoever has another one before it, or beside it, is held by that one and not by the wall.
+    inner = [(tail, head) for tail, head, length, _ in edges if length >= 0 and tail < walled and head < walled]
+    first = set(range(walled)).difference([head for _, head in inner])
+    last = set(range(walled)).difference([tail for tail, _ in inner])
+    down = tree.reaches([(found[node] - lowest, node) for node in first], rigid, tree.leaving, tree.entering, 1)
+    up = tree.reaches([(highest - found[node], node) for node in last], rigid, tree.entering, tree.leaving, -1)
+    return list(map(sub, found, down)), list(map(add, found, up))
 
 
 def _improved(count: int, edges: Sequence[Edge], start: list[int], most_pivots: int) -> _Tree:
@@ -253,17 +258,18 @@ class _Tree:
 
     def reaches(
         self,
-        room: Sequence[int],
+        heap: list[tuple[int, int]],
         rigid: Sequence[bool],
         onwards: Sequence[Sequence[tuple[int, int]]],
         backwards: Sequence[Sequence[tuple[int, int]]],
         sign: int,
     ) -> list[int]:
-        """How far each of the first nodes can move where it alone could move by `room`, and rigid edges stay tight."""
+        """How far each node can move where those in `heap` could move so far alone, and rigid edges stay tight."""
         level, edges = self.level, self.edges
-        far = max(room) + 1
-        reach = [*room, *[far] * (self.count - len(room))]
-        heap = [(distance, node) for node, distance in enumerate(room)]
+        # No node can move further than the whole is wide.
+        reach = [max(level) - min(level) + 1] * self.count
+        for distance, node in heap:
+            reach[node] = distance
         heapify(heap)
         while heap:
             distance, node = heappop(heap)
@@ -280,4 +286,4 @@ class _Tree:
                 if rigid[number] and distance < reach[other]:
                     reach[other] = distance
                     heappush(heap, (distance, other))
-        return reach[: len(room)]
+        return reach

@@ -51,19 +51,7 @@ class Sorter:
         self._counted: dict[tuple[object, ...], int] = {}
         self._found: dict[int, int] = {}
 
-    # A large sheet whose order is good as it is asks for the first of these alone.
-
-    @cached_property
-    def above(self) -> list[tuple[int, ...]]:
-        """For each vertex those at the upper ends of its segments."""
-        upper = self.sheet.upper
-        return [tuple([upper[number] for number in numbers]) for numbers in self.sheet.up]
-
-    @cached_property
-    def below(self) -> list[tuple[int, ...]]:
-        """For each vertex those at the lower ends of its segments."""
-        lower = self.sheet.lower
-        return [tuple([lower[number] for number in numbers]) for numbers in self.sheet.down]
+    # A sheet whose order is good as it is asks for neither.
 
     @cached_property
     def ends(self) -> tuple[list[tuple[tuple[int, int], ...]], ...]:
@@ -92,8 +80,9 @@ class Sorter:
         sheet = self.sheet
         keys = [float(vertex) for vertex in range(len(sheet.kind))]
         if start != "given":
-            ahead = self.below if start == "down" else self.above
-            behind = self.above if start == "down" else self.below
+            ahead, ends, behind = (
+                (sheet.down, sheet.lower, sheet.up) if start == "down" else (sheet.up, sheet.upper, sheet.down)
+            )
             met = [False] * len(keys)
             clock = 0
             for root in (vertex for vertex in range(len(keys)) if not behind[vertex]):
@@ -105,7 +94,7 @@ class Sorter:
                     met[vertex] = True
                     keys[vertex] = float(clock)
                     clock += 1
-                    stack.extend(reversed(ahead[vertex]))
+                    stack += [ends[number] for number in reversed(ahead[vertex])]
         self.standing = [float(fence) for fence in range(len(sheet.fences))]
         for row in self.loose:
             sheet.rows[row] = self.given[row]

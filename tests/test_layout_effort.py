@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pictures import ALL, Sketch, no_grad, residual
 
-from gradviz.layout import arrange, order, place
-from gradviz.layout.simplex import longest_path, solve
+from gradviz.layout import arrange, order, place, sorter
+from gradviz.layout.simplex import extremes, longest_path, solve
 
 
 class Forgetful(dict):
@@ -18,11 +18,11 @@ class Forgetful(dict):
         return default
 
 
-class ForgetfulSorter(order._Sorter):
+class ForgetfulSorter(order.Sorter):
     """One that does everything as if for the first time."""
 
-    def __init__(self, sheet):
-        super().__init__(sheet)
+    def __init__(self, sheet, remembers):
+        super().__init__(sheet, remembers)
         self._swept, self._passed, self._counted = Forgetful(), Forgetful(), Forgetful()
 
 
@@ -43,23 +43,23 @@ def tangled(count: int):
 def test_orders_are_those_of_a_sorter_that_remembers_nothing(name, monkeypatch):
     picture = tangled(11) if name == "tangled" else ALL[name]()
     drawing = arrange(picture)
-    monkeypatch.setattr(order, "_Sorter", ForgetfulSorter)
+    monkeypatch.setattr(order, "Sorter", ForgetfulSorter)
     assert arrange(picture) == drawing
 
 
 def test_what_was_found_out_beside_the_same_rows_is_not_found_out_again(monkeypatch):
     counted = {True: 0, False: 0}
-    count = order.weight_of_crossings
+    count = sorter.weight_of_crossings
     remembers = True
 
     def counting(*arguments):
         counted[remembers] += 1
         return count(*arguments)
 
-    monkeypatch.setattr(order, "weight_of_crossings", counting)
+    monkeypatch.setattr(sorter, "weight_of_crossings", counting)
     arrange(tangled(11))
     remembers = False
-    monkeypatch.setattr(order, "_Sorter", ForgetfulSorter)
+    monkeypatch.setattr(order, "Sorter", ForgetfulSorter)
     arrange(tangled(11))
     assert 0 < counted[True] < counted[False]
 
@@ -105,15 +105,24 @@ def problems(draw):
 
 @settings(max_examples=150, deadline=None)
 @given(problems())
-def test_where_the_simplex_begins_does_not_change_how_good_its_answer_is(problem):
+def test_both_ends_of_the_best_levels_are_found_from_wherever_the_simplex_begins(problem):
     count, edges, spread = problem
     # Longer edges than asked for make levels that keep the least lengths, too.
     start = longest_path(count, [(tail, head, length + spread[head], weight) for tail, head, length, weight in edges])
-    levels = solve(count, edges, start)
-    assert min(levels) == 0
-    assert all(levels[head] - levels[tail] >= length for tail, head, length, _ in edges)
+    lowest, highest = extremes(count, edges, start, count)
+    for levels in (lowest, highest):
+        assert all(levels[head] - levels[tail] >= length for tail, head, length, _ in edges)
 
-    def cost(found):
-        return sum(weight * (found[head] - found[tail]) for tail, head, _, weight in edges)
+    def cost(found, scale=1):
+        return sum(scale * weight * (found[head] - found[tail]) for tail, head, _, weight in edges)
 
-    assert cost(levels) == cost(solve(count, edges)) <= cost(start)
+    best = solve(count, edges)
+    assert cost(lowest) == cost(highest) == cost(best) <= cost(start)
+    # A wall that draws every node to it a little finds the lowest of the best by another way.
+    walled = [(tail, head, length, 100 * weight) for tail, head, length, weight in edges]
+    walled += [(count, node, 0, 1) for node in range(count)]
+    against = solve(count + 1, walled)[:count]
+    assert [level - min(lowest) for level in lowest] == [level - min(against) for level in against]
+    walled = [*walled[: len(edges)], *((node, count, 0, 1) for node in range(count))]
+    against = solve(count + 1, walled)[:count]
+    assert [level - max(highest) for level in highest] == [level - max(against) for level in against]

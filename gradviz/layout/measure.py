@@ -22,6 +22,10 @@ LINE_HEIGHT = 15
 BADGE_AXIS = 15
 """Distance from a cut badge's near end to the middle of its scissors, through which the road runs."""
 
+_USUAL = (BoxKind.OP, BoxKind.LEAF, BoxKind.OFF)
+_SURELY_FITS = 34
+"""So many characters of a title are never clipped."""
+_FLOOR = 96
 _BADGE_TEXT = 32
 _MAX_TEXT = 250
 _MAX_ERROR = 420
@@ -69,6 +73,8 @@ _ADVANCES = {
 @lru_cache(maxsize=8192)
 def text_width(text: str, font: str, size: float) -> float:
     """Width of one line of `text`; `font` is "mono", "sans" or "bold"."""
+    if font == "mono" and text.isascii():
+        return len(text) * _MONO_ADVANCE * size / 100
     return sum(_advances(text, font)) * size / 100
 
 
@@ -113,6 +119,8 @@ def clip(text: str, font: str, size: float, limit: float) -> str:
 def _fitting(text: str, font: str, room: float) -> str:
     """The longest start of `text` that is at most `room` hundredths of an em wide."""
     text = text[:400]
+    if font == "mono" and text.isascii():
+        return text[: int(room // _MONO_ADVANCE)]
     return text[: bisect_right(list(accumulate(_advances(text, font))), room)]
 
 
@@ -139,14 +147,31 @@ def box_texts(box: Box) -> tuple[str, str]:
 
 def fit(boxes: Sequence[Box]) -> tuple[list[tuple[str, str]], list[tuple[int, int]]]:
     """The texts and the size of each box. A large picture says the same in many boxes; what was measured is kept."""
-    known: dict[tuple[str, str, str, int], tuple[tuple[str, str], tuple[int, int]]] = {}
+    # By kind first: a kind's hash is slow, and boxes of one kind often follow each other.
+    by_kind: dict[BoxKind, dict[tuple[str, str, int], tuple[tuple[str, str], tuple[int, int]]]] = {}
+    details: dict[str, tuple[str, float]] = {}
+    kind, known = None, by_kind.setdefault(BoxKind.OP, {})
     texts, sizes = [], []
     for box in boxes:
-        key = box.title, box.detail, box.kind, len(box.findings)
+        if box.kind is not kind:
+            kind = box.kind
+            known = by_kind.setdefault(kind, {})
+        title, detail = box.title, box.detail
+        key = title, detail, len(box.findings)
         found = known.get(key)
         if found is None:
-            shown = box_texts(box)
-            found = known[key] = shown, box_size(box, *shown)
+            if kind in _USUAL and len(title) <= _SURELY_FITS and title.isascii() and title.isprintable():
+                # Most boxes have a title of their own and a detail that many have.
+                line = details.get(detail)
+                if line is None:
+                    shown = clip(one_line(detail), "sans", DETAIL_SIZE, _MAX_TEXT)
+                    line = details[detail] = shown, text_width(shown, "sans", DETAIL_SIZE)
+                text = max(len(title) * _MONO_ADVANCE * TITLE_SIZE / 100, line[1])
+                size = _even(max(text + 2 * PADDING, _FLOOR)) + box_room(box), 40 if detail else 28
+                found = known[key] = (title, line[0]), size
+            else:
+                shown_texts = box_texts(box)
+                found = known[key] = shown_texts, box_size(box, *shown_texts)
         texts.append(found[0])
         sizes.append(found[1])
     return texts, sizes
@@ -162,7 +187,7 @@ def box_size(box: Box, title: str, detail: str) -> tuple[int, int]:
     text = max(text_width(title, font, TITLE_SIZE), text_width(detail, "sans", DETAIL_SIZE))
     if is_literal(box):
         return _even(max(text + 2 * 9, 28)) + room, 22
-    floor = 40 if box.kind in (BoxKind.CONST, BoxKind.SAVED) else 96
+    floor = 40 if box.kind in (BoxKind.CONST, BoxKind.SAVED) else _FLOOR
     extra = 20 if box.kind in (BoxKind.ERROR, BoxKind.EXIT) else 0
     return _even(max(text + 2 * PADDING + extra, floor)) + room, 40 if detail else 28
 

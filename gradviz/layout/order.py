@@ -1,31 +1,21 @@
 """Order: who stands beside whom in each row, so that few wires cross and every frame's vertices stay together.
 
-Rows are sorted by turns after their neighbours above and below (barycenters and medians), then neighbours change
-places where that saves a crossing. Frames that lie beside each other keep one order through all rows, and a frame's
-edges count as wires that are expensive to cross.
+Rows are sorted by turns downwards and upwards, from several starts, and where wires still cross, neighbours change
+places.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cached_property
-from itertools import pairwise
-from typing import TypeAlias
-
-from gradviz.layout.rows import FAR_EDGE, NEAR_EDGE, TAB, Sheet
-from gradviz.layout.tangle import is_tangled, weight_of_crossings
-
-Rows: TypeAlias = list[tuple[int, ...]]
-"""The vertices of each row, in their order across."""
+from gradviz.layout.rows import Sheet
+from gradviz.layout.sorter import Rows, Sorter
 
 _SMALL = 1500
 _TINY = 400
 _FEW = 150
 """On sheets of more vertices a start without crossings is good enough; on others the narrowest is looked for."""
-_EDGE_WEIGHT = 8
-_ROAD_WEIGHT = 2
 _SWEEPS = 24
-_IDLE_SWEEPS = 6
+_IDLE_SWEEPS = 3
+_IDLE_UNCROSSED = 1
 _LARGE_SWEEPS = 6
 _CYCLE = 4
 """Sweeps differ in direction and in how they weigh neighbours; after so many they begin again."""
@@ -40,51 +30,77 @@ def orders(sheet: Sheet) -> list[Rows]:
     """
     if all(len(row) < 2 for row in sheet.rows):
         return [sheet.rows]
-    sorter = _Sorter(sheet)
-    if len(sheet.kind) > _SMALL:
+    small = len(sheet.kind) <= _SMALL
+    sorter = Sorter(sheet, remembers=small)
+    if not small:
         return [_best_of_few(sorter)]
-    found: list[tuple[int, Rows]] = []
+    many = len(sheet.kind) > _FEW
+    runs: list[_Run] = []
     # Boxes mostly come in an order that does already.
-    for start in ("given", "down", "up") if len(sheet.kind) > _FEW else ("down", "up", "given"):
-        found.append(_best_of_many(sorter, start))
-        if not found[-1][0] and len(sheet.kind) > _FEW:
+    for start in ("given", "down", "up") if many else ("down", "up", "given"):
+        runs.append(_Run(sorter, start))
+        runs[-1].go_on(_CYCLE)
+        if many and not runs[-1].least[0]:
+            runs = runs[-1:]
             break
-    least = min(crossings for crossings, _ in found)
+    # Who is behind after the first sweeps stays behind.
+    ahead = min(run.least[0] for run in runs)
+    runs = [run for run in runs if run.least[0] == ahead]
+    if len(sheet.kind) > _TINY:
+        runs = runs[:1]
+    for run in runs:
+        run.go_on(_SWEEPS)
+    least = min(run.least[0] for run in runs)
     candidates: list[Rows] = []
-    for crossings, rows in found:
-        if crossings == least and rows not in candidates:
-            candidates.append(rows)
-    return candidates if len(sheet.kind) <= _TINY else candidates[:1]
+    for run in runs:
+        if run.least[0] == least and run.best not in candidates:
+            candidates.append(run.best)
+    return candidates
 
 
-def _best_of_many(sorter: _Sorter, start: str) -> tuple[int, Rows]:
-    """The order with the fewest crossings, and of those with the least stretch, and its crossings."""
-    best: Rows = []
-    best_score = (-1, -1)
-    sorter.begin(start)
-    idle = 0
-    earlier: list[Rows] = []
-    for sweep in range(_SWEEPS):
-        sorter.sweep(downwards=sweep % 2 == 0, median=sweep % 4 >= 2)
-        crossings = sorter.crossings()
-        if crossings and sorter.transpose():
-            crossings = sorter.crossings()
-        rows = list(sorter.sheet.rows)
-        if sweep >= _CYCLE and rows == earlier[-_CYCLE]:
-            # From here on every order has been seen.
-            break
-        earlier.append(rows)
-        score = (crossings, sorter.stretch()) if not best or crossings <= best_score[0] else (crossings, 0)
-        if not best or score < best_score:
-            best, best_score, idle = rows, score, 0
-        else:
-            idle += 1
-            if idle > _IDLE_SWEEPS:
+class _Run:
+    """The sweeps from one start.
+
+    best    the order with the fewest crossings, and of those with the least stretch
+    least   its crossings and its stretch
+    """
+
+    def __init__(self, sorter: Sorter, start: str) -> None:
+        self.sorter = sorter
+        sorter.begin(start)
+        self.best: Rows = []
+        self.least = (-1, -1)
+        self._idle = 0
+        self._passed: list[Rows] = [list(sorter.sheet.rows)]
+        self._over = False
+
+    def go_on(self, most: int) -> None:
+        """Sweep until nothing is gained any more, or there were so many sweeps."""
+        sorter = self.sorter
+        sorter.resume(self._passed[-1])
+        for sweep in range(len(self._passed) - 1, most):
+            if self._over:
                 break
-    return best_score[0], best
+            sorter.sweep(downwards=sweep % 2 == 0, median=sweep % 4 >= 2)
+            crossings = sorter.crossings()
+            if crossings and sorter.transpose():
+                crossings = sorter.crossings()
+            rows = list(sorter.sheet.rows)
+            # From where an order comes back, every order has been seen.
+            self._over = sweep >= _CYCLE and rows == self._passed[-_CYCLE]
+            self._passed.append(rows)
+            if self._over:
+                break
+            if self.best and crossings > self.least[0]:
+                self._idle += 1
+            elif (score := (crossings, sorter.stretch())) < self.least or not self.best:
+                self.best, self.least, self._idle = rows, score, 0
+            else:
+                self._idle += 1
+            self._over = self._idle > (_IDLE_SWEEPS if self.least[0] else _IDLE_UNCROSSED)
 
 
-def _best_of_few(sorter: _Sorter) -> Rows:
+def _best_of_few(sorter: Sorter) -> Rows:
     """The order with the fewest crossings that a few sweeps find."""
     best: Rows = []
     least, idle = -1, 0
@@ -105,288 +121,3 @@ def _best_of_few(sorter: _Sorter) -> Rows:
         if idle > 1:
             break
     return best
-
-
-class _Sorter:
-    def __init__(self, sheet: Sheet) -> None:
-        self.sheet = sheet
-        rows = sheet.rows
-        self.given = list(rows)
-        self.loose = [number for number, row in enumerate(rows) if len(row) > 1]
-        self.place = [0] * len(sheet.kind)
-        # Wires can cross only where both rows hold more than one vertex.
-        self.gaps: dict[int, list[int]] = {row: [] for row, below in pairwise(self.loose) if below == row + 1}
-        for number, vertex in enumerate(sheet.upper):
-            if (row := sheet.row[vertex]) in self.gaps:
-                self.gaps[row].append(number)
-        self.fences_in: list[Sequence[int]] = [()] * len(rows)
-        # A frame's number is higher than that of any frame around it, so inner ones come first.
-        for fence in range(len(sheet.fences) - 1, -1, -1):
-            for row in range(sheet.first[fence], sheet.last[fence] + 1):
-                self.fences_in[row] = (*self.fences_in[row], fence)
-        self.standing = [float(fence) for fence in range(len(sheet.fences))]
-        # What is done to a row follows from it and from the rows beside it, and sweeps meet the same ones again and
-        # again. On a large sheet they are few, and what they leave behind would be much.
-        self.remembers = len(sheet.kind) <= _SMALL
-        self._swept: dict[tuple[object, ...], tuple[int, ...]] = {}
-        self._passed: dict[tuple[object, ...], tuple[int, ...]] = {}
-        self._counted: dict[tuple[object, ...], int] = {}
-
-    # A large sheet whose order is good as it is asks for the first of these alone.
-
-    @cached_property
-    def above(self) -> list[tuple[int, ...]]:
-        """For each vertex those at the upper ends of its segments."""
-        upper = self.sheet.upper
-        return [tuple([upper[number] for number in numbers]) for numbers in self.sheet.up]
-
-    @cached_property
-    def below(self) -> list[tuple[int, ...]]:
-        """For each vertex those at the lower ends of its segments."""
-        lower = self.sheet.lower
-        return [tuple([lower[number] for number in numbers]) for numbers in self.sheet.down]
-
-    @cached_property
-    def ends(self) -> tuple[list[tuple[tuple[int, int], ...]], ...]:
-        """For each vertex those at the other ends of its segments, above and below, with the segments' weights."""
-        weight, sheet = self.weight, self.sheet
-        return tuple(
-            [tuple([(ends[number], weight[number]) for number in numbers]) for numbers in around]
-            for around, ends in ((sheet.up, sheet.upper), (sheet.down, sheet.lower))
-        )
-
-    @cached_property
-    def weight(self) -> list[int]:
-        """How much it costs to cross each segment."""
-        on_road = self.sheet.on_road
-        weights = [
-            _ROAD_WEIGHT if on_road[upper] and on_road[lower] else 1 for upper, lower in self.sheet.pairs()
-        ]
-        for sides in self.sheet.edges:
-            for side in sides:
-                for vertex in side[:-1]:
-                    weights[self.sheet.down[vertex][0]] = _EDGE_WEIGHT
-        return weights
-
-    def begin(self, start: str) -> None:
-        """A first order: as given, or as a depth-first walk from the first or the last row meets the vertices."""
-        sheet = self.sheet
-        keys = [float(vertex) for vertex in range(len(sheet.kind))]
-        if start != "given":
-            ahead = self.below if start == "down" else self.above
-            behind = self.above if start == "down" else self.below
-            met = [False] * len(keys)
-            clock = 0
-            for root in (vertex for vertex in range(len(keys)) if not behind[vertex]):
-                stack = [root]
-                while stack:
-                    vertex = stack.pop()
-                    if met[vertex]:
-                        continue
-                    met[vertex] = True
-                    keys[vertex] = float(clock)
-                    clock += 1
-                    stack.extend(reversed(ahead[vertex]))
-        self.standing = [float(fence) for fence in range(len(sheet.fences))]
-        for row in self.loose:
-            sheet.rows[row] = self.given[row]
-            if start != "given" or self.fences_in[row]:
-                self._sort(row, keys)
-            else:
-                for index, vertex in enumerate(self.given[row]):
-                    self.place[vertex] = index
-
-    def sweep(self, downwards: bool, median: bool) -> None:
-        """Sort every row after the one before it, in one direction."""
-        sheet = self.sheet
-        self._update_standing()
-        neighbours = self.above if downwards else self.below
-        keys = [-1.0] * len(sheet.kind)
-        place = self.place
-        outermost = 0 if downwards else len(sheet.rows) - 1
-        for row in self.loose if downwards else reversed(self.loose):
-            if row == outermost:
-                continue
-            vertices = sheet.rows[row]
-            remembers = self.remembers and not self.fences_in[row]
-            if remembers:
-                met = (vertices, sheet.rows[row - 1 if downwards else row + 1], downwards, median)
-                known = self._swept.get(met)
-                if known is not None:
-                    self._settle(row, known)
-                    continue
-            last = -1.0
-            for vertex in vertices:
-                others = neighbours[vertex]
-                if len(others) == 1:
-                    last = float(place[others[0]])
-                elif others:
-                    places = [place[other] for other in others]
-                    last = _middle(places) if median else sum(places) / len(places)
-                # Who has no neighbour there stays beside whom he stands beside.
-                keys[vertex] = last
-            self._sort(row, keys)
-            if remembers:
-                self._swept[met] = sheet.rows[row]
-
-    def _settle(self, row: int, vertices: tuple[int, ...]) -> None:
-        """Give a row its order."""
-        if vertices != self.sheet.rows[row]:
-            self.sheet.rows[row] = vertices
-            for index, vertex in enumerate(vertices):
-                self.place[vertex] = index
-
-    def _update_standing(self) -> None:
-        sheet = self.sheet
-        total = [0.0] * len(sheet.fences)
-        for fence, (near, far) in enumerate(sheet.edges):
-            for vertex in (*near, *far):
-                total[fence] += (self.place[vertex] + 0.5) / len(sheet.rows[sheet.row[vertex]])
-            total[fence] /= 2 * len(near)
-        self.standing = total
-
-    def _sort(self, row: int, keys: Sequence[float]) -> None:
-        """Sort a row by keys, each frame's vertices together, its near edge and its tab first, its far edge last."""
-        sheet = self.sheet
-        vertices = sheet.rows[row]
-        if not self.fences_in[row]:
-            sheet.rows[row] = tuple(sorted(vertices, key=keys.__getitem__))
-            for index, vertex in enumerate(sheet.rows[row]):
-                self.place[vertex] = index
-            return
-        groups: dict[int, list[tuple[float, int, list[int]]]] = {fence: [] for fence in (*self.fences_in[row], -1)}
-        edge_key: dict[int, float] = {}
-        for index, vertex in enumerate(vertices):
-            kind = sheet.kind[vertex]
-            if kind in (NEAR_EDGE, FAR_EDGE):
-                fence = sheet.item[vertex]
-                edge_key[fence] = edge_key.get(fence, 0.0) + keys[vertex] / 2
-            elif kind is not TAB:
-                groups[sheet.fence[vertex]].append((keys[vertex], index, [vertex]))
-        for fence in self.fences_in[row]:
-            members = self._line_up(groups[fence])
-            flat = [vertex for _, _, block in members for vertex in block]
-            key = sum(item[0] for item in members) / len(members) if members else edge_key[fence]
-            number = row - sheet.first[fence]
-            near, far = sheet.edges[fence]
-            tab = [sheet.tabs[fence]] if number == 0 and fence in sheet.tabs else []
-            index = members[0][1] if members else self.place[near[number]]
-            block = [near[number], *tab, *flat, far[number]]
-            groups[sheet.fences[fence].parent].append((key, index, block))
-        sheet.rows[row] = tuple([vertex for _, _, block in self._line_up(groups[-1]) for vertex in block])
-        for index, vertex in enumerate(sheet.rows[row]):
-            self.place[vertex] = index
-
-    def _line_up(self, items: list[tuple[float, int, list[int]]]) -> list[tuple[float, int, list[int]]]:
-        """Items by key; those that are frames change places among themselves until they stand in the frames' order."""
-        items.sort(key=lambda item: (item[0], item[1]))
-        slots = [index for index, (_, _, block) in enumerate(items) if len(block) > 1]
-        if len(slots) > 1:
-            frames = sorted((items[index] for index in slots), key=self._frame_key)
-            for index, item in zip(slots, frames, strict=True):
-                items[index] = item
-        return items
-
-    def _frame_key(self, item: tuple[float, int, list[int]]) -> tuple[float, int]:
-        fence = self.sheet.item[item[2][0]]
-        return self.standing[fence], fence
-
-    def transpose(self) -> bool:
-        """Let neighbours of the same frame change places for as long as that saves crossings; whether any did."""
-        rows = self.sheet.rows
-        ever = False
-        for _ in range(4):
-            changed = False
-            for number in self.loose:
-                met = (rows[number], rows[number - 1] if number else (), *rows[number + 1 : number + 2])
-                passed = self._passed.get(met)
-                if passed is None:
-                    passed = self._passed[met] = self._pass(rows[number])
-                if passed != rows[number]:
-                    self._settle(number, passed)
-                    changed = ever = True
-            if not changed:
-                break
-        return ever
-
-    def _pass(self, vertices: tuple[int, ...]) -> tuple[int, ...]:
-        """A row in which each vertex in turn has changed places with the next one if that saves crossings."""
-        sheet = self.sheet
-        row = list(vertices)
-        for index in range(len(row) - 1):
-            left, right = row[index], row[index + 1]
-            if sheet.fence[left] != sheet.fence[right]:
-                continue
-            if sheet.kind[left] in _FIXED or sheet.kind[right] in _FIXED:
-                continue
-            if self._saved(left, right) > 0:
-                row[index], row[index + 1] = right, left
-        return tuple(row)
-
-    def _saved(self, left: int, right: int) -> int:
-        """Weight of the crossings that two neighbours' wires lose if the two change places."""
-        place = self.place
-        saved = 0
-        for ends in self.ends:
-            yours = ends[right]
-            if not yours:
-                continue
-            for one, weight in ends[left]:
-                here = place[one]
-                for other, other_weight in yours:
-                    there = place[other]
-                    if here > there:
-                        saved += weight * other_weight
-                    elif here < there:
-                        saved -= weight * other_weight
-        return saved
-
-    def crossings(self) -> int:
-        """Weight of all crossings."""
-        if not self.remembers:
-            return sum([self._crossings_in(row, numbers) for row, numbers in self.gaps.items()])
-        rows, counted = self.sheet.rows, self._counted
-        total = 0
-        for row, numbers in self.gaps.items():
-            met = rows[row], rows[row + 1]
-            found = counted.get(met)
-            if found is None:
-                found = counted[met] = self._crossings_in(row, numbers)
-            total += found
-        return total
-
-    def _crossings_in(self, row: int, numbers: Sequence[int]) -> int:
-        keys, size = self._keys(row, numbers)
-        if not is_tangled(keys, size):
-            return 0
-        return weight_of_crossings(keys, [self.weight[number] for number in numbers], size)
-
-    def _keys(self, row: int, numbers: Sequence[int]) -> tuple[list[int], int]:
-        place, uppers, lowers = self.place, self.sheet.upper, self.sheet.lower
-        size = len(self.sheet.rows[row + 1])
-        return [place[uppers[number]] * size + place[lowers[number]] for number in numbers], size
-
-    def is_tangled(self) -> bool:
-        """Whether anything crosses at all."""
-        return any(is_tangled(*self._keys(row, numbers)) for row, numbers in self.gaps.items())
-
-    def stretch(self) -> int:
-        """How far wires run across, in hundredths of a row's breadth: decides between orders that cross equally."""
-        standing = [0.0] * len(self.place)
-        for row in self.sheet.rows:
-            breadth = len(row)
-            for index, vertex in enumerate(row):
-                standing[vertex] = (index + 0.5) / breadth
-        total = 0.0
-        for (upper, lower), weight in zip(self.sheet.pairs(), self.weight, strict=True):
-            total += abs(standing[upper] - standing[lower]) * weight
-        return int(total * 100)
-
-
-_FIXED = frozenset((NEAR_EDGE, FAR_EDGE, TAB))
-
-
-def _middle(places: list[int]) -> float:
-    places.sort()
-    half = len(places) // 2
-    return float(places[half]) if len(places) % 2 else (places[half - 1] + places[half]) / 2

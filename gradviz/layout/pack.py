@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import repeat
 from operator import add, sub
 
 from gradviz.layout import measure
-from gradviz.layout.drawing import Drawing, Piece, PlacedBox, PlacedFrame, Point, Rectangle, RoutedWire
+from gradviz.layout.drawing import Drawing, Piece, PlacedBox, PlacedFrame, Point, Rectangle, RoutedWire, records
 from gradviz.layout.parts import LITERAL_GAP, LOOP, Literal, Part, Survey
 from gradviz.layout.route import Plan, Way
 from gradviz.layout.tags import box_tags, tab_tags
@@ -57,10 +58,15 @@ class _Packer:
             height,
         )
 
-    def _boxes(self) -> Iterator[PlacedBox]:
-        for box, area, (title, detail) in zip(self.survey.picture.boxes, self.boxes, self.survey.texts, strict=True):
-            assert area is not None
-            yield PlacedBox(box, area, title, detail, box_tags(box, area) if box.findings else ())
+    def _boxes(self) -> list[PlacedBox]:
+        boxes, texts, areas = self.survey.picture.boxes, self.survey.texts, self.boxes
+        marks: list[tuple[Rectangle, ...]] = [()] * len(boxes)
+        for number, (box, area) in enumerate(zip(boxes, areas, strict=True)):
+            if box.findings:
+                assert area is not None
+                marks[number] = box_tags(box, area)
+        titles, details = [title for title, _ in texts], [detail for _, detail in texts]
+        return records(PlacedBox, len(boxes), boxes, areas, titles, details, marks)
 
     def _wires(self) -> Iterator[RoutedWire]:
         for wire in self.wires:
@@ -125,33 +131,55 @@ class _Packer:
             return Rectangle(at.y + x, at.x + y, at.height, at.width)
 
         lengths = [survey.along[box] for box in part.boxes]
-        badges = survey.badges if down else ()
-        for box, axis, row, length in zip(part.boxes, plan.axes, plan.sheet.row, lengths, strict=False):
-            width, height = survey.sizes[box]
-            if down:
-                start = axis - (measure.BADGE_AXIS if box in badges else width / 2)
-                self.boxes[box] = Rectangle(start + x, plan.middle[row] - length / 2 + y, width, height)
-            else:
-                start = axis - height / 2
-                self.boxes[box] = Rectangle(plan.middle[row] - length / 2 + x, start + y, width, height)
-            if box in survey.loops:
-                self._put_loop(box, start + survey.across[box], plan.middle[row], point)
-            for literal in survey.literals.get(box, ()):
-                self._put_literal(literal, start, start + survey.across[box], plan.middle[row], area, point)
-        ways = plan.ways(lengths, *((x, y) if down else (y, x)))
-        wires, labels = survey.picture.wires, plan.labels
-        for strand, (number, turned, (begin, pieces)) in enumerate(zip(part.wires, laid.turned, ways, strict=True)):
-            if not down:
-                begin, pieces = _transposed(begin, pieces)
-            if turned:
-                begin, pieces = _reversed(begin, pieces)
-            if strand in labels:
-                words = measure.label_text(wires[number].label)
-                self.wires[number] = RoutedWire(wires[number], begin, pieces, words, area(labels[strand]))
-            else:
-                self.wires[number] = RoutedWire(wires[number], begin, pieces)
+        starts: list[float] = [
+            axis - survey.across[box] / 2 for box, axis in zip(part.boxes, plan.axes, strict=False)
+        ]
+        middles = [plan.middle[row] for row, _ in zip(plan.sheet.row, part.boxes, strict=False)]
+        if down and survey.badges:
+            for number, box in enumerate(part.boxes):
+                if box in survey.badges:
+                    starts[number] = plan.axes[number] - measure.BADGE_AXIS
+        across_by, along_by = (x, y) if down else (y, x)
+        across = [start + across_by for start in starts]
+        along = [middle - length / 2 + along_by for middle, length in zip(middles, lengths, strict=True)]
+        sizes = [survey.sizes[box] for box in part.boxes]
+        places = (across, along) if down else (along, across)
+        areas = records(Rectangle, len(sizes), *places, [width for width, _ in sizes], [height for _, height in sizes])
+        for box, at in zip(part.boxes, areas, strict=True):
+            self.boxes[box] = at
+        if survey.loops or survey.literals:
+            for box, start, middle in zip(part.boxes, starts, middles, strict=True):
+                if box in survey.loops:
+                    self._put_loop(box, start + survey.across[box], middle, point)
+                for literal in survey.literals.get(box, ()):
+                    self._put_literal(literal, start, start + survey.across[box], middle, area, point)
+        self._put_wires(laid, across_by, along_by, lengths)
+        for strand, label in plan.labels.items():
+            wire = self.wires[part.wires[strand]]
+            assert wire is not None
+            words = measure.label_text(wire.wire.label)
+            self.wires[part.wires[strand]] = replace(wire, label=words, label_area=area(label))
         for frame, (border, tab) in zip(part.frames, plan.frames, strict=True):
             self.frames[frame] = area(border), area(tab)
+
+    def _put_wires(self, laid: LaidOut, across_by: float, along_by: float, lengths: Sequence[int]) -> None:
+        """Record the ways of a part's wires, each from tail to head of the picture's wire."""
+        numbers, wires = laid.part.wires, self.survey.picture.wires
+        ways: Iterable[Way] = laid.plan.ways(lengths, across_by, along_by)
+        if not self.down:
+            ways = [_transposed(*way) for way in ways]
+        if any(laid.turned):
+            ways = [_reversed(*way) if turned else way for way, turned in zip(ways, laid.turned, strict=True)]
+        begins: list[Point] = []
+        pieces: list[tuple[Piece, ...]] = []
+        for begin, way in ways:
+            begins.append(begin)
+            pieces.append(way)
+        routed = records(
+            RoutedWire, len(numbers), [wires[number] for number in numbers], begins, pieces, repeat(""), repeat(None)
+        )
+        for number, wire in zip(numbers, routed, strict=True):
+            self.wires[number] = wire
 
     def _put_loop(self, box: int, edge: float, along: float, point: Callable[[Point], Point]) -> None:
         """Draw every wire from a box to itself beside it."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate, groupby, pairwise
+from itertools import accumulate, groupby, pairwise, repeat
 from operator import add, sub
 
 from gradviz.layout.blocks import Alignment, Blocks, base_alignment, build, places, ports, separation, straighten_ports
 from gradviz.layout.rows import BOX, FAR_EDGE, NEAR_EDGE, Sheet
-from gradviz.layout.simplex import Edge, solve
+from gradviz.layout.simplex import Edge, extremes, longest_path
 
 _EXACT_LIMIT = 1000
 _CROOKED = 1.4
@@ -151,11 +151,30 @@ def _least_width(sheet: Sheet) -> int:
 
 
 def _exact(sheet: Sheet, blocks: Blocks, upper_port: Sequence[int], lower_port: Sequence[int]) -> list[int]:
-    """The mean of the leftmost and the rightmost of the best solutions."""
-    left = _solve(sheet, blocks, upper_port, lower_port, 1)
-    most = max(left)
-    mirrored = [most - column for column in left]
-    right = [-column for column in _solve(sheet, blocks, upper_port, lower_port, -1, mirrored)]
+    """The mean of the leftmost and the rightmost of the solutions with the least kinks.
+
+    A kink's size `|a - b|` is the least of `(a - c) + (b - c)` with `c` below both: one node and two edges.
+    """
+    wall = blocks.count
+    block, shift = blocks.block, blocks.shift
+    edges: list[Edge] = list(zip(blocks.left, blocks.right, blocks.least, repeat(0)))
+    # What has nothing on its left leans on a wall, which holds all together.
+    leaning = set(range(wall)).difference(blocks.right)
+    start = [*longest_path(wall, edges), 0]
+    edges += [(wall, one, 0, 0) for one in sorted(leaning)]
+    edges += [(block[near[0]], block[far[0]], 0, _FRAME_WEIGHT) for near, far in sheet.edges]
+    nodes = wall + 1
+    for number, (upper, lower) in enumerate(sheet.pairs()):
+        above, below = block[upper], block[lower]
+        if above == below:
+            continue
+        # Node c lies left of both ends: their axes plus their ports, each from its own block's column.
+        leave, meet = shift[upper] + upper_port[number], shift[lower] + lower_port[number]
+        weight = sheet.weight[number] * _stiffness(sheet, upper, lower)
+        edges += ((nodes, above, -leave, weight), (nodes, below, -meet, weight))
+        start.append(min(start[above] + leave, start[below] + meet))
+        nodes += 1
+    left, right = extremes(nodes, edges, start, wall)
     fixed = _road_block(sheet, blocks)
     return _between(blocks, left, right, left[fixed] - right[fixed])
 
@@ -170,47 +189,6 @@ def _between(blocks: Blocks, left: Sequence[int], right: Sequence[int], move: in
     # Rounding down both ends of a distance that is at least a whole number leaves it at least that.
     columns = [(a + b + move) // 2 for a, b in zip(left, right, strict=True)]
     return [columns[block] + shift for block, shift in zip(blocks.block, blocks.shift, strict=True)]
-
-
-def _solve(
-    sheet: Sheet,
-    blocks: Blocks,
-    upper_port: Sequence[int],
-    lower_port: Sequence[int],
-    side: int,
-    known: Sequence[int] = (),
-) -> list[int]:
-    """Columns of the blocks with the least kinks, as far to the left as they allow; mirrored if `side` is -1.
-
-    There is one such solution; what is `known`, columns from 0 up that keep all distances, only tells where to begin.
-
-    A kink's size `|a - b|` is the least of `(a - c) + (b - c)` with `c` below both: one node and two edges.
-    """
-    wall = blocks.count
-    nodes = wall + 1
-    start = [*known, 0]
-    edges: list[Edge] = []
-    ends = (blocks.left, blocks.right) if side > 0 else (blocks.right, blocks.left)
-    edges += [(one, other, least, 0) for one, other, least in zip(*ends, blocks.least, strict=True)]
-    # The wish to stand at the wall must never outweigh a kink.
-    scale = blocks.count + 1
-    edges += [(wall, block, 0, 1) for block in range(blocks.count)]
-    for near, far in sheet.edges:
-        sides = (blocks.block[near[0]], blocks.block[far[0]])
-        edges.append((*(sides if side > 0 else sides[::-1]), 0, scale * _FRAME_WEIGHT))
-    for number, (upper, lower) in enumerate(sheet.pairs()):
-        above, below = blocks.block[upper], blocks.block[lower]
-        if above == below:
-            continue
-        # Node c lies left of both ends: their axes plus their ports, each from its own block's column.
-        ends_at = (blocks.shift[upper] + upper_port[number], blocks.shift[lower] + lower_port[number])
-        weight = scale * sheet.weight[number] * _stiffness(sheet, upper, lower)
-        edges.append((nodes, above, -side * ends_at[0], weight))
-        edges.append((nodes, below, -side * ends_at[1], weight))
-        if known:
-            start.append(min(known[above] + side * ends_at[0], known[below] + side * ends_at[1]))
-        nodes += 1
-    return solve(nodes, edges, start if known else None)[: blocks.count]
 
 
 def _stiffness(sheet: Sheet, upper: int, lower: int) -> int:

@@ -71,10 +71,41 @@ def _exact(count: int, strands: Strands, groups: Sequence[Group]) -> list[int]:
         # Where doors close a cycle, they are tried one frame after the other.
         if fit or (own and _is_acyclic(every, edges + own)):
             edges += own
-    levels = solve(every, edges)
+    levels = _solve(every, edges, _pendants(strands, groups))
     _even_out(levels, count, edges)
     lowest = min(levels[:count])
     return [level - lowest for level in levels[:count]]
+
+
+def _pendants(strands: Strands, groups: Sequence[Group]) -> dict[int, int]:
+    """The leaves with one use beside them in all frames, each with its user: it stands right above that one."""
+    uses, fed = Counter(strands.tails), set(strands.heads)
+    found = {tail: head for tail, head in strands.ends() if uses[tail] == 1 and tail not in fed}
+    if groups and found:
+        around: dict[int, list[int]] = {}
+        for number, group in enumerate(groups):
+            for box in group.boxes:
+                around.setdefault(box, []).append(number)
+        found = {tail: head for tail, head in found.items() if around.get(tail) == around.get(head)}
+    return found
+
+
+def _solve(count: int, edges: Sequence[Edge], pendants: dict[int, int]) -> list[int]:
+    """Levels of all nodes. Half of a model's boxes are pendants, which need no say of their own."""
+    at = [0] * count
+    lift = [0] * count
+    kept = [node for node in range(count) if node not in pendants]
+    for number, node in enumerate(kept):
+        at[node] = number
+    for leaf, user in pendants.items():
+        at[leaf], lift[leaf] = at[user], 1
+    joined = [
+        (at[tail], at[head], length - lift[tail] + lift[head], weight)
+        for tail, head, length, weight in edges
+        if at[tail] != at[head]
+    ]
+    levels = solve(len(kept), joined)
+    return [levels[number] - above for number, above in zip(at, lift, strict=True)]
 
 
 def _shared(strands: Strands) -> dict[int, dict[int, int]]:

@@ -7,7 +7,6 @@ straight along its own axis, which placing has kept clear. So no wire can run th
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from typing import TypeAlias
 
 from gradviz.layout.drawing import Piece, Point, Rectangle
@@ -140,40 +139,41 @@ class Plan:
         zone_start = [at + along_by for at in self.zone_start]
         zone_end = [at + along_by for at in self.zone_end]
         turns = self._turns()
-        begins: list[Point] = []
-        points: list[Point] = []
-        sizes: list[int] = []
-        counts: list[int] = []
         for (tail, head), segment in zip(sheet.strands.ends(), sheet.arrivals, strict=True):
-            # What bends on the way, from the head back to the segment at the tail.
-            first = turns[segment]
-            bending = [first]
-            while (vertex := uppers[first]) >= cell_count:
-                first = turns[sheet.up[vertex][0]]
-                bending.append(first)
-            across, along, stop = axes[tail] + upper_port[first], bottoms[tail], tops[head]
-            begins.append((across, along))
-            before = len(sizes)
-            for number in reversed(bending):
+            last = turns[segment]
+            across, along, stop = axes[tail] + upper_port[last], bottoms[tail], tops[head]
+            vertex = uppers[last]
+            if vertex < cell_count:
+                target = axes[lowers[last]] + lower_port[last]
+                if target == across:
+                    # Most wires: straight from box to box.
+                    yield (across, along), (((across, stop),),)
+                    continue
+                bending = [last]
+            else:
+                # What bends on the way, from the segment at the tail to the last one.
+                bending = [last]
+                while vertex >= cell_count:
+                    last = turns[sheet.up[vertex][0]]
+                    bending.append(last)
+                    vertex = uppers[last]
+                bending.reverse()
+                across = axes[tail] + upper_port[last]
+            begin = across, along
+            pieces: list[Piece] = []
+            for number in bending:
                 target = axes[lowers[number]] + lower_port[number]
                 if target != across:
-                    start, end = zone_start[row[uppers[number]]], zone_end[row[uppers[number]]]
+                    zone = row[uppers[number]]
+                    start, end = zone_start[zone], zone_end[zone]
                     if start != along:
-                        points.append((across, start))
-                        sizes.append(1)
+                        pieces.append(((across, start),))
                     reach = (end - start) * _SLACKNESS
-                    points += ((across, start + reach), (target, end - reach), (target, end))
-                    sizes.append(3)
+                    pieces.append(((across, start + reach), (target, end - reach), (target, end)))
                     across, along = target, end
             if along != stop:
-                points.append((across, stop))
-                sizes.append(1)
-            counts.append(len(sizes) - before)
-        # Inner tuples are made long before outer ones: so the garbage collector sees that it need visit neither.
-        point = iter(points)
-        pieces: list[Piece] = [(next(point),) if size == 1 else tuple(islice(point, size)) for size in sizes]
-        piece = iter(pieces)
-        return zip(begins, [tuple(islice(piece, count)) for count in counts], strict=True)
+                pieces.append(((across, stop),))
+            yield begin, tuple(pieces)
 
     def _turns(self) -> list[int]:
         """For each segment the last one on the way to its end, itself included, that bends or that leaves a cell."""

@@ -8,25 +8,57 @@ drawing directed graphs" (1993). Exact, but slow beyond a few hundred nodes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
+from operator import add, sub
 from typing import TypeAlias
 
 Edge: TypeAlias = tuple[int, int, int, int]
 """Tail, head, least length, weight."""
 
 
-def solve(
-    count: int, edges: Sequence[Edge], start: Sequence[int] | None = None, most_pivots: int = 20_000
-) -> list[int]:
+def solve(count: int, edges: Sequence[Edge], most_pivots: int = 20_000) -> list[int]:
     """Levels of nodes 0 to count - 1, from 0 up, that minimise the weighted sum of `level[head] - level[tail]`.
 
-    `start` are levels to begin with that keep every least length; the closer they are, the sooner it is done. The edges
-    must be acyclic and hold all nodes together; `ValueError` where they do not. After `most_pivots`
+    The edges must be acyclic and hold all nodes together; `ValueError` where they do not. After `most_pivots`
     exchanges the levels found so far are returned; they keep every least length too.
     """
     if not count:
         return []
-    tree = _Tree(count, edges, longest_path(count, edges) if start is None else list(start))
+    found = _improved(count, edges, longest_path(count, edges), most_pivots).level
+    lowest = min(found)
+    return [level - lowest for level in found]
+
+
+def extremes(
+    count: int, edges: Sequence[Edge], start: Sequence[int], walled: int, most_pivots: int = 20_000
+) -> tuple[list[int], list[int]]:
+    """Of all best levels the lowest and the highest of the first `walled` nodes that do not widen their range.
+
+    `start` are levels to begin with that keep every least length; the closer they are, the sooner it is done.
+
+    An edge that carries flow in the dual problem is tight in every best solution, and whatever keeps these edges tight
+    is one. So one solution is enough to find both ends: how far a node can move is a shortest way over slacks.
+    """
+    tree = _improved(count, edges, list(start), most_pivots)
+    level = tree.level
+    rigid = [False] * len(edges)
+    for node, number in enumerate(tree.link):
+        if number >= 0 and tree.pull[node]:
+            rigid[number] = True
+    found = level[:walled]
+    lowest, highest = min(found), max(found)
+    # Whoever has another one before it, or beside it, is held by that one and not by the wall.
+    inner = [(tail, head) for tail, head, length, _ in edges if length >= 0 and tail < walled and head < walled]
+    first = set(range(walled)).difference([head for _, head in inner])
+    last = set(range(walled)).difference([tail for tail, _ in inner])
+    down = tree.reaches([(found[node] - lowest, node) for node in first], rigid, tree.leaving, tree.entering, 1)
+    up = tree.reaches([(highest - found[node], node) for node in last], rigid, tree.entering, tree.leaving, -1)
+    return list(map(sub, found, down)), list(map(add, found, up))
+
+
+def _improved(count: int, edges: Sequence[Edge], start: list[int], most_pivots: int) -> _Tree:
+    """The best tree, or that after so many exchanges."""
+    tree = _Tree(count, edges, start)
     tree.grow()
     tree.hang()
     for _ in range(most_pivots):
@@ -34,8 +66,7 @@ def solve(
         if loose is None:
             break
         tree.exchange(loose)
-    lowest = min(tree.level)
-    return [level - lowest for level in tree.level]
+    return tree
 
 
 def longest_path(count: int, edges: Sequence[Edge]) -> list[int]:
@@ -224,3 +255,35 @@ class _Tree:
             if node == loose:
                 break
             node, parent = parent, node
+
+    def reaches(
+        self,
+        heap: list[tuple[int, int]],
+        rigid: Sequence[bool],
+        onwards: Sequence[Sequence[tuple[int, int]]],
+        backwards: Sequence[Sequence[tuple[int, int]]],
+        sign: int,
+    ) -> list[int]:
+        """How far each node can move where those in `heap` could move so far alone, and rigid edges stay tight."""
+        level, edges = self.level, self.edges
+        # No node can move further than the whole is wide.
+        reach = [max(level) - min(level) + 1] * self.count
+        for distance, node in heap:
+            reach[node] = distance
+        heapify(heap)
+        while heap:
+            distance, node = heappop(heap)
+            if distance > reach[node]:
+                continue
+            base = distance - sign * level[node]
+            for number, other in onwards[node]:
+                # A node can move as far as what it leans on, and over the slack between the two.
+                after = base + sign * level[other] - edges[number][2]
+                if after < reach[other]:
+                    reach[other] = after
+                    heappush(heap, (after, other))
+            for number, other in backwards[node]:
+                if rigid[number] and distance < reach[other]:
+                    reach[other] = distance
+                    heappush(heap, (distance, other))
+        return reach

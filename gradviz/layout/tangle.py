@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from operator import le
+
+_MANY = 2000
+"""From so many segments on, moving what lies behind in a list takes longer than climbing a tree."""
 
 
 def is_tangled(keys: Sequence[int], size: int) -> bool:
@@ -17,6 +21,23 @@ def is_tangled(keys: Sequence[int], size: int) -> bool:
 
 def weight_of_crossings(keys: Sequence[int], weights: Sequence[int], size: int) -> int:
     """The sum of the products of the weights of any two segments that cross; for `keys` and `size` see above."""
+    if len(keys) > _MANY:
+        return _by_tree(keys, weights, size)
+    # Where those before each segment end, in order, each as often as it weighs.
+    ends: list[int] = []
+    total = 0
+    for key, weight in sorted(zip(keys, weights, strict=True)):
+        end = key % size
+        at = bisect_right(ends, end)
+        total += weight * (len(ends) - at)
+        if weight == 1:
+            ends.insert(at, end)
+        else:
+            ends[at:at] = [end] * weight
+    return total
+
+
+def _by_tree(keys: Sequence[int], weights: Sequence[int], size: int) -> int:
     sums = [0] * (size + 1)
     total, passed = 0, 0
     # A Fenwick tree over the lower row counts, for each segment, those before it that end further on.

@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from itertools import chain
 from math import ceil
 from typing import TYPE_CHECKING, Literal
 from zlib import crc32
 
-from gradviz.layout.drawing import Drawing, PlacedBox, PlacedFrame
-from gradviz.layout.measure import BADGE_AXIS, clip, one_line, text_width, wrap
+from gradviz.layout.drawing import Drawing, PlacedFrame
+from gradviz.layout.measure import clip, one_line, text_width, wrap
 from gradviz.layout.tags import tab_room, text_area
-from gradviz.picture.records import BoxKind, Remark
+from gradviz.picture.records import Remark
 from gradviz.progress import step
+from gradviz.views.svg_boxes import boxes, joined, tooltip
 from gradviz.views.svg_findings import LEAST_WIDTH as LEAST_LIST_WIDTH
 from gradviz.views.svg_findings import Listing, bands, heading_width, ring, tags
 from gradviz.views.svg_legend import ROW_HEIGHT, draw_legend, legend_items, shelf_width, shelve
-from gradviz.views.svg_marks import (
-    BOX_CLASS,
-    FOLD_CUT,
-    box_text,
-    escape,
-    fold_bars,
-    is_module,
-    number,
-    outline,
-    rectangle,
-    scissors,
-    text,
-)
+from gradviz.views.svg_marks import escape, is_module, number, rectangle, text
 from gradviz.views.svg_style import style_sheet
 from gradviz.views.svg_wires import cross, wires
 
@@ -44,7 +32,6 @@ _TOP = 80
 _LEAST_WIDTH = 360
 _MOST_TEXT = 900
 _LINE = 16
-_TOOLTIP_LIMIT = 2000
 
 
 def draw(graph: Graph, options: Options, findings: Sequence[Finding] | None = None) -> str:
@@ -114,7 +101,7 @@ def write_pieces(drawing: Drawing) -> Iterator[str]:
         (_frame(placed, remarks) for placed in sorted(drawing.frames, key=lambda placed: -placed.area.width)),
         bands(drawing),
         wires(drawing),
-        (_box(placed, remarks) for placed in drawing.boxes),
+        boxes(drawing, remarks),
         (_tab(placed, remarks) for placed in drawing.frames),
         (cross(wire) for wire in drawing.wires if wire.wire.lost),
         ("</g>",),
@@ -129,55 +116,14 @@ def write_pieces(drawing: Drawing) -> Iterator[str]:
 
 def _frame(placed: PlacedFrame, remarks: Sequence[Remark]) -> str:
     style = "fm" if is_module(placed) else "f"
-    return rectangle(placed.area, 10, _joined(style, ring(placed.frame.findings, remarks)))
+    return rectangle(placed.area, 10, joined(style, ring(placed.frame.findings, remarks)))
 
 
 def _tab(placed: PlacedFrame, remarks: Sequence[Remark]) -> str:
     tab, numbers = placed.tab, placed.frame.findings
     style = "fmt" if is_module(placed) else "ft"
-    shape = rectangle(tab, tab.height / 2, _joined(style, ring(numbers, remarks)))
+    shape = rectangle(tab, tab.height / 2, joined(style, ring(numbers, remarks)))
     free = text_area(tab, tab_room(len(numbers)))
     words = text(free.x + free.width / 2, tab.y + tab.height / 2 + 4, placed.title, "t", True)
-    tooltip = _tooltip(placed.frame.title, placed.title, placed.frame.tooltip)
-    return f"<g>{tooltip}{shape}{words}{tags(placed.tags, numbers, remarks)}</g>"
-
-
-def _box(placed: PlacedBox, remarks: Sequence[Remark]) -> str:
-    box, area = placed.box, placed.area
-    kind, numbers = box.kind, box.findings
-    style, mark, marks = BOX_CLASS[kind], "", ""
-    if numbers:
-        # A cut is red whatever a rule says of it.
-        style = _joined(style, "" if kind is BoxKind.CUT else ring(numbers, remarks))
-        marks = tags(placed.tags, numbers, remarks)
-    if kind is BoxKind.CUT:
-        mark = scissors(area.x + BADGE_AXIS, area.y + area.height / 2, BADGE_AXIS)
-    elif box.fold is not None:
-        mark = fold_bars(area)
-        if box.cuts:
-            marks += scissors(area.x + 2, area.y + 2, FOLD_CUT)
-    tooltip = _tooltip(box.title, placed.title, box.tooltip)
-    return f'<g class="{style}">{tooltip}{outline(kind, area)}{mark}{box_text(placed)}{marks}</g>'
-
-
-def _joined(*classes: str) -> str:
-    return " ".join(filter(None, classes))
-
-
-def _tooltip(title: str, shown: str, pairs: tuple[tuple[str, str], ...]) -> str:
-    """Lines of label and text; the whole title comes first where the drawing shows only part of it."""
-    lines = [_told(*pair) for pair in pairs]
-    if title != shown:
-        lines.insert(0, escape(_cut_off(title)))
-    return f"<title>{chr(10).join(lines)}</title>" if lines else ""
-
-
-@lru_cache(maxsize=4096)
-def _told(label: str, words: str) -> str:
-    """One line of a tooltip; most are those of many boxes."""
-    return escape(f"{one_line(label)}: {_cut_off(words)}")
-
-
-def _cut_off(words: str) -> str:
-    """A tooltip's text on one line, without the end that no screen has room for."""
-    return one_line(words if len(words) <= _TOOLTIP_LIMIT else words[:_TOOLTIP_LIMIT] + "…")
+    hint = tooltip(placed.frame.title, placed.title, placed.frame.tooltip)
+    return f"<g>{hint}{shape}{words}{tags(placed.tags, numbers, remarks)}</g>"

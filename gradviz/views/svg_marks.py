@@ -43,7 +43,7 @@ def escape(text: str) -> str:
 class _Numbers(dict[float, str]):
     """What has been written before; in a drawing, few coordinates occur only once."""
 
-    _MOST = 100_000
+    _MOST = 20_000
 
     def __missing__(self, value: float) -> str:
         whole = int(value)
@@ -60,12 +60,12 @@ number: Callable[[float], str] = _Numbers().__getitem__
 
 def text(x: float, y: float, words: str, style: str = "", middle: bool = False) -> str:
     """One line of text."""
-    return f'<text x="{number(x)}" y="{number(y)}"{_words(words, style, middle)}</text>' if words else ""
+    return f'<text x="{number(x)}" y="{number(y)}"{end_of_text(words, style, middle)}</text>' if words else ""
 
 
 @lru_cache(maxsize=4096)
-def _words(words: str, style: str, middle: bool) -> str:
-    """The end of a text's tag, and its words; most are those of many boxes.
+def end_of_text(words: str, style: str, middle: bool) -> str:
+    """The end of a text's opening tag, and its words; most are those of many boxes.
 
     A width is given where its characters are not in our metrics, so that no font breaks out.
     """
@@ -86,10 +86,15 @@ def rectangle(area: Rectangle, corner: float, style: str = "") -> str:
     )
 
 
+def corner_of(kind: BoxKind, height: float) -> float:
+    """The radius of a box's corners."""
+    return min(_CORNER.get(kind, 6), height / 2)
+
+
 def outline(kind: BoxKind, area: Rectangle) -> str:
     """The shape of a box. Each kind that colour tells apart has a shape, a dash or a second line of its own."""
     if kind not in _ANGULAR:
-        corner = min(_CORNER.get(kind, 6), area.height / 2)
+        corner = corner_of(kind, area.height)
         shape = rectangle(area, corner)
         if kind is BoxKind.OUTPUT or kind is BoxKind.OFF_OUTPUT:
             inset = 3 if area.height > 20 else 2

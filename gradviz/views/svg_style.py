@@ -7,6 +7,7 @@ nothing else; and whatever a colour says, a shape, a dash or a word says too.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
 PAINTS: Mapping[str, tuple[str, str]] = {
     "paper": ("#ffffff", "#0d1117"),
@@ -121,6 +122,7 @@ _FINDING_RULES: tuple[tuple[str, str, str, str], ...] = (
 _FOLD_RULES: tuple[tuple[str, str, str, str], ...] = ((".sub", "fill:none;stroke-width:1", "", "op edge"),)
 
 
+@cache
 def style_sheet(*, findings: bool = False, folds: bool = False) -> str:
     """The text of the `<style>` element: every rule in light colours, then the colours again for a dark page.
 

@@ -34,23 +34,38 @@ _AT_ONCE = 60
 def wires(drawing: Drawing) -> Iterator[str]:
     """Every wire, kind by kind, then every label."""
     sorted_out: dict[WireKind, list[RoutedWire]] = {kind: [] for kind in _STYLES}
+    # A kind's hash is slow, and wires of one kind often follow each other.
+    last, bucket = None, sorted_out[WireKind.GRADIENT]
     for wire in drawing.wires:
-        sorted_out[wire.wire.kind].append(wire)
+        kind = wire.wire.kind
+        if kind is not last:
+            last, bucket = kind, sorted_out[kind]
+        bucket.append(wire)
     for kind, routed in sorted_out.items():
         style, head = _STYLES[kind]
+        down = _HEADS[0, 1]
         for start in range(0, len(routed), _AT_ONCE):
+            some = routed[start : start + _AT_ONCE]
+            if not head:
+                yield f'<path class="{style}" d="{"".join(map(stretch, some))}"/>'
+                continue
             lines, heads = [], []
-            for wire in routed[start : start + _AT_ONCE]:
-                if head:
-                    ahead_x, ahead_y = ahead = _direction(wire)
-                    x, y = wire.pieces[-1][-1]
-                    lines.append(stretch(wire, (x - _TIP * ahead_x, y - _TIP * ahead_y)))
-                    heads.append(f"M{number(x)} {number(y)}{_HEADS[ahead]}")
-                else:
-                    lines.append(stretch(wire))
+            for wire in some:
+                (from_x, from_y), pieces = wire.start, wire.pieces
+                if len(pieces) == 1 and len(pieces[0]) == 1:
+                    x, y = pieces[0][0]
+                    if x == from_x and y > from_y:
+                        # Most wires: straight down.
+                        across = number(x)
+                        lines.append(f"M{across} {number(from_y)}V{number(y - _TIP)}")
+                        heads.append(f"M{across} {number(y)}{down}")
+                        continue
+                ahead_x, ahead_y = ahead = _direction(wire)
+                x, y = wire.pieces[-1][-1]
+                lines.append(stretch(wire, (x - _TIP * ahead_x, y - _TIP * ahead_y)))
+                heads.append(f"M{number(x)} {number(y)}{_HEADS[ahead]}")
             yield f'<path class="{style}" d="{"".join(lines)}"/>'
-            if head:
-                yield f'<path class="{head}" d="{"".join(heads)}"/>'
+            yield f'<path class="{head}" d="{"".join(heads)}"/>'
     for wire in drawing.wires:
         if wire.label_area is not None:
             yield text(wire.label_area.x, wire.label_area.bottom - 4, wire.label, "k")

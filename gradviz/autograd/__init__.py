@@ -4,8 +4,20 @@ from __future__ import annotations
 
 import gradviz.core  # noqa: F401 - fills the op table
 from gradviz.autograd import function as function
+from gradviz.autograd import functional as functional
+from gradviz.core.checking import gradcheck, gradgradcheck
 from gradviz.core.engine import backward, grad
 from gradviz.core.function import Function
 from gradviz.core.grad_mode import enable_grad, inference_mode, no_grad, set_grad_enabled
 
-__all__ = ["Function", "backward", "enable_grad", "grad", "inference_mode", "no_grad", "set_grad_enabled"]
+__all__ = [
+    "Function",
+    "backward",
+    "enable_grad",
+    "grad",
+    "gradcheck",
+    "gradgradcheck",
+    "inference_mode",
+    "no_grad",
+    "set_grad_enabled",
+]

@@ -54,7 +54,7 @@ def test_derivatives(name: str, func: Any, two: bool, create_graph: bool) -> Non
         return caught(lambda: derive(call, inputs, v, create_graph=create_graph)), caught(lambda: derive(call, inputs))
 
     for part in (values, complaints):
-        assert_alike(lambda library: part(program(library)))
+        assert_alike(lambda library, part=part: part(program(library)))
 
 
 def values(result: Any) -> Any:

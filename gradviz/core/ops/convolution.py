@@ -22,6 +22,8 @@ Sizes = tuple[int, ...]
 
 BLOCK = 1 << 20
 """Most bytes of windows that are copied at once, so that they are still in the cache when they are multiplied."""
+SUMS = 1 << 22
+"""Most bytes of cotangents of windows that are made at once, before they are added up."""
 FEW = 32
 """Below so many positions of the filter, those of all samples go into one product of matrices."""
 
@@ -73,9 +75,9 @@ def _inside(size: Sizes, padding: Sizes) -> tuple[Any, ...]:
     return (..., *(slice(pad, pad + length) for length, pad in zip(size, padding, strict=True)))
 
 
-def _blocks(count: int, size: int) -> Any:
+def _blocks(count: int, size: int, most: int = BLOCK) -> Any:
     """Slices of `count` samples of `size` bytes each."""
-    step = max(1, min(count, BLOCK // max(size, 1)))
+    step = max(1, min(count, most // max(size, 1)))
     return (slice(start, start + step) for start in range(0, count, step))
 
 
@@ -86,6 +88,11 @@ def _channels_first(x: Any, groups: int) -> Any:
 
 def _wide(x: Any) -> Any:
     return x.astype(np.float32) if x.dtype == np.float16 else x
+
+
+def _dense(g: Any) -> Any:
+    """`g` in one piece: the cotangent of a sum is one number that is seen everywhere, which is slow to multiply."""
+    return np.ascontiguousarray(_wide(g))
 
 
 # ---- the three products
@@ -118,21 +125,55 @@ def _input_grad(
 ) -> Any:
     """What the cotangent of a convolution says of an input of this size: each filter put back where it was."""
     kind = g.dtype
-    g, weight = _wide(g), _wide(weight)
+    g, weight = _dense(g), _wide(weight)
     filters, inner, kernel = len(weight), weight.shape[1], weight.shape[2:]
-    beyond = tuple(gap * (width - 1) - pad for gap, width, pad in zip(dilation, kernel, padding, strict=True))
-    if set(stride) == {1} and min(beyond) >= 0 and filters <= 4 * inner * groups:
-        # A convolution again, with the filters turned round, and cheaper than adding windows up.
-        turned = weight.reshape(groups, filters // groups, inner, *kernel).swapaxes(1, 2)
-        turned = np.flip(turned, tuple(range(3, turned.ndim))).reshape(groups * inner, filters // groups, *kernel)
-        whole = _forward(g, turned, None, stride, beyond, dilation, groups)
-        if whole.shape[2:] == size:
-            return whole.astype(kind, copy=False)
+    longer = tuple(length + 2 * pad for length, pad in zip(size, padding, strict=True))
+    if set(stride) == {1}:
+        beyond = tuple(gap * (width - 1) - pad for gap, width, pad in zip(dilation, kernel, padding, strict=True))
+        if min(beyond) >= 0 and filters < 2 * inner * groups:
+            # A convolution again, with the filters turned round, where it copies less than adding windows up adds.
+            turned = weight.reshape(groups, filters // groups, inner, *kernel).swapaxes(1, 2)
+            turned = np.flip(turned, tuple(range(3, turned.ndim))).reshape(groups * inner, filters // groups, *kernel)
+            whole = _forward(g, turned, None, stride, beyond, dilation, groups)
+            if whole.shape[2:] == size:
+                return whole.astype(kind, copy=False)
+        return _put_shifted(g, weight, size, padding, dilation, groups).astype(kind, copy=False)
     rows = weight.reshape(groups, filters // groups, -1).swapaxes(1, 2)
     columns = (rows @ _channels_first(g, groups)).reshape(groups * inner, *kernel, len(g), *g.shape[2:])
-    longer = tuple(length + 2 * pad for length, pad in zip(size, padding, strict=True))
     whole = put_windows(columns, longer, stride, dilation)[_inside(size, padding)]
     return np.ascontiguousarray(whole.swapaxes(0, 1), kind)
+
+
+def _put_shifted(g: Any, weight: Any, size: Sizes, padding: Sizes, dilation: Sizes, groups: int) -> Any:
+    """Windows at every position added up where they lie, in (N, C, size...).
+
+    The cotangent lies in zeros of the padded size, so that all it says of one place in the window is a whole line of
+    memory, which is added as far along as the place is from the window's beginning.
+    """
+    count, filters, inner, kernel = len(g), len(weight), weight.shape[1], weight.shape[2:]
+    longer = tuple(length + 2 * pad for length, pad in zip(size, padding, strict=True))
+    places = math.prod(longer)
+    rows = weight.reshape(groups, filters // groups, -1).swapaxes(1, 2)
+    steps = [math.prod(longer[axis + 1 :]) * gap for axis, gap in enumerate(dilation)]
+    shifts = [sum(at * step for at, step in zip(offset, steps, strict=True)) for offset in np.ndindex(kernel)]
+    whole = np.empty((count, groups * inner, *size), g.dtype)
+    corner = (slice(None), slice(None), *map(slice, g.shape[2:]))
+    wide = lines = np.empty(0)
+    for block in _blocks(count, rows.shape[1] * groups * places * g.itemsize, SUMS):
+        part = g[block].swapaxes(0, 1)
+        length = part.shape[1] * places
+        if lines.shape[-1] != length:  # Memory is asked for once: pages that are new cost more than sums.
+            wide = np.zeros((*part.shape[:2], *longer), g.dtype)
+            lines = np.empty((groups, rows.shape[1], length), g.dtype)
+        wide[corner] = part
+        np.matmul(rows, wide.reshape(groups, filters // groups, length), out=lines)
+        each = lines.reshape(groups, inner, len(shifts), length)
+        total = each[:, :, 0]
+        for at, shift in enumerate(shifts[1:], 1):
+            total[..., shift:] += each[:, :, at, : length - shift]
+        found = total.reshape(groups * inner, -1, *longer)[_inside(size, padding)]
+        whole[block] = found.swapaxes(0, 1)
+    return whole
 
 
 def _weight_grad(
@@ -140,14 +181,18 @@ def _weight_grad(
 ) -> Any:
     """What the cotangent of a convolution says of its filters: each window times the cotangent at its position."""
     kind = g.dtype
-    g, x = _wide(g), _wide(x)
+    g, x = _dense(g), _wide(x)
     filters, inner, places = g.shape[1], x.shape[1] // groups, math.prod(g.shape[2:])
     views = windows(padded(x, padding), kernel, stride, dilation, g.shape[2:])
     total = np.zeros((groups, filters // groups, inner * math.prod(kernel)), g.dtype)
     for block in _blocks(len(g), total.shape[2] * groups * places * g.itemsize):
-        part = np.moveaxis(views[block], 0, len(kernel) + 1)
-        columns = part.reshape(groups, total.shape[2], -1)
-        total += _channels_first(g[block], groups) @ columns.swapaxes(1, 2)
+        part = views[block]
+        if places >= FEW:
+            columns = part.reshape(len(part), groups, -1, places).swapaxes(2, 3)
+            total += np.add.reduce(g[block].reshape(-1, groups, filters // groups, places) @ columns)
+        else:
+            columns = np.moveaxis(part, 0, len(kernel) + 1).reshape(groups, total.shape[2], -1)
+            total += _channels_first(g[block], groups) @ columns.swapaxes(1, 2)
     return total.reshape(filters, inner, *kernel).astype(kind, copy=False)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from gradviz.core.apply import apply
 from gradviz.core.composites import called
+from gradviz.core.dtypes import dtype
 from gradviz.core.ops.convolution import CONV, TRANSPOSED, Sizes
 from gradviz.core.ops.padding import CONSTANT_PAD
 from gradviz.core.public import FUNCTIONAL, FUNCTIONS
@@ -34,22 +36,37 @@ def _check(
     name: str, count: int, input: Any, weight: Any, bias: Any, static: tuple[Sizes, Sizes, Sizes, int], turned: bool
 ) -> None:
     """Raise PyTorch's errors for what does not fit together."""
-    stride, padding, dilation, groups = static
     for position, tensor in enumerate((input, weight)):
         if not isinstance(tensor, Tensor):
             which = ("input", "weight")[position]
             raise TypeError(
                 f"{name}(): argument '{which}' (position {position + 1}) must be Tensor, not {type(tensor).__name__}"
             )
-    if input.ndim not in (count + 1, count + 2):
+    shapes = (tuple(input.shape), tuple(weight.shape), None if bias is None else tuple(bias.shape))
+    types = (input.dtype, weight.dtype, None if bias is None else bias.dtype)
+    _check_fit(name, count, shapes, types, static, turned)
+
+
+@functools.lru_cache(maxsize=1024)
+def _check_fit(
+    name: str,
+    count: int,
+    shapes: tuple[Sizes, Sizes, Sizes | None],
+    types: tuple[dtype, dtype, dtype | None],
+    static: tuple[Sizes, Sizes, Sizes, int],
+    turned: bool,
+) -> None:
+    """What fits together once does so again, so that a layer in a loop is checked in its first turn only."""
+    stride, padding, dilation, groups = static
+    given, filters, bias = list(shapes[0]), list(shapes[1]), shapes[2]
+    if len(given) not in (count + 1, count + 2):
         raise RuntimeError(
             f"Expected {count + 1}D (unbatched) or {count + 2}D (batched) input to {name}, but got input of size: "
-            f"{list(input.shape)}"
+            f"{given}"
         )
-    shape = (1,) * (count + 2 - input.ndim) + tuple(input.shape)
-    filters = list(weight.shape)
+    shape = (1,) * (count + 2 - len(given)) + shapes[0]
     # PyTorch's slow kernels for transposed convolutions add a bias of any type.
-    _check_types(input, weight, None if turned and count < 3 and input.dtype.name == "float64" else bias)
+    _check_types(*types[:2], None if turned and count < 3 and types[0].name == "float64" else types[2])
     for wrong, complaint in (
         (min(padding) < 0, "negative padding is not supported"),
         (min(stride) <= 0, "non-positive stride is not supported"),
@@ -82,10 +99,10 @@ def _check(
             f"input{list(shape)} to have {wanted} channels, but got {shape[1]} channels instead"
         )
     made = filters[1] * groups if turned else filters[0]
-    if bias is not None and tuple(bias.shape) != (made,):
+    if bias is not None and bias != (made,):
         raise RuntimeError(
             f"Given {'transposed=1' if turned else ''}{', ' if turned else ''}weight of size {filters}, expected bias "
-            f"to be 1-dimensional with {made} elements, but got bias of size {list(bias.shape)} instead"
+            f"to be 1-dimensional with {made} elements, but got bias of size {list(bias)} instead"
         )
     if not turned:
         longer = [length + 2 * pad for length, pad in zip(shape[2:], padding, strict=True)]
@@ -97,23 +114,17 @@ def _check(
             )
 
 
-def _check_types(input: Tensor, weight: Tensor, bias: Tensor | None) -> None:
-    if weight.dtype is not input.dtype:
-        if bias is not None and bias.dtype is not input.dtype:
-            _refuse_bias(input, bias)
+def _check_types(input: dtype, weight: dtype, bias: dtype | None) -> None:
+    if bias is not None and bias is not input:
+        first, second = (one.type_name.removesuffix("Tensor").lower() for one in (input, bias))
+        raise RuntimeError(f"Input type ({first}) and bias type ({second}) should be the same")
+    if weight is not input:
         raise RuntimeError(
-            f"Input type (torch.{input.dtype.type_name}) and weight type (torch.{weight.dtype.type_name}) should be "
-            "the same or input should be a MKLDNN tensor and weight is a dense tensor"
+            f"Input type (torch.{input.type_name}) and weight type (torch.{weight.type_name}) should be the same or "
+            "input should be a MKLDNN tensor and weight is a dense tensor"
         )
-    if bias is not None and bias.dtype is not input.dtype:
-        _refuse_bias(input, bias)
-    if input.dtype.name == "bool":
+    if input.name == "bool":
         raise NotImplementedError("\"slow_conv2d_cpu\" not implemented for 'Bool'")
-
-
-def _refuse_bias(input: Tensor, bias: Tensor) -> None:
-    first, second = (one.dtype.type_name.removesuffix("Tensor").lower() for one in (input, bias))
-    raise RuntimeError(f"Input type ({first}) and bias type ({second}) should be the same")
 
 
 def _run(count: int, row: Any, input: Any, weight: Tensor, bias: Tensor | None, static: tuple[Any, ...]) -> Tensor:

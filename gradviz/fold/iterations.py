@@ -36,7 +36,7 @@ class Sweeps:
 
         Where a loop adds up what a pass starts from after it, its last turn makes the root: that is no difference.
         """
-        if not self._forms:
+        if not self._lie_in(turns):
             yield turns
             return
         forms = [self._form(turns, number) for number in range(turns.times)]
@@ -45,6 +45,14 @@ class Sweeps:
             if number == turns.times or not _goes_on(forms, number):
                 yield turns._replace(start=turns.start + first * turns.length, times=number - first)
                 first = number
+
+    def _lie_in(self, turns: Turns) -> bool:
+        """Whether a pass started from anything in the turns."""
+        end = turns.start + turns.length * turns.times
+        if len(self._forms) < end - turns.start:
+            places = turns.track.places
+            return any(turns.start <= places.get(root, -1) < end for root in self._forms)
+        return any(op.id in self._forms for op in turns.track.ops[turns.start : end])
 
     def _form(self, turns: Turns, number: int) -> list[tuple[object, ...]]:
         """What went backward from where in a turn."""

@@ -80,9 +80,11 @@ def find_turns(graph: Graph, apart: Collection[int] = ()) -> Iterator[Turns]:
         tokens = _tokens(graph, ops, frozenset(apart))
         asides = find_asides(graph, ops, tokens, leaving)
         for beside in (False, True) if asides else (False,):
-            chosen = [(op, token) for op, token in zip(ops, tokens, strict=True) if (op.id in asides) is beside]
-            marks = [token for _, token in chosen]
-            matcher = _Matcher(graph, _track(graph, [op for op, _ in chosen]), marks)
+            chosen, marks = ops, tokens
+            if asides:
+                chosen = [op for op in ops if (op.id in asides) is beside]
+                marks = [token for op, token in zip(ops, tokens, strict=True) if (op.id in asides) is beside]
+            matcher = _Matcher(graph, _track(graph, chosen), marks)
             for run in find_runs(marks, LEAST, matcher.head):
                 yield from matcher.split(run.start, run.length, run.times)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 
 from gradviz.graphs import Graph, Op
 
@@ -32,12 +33,12 @@ def later_equals(graph: Graph) -> dict[int, list[int]]:
 
 def _are_fed_alike(graph: Graph, op: Op, equals: Sequence[int], made: set[int]) -> bool:
     """Whether what `equals` get from elsewhere than the turns, which `made` what `op` gets, is the same for all."""
-    ops, needs = graph.ops, op.needs
-    if any(ops[equal].needs != needs for equal in equals):
+    ops = [graph.ops[equal] for equal in equals]
+    if set(map(attrgetter("needs"), ops)) != {op.needs}:
         return False
     for position, item in enumerate(op.inputs):
         outer = item.__class__ is int and graph.values[item].op not in made
-        if outer and any(ops[equal].inputs[position] != item for equal in equals):
+        if outer and any(equal.inputs[position] != item for equal in ops):
             return False
     return True
 

@@ -1005,3 +1005,27 @@ def test_a_large_graph_is_diagnosed_in_time() -> None:
     start = time.process_time()
     assert diagnose(graph) == ()
     assert time.process_time() - start < 3
+
+
+def test_what_loses_its_gradient_at_one_line_by_different_roads_is_named() -> None:
+    b = Training()
+    u = b.leaf("u", (3,), requires_grad=True, line=4, role=Role.PARAMETER, op="Parameter")
+    one = b.detach(b.op("mul", b.w, "2", line=10), line=20)
+    two = b.detach(b.op("mul", b.v, "3", line=11), line=20)
+    other = b.detach(b.op("mul", b.v, "4", line=12), line=25)
+    b.train(loss_of(b, *(b.op("mul", u, cut, line=30) for cut in (one, two, other))), u)
+    (found,) = [finding for finding in diagnose(b.graph(), select=["GV101"]) if finding.line == 20]
+    assert set(found.names) == {"w", "v"}
+    assert all(f"`{name}`" in found.message for name in found.names), found.message
+
+
+def test_a_total_of_losses_without_a_name_is_told_without_one() -> None:
+    b = Training()
+    total = b.op("mean", b.w, name="total", shape=(), line=40)
+    for _ in range(5):
+        loss = b.op("mean", b.op("mul", b.w, "2", line=10), shape=(), line=50)
+        b.sweep(loss, line=90, gradients=[Gradient(b.w, 1.0)])
+        total = b.op("add", total, loss, name="total", shape=(), line=51)
+    (found,) = diagnose(b.graph(), select=["GV503"])
+    assert "the loss" not in f"{found.message} {found.help}"
+    assert ".item()" in found.help

@@ -238,8 +238,8 @@ def test_dropout_takes_the_same_elements_as_torch() -> None:
         (gv.nn.functional, "mseloss", "did you mean `gradviz.nn.functional.mse_loss`?"),
         (
             gv.nn.functional,
-            "conv2d",
-            "has no attribute 'conv2d'; gradviz's own tensors have a part of what PyTorch has",
+            "grid_sample",
+            "has no attribute 'grid_sample'; gradviz's own tensors have a part of what PyTorch has",
         ),
     ],
 )

@@ -106,3 +106,16 @@ def test_a_number_that_is_added_as_a_term_comes_back_there() -> None:
     ((_, head),) = returns(picture)
     assert head == "loss = add"
     assert not [box for box in picture.boxes if "gets no gradient" in box.detail]
+
+
+def test_an_expert_that_was_sent_nothing_says_so() -> None:
+    experts = torch.nn.ModuleList(torch.nn.Linear(2, 1) for _ in range(3))
+    optimizer = torch.optim.SGD(experts.parameters(), 0.1)
+    with gradviz.record() as rec:
+        experts[1](torch.ones(3, 2)).sum().backward()
+        optimizer.step()
+    leaves = {box.title: box_texts(box)[1] for box in drawn(rec.graph()).boxes if box.kind is BoxKind.LEAF}
+    assert {title for title, told in leaves.items() if told.endswith("not used in this pass")} == {
+        "experts.0.weight", "experts.0.bias", "experts.2.weight", "experts.2.bias",
+    }  # fmt: skip
+    assert len(leaves) == 6

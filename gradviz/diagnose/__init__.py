@@ -5,7 +5,7 @@ A rule reads the Graph only, so it holds alike for the numpy core, for PyTorch a
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,9 @@ from gradviz.graphs import Graph
 
 __all__ = ["Finding", "Findings", "Related", "Rule", "Severity", "diagnose", "find_rule", "rules"]
 
+TOLD = 2
+"""So many further names a message tells."""
+
 
 def diagnose(graph: Graph, *, select: Collection[str] = (), ignore: Collection[str] = ()) -> Findings:
     """What the rules find, one finding for each cause, the gravest first, then by place.
@@ -26,7 +29,7 @@ def diagnose(graph: Graph, *, select: Collection[str] = (), ignore: Collection[s
     A comment in the culprit's statement silences a finding: `# gradviz: ignore[GV101]`, or without codes every one.
     """
     facts, comments = Facts(graph), Comments()
-    found: dict[tuple[Any, ...], Finding] = {}
+    found: dict[tuple[Any, ...], list[Finding]] = {}
     for rule in rules():
         if (select and not rule.code.startswith(tuple(select))) or (ignore and rule.code.startswith(tuple(ignore))):
             continue
@@ -35,9 +38,8 @@ def diagnose(graph: Graph, *, select: Collection[str] = (), ignore: Collection[s
             if comments.silence(finding):
                 continue
             key = (finding.code, finding.kind, finding.path, finding.line, finding.column or finding.message)
-            known = found.get(key)
-            found[key] = finding if known is None else _joined(known, finding)
-    return Findings(sorted(found.values(), key=_order), graph)
+            found.setdefault(key, []).append(finding)
+    return Findings(sorted([_joined(alike) for alike in found.values()], key=_order), graph)
 
 
 def _told(facts: Facts, rule: Rule, complaint: Complaint) -> Finding:
@@ -58,16 +60,28 @@ def _told(facts: Facts, rule: Rule, complaint: Complaint) -> Finding:
     )
 
 
-def _joined(first: Finding, second: Finding) -> Finding:
-    """One finding for two on one culprit: the graver one speaks, for the tensors of both."""
-    graver, other = sorted((first, second), key=lambda finding: finding.severity.rank)
+def _joined(alike: Sequence[Finding]) -> Finding:
+    """One finding for all on one culprit: the gravest speaks, for the tensors of all."""
+    if len(alike) == 1:
+        return alike[0]
+    first = min(alike, key=lambda finding: finding.severity.rank)
+    ordered = [first, *(finding for finding in alike if finding is not first)]
+    names = tuple(dict.fromkeys(name for finding in ordered for name in finding.names))
+    others = [name for name in names if name not in first.names]
     return replace(
-        graver,
-        names=tuple(dict.fromkeys((*graver.names, *other.names))),
-        related=tuple(dict.fromkeys((*graver.related, *other.related))),
-        values=tuple(dict.fromkeys((*graver.values, *other.values))),
-        returns=tuple(dict.fromkeys((*graver.returns, *other.returns))),
+        first,
+        message=f"{first.message}; {_told_too(others)}" if others else first.message,
+        names=names,
+        related=tuple(dict.fromkeys(related for finding in ordered for related in finding.related)),
+        values=tuple(dict.fromkeys(value for finding in ordered for value in finding.values)),
+        returns=tuple(dict.fromkeys(pair for finding in ordered for pair in finding.returns)),
     )
+
+
+def _told_too(names: Sequence[str]) -> str:
+    """Who else suffers from a culprit, by name or, where there are many, by number."""
+    told = " and ".join(f"`{name}`" for name in names) if len(names) <= TOLD else f"{len(names):,} more"
+    return f"{told} {'suffers' if len(names) == 1 else 'suffer'} from it as well"
 
 
 def _order(finding: Finding) -> tuple[Any, ...]:

@@ -55,12 +55,15 @@ def _totals(facts: Facts) -> Iterator[Complaint]:
         if facts.behind(summed) & {maker for maker in makers if graph.ops[maker].site == site}:
             continue  # a residual connection: what is added comes from the sum so far
         name = facts.name(total) or graph.ops[id].name
-        item = (facts.name(summed[-1]) if summed else "") or "the loss"
+        item = facts.name(summed[-1]) if summed else ""
+        added = f"`{item}`" if item else "a value without a name"
         yield Complaint(
             Severity.WARNING,
             f"`{name}` keeps the graphs of {plural(length[id], 'step')} alive{_held(facts, [total])}: "
-            f"{facts.line(site)} adds `{item}` to it with its history",
-            f"add `{item}.item()` or `{item}.detach()` in place of `{item}`",
+            f"{facts.line(site)} adds {added} to it with its history",
+            f"add `{item}.item()` or `{item}.detach()` in place of `{item}`"
+            if item
+            else "call `.item()` or `.detach()` on it before it is added",
             site,
             (total,),
         )

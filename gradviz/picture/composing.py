@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gradviz.collecting import uncollected
 from gradviz.columns import storage_of
-from gradviz.events import Cause
+from gradviz.events import Cause, Role
 from gradviz.graphs import Graph, Op, Value
 from gradviz.picture.framing import frame_ops
 from gradviz.picture.marking import mark_findings
@@ -43,6 +43,9 @@ ERROR_LIMIT = 46
 """Longest line of an error's message in its box, in characters; its tooltip has room for all that is kept."""
 
 LITERAL_LIMIT = 24
+
+UNUSED = "not used in this pass"
+"""What is said of a parameter that stands apart, such as that of an expert that was sent nothing."""
 
 EXITS = {"numpy": "numpy array", "__array__": "numpy array", "tolist": "Python list"}
 """What data leaves as, by the op's name; otherwise as a Python number."""
@@ -154,6 +157,9 @@ class Composer:
         if given is not None:
             return "gradient is NaN" if given.nan else "gradient is zero" if given.zero else ""
         asked = any(not sweep.error and sweep.inputs is None for sweep in self.graph.sweeps)
+        used = value.id in self.consumed or value.id in self.roads.data
+        if asked and value.requires_grad and value.role is Role.PARAMETER and not used:
+            return UNUSED
         on_road = value.id in self.roads.data or value.storage in self.cut_off
         lost = value.requires_grad and on_road and value.storage not in self.reached
         return "gets no gradient" if asked and lost else ""

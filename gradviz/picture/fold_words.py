@@ -145,6 +145,7 @@ _STATES = {
     "gets no gradient": "no gradient",
     "gradient is zero": "zero gradient",
     "gradient is NaN": "NaN gradient",
+    "not used in this pass": "not used",
 }
 
 

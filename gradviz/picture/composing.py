@@ -13,6 +13,7 @@ from gradviz.events import Cause, Role
 from gradviz.graphs import Graph, Op, Value
 from gradviz.picture.framing import frame_ops
 from gradviz.picture.marking import mark_findings
+from gradviz.picture.raising import mark_errors
 from gradviz.picture.records import Box, BoxKind, Picture, Wire, WireKind
 from gradviz.picture.repeating import repeat_leaves
 from gradviz.picture.returning import cut_off
@@ -24,7 +25,6 @@ from gradviz.picture.wording import (
     Pairs,
     Wording,
     clean,
-    clip,
     dots,
     plural,
     shape_dtype,
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 BADGES = frozenset({Cause.DETACH, Cause.DETACH_, Cause.DATA, Cause.RETENSOR, Cause.INTEGER, Cause.ITEM, Cause.NUMPY})
 """Causes that the user wrote as an op of its own: drawn as the badge of a cut. The others show on a skipped op."""
 
-ERROR_LIMIT = 46
-"""Longest line of an error's message in its box, in characters; its tooltip has room for all that is kept."""
 
 LITERAL_LIMIT = 24
 
@@ -71,7 +69,7 @@ def compose(graph: Graph, options: Options, findings: Sequence[Finding] | None =
     for op in composer.drawn_ops():
         composer.add_op(op)
     composer.add_outputs()
-    composer.add_errors()
+    mark_errors(composer)
     picture = mark_findings(composer.finish(), graph, composer.words, composer.roads.goals, findings or ())
     return repeat_leaves(picture) if graph.folds else picture
 
@@ -147,7 +145,7 @@ class Composer:
             detail = dots(shape_dtype(value), state)
         kind = BoxKind.LEAF if value.requires_grad or frozen_later else BoxKind.CONST
         pairs = (*self.words.place_pairs(op.site), *self.words.value_pairs(value), ("made by", clean(op.name)))
-        self._stand_for(value, self._box(kind, self.words.value(value.id), detail, pairs, op, value), alone=True)
+        self._stand_for(value, self.add_box(kind, self.words.value(value.id), detail, pairs, op, value), alone=True)
         if kind is BoxKind.LEAF:
             self.tally.leaves.add(value.storage)
 
@@ -181,7 +179,7 @@ class Composer:
             *self.words.value_pairs(first),
         )
         tails = self._inputs(op)
-        box = self._box(kind, self.words.op(op), detail, pairs, op, first)
+        box = self.add_box(kind, self.words.op(op), detail, pairs, op, first)
         self.tally.count(op, skipped=status.startswith("skipped"), region=self._region_kind(op))
         for tail in tails:
             self._wire_input(op, tail, box)
@@ -200,7 +198,7 @@ class Composer:
         version = f"version {value.version}" if op.inplace else ""
         detail = dots(shape_dtype(value), version)
         pairs = (*self.words.place_pairs(op.site), *self.words.value_pairs(value))
-        leaf = self._box(BoxKind.LEAF, self.words.value(value.id), detail, pairs, None, value)
+        leaf = self.add_box(BoxKind.LEAF, self.words.value(value.id), detail, pairs, None, value)
         self.wires.append(Wire(box, leaf, WireKind.SHADOW))
         self._stand_for(value, leaf, alone=True)
         self.tally.leaves.add(value.storage)
@@ -212,7 +210,7 @@ class Composer:
         badge = self._badge(op, tails)
         kind = BoxKind.LEAF if value.requires_grad else BoxKind.OFF
         pairs = (*self.words.place_pairs(op.site), *self.words.op_pairs(op), *self.words.value_pairs(value))
-        box = self._box(kind, self.words.cut_title(op), self.words.cut_detail(op), pairs, op, value)
+        box = self.add_box(kind, self.words.cut_title(op), self.words.cut_detail(op), pairs, op, value)
         self._wire_cut(tails, badge, box)
         self.tally.count(op, skipped=False)
         if kind is BoxKind.LEAF:
@@ -228,7 +226,7 @@ class Composer:
         tails = self._inputs(op)
         kind = "numpy array" if op.cause is Cause.NUMPY else EXITS.get(op.name, "Python number")
         pairs = (*self.words.place_pairs(op.site), *self.words.op_pairs(op))
-        box = self._box(BoxKind.EXIT, f"left as {kind}", dots(clean(op.name), self.words.line(op.site)), pairs, op)
+        box = self.add_box(BoxKind.EXIT, f"left as {kind}", dots(clean(op.name), self.words.line(op.site)), pairs, op)
         self.wires += [Wire(tail.box, box, WireKind.SHADOW) for tail in tails]
         self.tally.exits += 1
 
@@ -246,7 +244,7 @@ class Composer:
         concerned = tuple(tail.value for tail in tails if tail.value is not None and tail.needs)
         self.tally.cuts.append((op, concerned))
         pairs = (("gradient stops here", REASONS[cause]), *self.words.place_pairs(op.site))
-        return self._box(BoxKind.CUT, dots(clean(op.name), self.words.line(op.site)), "", pairs, op)
+        return self.add_box(BoxKind.CUT, dots(clean(op.name), self.words.line(op.site)), "", pairs, op)
 
     def _region_kind(self, op: Op) -> str:
         region = self.graph.regions.get(op.region) if op.region is not None else None
@@ -259,14 +257,15 @@ class Composer:
         tails: list[_Tail] = []
         for item, needs in zip(op.inputs, op.needs, strict=True):
             if isinstance(item, str):
-                tails.append(_Tail(self._box(BoxKind.CONST, clean(item, LITERAL_LIMIT), "", (), op)))
+                tails.append(_Tail(self.add_box(BoxKind.CONST, clean(item, LITERAL_LIMIT), "", (), op)))
             else:
                 if item not in self.data:
-                    self.data[item] = self._box(BoxKind.MORE, "earlier, not drawn", "", (), None)
+                    self.data[item] = self.add_box(BoxKind.MORE, "earlier, not drawn", "", (), None)
                 tails.append(_Tail(self.data[item], item, needs))
         if op.forgotten:
             self.tally.forgotten += op.forgotten
-            tails.append(_Tail(self._box(BoxKind.MORE, f"{plural(op.forgotten, 'earlier op')} let go", "", (), None)))
+            let_go = f"{plural(op.forgotten, 'earlier op')} let go"
+            tails.append(_Tail(self.add_box(BoxKind.MORE, let_go, "", (), None)))
         return tails
 
     def _wire_input(self, op: Op, tail: _Tail, box: str) -> None:
@@ -311,7 +310,7 @@ class Composer:
                 pairs.insert(0, ("keeps", self.words.value(kept) if isinstance(kept, int) else clean(kept)))
                 of = shorten(self.graph.values[kept].name) if isinstance(kept, int) else ""
             what = saved.dtype if saved.is_gone else f"{saved.shape} {clean(saved.dtype)}"
-            head = self._box(BoxKind.SAVED, clean(f"saved {saved.name}"), dots(of, what), tuple(pairs), op)
+            head = self.add_box(BoxKind.SAVED, clean(f"saved {saved.name}"), dots(of, what), tuple(pairs), op)
             self.wires.append(Wire(box, head, WireKind.SAVED))
 
     def _attr_pairs(self, op: Op) -> Pairs:
@@ -335,7 +334,7 @@ class Composer:
             detail = shape_dtype(value) if value.requires_grad else "no grad_fn"
             op = self.graph.ops[value.op]
             pairs = (*self.words.place_pairs(op.site), *self.words.value_pairs(value))
-            box = self._box(kind, shorten(value.name) or "output", detail, pairs, None, value)
+            box = self.add_box(kind, shorten(value.name) or "output", detail, pairs, None, value)
             wire = WireKind.GRADIENT if value.requires_grad else WireKind.SHADOW
             self.wires.append(Wire(self.history[value.id] if value.requires_grad else self.data[value.id], box, wire))
             self.ends[value.id] = box
@@ -348,34 +347,9 @@ class Composer:
         unused = not any(output in self.consumed or self.graph.values[output].name for output in outputs)
         return bool(value.name) or (unused and value.index == 0)
 
-    def add_errors(self) -> None:
-        """A mark for each sweep that raised, and for the exception that ended the script where it concerns values."""
-        marks: dict[str, str] = {}
-        for sweep in self.graph.sweeps:
-            if sweep.error:
-                title = dots(f"{sweep.kind}() raised", self.words.line(sweep.site))
-                marks[sweep.error] = self._mark(title, sweep.error, sweep.site, (*sweep.roots, *sweep.concerned))
-        for error in self.graph.errors:
-            mark = marks.get(error.message)
-            known = [value for value in error.values if value in self.data]
-            if mark is not None:
-                joined = {wire.tail for wire in self.wires if wire.head == mark}
-                tails = [self.ends.get(value, self.data[value]) for value in known]
-                self.wires += [Wire(tail, mark, WireKind.ERROR) for tail in dict.fromkeys(tails) if tail not in joined]
-            elif known:
-                title = dots(f"{clean(error.type)} raised", self.words.line(error.site))
-                self._mark(title, error.message, error.site, tuple(known))
-
-    def _mark(self, title: str, message: str, site: int | None, values: tuple[int, ...]) -> str:
-        pairs = (("message", clean(message, TOOLTIP_LIMIT * 3)), *self.words.place_pairs(site))
-        box = self._box(BoxKind.ERROR, title, clip(message, ERROR_LIMIT), pairs, None, site=site)
-        tails = [self.ends.get(value, self.data[value]) for value in values if value in self.data]
-        self.wires += [Wire(tail, box, WireKind.ERROR) for tail in dict.fromkeys(tails)]
-        return box
-
     # keeping
 
-    def _box(
+    def add_box(
         self,
         kind: BoxKind,
         title: str,

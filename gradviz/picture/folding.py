@@ -117,7 +117,7 @@ class FoldingComposer(Composer):
     def _content(self, shown: int) -> Content:
         content = self.contents.get(shown)
         if content is None:
-            box = self._box(BoxKind.OP, "", "", (), self.graph.ops[shown])
+            box = self.add_box(BoxKind.OP, "", "", (), self.graph.ops[shown])
             content = self.contents[shown] = Content(self.closed[shown], box, self._gradient_state)
         return content
 

@@ -292,6 +292,18 @@ def test_weights_of_a_module_that_is_called_twice_are_counted_in_both_calls() ->
     assert not any(box.kind is BoxKind.LEAF for box in compose(made, Options()).boxes)
 
 
+def test_a_model_that_runs_twice_is_opened_as_one_that_runs_once() -> None:
+    network = Network()
+    blocks = [[network.weight(f"net.h.{number}.{name}", 8 + number) for name in ("up", "down")] for number in range(40)]
+    for _ in range(2):
+        x = network.x
+        for number, weights in enumerate(blocks):
+            x = network.block(x, f"net.h.{number}", 8 + number, weights)
+    opened = [fold.scope for fold in fit(network.b.graph()).folds if fold.kind == "scope" and not fold.open]
+    assert "net" not in opened
+    assert any(scope.startswith("net.h.") for scope in opened)
+
+
 def test_a_weight_of_another_module_stays_outside() -> None:
     net = Network()
     tied = net.weight("model.embedding")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import chain
@@ -104,6 +105,7 @@ class _Fitting:
         self.sought = marked if len(leaves) <= LEAVES else marked - leaves
         self.large = large
         self.root, self.owners = find_calls(graph)
+        self.shared = Counter([path[-1] for path in self.owners.values()])
         calls = [call for call in walk(self.root) if call.name]
         apart = {call: "collapsed" for call in calls if is_meant(call.name, choice.collapse)}
         apart |= {call: "" for call in calls if is_meant(call.name, choice.expand)}
@@ -204,7 +206,10 @@ class _Fitting:
     def _inside(self, part: Part) -> int:
         """How many boxes an opened part has with all parts in it closed."""
         boxes = sum(_boxes(self.graph.ops[item]) if type(item) is int else 1 for item in self._items(part))
-        return boxes + len(self._sources(part))
+        call = part if isinstance(part, Call) else _only_call(part)
+        # A weight that several calls of one module use goes with that module, wherever it stands.
+        weights = 0 if call is None else self.shared[call.kind, call.name]
+        return boxes + weights + sum([source not in self.owners for source in self._sources(part)])
 
     def _sources(self, part: Part) -> list[int]:
         call = part if isinstance(part, Call) else _only_call(part)

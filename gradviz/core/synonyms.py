@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gradviz.core.composites import called
 from gradviz.core.public import FUNCTIONS, METHODS
 
 _SYNONYMS = {
@@ -31,8 +32,8 @@ _STACKS = {"row_stack": "vstack"}
 def add_synonyms() -> None:
     """Publish the second names, once every op is published. Raises KeyError where an op has no first name."""
     for second, first in {**_SYNONYMS, **_COMPARISONS, **_STACKS}.items():
-        FUNCTIONS[second] = FUNCTIONS[first]
+        FUNCTIONS[second] = called(second)(FUNCTIONS[first])
     for second, first in {**_SYNONYMS, **_COMPARISONS}.items():
-        METHODS[second] = METHODS[first]
+        METHODS[second] = called(second)(METHODS[first])
     for second, first in _SYNONYMS.items():
         METHODS[f"{second}_"] = METHODS[f"{first}_"]

@@ -7,10 +7,11 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from gradviz.core.composites import untold_as
+from gradviz.core.apply import leaf
+from gradviz.core.composites import Unheard, untold_as
 from gradviz.core.engine import backward
 from gradviz.core.function import Function
-from gradviz.core.grad_mode import enable_grad, in_backward, no_grad
+from gradviz.core.grad_mode import enable_grad, in_backward
 from gradviz.core.packing import saved_tensors_hooks
 from gradviz.core.random import stream
 from gradviz.core.tensor import Tensor
@@ -137,9 +138,8 @@ class _Recomputation:
         again: list[Tensor] = []
 
         def keep(tensor: Tensor) -> Tensor:
-            with no_grad():
-                again.append(tensor.detach())
-            return tensor
+            again.append(_unrecorded(tensor))
+            return again[-1]
 
         outer = untold_as(None)  # a pass that makes a graph lets nobody listen, and these hooks listen
         try:
@@ -154,6 +154,15 @@ class _Recomputation:
                 f"during recomputation: {len(again)}."
             )
         self._found = dict(enumerate(again))
+
+
+def _unrecorded(tensor: Tensor) -> Tensor:
+    """The tensor without its history; no recording hears of it."""
+    outer = untold_as(Unheard())
+    try:
+        return leaf(tensor._data, "grad", False, inner=True)
+    finally:
+        untold_as(outer)
 
 
 def _itself(tensor: Tensor) -> Tensor:

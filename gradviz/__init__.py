@@ -52,6 +52,8 @@ _HOMES = {
     "inference_mode": "gradviz.core.grad_mode",
     "is_grad_enabled": "gradviz.core.grad_mode",
     "is_inference_mode_enabled": "gradviz.core.grad_mode",
+    "is_anomaly_enabled": "gradviz.core.anomaly",
+    "is_anomaly_check_nan_enabled": "gradviz.core.anomaly",
     "manual_seed": "gradviz.core.random",
     "initial_seed": "gradviz.core.random",
     "Generator": "gradviz.core.random",

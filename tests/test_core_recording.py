@@ -30,6 +30,22 @@ def program(name: str, source: str, told: str) -> None:
 
 
 program(
+    "a checkpoint runs again",
+    """
+    x = gv.tensor([3.0, 1.0], requires_grad=True)
+    y = gv.utils.checkpoint.checkpoint(lambda x: x.exp(), x, use_reentrant=False)
+    y.sum().backward()
+    """,
+    """
+    1 x = tensor() leaf
+    2<2 y = exp(x) ExpBackward0
+    3 %0 = sum(y) SumBackward0
+    2<3 %1 = exp(x) ExpBackward0 :3
+    3 x.grad = grad()
+    3 backward(%0): x 20.27
+    """,
+)
+program(
     "several outputs",
     """
     x = gv.tensor([3.0, 1.0, 2.0], requires_grad=True)

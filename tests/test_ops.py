@@ -31,7 +31,7 @@ CHECKED_ELSEWHERE = {
     "safe_softmax": "only runs inside attention, which is compared with PyTorch",
     **dict.fromkeys(("copy_slices", "as_strided"), INTERNAL),
     "error": "runs behind `once_differentiable` only, which is tested with custom functions",
-    **dict.fromkeys(("taken_at", "added_at", "placed_at", "on_diagonal", "part_zeroed", "scattered"), DUAL),
+    **dict.fromkeys(("taken_at", "added_at", "placed_at", "on_diagonal", "part_zeroed", "scattered", "unpacked"), DUAL),
     **dict.fromkeys(("bernoulli", "bernoulli_", "normal.mean", "normal.std", "normal.both", "normal_"), RANDOM),
     **dict.fromkeys(("uniform_", "random_"), RANDOM),
     **dict.fromkeys(("Parameter.tensor", "BackwardHookFunction"), "what modules do, which test_module compares"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 
-from gradviz.core import dual, numpy_protocol, printing, random
+from gradviz.core import custom_rows, differentiable, dual, numpy_protocol, printing, random
 from gradviz.core.ops import (
     activations,
     activations_more,

@@ -14,6 +14,14 @@ from gradviz.core.dtypes import FROM_NUMPY
 from gradviz.core.trace import INPLACE, STORED, Node, Storage, Trace, before_writes, origin_of
 from gradviz.sites import decode
 
+HINT = (
+    "Hint: enable anomaly detection to find the operation that failed to compute its gradient, with "
+    "torch.autograd.set_detect_anomaly(True, check_nan=False)."
+)
+ANOMALY_HINT = (
+    "Hint: the backtrace further above shows the operation that failed to compute its gradient. The variable in "
+    "question was changed in there or anywhere later. Good luck!"
+)
 NO_GRAD_FN = "element {} of tensors does not require grad and does not have a grad_fn"
 NOT_SCALAR = "grad can be implicitly created only for scalar outputs"
 SECOND_TIME = (
@@ -80,9 +88,7 @@ def written(tensor: Any, storage: Storage, version: int) -> str:
 def _at_version(what: str, storage: Storage, version: int) -> str:
     return (
         "one of the variables needed for gradient computation has been modified by an inplace operation: "
-        f"{what} is at version {storage.version}; expected version {version} instead. Hint: enable anomaly detection "
-        "to find the operation that failed to compute its gradient, with torch.autograd.set_detect_anomaly(True, "
-        "check_nan=False)."
+        f"{what} is at version {storage.version}; expected version {version} instead. {HINT}"
     )
 
 

@@ -7,6 +7,7 @@ can be differentiated like any other result.
 
 from __future__ import annotations
 
+import functools
 import math
 import sys
 import warnings
@@ -15,15 +16,17 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from gradviz.core.apply import apply, wrap
 from gradviz.core.apply import leaf as new_leaf
-from gradviz.core.apply import wrap
-from gradviz.core.complaints import REFERENCE_CYCLE, SECOND_TIME, check_versions, noted
+from gradviz.core.complaints import REFERENCE_CYCLE
 from gradviz.core.dual import cast
 from gradviz.core.feeding import Sweep
-from gradviz.core.pullback import Arrivals, arrive, input_shapes, output_shape
+from gradviz.core.ops.table import op
+from gradviz.core.pullback import questions
 from gradviz.core.sweeping import Graphed
 from gradviz.core.tensor import Tensor
-from gradviz.core.trace import FREED, Node, Storage, Trace, origin_of
+from gradviz.core.trace import Node, Storage, Trace, origin_of
+from gradviz.core.walking import run_node
 from gradviz.errors import NotWrittenError
 from gradviz.sites import user_frame
 
@@ -43,7 +46,7 @@ def pull(sweep: Sweep, seeds: list[Any], given: tuple[Any, ...], walk: Walk) -> 
             new_leaf(np.array(seed), "grad", False, inner=True) if one is None else one
             for seed, one in zip(seeds, given or (None,) * len(seeds), strict=False)
         ]
-        results = walk(started, run_node)
+        results = walk(started, _run_node)
         graphed.made(results)
     return results
 
@@ -55,41 +58,23 @@ def _warn(text: str) -> None:
     warnings.warn_explicit(text, UserWarning, frame.f_code.co_filename, frame.f_lineno, registry=registry)
 
 
-def run_node(node: Node, slots: Sequence[Any], pending: dict[Node, Any], arrivals: Arrivals, keep: bool) -> None:
-    """`pullback.run_node` by ops."""
-    row = node.row
-    if node.saved is FREED:
-        raise noted(RuntimeError(SECOND_TIME), node)
-    check_versions(node)
+def _pull_tensors(node: Node, slots: Sequence[Any]) -> list[Any]:
+    """`pullback.pull_arrays` by ops."""
     g: Any = slots[0] if not node.more else tuple(slots)
-    known = _saved_tensors(node)
-    known.update(zip(row.static, node.static, strict=True))
-    formulas = row.formulas_of(len(node.needs))
-    for position, (link, need, formula) in enumerate(zip(node.links, node.needs, formulas, strict=True)):
-        origin, number = origin_of(link)
-        leaf = None if node.leaves is None else node.leaves[position]
-        if not need or formula is None or origin is None or (leaf is None and not origin.tracked):
-            continue
-        shape, array_type = (origin.shape, origin.array_type) if number == 0 else origin.more[number - 1]
-        about: dict[str, Any] = {"shape": shape, "index": position}
-        if "shapes" in formula[1]:
-            about["shapes"] = input_shapes(node)
-        if "outputs" in formula[1]:
-            about["outputs"] = output_shape(node, "outputs")
-        cotangent = _derivative(node, formula, g, about | known)
-        if cotangent is None:
-            continue
-        if cotangent._data.shape != shape:
-            cotangent = sum_to(cotangent, shape)
-        cotangent = cast(cotangent, array_type)
-        if leaf is not None:
-            entry = arrivals[id(leaf)]
-            entry[2] = cotangent if entry[2] is None else entry[2] + cotangent
-        elif isinstance(origin, Node):
-            arrive(pending, origin, number, cotangent)
-    if not keep and row.saved_names:
-        node.saved = FREED
-        node.marks = ()
+    found: list[Any] = []
+    for question in questions(node, _saved_tensors(node)):
+        cotangent = None
+        if question is not None:
+            shape, array_type, formula, known = question
+            cotangent = _derivative(node, formula, g, known)
+            if cotangent is not None:
+                cotangent = sum_to(cotangent, shape) if cotangent._data.shape != shape else cotangent
+                cotangent = cast(cotangent, array_type)
+        found.append(cotangent)
+    return found
+
+
+_run_node = functools.partial(run_node, pull=_pull_tensors)
 
 
 def _derivative(node: Node, formula: Any, g: Any, known: dict[str, Any]) -> Tensor | None:
@@ -138,7 +123,8 @@ def _restored_input(node: Node, position: int, kept: Any, mark: Any) -> Any:
     if leaf is not None and leaf._data is kept:
         return leaf
     if leaf is not None:
-        return cast(leaf, kept.dtype)
+        other = kept.dtype != leaf._data.dtype or kept.dtype.kind != "f"
+        return cast(leaf, kept.dtype) if other else apply(UNPACKED, (leaf,), (kept,))
     return _restored(kept, origin, number, node.needs[position] and origin.tracked, mark)
 
 
@@ -152,6 +138,10 @@ def _restored(kept: Any, origin: Trace, number: int, requires_grad: bool, mark: 
     elif not number and tensor._memory is None:
         tensor._memory = tensor._storage  # the one that the tensor itself has, or gets
     return tensor
+
+
+UNPACKED = op("unpacked(x, *, data)", lambda x, data: data, x=lambda g: g)
+"""A leaf with what was saved of it in place of what it holds."""
 
 
 def sum_to(cotangent: Tensor, shape: tuple[int, ...]) -> Tensor:

@@ -15,14 +15,17 @@ from typing import Any
 
 import numpy as np
 
+from gradviz.core import anomaly
 from gradviz.core.apply import leaf as new_leaf
 from gradviz.core.complaints import NO_GRAD_FN, NOT_SCALAR, NOT_USED
 from gradviz.core.differentiable import pull as differentiable_pull
 from gradviz.core.feeding import Sweep, accumulate, feed, run_node_hooks
 from gradviz.core.listeners import listeners
-from gradviz.core.pullback import Arrivals, arrive, run_node
+from gradviz.core.pullback import Arrivals, arrive
 from gradviz.core.tensor import Tensor
 from gradviz.core.trace import GENERAL, HOOKED, SEVERAL, Node, origin_of
+from gradviz.core.walking import run_node
+from gradviz.errors import NotWrittenError
 from gradviz.sites import user_frame
 
 
@@ -50,13 +53,17 @@ def grad(
     retain_graph: bool | None = None,
     create_graph: bool = False,
     allow_unused: bool = False,
+    is_grads_batched: bool = False,
     materialize_grads: bool = False,
 ) -> tuple[Tensor | None, ...]:
     """The gradient of `outputs` for each of `inputs`, shaped like it; `.grad` is left alone.
 
     allow_unused: give None for an input that the outputs do not depend on, rather than raise.
     materialize_grads: give zeros instead of None.
+    Raises NotWrittenError for `is_grads_batched`.
     """
+    if is_grads_batched:
+        raise NotWrittenError("`is_grads_batched` of `grad` is not written yet", help="call it for each cotangent")
     chosen = _as_tuple(inputs)
     optional = allow_unused or materialize_grads
     results = _run("grad", _as_tuple(outputs), _as_tuple(grad_outputs), retain_graph, create_graph, chosen, optional)
@@ -99,7 +106,7 @@ def _run(
             walk = functools.partial(_pull, sweep, keep)
             results = differentiable_pull(sweep, cotangents, given, walk)
         else:
-            results = _pull(sweep, keep, cotangents)
+            results = _pull(sweep, keep, cotangents, run_node if anomaly.state.enabled else None)
         for position, result in enumerate(results):
             if result is None and not optional:
                 raise RuntimeError(NOT_USED.format(position))

@@ -28,49 +28,71 @@ def run_node(node: Node, slots: Sequence[Any], pending: dict[Node, Any], arrival
 
     pending: for each node that is still to run its cotangent, or a list of them where it has several outputs.
     """
-    row = node.row
+    check(node)
+    deliver(node, pull_arrays(node, slots), pending, arrivals, keep)
+
+
+def check(node: Node) -> None:
+    """Raise RuntimeError where what a node saved is gone, or was written since."""
     if node.saved is FREED:
         raise noted(RuntimeError(SECOND_TIME), node)
     check_versions(node)
+
+
+def pull_arrays(node: Node, slots: Sequence[Any]) -> list[Any]:
+    """From the cotangents of a node's outputs that of each input; None where there is none."""
     g = slots[0] if not node.more else tuple(slots)
-    known = dict(zip(row.saved_names, node.saved, strict=True))
+    found: list[Any] = []
+    for question in questions(node, dict(zip(node.row.saved_names, node.saved, strict=True))):
+        cotangent = None
+        if question is not None:
+            shape, array_type, (vjp, names), known = question
+            cotangent = vjp(g, *[known[name] for name in names])
+            if cotangent is not None:
+                cotangent = fitted(cotangent, shape, array_type)
+        found.append(cotangent)
+    return found
+
+
+def questions(node: Node, known: dict[str, Any]) -> list[Any]:
+    """For each input that a cotangent goes to: its shape, its dtype, its formula and what that may read; else None.
+
+    known: what the node saved, by name.
+    """
+    row = node.row
     known.update(zip(row.static, node.static, strict=True))
-    shapes: list[Any] = []
+    asked: list[Any] = []
     for position, (link, need, formula) in enumerate(
         zip(node.links, node.needs, row.formulas_of(len(node.needs)), strict=True)
     ):
-        if not need or formula is None:
-            continue
         origin, number = origin_of(link)
-        assert origin is not None
         leaf = None if node.leaves is None else node.leaves[position]
-        if leaf is None and not origin.tracked:
+        if not need or formula is None or origin is None or (leaf is None and not origin.tracked):
+            asked.append(None)
             continue
         shape, array_type = (origin.shape, origin.array_type) if number == 0 else origin.more[number - 1]
-        vjp, names = formula
-        arguments = []
-        for name in names:
-            if name in known:
-                arguments.append(known[name])
-            elif name == "shape":
-                arguments.append(shape)
-            elif name == "index":
-                arguments.append(position)
-            elif name == "shapes":
-                shapes = shapes or input_shapes(node)
-                arguments.append(shapes)
-            else:
-                arguments.append(output_shape(node, name))
-        cotangent = vjp(g, *arguments)
+        about: dict[str, Any] = {"shape": shape, "index": position}
+        if "shapes" in formula[1]:
+            about["shapes"] = input_shapes(node)
+        if "outputs" in formula[1]:
+            about["outputs"] = ((node.shape, node.array_type), *node.more)
+        asked.append((shape, array_type, formula, about | known))
+    return asked
+
+
+def deliver(node: Node, found: Sequence[Any], pending: dict[Node, Any], arrivals: Arrivals, keep: bool) -> None:
+    """Send the cotangents of a node's inputs on to the nodes and leaves behind it, and free what it saved."""
+    for position, cotangent in enumerate(found):
         if cotangent is None:
             continue
-        cotangent = fitted(cotangent, shape, array_type)
+        leaf = None if node.leaves is None else node.leaves[position]
+        origin, number = origin_of(node.links[position])
         if leaf is not None:
             entry = arrivals[id(leaf)]
             entry[2] = cotangent if entry[2] is None else entry[2] + cotangent
-        elif isinstance(origin, Node):
+        elif isinstance(origin, Node) and origin in pending:
             arrive(pending, origin, number, cotangent)
-    if not keep and row.saved_names:
+    if not keep and node.row.saved_names:
         node.saved = FREED
         node.marks = ()
 
@@ -90,13 +112,6 @@ def pull_of(row: Row) -> Callable[..., None]:
         return lambda node, g, pending, arrivals, keep: run_node(node, (g,), pending, arrivals, keep)
     vjps = {f"d{i}": formula[0] for i, formula in enumerate(row.formulas) if formula is not None}
     return compiled(_NAMES, source_of_pull(row), row, **vjps)
-
-
-def output_shape(node: Node, name: str) -> Any:
-    """Shape and type of each output, which is what `outputs` stands for in a derivative."""
-    if name == "outputs":
-        return ((node.shape, node.array_type), *node.more)
-    raise TypeError(f"the derivative of row `{node.row.key}` reads `{name}`, which the row does not have")
 
 
 def input_shapes(node: Node) -> list[Any]:

@@ -63,7 +63,7 @@ def node(
 def mark_of(source: Any) -> tuple[Storage, int] | None:
     """The storage of a tensor that is being saved, and its version; None for a plain number, or where it has none."""
     if not isinstance(source, Tensor):
-        return _UNSHARED if isinstance(source, np.ndarray) else None
+        return UNSHARED if isinstance(source, np.ndarray) else None
     storage = source._memory
     if storage is None:
         return None
@@ -76,7 +76,7 @@ def mark_of(source: Any) -> tuple[Storage, int] | None:
     return storage, storage.version
 
 
-_UNSHARED = (Storage(), 0)
+UNSHARED = (Storage(), 0)
 """The mark of a copy that only the node has."""
 
 

@@ -165,6 +165,10 @@ LATE = 1024
 """Flag: a parameter that a library's module made: it is told of when something uses it."""
 
 
+PACKED = 2048
+"""Flag: some of what the node saved went through a user's `saved_tensors_hooks`."""
+
+
 class Node(Trace):
     """One op that autograd tracked. `grad_fn` of its outputs; PyTorch's `Node`.
 
@@ -211,6 +215,18 @@ class Node(Trace):
             # Inputs that were left out have a place all the same.
             result += [(None, 0) for formula in self.row.formulas[len(self.links) :] if formula is not None]
         return tuple(result)
+
+    def register_hook(self, fn: Callable[..., Any]) -> Any:
+        """Call `fn(grad_inputs, grad_outputs)` each time this node has run; what it returns replaces the first."""
+        from gradviz.core.node_hooks import register_hook  # few programs have hooks on nodes
+
+        return register_hook(self, fn)
+
+    def register_prehook(self, fn: Callable[..., Any]) -> Any:
+        """Call `fn(grad_outputs)` each time this node is about to run; what it returns replaces them."""
+        from gradviz.core.node_hooks import register_prehook
+
+        return register_prehook(self, fn)
 
     @property
     def metadata(self) -> dict[Any, Any]:
@@ -289,11 +305,13 @@ class NodeHooks:
     backward pass is told of as is among them as a pair with the number of its result.
     """
 
-    __slots__ = ("metadata", "retained", "rewritten", "tensor_hooks")
+    __slots__ = ("after", "before", "metadata", "retained", "rewritten", "tensor_hooks")
 
     def __init__(self) -> None:
         self.tensor_hooks: dict[int, dict[int, Callable[[Any], Any]]] = {}
         self.retained: dict[int, weakref.ref[Tensor]] = {}
+        self.before: dict[int, Callable[..., Any]] = {}
+        self.after: dict[int, Callable[..., Any]] = {}
         self.metadata: dict[Any, Any] = {}
         self.rewritten: dict[int, list[Any]] = {}
 

@@ -1,0 +1,169 @@
+"""`checkpoint`: keep nothing of a part of the forward, and run it again when the backward comes to it."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from gradviz.core.apply import leaf
+from gradviz.core.composites import Unheard, untold_as
+from gradviz.core.engine import backward
+from gradviz.core.function import Function
+from gradviz.core.grad_mode import enable_grad, in_backward
+from gradviz.core.packing import saved_tensors_hooks
+from gradviz.core.random import stream
+from gradviz.core.tensor import Tensor
+from gradviz.errors import NotWrittenError
+from gradviz.sites import user_frame
+
+_NOT_SAID = (
+    "torch.utils.checkpoint: the use_reentrant parameter should be passed explicitly. Starting in PyTorch 2.9, calling "
+    "checkpoint without use_reentrant will raise an exception. use_reentrant=False is recommended, but if you need to "
+    "preserve the current default behavior, you can pass use_reentrant=True. Refer to docs for more details on the "
+    "differences between the two variants."
+)
+
+
+class CheckpointError(RuntimeError):
+    """What ran again was not what had run."""
+
+
+def checkpoint(
+    function: Callable[..., Any],
+    *args: Any,
+    use_reentrant: bool | None = None,
+    preserve_rng_state: bool = True,
+    context_fn: Any = None,
+    **kwargs: Any,
+) -> Any:
+    """`function(*args)`, of which nothing is saved: the backward runs it again, and saves what it needs then.
+
+    use_reentrant: True makes it one node that runs a backward of its own; False keeps the nodes, and runs the function
+        again when the first of them is asked for what it saved.
+    preserve_rng_state: draw the same random numbers again.
+    """
+    if context_fn is not None:
+        raise NotWrittenError("`context_fn` of `checkpoint` is not written yet")
+    if use_reentrant is None:
+        frame = user_frame(sys._getframe(1))
+        warnings.warn_explicit(_NOT_SAID, UserWarning, frame.f_code.co_filename, frame.f_lineno)
+        use_reentrant = True
+    if not use_reentrant:
+        return _Recomputation(function, args, kwargs, preserve_rng_state).run()
+    if kwargs:
+        raise ValueError("Unexpected keyword arguments: " + ",".join(kwargs))
+    if not any(isinstance(one, Tensor) and one.requires_grad for one in args):
+        warnings.warn("None of the inputs have requires_grad=True. Gradients will be None", UserWarning, stacklevel=2)
+    return CheckpointFunction.apply(function, preserve_rng_state, *args)
+
+
+class CheckpointFunction(Function):
+    """A part of the forward as one node, whose backward runs it again and then backward through it."""
+
+    @staticmethod
+    def forward(ctx: Any, run: Callable[..., Any], preserve: bool, *args: Any) -> Any:
+        """Run the part with grad mode off."""
+        ctx.run, ctx.args = run, [None if isinstance(one, Tensor) else one for one in args]
+        ctx.places = [place for place, one in enumerate(args) if isinstance(one, Tensor)]
+        ctx.drawn = stream(None).get_state() if preserve else None
+        ctx.save_for_backward(*(args[place] for place in ctx.places))
+        return run(*args)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        """Run it again with grad mode on, and backward through what that gives."""
+        arguments = list(ctx.args)
+        for place, tensor in zip(ctx.places, ctx.saved_tensors, strict=True):
+            arguments[place] = tensor.detach().requires_grad_(tensor.requires_grad)
+        with _drawing_again(ctx.drawn), enable_grad():
+            outputs = ctx.run(*arguments)
+        pairs = [
+            (output, gradient)
+            for output, gradient in zip(
+                outputs if isinstance(outputs, tuple) else (outputs,), gradients, strict=True
+            )
+            if isinstance(output, Tensor) and output.requires_grad
+        ]
+        if not pairs:
+            raise RuntimeError("none of output has requires_grad=True, this checkpoint() is not necessary")
+        backward([output for output, _ in pairs], [gradient for _, gradient in pairs])
+        return (None, None, *(one._grad if isinstance(one, Tensor) else None for one in arguments))
+
+
+class _drawing_again:
+    """A context that draws the random numbers of an earlier time, and then goes on where it was."""
+
+    def __init__(self, state: Any) -> None:
+        self._state = state
+
+    def __enter__(self) -> None:
+        if self._state is not None:
+            self._now = stream(None).get_state()
+            stream(None).set_state(self._state)
+
+    def __exit__(self, *error: object) -> None:
+        if self._state is not None:
+            stream(None).set_state(self._now)
+
+
+class _Recomputation:
+    """A part of the forward whose nodes saved numbers instead of tensors: which of them it was."""
+
+    def __init__(
+        self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], preserve: bool
+    ) -> None:
+        self._function = function
+        self._args = args
+        self._kwargs = kwargs
+        self._drawn = stream(None).get_state() if preserve else None
+        self._count = 0
+        self._found: dict[int, Tensor] = {}
+
+    def run(self) -> Any:
+        with saved_tensors_hooks(self._pack, self._unpack):
+            return self._function(*self._args, **self._kwargs)
+
+    def _pack(self, tensor: Tensor) -> int:
+        self._count += 1
+        return self._count - 1
+
+    def _unpack(self, number: int) -> Tensor:
+        if number not in self._found:
+            self._run_again()
+        return self._found.pop(number)
+
+    def _run_again(self) -> None:
+        again: list[Tensor] = []
+
+        def keep(tensor: Tensor) -> Tensor:
+            again.append(_unrecorded(tensor))
+            return again[-1]
+
+        outer = untold_as(None)  # a pass that makes a graph lets nobody listen, and these hooks listen
+        try:
+            with in_backward(), _drawing_again(self._drawn), enable_grad(), saved_tensors_hooks(keep, _itself):
+                self._function(*self._args, **self._kwargs)
+        finally:
+            untold_as(outer)
+        if len(again) != self._count:
+            raise CheckpointError(
+                "torch.utils.checkpoint: A different number of tensors was saved during the original forward and "
+                f"recomputation.\nNumber of tensors saved during forward: {self._count}\nNumber of tensors saved "
+                f"during recomputation: {len(again)}."
+            )
+        self._found = dict(enumerate(again))
+
+
+def _unrecorded(tensor: Tensor) -> Tensor:
+    """The tensor without its history; no recording hears of it."""
+    outer = untold_as(Unheard())
+    try:
+        return leaf(tensor._data, "grad", False, inner=True)
+    finally:
+        untold_as(outer)
+
+
+def _itself(tensor: Tensor) -> Tensor:
+    return tensor

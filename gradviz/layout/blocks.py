@@ -22,7 +22,7 @@ _BENDS = (BEND, LABEL)
 
 def separation(sheet: Sheet, left: int, right: int) -> int:
     """Least distance between the axes of two neighbours in a row."""
-    return sheet.after[left] + _GAPS[sheet.kind[left]][sheet.kind[right]] + sheet.before[right]
+    return sheet.after[left] + GAPS[sheet.kind[left]][sheet.kind[right]] + sheet.before[right]
 
 
 def _gap(left: int, right: int) -> int:
@@ -33,7 +33,8 @@ def _gap(left: int, right: int) -> int:
     return 24 if left == BOX and right == BOX else 16
 
 
-_GAPS = tuple(tuple(_gap(left, right) for right in range(TAB + 1)) for left in range(TAB + 1))
+GAPS = tuple(tuple(_gap(left, right) for right in range(TAB + 1)) for left in range(TAB + 1))
+"""Between two neighbours of a row, by the kind of the left one and of the right one."""
 
 
 def ports(sheet: Sheet, place: Sequence[int], with_road: bool) -> tuple[list[int], list[int]]:
@@ -43,13 +44,12 @@ def ports(sheet: Sheet, place: Sequence[int], with_road: bool) -> tuple[list[int
     straight.
     """
     upper_port, lower_port = [0] * len(sheet.upper), [0] * len(sheet.upper)
-    on_road = sheet.on_road
+    on_road, rooms = sheet.on_road, sheet.cells.room
     for around, found, ends in ((sheet.down, upper_port, sheet.lower), (sheet.up, lower_port, sheet.upper)):
         place_of = [place[end] for end in ends].__getitem__
-        for vertex, room in enumerate(sheet.cells.room):
-            numbers = around[vertex]
-            if len(numbers) < 2:
-                continue
+        crowded = [vertex for vertex, numbers in enumerate(around[: sheet.cell_count]) if len(numbers) > 1]
+        for vertex in crowded:
+            numbers, room = around[vertex], rooms[vertex]
             last = len(numbers) - 1
             if last > 1:
                 ranked: Sequence[int] = sorted(numbers, key=place_of)
@@ -121,19 +121,21 @@ class Alignment:
 
     def add(self, number: int) -> bool:
         """Choose a segment, unless it crosses or touches one that was chosen before; whether it was."""
-        upper, lower = self._sheet.upper[number], self._sheet.lower[number]
-        if self.below[upper] >= 0 or self.held_above[lower] or not self._fits(upper, lower):
+        sheet = self._sheet
+        upper, lower = sheet.upper[number], sheet.lower[number]
+        if self.below[upper] >= 0 or self.held_above[lower]:
+            return False
+        row, rows = sheet.row[upper], sheet.rows
+        # What has either row to itself crosses nothing.
+        if len(rows[row]) > 1 and len(rows[row + 1]) > 1 and not self._fits(row, upper, lower):
             return False
         self.below[upper] = number
         self.held_above[lower] = True
         return True
 
-    def _fits(self, upper: int, lower: int) -> bool:
+    def _fits(self, row: int, upper: int, lower: int) -> bool:
         """Whether a segment would cross none; it counts as chosen from then on."""
-        row = self._sheet.row[upper]
         beside = self._sheet.rows[row]
-        if len(beside) == 1 or len(self._sheet.rows[row + 1]) == 1:
-            return True
         here, there = self._place[upper], self._place[lower]
         if len(beside) <= _SHORT_ROW:
             below, ends, place = self.below, self._sheet.lower, self._place
@@ -219,7 +221,7 @@ def build(sheet: Sheet, alignment: Alignment, upper_port: Sequence[int], lower_p
         left = row[0]
         for right in row[1:]:
             pair = block[left] * count + block[right]
-            least = after[left] + _GAPS[kinds[left]][kinds[right]] + before[right] + shift[left] - shift[right]
+            least = after[left] + GAPS[kinds[left]][kinds[right]] + before[right] + shift[left] - shift[right]
             if least > keep.get(pair, least - 1):
                 keep[pair] = least
             left = right

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import repeat
 from operator import add, sub
@@ -11,7 +11,7 @@ from operator import add, sub
 from gradviz.layout import measure
 from gradviz.layout.drawing import Drawing, Piece, PlacedBox, PlacedFrame, Point, Rectangle, RoutedWire, records
 from gradviz.layout.parts import LITERAL_GAP, LOOP, Literal, Part, Survey
-from gradviz.layout.route import Plan, Way
+from gradviz.layout.route import Plan
 from gradviz.layout.tags import box_tags, tab_tags
 from gradviz.picture.records import Frame
 
@@ -99,11 +99,10 @@ class _Packer:
         sheet, middle = plan.sheet, plan.middle
         # Where an axis is, nothing that stands on it reaches further than this; that covers loops and literals.
         across: list[float] = [min(map(sub, plan.axes, sheet.before)), max(map(add, plan.axes, sheet.after))]
-        along: list[float] = []
-        for box, row in zip(laid.part.boxes, sheet.row, strict=False):
-            half = survey.along[box] / 2
-            along += (middle[row] - half, middle[row] + half)
-        for box, row in zip(laid.part.boxes, sheet.row, strict=False):
+        middles = [middle[row] for row in sheet.row[: sheet.cell_count]]
+        halves = [survey.along[box] / 2 for box in laid.part.boxes]
+        along: list[float] = [min(map(sub, middles, halves)), max(map(add, middles, halves))]
+        for box, row in zip(laid.part.boxes if survey.loops or survey.literals else (), sheet.row, strict=False):
             if box in survey.loops:
                 along.append(middle[row] + survey.along[box] / 2 + LOOP)
             for literal in survey.literals.get(box, ()):
@@ -165,18 +164,14 @@ class _Packer:
     def _put_wires(self, laid: LaidOut, across_by: float, along_by: float, lengths: Sequence[int]) -> None:
         """Record the ways of a part's wires, each from tail to head of the picture's wire."""
         numbers, wires = laid.part.wires, self.survey.picture.wires
-        ways: Iterable[Way] = laid.plan.ways(lengths, across_by, along_by)
-        if not self.down:
-            ways = [_transposed(*way) for way in ways]
-        if any(laid.turned):
-            ways = [_reversed(*way) if turned else way for way, turned in zip(ways, laid.turned, strict=True)]
-        begins: list[Point] = []
-        pieces: list[tuple[Piece, ...]] = []
-        for begin, way in ways:
-            begins.append(begin)
-            pieces.append(way)
+        begins, ways = laid.plan.ways(lengths, across_by, along_by)
+        for number, turned in enumerate(laid.turned if any(laid.turned) or not self.down else ()):
+            if not self.down:
+                begins[number], ways[number] = _transposed(begins[number], ways[number])
+            if turned:
+                begins[number], ways[number] = _reversed(begins[number], ways[number])
         routed = records(
-            RoutedWire, len(numbers), [wires[number] for number in numbers], begins, pieces, repeat(""), repeat(None)
+            RoutedWire, len(numbers), [wires[number] for number in numbers], begins, ways, repeat(""), repeat(None)
         )
         for number, wire in zip(numbers, routed, strict=True):
             self.wires[number] = wire
@@ -207,12 +202,12 @@ class _Packer:
         self.wires[literal.wire] = RoutedWire(wire, point((leave, middle)), ((point((meet, middle)),),))
 
 
-def _transposed(start: Point, pieces: tuple[Piece, ...]) -> Way:
+def _transposed(start: Point, pieces: tuple[Piece, ...]) -> tuple[Point, tuple[Piece, ...]]:
     """A path with across and along exchanged."""
     return start[::-1], tuple([tuple([point[::-1] for point in piece]) for piece in pieces])
 
 
-def _reversed(start: Point, pieces: tuple[Piece, ...]) -> Way:
+def _reversed(start: Point, pieces: tuple[Piece, ...]) -> tuple[Point, tuple[Piece, ...]]:
     """A path from its end to its start."""
     points = [start] + [piece[-1] for piece in pieces]
     back = [(*piece[-2::-1], begin) for piece, begin in zip(pieces, points, strict=False)]

@@ -129,9 +129,11 @@ class Survey:
 
     def _find_literals(self) -> dict[int, list[Literal]]:
         """The literals that sit beside their one use, before or after it by argument position."""
-        small = {number for number, box in enumerate(self.picture.boxes) if measure.is_literal(box)}
-        users = sorted({head for tail, head in zip(self.tails, self.heads, strict=True) if tail in small})
+        small = {number for number, box in enumerate(self.picture.boxes) if not box.detail and measure.is_literal(box)}
         found: dict[int, list[Literal]] = {}
+        if not small:
+            return found
+        users = sorted({head for tail, head in zip(self.tails, self.heads, strict=True) if tail in small})
         if not users:
             return found
         incoming: list[list[int]] = [[] for _ in self.picture.boxes]

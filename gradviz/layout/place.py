@@ -9,10 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate, groupby, pairwise, repeat
+from itertools import accumulate, groupby, repeat
 from operator import add, sub
 
-from gradviz.layout.blocks import Alignment, Blocks, base_alignment, build, places, ports, separation, straighten_ports
+from gradviz.layout.blocks import (
+    GAPS,
+    Alignment,
+    Blocks,
+    base_alignment,
+    build,
+    places,
+    ports,
+    separation,
+    straighten_ports,
+)
 from gradviz.layout.rows import BOX, FAR_EDGE, NEAR_EDGE, Sheet
 from gradviz.layout.simplex import Edge, extremes, longest_path
 
@@ -143,10 +153,16 @@ def _width(sheet: Sheet, axes: Sequence[int]) -> int:
 def _least_width(sheet: Sheet) -> int:
     """How much room the widest row needs; no placement is narrower."""
     most: int = max(map(add, sheet.before, sheet.after))
+    before, after, kinds = sheet.before, sheet.after, sheet.kind
     for row in sheet.rows:
         if len(row) > 1:
-            inner = sum([separation(sheet, left, right) for left, right in pairwise(row)])
-            most = max(most, sheet.before[row[0]] + inner + sheet.after[row[-1]])
+            left = row[0]
+            room = before[left] + after[row[-1]]
+            for right in row[1:]:
+                room += after[left] + GAPS[kinds[left]][kinds[right]] + before[right]
+                left = right
+            if room > most:
+                most = room
     return most
 
 

@@ -6,8 +6,7 @@ straight along its own axis, which placing has kept clear. So no wire can run th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TypeAlias
+from collections.abc import Sequence
 
 from gradviz.layout.drawing import Piece, Point, Rectangle
 from gradviz.layout.place import Placement
@@ -21,10 +20,6 @@ _TAB_ZONE = 8
 _ZONE_GROWTH = 0.17
 _MOST_GROWTH = 64
 _SLACKNESS = 0.55
-
-
-Way: TypeAlias = tuple[Point, tuple[Piece, ...]]
-"""A wire's start and its pieces."""
 
 
 class Plan:
@@ -125,8 +120,10 @@ class Plan:
             found.append((Rectangle(near, top, far - near, bottom - top), tab))
         return found
 
-    def ways(self, lengths: Sequence[int], across_by: float, along_by: float) -> Iterator[Way]:
-        """Each strand's way from tail to head, moved: straight through rows, curved through zones.
+    def ways(
+        self, lengths: Sequence[int], across_by: float, along_by: float
+    ) -> tuple[list[Point], list[tuple[Piece, ...]]]:
+        """Where each strand's way begins, and its pieces from tail to head, moved: straight in rows, curved in zones.
 
         lengths: of each cell's box, along.
         """
@@ -139,6 +136,8 @@ class Plan:
         zone_start = [at + along_by for at in self.zone_start]
         zone_end = [at + along_by for at in self.zone_end]
         turns = self._turns()
+        begins: list[Point] = []
+        ways: list[tuple[Piece, ...]] = []
         for (tail, head), segment in zip(sheet.strands.ends(), sheet.arrivals, strict=True):
             last = turns[segment]
             across, along, stop = axes[tail] + upper_port[last], bottoms[tail], tops[head]
@@ -147,7 +146,8 @@ class Plan:
                 target = axes[lowers[last]] + lower_port[last]
                 if target == across:
                     # Most wires: straight from box to box.
-                    yield (across, along), (((across, stop),),)
+                    begins.append((across, along))
+                    ways.append((((across, stop),),))
                     continue
                 bending = [last]
             else:
@@ -159,7 +159,7 @@ class Plan:
                     vertex = uppers[last]
                 bending.reverse()
                 across = axes[tail] + upper_port[last]
-            begin = across, along
+            begins.append((across, along))
             pieces: list[Piece] = []
             for number in bending:
                 target = axes[lowers[number]] + lower_port[number]
@@ -173,7 +173,8 @@ class Plan:
                     across, along = target, end
             if along != stop:
                 pieces.append(((across, stop),))
-            yield begin, tuple(pieces)
+            ways.append(tuple(pieces))
+        return begins, ways
 
     def _turns(self) -> list[int]:
         """For each segment the last one on the way to its end, itself included, that bends or that leaves a cell."""

@@ -40,15 +40,16 @@ def escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
+_MOST_NUMBERS = 100_000
+
+
 class _Numbers(dict[float, str]):
     """What has been written before; in a drawing, few coordinates occur only once."""
-
-    _MOST = 20_000
 
     def __missing__(self, value: float) -> str:
         whole = int(value)
         written = str(whole) if whole == value else f"{value:.1f}".removesuffix(".0")
-        if len(self) >= self._MOST:
+        if len(self) >= _MOST_NUMBERS:
             self.clear()
         self[value] = written
         return written

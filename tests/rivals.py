@@ -55,13 +55,19 @@ def draw_dot(source: str, limit: float) -> Rival | None:
 
 
 def draw_torchviz(loss: torch.Tensor, model: nn.Module, limit: float) -> Rival | None:
-    """What `torchviz.make_dot` and `dot` draw of `loss`, the time of both; None where they do not finish."""
+    """What `torchviz.make_dot` and `dot` draw of `loss`, the time of both; None where they do not finish.
+
+    torchviz calls itself for each node behind another, so a deep graph ends it, too.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torchviz uses distutils
         import torchviz
 
         start = time.process_time()
-        source = torchviz.make_dot(loss, params=dict(model.named_parameters())).source
+        try:
+            source = torchviz.make_dot(loss, params=dict(model.named_parameters())).source
+        except RecursionError:
+            return None
     making = time.process_time() - start
     drawn = draw_dot(source, limit - making)
     if drawn is None:

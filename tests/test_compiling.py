@@ -14,6 +14,7 @@ import gradviz
 import gradviz.core
 from gradviz.core.apply import apply_general
 from gradviz.core.ops.table import TABLE, Row
+from gradviz.core.public import METHODS
 from gradviz.core.tensor import Tensor
 from gradviz.core.trace import GENERAL, HOOKED, LATE, SEVERAL, Node, Trace, origin_of
 
@@ -31,17 +32,14 @@ def uncompiled(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with monkeypatch.context() as patch:
         for row in TABLE.values():
             patch.setattr(row, "runs", {count: general(row, count) for count in range(8)})
-        for name, (row, static) in _OPERATORS.items():
-            patch.setattr(Tensor, name, lambda x, y, row=row, static=static: apply_general(row, (x, y), static))
+        for name, call in METHODS.items():
+            if hasattr(call, "runs"):
+                patch.setattr(Tensor, name, _general_method(*call.runs))
         yield
 
 
-_OPERATORS = {
-    "__add__": (TABLE["add"], (1,)),
-    "__sub__": (TABLE["sub"], (1,)),
-    "__mul__": (TABLE["mul"], ()),
-    "__truediv__": (TABLE["div"], ()),
-}
+def _general_method(row: Row, static: tuple[Any, ...]) -> Callable[..., Any]:
+    return lambda *inputs: apply_general(row, inputs, static)
 
 
 def told(value: Any) -> Any:
@@ -69,7 +67,7 @@ def record_of(step: Trace, seen: dict[int, Any]) -> Any:
     return (
         (type(step), step.row.key, step.needs, told(step.static), step.cause, step.shape, step.array_type, step.more)
         + (step.flags & _FLAGS, step.forgotten, step.op_name, step.region is None, tuple(links))
-        + (() if isinstance(step, Node) else (step.behind,))
+        + (() if isinstance(step, Node) else (step.past,))
         + kept
     )
 

@@ -15,11 +15,11 @@ import numpy as np
 
 from gradviz.core.aliasing import Made, ReplayStep, View, nth
 from gradviz.core.compiling import can_run, compiled, source_of_run
-from gradviz.core.composites import finish, inside, tell, untold
+from gradviz.core.composites import finish, tell, untold
 from gradviz.core.dtypes import promoted
 from gradviz.core.grad_mode import Region, current
 from gradviz.core.history import bound
-from gradviz.core.listeners import listeners
+from gradviz.core.listeners import attended, listeners
 from gradviz.core.ops.shapes import refuse_shapes
 from gradviz.core.ops.table import TABLE, Row
 from gradviz.core.pullback import pull_of
@@ -45,16 +45,8 @@ from gradviz.events import Cause
 from gradviz.ids import next_id, next_ids
 from gradviz.sites import user_files, user_frame
 
-_CAUSE_OF_REGION = {
-    "backward": Cause.NO_GRAD,
-    "no_grad": Cause.NO_GRAD,
-    "inference_mode": Cause.INFERENCE_MODE,
-    "set_grad_enabled": Cause.SET_GRAD_ENABLED,
-}
-
 _NAMES = {
     "ALIAS": ALIAS,
-    "CAUSES": _CAUSE_OF_REGION,
     "F32": np.dtype(np.float32),
     "F64": np.dtype(np.float64),
     "FRESH": FRESH,
@@ -64,12 +56,12 @@ _NAMES = {
     "Tensor": Tensor,
     "Untracked": Untracked,
     "__name__": __name__,
+    "attended": attended,
     "current": current,
     "finish": finish,
     "float32": np.float32,
     "getframe": sys._getframe,
-    "inside": inside,
-    "listeners": listeners,
+    "here": [None],  # the code that ran the last op, where it is the user's
     "ndarray": np.ndarray,
     "next_id": next_id,
     "refuse_shapes": refuse_shapes,
@@ -240,14 +232,20 @@ def describe(
 ) -> None:
     """Fill in what every record has. `first` is the array of the first output, `others` those that follow it."""
     step.id = next_ids(1 + len(others)) if others else next_id()
-    step.row = row
     step.links = links
     step.needs = needs
     step.static = static
     step.rare = None
     step.code = frame.f_code
     step.lasti = frame.f_lasti
-    step.region = region
+    if isinstance(step, Untracked):
+        step.row = row
+        step.region = region
+    elif isinstance(step, Node):
+        if step.row is not row:  # a custom function knows only afterwards which of its outputs are constant
+            step.row = row
+        if region is not None:
+            step.region = region
     if first is None:
         step.shape, step.array_type = (), None
     else:
@@ -265,7 +263,7 @@ def cause_of(step: Untracked, row: Row, first: Any, region: Region | None) -> No
         if row.cause is not None:
             step.cause = row.cause
         elif region is not None and not region.tracks:
-            step.cause = Cause.INFERENCE_MODE if region.enabled else _CAUSE_OF_REGION[region.kind]
+            step.cause = region.cause
         elif first is not None and first.dtype.kind in "iu":
             step.cause = Cause.INTEGER
         else:
@@ -360,6 +358,6 @@ def source(row: Row, data: Any, frame: FrameType) -> Untracked:
     step = Untracked()
     describe(step, row, (), (), (), data, current(), frame)
     step.cause = None
-    step.behind = step.forgotten = 0
+    step.past = 0
     step.oldest = step.id
     return step

@@ -26,6 +26,12 @@ _INLINE = {operator.mul: "{} * {}", operator.add: "{} + {}", operator.sub: "{} -
 """Forwards that are an operator of Python's, written in place."""
 
 
+def keeps_type(forward: Callable[..., Any]) -> bool:
+    """Whether a forward works element by element and gives what it takes: from one float type, that type again."""
+    types = getattr(forward, "types", ())
+    return forward in _INLINE or "f->f" in types or "ff->f" in types
+
+
 def compiled(namespace: dict[str, Any], source: str, row: Row, **names: Any) -> Callable[..., Any]:
     """Execute `source`, which defines one function, with `namespace` and `names` for its globals."""
     scope = {**namespace, "row": row, "Node": row.node_class, **names}
@@ -95,12 +101,11 @@ def source_of_run(row: Row, count: int, forward: Any, floats: bool, fixed: bool)
     put(" region = current()")
     otherwise = f"return remember(row, {inputs}, {arrays}, {static}, out)"
     put(f" if region is not None and region.inference or type(out) is tuple: {otherwise}")
-    put(" if type(out) is float32: kind = F32; shape = ()")  # numpy takes long to say it of a scalar
-    put(" else: kind = out.dtype; shape = out.shape")
-    if floats and row.differentiable:
-        put(f" if kind is not own: {slow}")
-    put(" frame = getframe(1)")
-    put(" if frame.f_code.co_filename not in user_files: frame = user_frame(frame)")
+    lines += _describe_result(floats and keeps_type(forward), floats and row.differentiable, count, slow)
+    put(" frame = getframe(1); code = frame.f_code")
+    put(" if code is not here[0]:")  # to ask for its file takes longer
+    put("  if code.co_filename in user_files: here[0] = code")
+    put("  else: frame = user_frame(frame); code = frame.f_code")
     derived = [i for i in spots if row.formulas[i] is not None]
     wanted = " or ".join(f"n{i}" for i in derived)
     if derived:
@@ -110,24 +115,39 @@ def source_of_run(row: Row, count: int, forward: Any, floats: bool, fixed: bool)
     else:
         put(" if 1:")
     lines += _fill_trace(row, count, otherwise)
-    put(" step.shape = l0.shape if l0.shape == shape else shape")  # one tuple for many records
-    put(f" step.links = ({''.join(f'l{i}, ' for i in spots)})")
+    put(f" step.shape = shape; step.links = ({''.join(f'l{i}, ' for i in spots)})")
     put(f" step.needs = {_needs(count)}")
-    put(f" step.row = row; step.static = {static}; step.code = frame.f_code")
+    put(f" step.static = {static}; step.code = code")
     put(" lasti = frame.f_lasti; step.lasti = OFFSETS[lasti] if lasti < 4096 else lasti")
-    put(f" step.rare = None; step.region = region; step.array_type = kind; step.flags = {'ALIAS' if row.view else 0}")
+    put(f" step.array_type = kind; step.flags = {'ALIAS' if row.view else 0}")
     put(" result = Tensor()")
     put(" result._data = out; result._origin = step; result._number = 0; result._requires_grad = tracked")
     put(" result._grad = result._view = result._extras = result._memory = None")
     if row.view:
         put(f" share(result, x0, row, (forward, {static}), region)")
-    put(" if listeners or inside: finish(step, frame, out)")
+    put(" if attended: finish(step, frame, out)")
     put(" return result")
     return "\n".join(lines) + "\n"
 
 
+def _describe_result(same_type: bool, checked: bool, count: int, slow: str) -> list[str]:
+    """The lines that find dtype and shape of what came out. They share the tuple of an input, where it is the same."""
+    if same_type:
+        lines = [" kind = own; shape = l0.shape"]
+        if count > 1:
+            lines.append(" if r1 and l1.shape is not shape and out.shape != shape: shape = out.shape")
+        return lines
+    lines = [" if type(out) is float32: kind = F32; shape = ()"]  # numpy takes long to say it of a scalar
+    lines.append(" else: kind = out.dtype; shape = out.shape")
+    if checked:
+        lines.append(f" if kind is not own: {slow}")
+    lines.append(" if l0.shape == shape: shape = l0.shape")
+    return lines
+
+
 def _fill_node(row: Row, count: int, derived: list[int]) -> list[str]:
-    lines = ["  tracked = True", "  step = Node()", "  step.id = next_id()"]
+    lines = ["  tracked = True", "  step = Node(); step.id = next_id()"]
+    lines.append("  step.rare = None if region is None else {'region': region}")
     values, marks, memories = [], [], []
     for name in row.saved_names:
         readers = [i for i in derived if name in row.reads[i]]
@@ -157,25 +177,26 @@ def _fill_node(row: Row, count: int, derived: list[int]) -> list[str]:
 
 def _fill_trace(row: Row, count: int, otherwise: str) -> list[str]:
     """The lines for an op that is not tracked; what they do not know is left to the line `otherwise`."""
-    lines = ["  tracked = False", "  behind = 0; number = oldest = next_id()"]
-    for i in range(count):
-        known = f"r{i} and " if i else ""
-        lines.append(f"  if {known}type(l{i}) is Untracked and (l{i}.links or l{i}.forgotten):")
-        lines.append(f"   behind += l{i}.behind + 1")
-        lines.append(f"   if l{i}.oldest < oldest: oldest = l{i}.oldest")
-    need = " or ".join(f"n{i}" for i in range(count))
-    tracked = " or ".join(f"n{i} and type(l{i}) is not Untracked" for i in range(count))
-    lines.append(f"  if behind >= LIMIT: {otherwise}")
-    lines.append(f"  if {need}:")
+    spots = range(count)
+    past = " + ".join(f"(l{i}.past if r{i} else 0)" if i else "l0.past" for i in spots)
+    lines = ["  tracked = False", f"  past = {past}"]
+    lines.append(f"  if past >= LIMIT: {otherwise}")
+    lines.append(f"  if {' or '.join(f'n{i}' for i in spots)}:")
     if row.cause is None:
+        tracked = " or ".join(f"n{i} and type(l{i}) is not Untracked" for i in spots)
         lines.append(f"   if region is None or region.tracks or {tracked}: {otherwise}")
-        lines.append("   step = Untracked(); step.cause = CAUSES[region.kind]")
+        lines.append("   cause = region.cause")
     else:
         lines.append(f"   {otherwise}")
-    lines.append("  else: step = Untracked(); step.cause = None")
-    lines.append("  step.forgotten = 0")  # `bound` reads it
-    lines.append("  step.id = number; step.oldest = oldest")
-    lines.append("  step.behind = behind if not behind or behind < number - oldest else number - oldest")
+    lines.append("  else: cause = None")
+    lines.append("  step = Untracked(); step.id = number = oldest = next_id()")
+    lines.append("  if past:")
+    for i in spots:
+        known = f"r{i} and " if i else ""
+        lines.append(f"   if {known}l{i}.past and l{i}.oldest < oldest: oldest = l{i}.oldest")
+    lines.append("   if number - oldest < past: past = number - oldest")
+    lines.append("  step.cause = cause; step.past = past + 1; step.oldest = oldest")
+    lines.append("  step.rare = None; step.row = row; step.region = region")
     return lines
 
 

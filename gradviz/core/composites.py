@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from types import FrameType
 from typing import Any, TypeVar
 
-from gradviz.core.listeners import listeners, observers
+from gradviz.core.listeners import attended, listeners, observers
 from gradviz.core.tensor import Tensor
 from gradviz.core.trace import INNER, INPLACE, Trace
 from gradviz.sites import user_frame
@@ -30,9 +30,6 @@ _untold: ContextVar[list[tuple[Trace, FrameType]] | None] = ContextVar("gradviz.
 
 untold = _untold.get
 
-inside: list[None] = []
-"""One entry for each composite function or module that runs, in any thread: while it is empty, nothing is `untold`."""
-
 
 class _Passing(list[tuple[Trace, FrameType]]):
     """In place of the ops that wait, while a module of a library runs: none waits, and none is what is assigned."""
@@ -43,7 +40,7 @@ PASSING = _Passing()
 
 def enter(waiting: list[tuple[Trace, FrameType]] | None) -> None:
     """Let ops wait in a list until `leave`, be those of a library's module (`PASSING`), or the user's own (None)."""
-    inside.append(None)
+    attended.append(None)
     _untold.set(waiting)
 
 
@@ -52,7 +49,7 @@ def leave(outer: list[tuple[Trace, FrameType]] | None) -> None:
     try:
         _untold.set(outer)
     finally:
-        inside.pop()
+        attended.pop()
 
 
 def untold_as(waiting: list[tuple[Trace, FrameType]] | None) -> list[tuple[Trace, FrameType]] | None:

@@ -43,7 +43,7 @@ class FunctionRow(Row):
     @functools.cached_property
     def node_class(self) -> type[Node]:
         """The Node type, which is also the type of the function's `ctx`."""
-        members = {"__module__": "gradviz.autograd.function", "full_name": self.node_name}
+        members = {"__module__": "gradviz.autograd.function", "full_name": self.node_name, "row": self}
         return type(self.node_name, (self._base,), members)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from gradviz import events
 from gradviz.core.grad_mode import Region, current
 from gradviz.core.holdings import Holdings
-from gradviz.core.listeners import Deed, Holder, listeners, observers
+from gradviz.core.listeners import Deed, Holder, listen, observers, unlisten
 from gradviz.core.measuring import Measures, measure_gradient
 from gradviz.core.signatures import inputs_of, literals_of, needs_of, outputs_of, saved_by, types_of
 from gradviz.core.tensor import Tensor
@@ -58,15 +58,14 @@ class Emitter:
         """Start to listen, in all threads."""
         with self._lock:
             # In this order: an op of another thread that is not heard has an id from before the beginning.
-            listeners.append(self)
+            listen(self)
             if self._measures is not None:
                 observers.append(self)
             self._began = next_id()
 
     def uninstall(self) -> None:
         """Stop listening."""
-        if self in listeners:
-            listeners.remove(self)
+        unlisten(self)
         if self in observers:
             observers.remove(self)
 

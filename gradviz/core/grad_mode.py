@@ -19,20 +19,30 @@ from types import CodeType, FrameType, TracebackType
 from typing import Any, TypeVar, cast, overload
 
 from gradviz.core.listeners import listeners
+from gradviz.events import Cause
 from gradviz.interning import FIRST_LINE
 from gradviz.sites import user_frame
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+_CAUSES = {
+    "backward": Cause.NO_GRAD,
+    "no_grad": Cause.NO_GRAD,
+    "inference_mode": Cause.INFERENCE_MODE,
+    "set_grad_enabled": Cause.SET_GRAD_ENABLED,
+}
+
+
 class Region:
     """One grad-mode switch in effect: what it set, who opened it, what it lies in.
 
-    `tracks` is what an op asks for: grad enabled and not in inference mode. `held` says that it lasts until its switch
+    `tracks` is what an op asks for: grad enabled and not in inference mode; where it is not so, `cause` says what cuts
+    the gradient. `held` says that it lasts until its switch
     is left: it is the extent of a `with` or of a decorated call.
     """
 
-    __slots__ = ("code", "enabled", "held", "id", "inference", "kind", "lasti", "parent", "tracks")
+    __slots__ = ("cause", "code", "enabled", "held", "id", "inference", "kind", "lasti", "parent", "tracks")
 
     def __init__(self, kind: str, enabled: bool, inference: bool, parent: Region | None) -> None:
         self.id = next(_ids)
@@ -41,6 +51,7 @@ class Region:
         self.inference = inference
         self.tracks = enabled and not inference
         self.parent = parent
+        self.cause = Cause.INFERENCE_MODE if enabled else _CAUSES.get(kind)
         self.held = True
         self.code: CodeType | None = None
         self.lasti = -1

@@ -13,21 +13,21 @@ from gradviz.core.trace import HISTORY_LIMIT, Untracked, without_history
 def bound(trace: Untracked) -> None:
     """Set how much history lies behind a new `trace`, and let go of the oldest where it is too much.
 
-    `behind` never undercounts: it is the smaller of the sum over the inputs (which counts shared history twice) and
-    the span of ids back to the oldest (which counts unrelated ops).
+    `past` never undercounts: it is the smaller of the sum over the inputs (which counts shared history twice) and the
+    span of ids back to the oldest (which counts unrelated ops), and the trace itself.
     """
-    trace.forgotten = behind = 0
+    past = 0
     oldest = trace.id
     for link in trace.links:
         origin = link[0] if type(link) is tuple else link
-        if _has_past(origin):
-            behind += origin.behind + 1
+        if isinstance(origin, Untracked) and origin.past:
+            past += origin.past
             if origin.oldest < oldest:
                 oldest = origin.oldest
     span = trace.id - oldest
-    trace.behind = behind if behind < span else span
+    trace.past = (past if past < span else span) + 1 if trace.links else 0
     trace.oldest = oldest
-    if trace.behind > HISTORY_LIMIT or len(trace.links) > HISTORY_LIMIT:
+    if trace.past > HISTORY_LIMIT + 1 or len(trace.links) > HISTORY_LIMIT:
         _let_go(trace)
 
 
@@ -56,13 +56,13 @@ def _let_go(trace: Untracked) -> None:
         trace.forgotten += len(trace.links) - HISTORY_LIMIT
         trace.links = trace.links[:HISTORY_LIMIT]
         trace.needs = trace.needs[:HISTORY_LIMIT]
-    trace.behind = len(queue) - 1
+    trace.past = len(queue)
     trace.oldest = min(step.id for step in queue)
 
 
 def _has_past(origin: Any) -> bool:
     """True for an untracked op with inputs, or one that had some."""
-    return isinstance(origin, Untracked) and bool(origin.links or origin.forgotten)
+    return isinstance(origin, Untracked) and origin.past > 0
 
 
 def _end_history(step: Untracked, keep: set[int], ends: dict[int, Untracked]) -> None:

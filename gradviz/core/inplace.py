@@ -117,6 +117,7 @@ class CopySlices(Node):
 
 
 CopySlices.__module__ = Node.__module__
+CopySlices.row = COPY_SLICES
 COPY_SLICES.node_class = CopySlices
 
 

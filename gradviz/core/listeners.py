@@ -77,5 +77,22 @@ class Observer(Protocol):
         """`step` has just run and gave these arrays; listeners are told of it later."""
 
 
+attended: list[None] = []
+"""One entry for each listener, and for each composite function or module that runs, in any thread: while it is empty,
+an op has nothing to do after it ran."""
 listeners: list[Listener] = []
+"""Those who listen; `listen` and `unlisten` change it."""
 observers: list[Observer] = []
+
+
+def listen(listener: Any) -> None:
+    """Tell a listener of all that happens from now on, in any thread."""
+    listeners.append(listener)
+    attended.append(None)
+
+
+def unlisten(listener: Any) -> None:
+    """Tell it of nothing any more."""
+    if listener in listeners:
+        listeners.remove(listener)
+        attended.pop()

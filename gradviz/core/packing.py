@@ -13,7 +13,7 @@ from typing import Any
 
 from gradviz.core.apply import wrap
 from gradviz.core.grad_mode import no_grad
-from gradviz.core.listeners import listeners
+from gradviz.core.listeners import listen, listeners, unlisten
 from gradviz.core.saving import UNSHARED
 from gradviz.core.tensor import Tensor
 from gradviz.core.trace import FREED, GENERAL, PACKED, Node, Trace, origin_of
@@ -44,10 +44,10 @@ class saved_tensors_hooks:
 
     def __enter__(self) -> None:
         self._thread = threading.get_ident()
-        listeners.append(self)
+        listen(self)
 
     def __exit__(self, *error: object) -> None:
-        listeners.remove(self)
+        unlisten(self)
 
     def op_ran(self, step: Trace, frame: FrameType) -> None:
         """Pack what a node saved; only the innermost hooks do."""

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from gradviz.core.apply import apply, leaf, runner
+from gradviz.core.apply import apply, apply_general, leaf, runner, specialised
 from gradviz.core.inplace import apply_inplace
 from gradviz.core.ops.table import Row
 from gradviz.core.tensor import Tensor
@@ -89,7 +89,8 @@ def publish(
                 raise TypeError(f"{where} must be Tensor, not {type(value).__name__}")
         return apply(row, [first_tensor(row.name, operands[0]), *operands[1:]], static)
 
-    if count == 1 and not row.static:
+    single = count == 1 and not row.static
+    if single:
 
         def call_one(input: Any) -> Any:
             run = row.runs.get(1) or runner(row, 1)
@@ -101,10 +102,41 @@ def publish(
     if functions:
         FUNCTIONS[row.name] = call
     if methods:
-        METHODS[row.name] = call
+        METHODS[row.name] = compiled_method(row.name, row, 1, (), _refused) if single else call
+        METHODS[row.name].__doc__ = call.__doc__
     if inplace:
         METHODS[row.name + "_"] = inplace_of(row)
     return call
+
+
+def compiled_method(
+    name: str,
+    row: Row,
+    count: int,
+    static: tuple[Any, ...],
+    general: Callable[..., Any],
+    plain: Callable[..., Any] | None = None,
+) -> Callable[..., Any]:
+    """A method of Tensor with nothing between the user's call and what runs the row: see `apply.specialised`.
+
+    It is compiled when it is first called, and then put on Tensor in its own place.
+    """
+
+    def call(*operands: Any) -> Any:
+        forward = plain or getattr(row.forward, "plain", None) or row.forward
+        floats = row.promotes or forward is not row.forward
+        run = specialised(row, count, forward, floats, static, general)
+        run.__name__, run.__qualname__, run.__doc__ = name, f"Tensor.{name}", call.__doc__
+        setattr(Tensor, name, run)
+        return run(*operands)
+
+    call.__name__, call.__qualname__ = name, f"Tensor.{name}"
+    call.runs = row, static  # type: ignore[attr-defined]
+    return call
+
+
+def _refused(row: Row, inputs: tuple[Any, ...], static: tuple[Any, ...]) -> Any:
+    return apply_general(row, (first_tensor(row.name, inputs[0]), *inputs[1:]), static)
 
 
 def inplace_of(row: Row) -> Callable[..., Tensor]:

@@ -100,8 +100,6 @@ class Trace:
         "links",
         "needs",
         "rare",
-        "region",
-        "row",
         "shape",
         "static",
     )
@@ -118,8 +116,6 @@ class Trace:
     shape: tuple[int, ...]
     array_type: Any
     forgotten: int
-    behind: int
-    oldest: int
     flags: int
     rare: dict[str, Any] | None
     more = Rare[tuple[tuple[tuple[int, ...], Any], ...]](())
@@ -136,9 +132,17 @@ class Trace:
 
 
 class Untracked(Trace):
-    """The record of an op that autograd did not track, or of the making of a leaf."""
+    """The record of an op that autograd did not track, or of the making of a leaf.
 
-    __slots__ = ("behind", "cause", "forgotten", "oldest")
+    past        how much history who links to it takes on: this record and those behind it; 0 for a leaf
+    oldest      the smallest id among these records
+    """
+
+    __slots__ = ("cause", "oldest", "past", "region", "row")
+
+    oldest: int
+    past: int
+    forgotten = Rare[int](0)
 
 
 INPLACE = 1
@@ -185,10 +189,11 @@ class Node(Trace):
     marks: tuple[Any, ...]
     leaves: tuple[Tensor | None, ...] | None
     hooks = Rare["NodeHooks | None"](None)
+    region = Rare["Region | None"](None)
 
     tracked = True
     cause = None
-    forgotten = 0
+    past = forgotten = 0
     full_name = ""
 
     def name(self) -> str:
@@ -356,7 +361,7 @@ def accumulator(leaf: Tensor) -> AccumulateGrad:
     return known
 
 
-_DESCRIPTION = ("array_type", "code", "flags", "forgotten", "id", "lasti", "region", "row", "shape", "static")
+_DESCRIPTION = ("array_type", "code", "flags", "id", "lasti", "region", "row", "shape", "static")
 
 
 def without_history(origin: Trace) -> Untracked:
@@ -371,9 +376,11 @@ def without_history(origin: Trace) -> Untracked:
         copy.more = origin.more
     copy.links = ()
     copy.needs = ()
-    copy.behind = 0
     copy.oldest = copy.id
     copy.cause = None
     copy.flags &= ~(HOOKED | STORED)
-    copy.forgotten += bool(origin.links)
+    copy.past = 0
+    if origin.links or origin.forgotten:
+        copy.forgotten = origin.forgotten + bool(origin.links)
+        copy.past = 1
     return copy

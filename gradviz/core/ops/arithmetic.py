@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from gradviz.core.apply import apply, apply_general, specialised
+from gradviz.core.apply import apply, apply_general
 from gradviz.core.composites import called
 from gradviz.core.dtypes import promoted
 from gradviz.core.inplace import apply_inplace
 from gradviz.core.ops.samples import grid, positive
 from gradviz.core.ops.table import Row, op, sample
-from gradviz.core.public import METHODS, both, method, operand, publish
+from gradviz.core.public import METHODS, both, compiled_method, method, operand, publish
 from gradviz.core.tensor import Tensor
 
 
@@ -193,29 +193,19 @@ RECIPROCAL = op(
 reciprocal = publish(RECIPROCAL, inplace=True)
 
 
-def _operator(
-    name: str, row: Row, static: tuple[Any, ...], plain: Callable[[Any, Any], Any]
-) -> Callable[[Tensor, Any], Any]:
-    """The method for an operator; `plain` is the row's forward for tensors of one float type.
+def _with_operand(row: Row, inputs: tuple[Any, ...], static: tuple[Any, ...]) -> Any:
+    """What an operator does in all but the ordinary case."""
+    self, other = inputs
+    if not isinstance(other, Tensor):
+        other = operand(other)
+        if not isinstance(other, (Tensor, float, int)):
+            return NotImplemented
+    return apply_general(row, (self, other), static)
 
-    It is compiled when it is first called, and then put on Tensor in its own place.
-    """
 
-    def general(row: Row, inputs: Any, static: tuple[Any, ...]) -> Any:
-        self, other = inputs
-        if not isinstance(other, Tensor):
-            other = operand(other)
-            if not isinstance(other, (Tensor, float, int)):
-                return NotImplemented
-        return apply_general(row, (self, other), static)
-
-    def call(self: Tensor, other: Any) -> Any:
-        run = specialised(row, 2, plain, True, static, general)
-        run.__name__, run.__qualname__ = name, f"Tensor.{name}"
-        setattr(Tensor, name, run)
-        return run(self, other)
-
-    return call
+def _operator(name: str, row: Row, static: tuple[Any, ...], plain: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    """The method for an operator; `plain` is the row's forward for tensors of one float type."""
+    return compiled_method(name, row, 2, static, _with_operand, plain)
 
 
 def _inplace_operator(row: Row, static: tuple[Any, ...]) -> Callable[[Tensor, Any], Any]:

@@ -138,7 +138,7 @@ class Row:
     @functools.cached_property
     def node_class(self) -> type[Node]:
         """The Node type of this row; its name is PyTorch's, without a C++ namespace."""
-        members = {"__slots__": (), "__module__": "gradviz.core.trace", "full_name": self.node_name}
+        members = {"__slots__": (), "__module__": "gradviz.core.trace", "full_name": self.node_name, "row": self}
         return type(self.node_name.rpartition("::")[2], (Node,), members)
 
     def __repr__(self) -> str:

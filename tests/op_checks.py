@@ -42,6 +42,8 @@ NO_KERNEL = (
     "grad_input must be contiguous",
 )
 """What PyTorch says where it has not got round to a case that makes sense."""
+BY_PROCESSOR = "Input type (half) and bias type ("
+"""What PyTorch says of a float16 convolution on some processors; on others it converts the bias."""
 
 
 @dataclass(frozen=True)
@@ -277,6 +279,8 @@ def check_against_torch(call: str, sample: Sample, *, inplace: bool = False) -> 
         assert same_kind(ours.error, theirs.error), f"{what} raised {ours.error!r}, PyTorch {theirs.error!r}"
         return ours
     if ours.error is not None:
+        if BY_PROCESSOR in str(ours.error):
+            return ours
         raise AssertionError(f"{what} raised {ours.error!r}, PyTorch did not") from ours.error
     mine, yours = flat(ours.result), flat(theirs.result)
     tensors = [*ours.tensors, *(output for output in mine if isinstance(output, Tensor))]

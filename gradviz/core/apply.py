@@ -241,11 +241,8 @@ def describe(
     if isinstance(step, Untracked):
         step.row = row
         step.region = region
-    elif isinstance(step, Node):
-        if step.row is not row:  # a custom function knows only afterwards which of its outputs are constant
-            step.row = row
-        if region is not None:
-            step.region = region
+    elif isinstance(step, Node) and region is not None:
+        step.region = region
     if first is None:
         step.shape, step.array_type = (), None
     else:

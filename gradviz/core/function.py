@@ -178,7 +178,7 @@ def _applied(cls: Any, args: tuple[Any, ...], frame: Any) -> Any:
     tracked = tracks and True in needs and True in open_ends
     constant = tuple(number for number, is_open in enumerate(open_ends) if not is_open)
     if constant:
-        row = row_of(cls, cls.__name__, _pulled, FunctionNode, constant)
+        row = ctx.row = row_of(cls, cls.__name__, _pulled, FunctionNode, constant)
     step: Trace = ctx if tracked else Untracked()
     if not tensors:
         return results

@@ -44,10 +44,9 @@ def _let_go(trace: Untracked) -> None:
     if len(queue) - 1 > HISTORY_LIMIT:
         queue.sort(key=lambda step: -step.id)
         kept, rest = queue[: HISTORY_LIMIT // 2 + 1], queue[HISTORY_LIMIT // 2 + 1 :]
-        keep = {id(step) for step in kept}
         ends: dict[int, Untracked] = {}
         for step in kept:
-            _end_history(step, keep, ends)
+            _end_history(step, kept[-1].id, ends)
         hidden = len(rest) + sum(step.forgotten for step in rest) - len(ends)
         last = min(ends.values(), key=lambda end: end.id)
         last.forgotten += max(0, hidden - sum(end.forgotten for end in ends.values()))
@@ -65,14 +64,12 @@ def _has_past(origin: Any) -> bool:
     return isinstance(origin, Untracked) and origin.past > 0
 
 
-def _end_history(step: Untracked, keep: set[int], ends: dict[int, Untracked]) -> None:
-    """Replace the links of `step` to what is let go by stand-ins, which have its name and shape but no history."""
-    links = list(step.links)
-    for position, link in enumerate(links):
+def _end_history(step: Untracked, oldest: int, ends: dict[int, Untracked]) -> None:
+    """Replace the links of `step` to what is older by stand-ins, which have its name and shape but no history."""
+    for position, link in enumerate(step.links):
         origin = link[0] if type(link) is tuple else link
-        if _has_past(origin) and id(origin) not in keep:
+        if _has_past(origin) and origin.id < oldest:
             if origin.id not in ends:
                 ends[origin.id] = without_history(origin)
             end = ends[origin.id]
-            links[position] = (end, link[1]) if type(link) is tuple else end
-    step.links = tuple(links)
+            step.links = (*step.links[:position], (end, link[1]) if type(link) is tuple else end, *step.links[position + 1 :])

@@ -15,6 +15,7 @@ from gradviz.core.apply import apply, apply_general, leaf, runner, specialised
 from gradviz.core.inplace import apply_inplace
 from gradviz.core.ops.table import Row
 from gradviz.core.tensor import Tensor
+from gradviz.core.updating import updated
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -58,11 +59,17 @@ def both(call: F) -> F:
 
 
 def publish(
-    row: Row, *, inplace: bool = False, functions: bool = True, methods: bool = True, numbers: bool = True
+    row: Row,
+    *,
+    inplace: bool = False,
+    functions: bool = True,
+    methods: bool = True,
+    numbers: bool = True,
+    write: Callable[..., Any] | None = None,
 ) -> Callable[..., Any]:
     """Make the public function of a row that takes its inputs and static arguments just as they are.
 
-    inplace: also publish the method `<name>_`.
+    inplace: also publish the method `<name>_`; write: a ufunc that does what it does, without static arguments.
     numbers: operands after the first may be Python numbers.
     """
     count = len(row.inputs)
@@ -105,7 +112,7 @@ def publish(
         METHODS[row.name] = compiled_method(row.name, row, 1, (), _refused) if single else call
         METHODS[row.name].__doc__ = call.__doc__
     if inplace:
-        METHODS[row.name + "_"] = inplace_of(row)
+        METHODS[row.name + "_"] = inplace_of(row, write)
     return call
 
 
@@ -139,11 +146,13 @@ def _refused(row: Row, inputs: tuple[Any, ...], static: tuple[Any, ...]) -> Any:
     return apply_general(row, (first_tensor(row.name, inputs[0]), *inputs[1:]), static)
 
 
-def inplace_of(row: Row) -> Callable[..., Tensor]:
+def inplace_of(row: Row, write: Callable[..., Any] | None = None) -> Callable[..., Tensor]:
     """The method that writes the row's result into its first input."""
     count = len(row.inputs)
 
     def call(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        if write is not None and len(args) == 1 and not kwargs and updated(row, self, args[0], row.defaults, write):
+            return self
         static = _static(row, row.name + "_", args[count - 1 :], kwargs)
         return apply_inplace(row, self, [operand(other) for other in args[: count - 1]], static)
 

@@ -20,6 +20,7 @@ from gradviz.core.ops.samples import grid, positive
 from gradviz.core.ops.table import Row, op, sample
 from gradviz.core.public import METHODS, both, compiled_method, method, operand, publish
 from gradviz.core.tensor import Tensor
+from gradviz.core.updating import updated
 
 
 def _divide(x: Any, y: Any) -> Any:
@@ -30,7 +31,9 @@ def _divide(x: Any, y: Any) -> Any:
 
 
 def _add(x: Any, y: Any, alpha: Any) -> Any:
-    return operator.add(x, y) if alpha == 1 else operator.add(x, y.dtype.type(alpha) * y)
+    if alpha == 1:
+        return operator.add(x, y)
+    return operator.add(x, (alpha if type(y) in (float, int, bool) else y.dtype.type(alpha)) * y)
 
 
 def _subtract(x: Any, y: Any, alpha: Any = 1) -> Any:
@@ -88,6 +91,7 @@ ADD = op(
         sample(grid(2, 3), grid(3)),
         sample(grid(3), 2.0),
         sample(grid(2), grid(2), alpha=3),
+        sample(grid(2), 0.5, alpha=2),
     ],
 )
 SUB = op(
@@ -178,10 +182,10 @@ def pow_(self: Tensor, exponent: Any) -> Tensor:
     return apply_inplace(POW_TENSOR if isinstance(exponent, Tensor) else POW_NUMBER, self, (exponent,))
 
 
-add = publish(ADD, inplace=True)
-sub = publish(SUB, inplace=True)
-mul = publish(MUL, inplace=True)
-div = publish(DIV, inplace=True)
+add = publish(ADD, inplace=True, write=np.add)
+sub = publish(SUB, inplace=True, write=np.subtract)
+mul = publish(MUL, inplace=True, write=np.multiply)
+div = publish(DIV, inplace=True, write=np.true_divide)
 neg = publish(NEG, inplace=True)
 rsub = publish(RSUB)
 RECIPROCAL = op(
@@ -208,8 +212,10 @@ def _operator(name: str, row: Row, static: tuple[Any, ...], plain: Callable[[Any
     return compiled_method(name, row, 2, static, _with_operand, plain)
 
 
-def _inplace_operator(row: Row, static: tuple[Any, ...]) -> Callable[[Tensor, Any], Any]:
+def _inplace_operator(row: Row, static: tuple[Any, ...], write: Any) -> Callable[[Tensor, Any], Any]:
     def call(self: Tensor, other: Any) -> Any:
+        if updated(row, self, other, static, write):
+            return self
         if not isinstance(other, Tensor):
             other = operand(other)
             if not isinstance(other, (Tensor, float, int)):
@@ -253,9 +259,9 @@ METHODS.update(
     __rpow__=_exponent_of,
     __neg__=neg,
     __pos__=_itself,
-    __iadd__=_inplace_operator(ADD, (1,)),
-    __isub__=_inplace_operator(SUB, (1,)),
-    __imul__=_inplace_operator(MUL, ()),
-    __itruediv__=_inplace_operator(DIV, ()),
+    __iadd__=_inplace_operator(ADD, (1,), np.add),
+    __isub__=_inplace_operator(SUB, (1,), np.subtract),
+    __imul__=_inplace_operator(MUL, (), np.multiply),
+    __itruediv__=_inplace_operator(DIV, (), np.true_divide),
     __ipow__=pow_,
 )

@@ -5,9 +5,9 @@ When more than `HISTORY_LIMIT` traces lie behind a new one, the oldest half is l
 
 from __future__ import annotations
 
-from typing import Any
+import operator
 
-from gradviz.core.trace import HISTORY_LIMIT, Untracked, without_history
+from gradviz.core.trace import HISTORY_LIMIT, Link, Untracked, without_history
 
 
 def bound(trace: Untracked) -> None:
@@ -19,11 +19,12 @@ def bound(trace: Untracked) -> None:
     past = 0
     oldest = trace.id
     for link in trace.links:
-        origin = link[0] if type(link) is tuple else link
-        if isinstance(origin, Untracked) and origin.past:
-            past += origin.past
-            if origin.oldest < oldest:
-                oldest = origin.oldest
+        if type(link) is tuple:
+            link = link[0]
+        if type(link) is Untracked and link.past:
+            past += link.past
+            if link.oldest < oldest:
+                oldest = link.oldest
     span = trace.id - oldest
     trace.past = (past if past < span else span) + 1 if trace.links else 0
     trace.oldest = oldest
@@ -33,22 +34,27 @@ def bound(trace: Untracked) -> None:
 
 def _let_go(trace: Untracked) -> None:
     """Keep the newest half of the limit behind `trace`; cut the links of the rest and count them."""
-    found = {id(trace): trace}
+    found = {id(trace)}
     queue: list[Untracked] = [trace]
     for step in queue:
         for link in step.links:
-            origin = link[0] if type(link) is tuple else link
-            if _has_past(origin) and id(origin) not in found:
-                found[id(origin)] = origin
-                queue.append(origin)
+            if type(link) is tuple:
+                link = link[0]
+            if type(link) is Untracked and link.past and id(link) not in found:
+                found.add(id(link))
+                queue.append(link)
     if len(queue) - 1 > HISTORY_LIMIT:
-        queue.sort(key=lambda step: -step.id)
+        queue.sort(key=_by_id, reverse=True)
         kept, rest = queue[: HISTORY_LIMIT // 2 + 1], queue[HISTORY_LIMIT // 2 + 1 :]
         ends: dict[int, Untracked] = {}
+        oldest = kept[-1].id
         for step in kept:
-            _end_history(step, kept[-1].id, ends)
-        hidden = len(rest) + sum(step.forgotten for step in rest) - len(ends)
-        last = min(ends.values(), key=lambda end: end.id)
+            for position, link in enumerate(step.links):
+                origin = link[0] if type(link) is tuple else link
+                if type(origin) is Untracked and origin.id < oldest and origin.past:
+                    _end_history(step, position, origin, ends)
+        hidden = len(rest) + sum([step.forgotten for step in rest]) - len(ends)
+        last = min(ends.values(), key=_by_id)
         last.forgotten += max(0, hidden - sum(end.forgotten for end in ends.values()))
         queue = kept
     if len(trace.links) > HISTORY_LIMIT:
@@ -56,20 +62,17 @@ def _let_go(trace: Untracked) -> None:
         trace.links = trace.links[:HISTORY_LIMIT]
         trace.needs = trace.needs[:HISTORY_LIMIT]
     trace.past = len(queue)
-    trace.oldest = min(step.id for step in queue)
+    trace.oldest = min(map(_by_id, queue))
 
 
-def _has_past(origin: Any) -> bool:
-    """True for an untracked op with inputs, or one that had some."""
-    return isinstance(origin, Untracked) and origin.past > 0
+_by_id = operator.attrgetter("id")
 
 
-def _end_history(step: Untracked, oldest: int, ends: dict[int, Untracked]) -> None:
-    """Replace the links of `step` to what is older by stand-ins, which have its name and shape but no history."""
-    for position, link in enumerate(step.links):
-        origin = link[0] if type(link) is tuple else link
-        if _has_past(origin) and origin.id < oldest:
-            if origin.id not in ends:
-                ends[origin.id] = without_history(origin)
-            end = ends[origin.id]
-            step.links = (*step.links[:position], (end, link[1]) if type(link) is tuple else end, *step.links[position + 1 :])
+def _end_history(step: Untracked, position: int, origin: Untracked, ends: dict[int, Untracked]) -> None:
+    """Put in the place of a link a stand-in, which has the name and shape of what is let go but no history."""
+    end: Link = ends.get(origin.id)
+    if end is None:
+        end = ends[origin.id] = without_history(origin)
+    if type(step.links[position]) is tuple:
+        end = end, step.links[position][1]
+    step.links = (*step.links[:position], end, *step.links[position + 1 :])

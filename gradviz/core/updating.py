@@ -30,6 +30,8 @@ def updated(row: Row, target: Tensor, other: Any, static: tuple[Any, ...], write
     write: the ufunc that does what the row does with these static arguments.
     """
     memory, before = target._data, target._origin
+    array: Any
+    link: Any
     if type(memory) is not np.ndarray or type(before) is not Untracked or target._view is not None or target._number:
         return False
     kind = before.array_type

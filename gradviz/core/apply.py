@@ -37,6 +37,7 @@ from gradviz.core.trace import (
     Faint,
     Link,
     Node,
+    Plain,
     Storage,
     Trace,
     Untracked,
@@ -238,7 +239,7 @@ def describe(
     step.rare = None
     step.code = frame.f_code
     step.lasti = frame.f_lasti
-    if isinstance(step, Untracked):
+    if isinstance(step, Plain):
         step.row = row
         step.region = region
     elif isinstance(step, Node) and region is not None:

@@ -200,12 +200,16 @@ def _fill_trace(row: Row, count: int, otherwise: str) -> list[str]:
     return lines
 
 
-def source_of_pull(row: Row) -> str:
-    """A function that does what `pullback.run_node` does for a node that compiled code made."""
+def source_of_pull(row: Row, pointwise: bool) -> str:
+    """A function that does what `pullback.run_node` does for a node that compiled code made.
+
+    pointwise: its VJPs work element by element, so that a cotangent has the result's shape.
+    """
     counts = range(len(row.inputs))
     derived = {i: formula[1] for i, formula in enumerate(row.formulas) if formula is not None}
     names = row.saved_names
-    lines = ["def made(node, g, pending, arrivals, keep):", " links = node.links; needs = node.needs"]
+    lines = ["def made(node, g, pending, entries, keep):"]
+    lines.append(" links = node.links; needs = node.needs; shape = node.shape")
     put = lines.append
     if names:
         put(" saved = node.saved; marks = node.marks")
@@ -222,7 +226,6 @@ def source_of_pull(row: Row) -> str:
     for place, name in enumerate(row.static):
         if name in read and name not in names:
             put(f" v_{name} = node.static[{place}]")
-    put(" leaves = node.leaves")
     for i, reads in derived.items():
         arguments = ["g"]
         for name in reads:
@@ -231,12 +234,15 @@ def source_of_pull(row: Row) -> str:
         put(f" if len(needs) > {i} and needs[{i}]:" if i else " if needs[0]:")
         put(f"  l = links[{i}]; c = d{i}({', '.join(arguments)})")
         put("  if c is not None:")
+        misfit = "l.shape is not shape and c.shape != l.shape" if pointwise else "c.shape != l.shape"
         put("   if type(c) is ndarray:")
-        put("    if c.shape != l.shape or c.dtype is not l.array_type: c = fitted(c, l.shape, l.array_type)")
+        put(f"    if {misfit} or c.dtype is not l.array_type: c = fitted(c, l.shape, l.array_type)")
         put("   elif l.shape or type(c) is not l.array_type.type: c = fitted(c, l.shape, l.array_type)")
-        put(f"   if leaves is not None and leaves[{i}] is not None:")
-        put(f"    entry = arrivals[id(leaves[{i}])]; held = entry[2]")
-        put("    entry[2] = c if held is None else held + c")
+        put(f"   if entries is not None and entries[{i}] is not None:")
+        put(f"    entry = entries[{i}]; held = entry[2]")
+        put("    if held is None: entry[2] = c")
+        put("    elif entry[3]: held += c; entry[2] = held")
+        put("    else: entry[2] = held + c; entry[3] = True")
         put("   else:")
         put("    held = pending[l]")
         put("    if held is None: pending[l] = c")

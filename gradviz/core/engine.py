@@ -23,7 +23,7 @@ from gradviz.core.feeding import Sweep, accumulate, feed, run_node_hooks
 from gradviz.core.listeners import listeners
 from gradviz.core.pullback import Arrivals, arrive
 from gradviz.core.tensor import Tensor
-from gradviz.core.trace import GENERAL, HOOKED, SEVERAL, Node, origin_of
+from gradviz.core.trace import GENERAL, HOOKED, SEVERAL, Node, Untracked, origin_of
 from gradviz.core.walking import run_node
 from gradviz.errors import NotWrittenError
 from gradviz.sites import user_frame
@@ -153,13 +153,14 @@ def _pull(
     pending: dict[Node, Any] = {}
     arrivals: Arrivals = {}
     order: list[Node] = []
+    entries: dict[Node, list[list[Any] | None]] = {}
     wanted = _wanted(sweep)
     collected: dict[int, Any] = {}
 
     for root, seed in zip(sweep.roots, seeds, strict=True):
         origin = root.grad_fn
         if origin is None:
-            entry = arrivals.setdefault(id(root), [root, 0, None])
+            entry = arrivals.setdefault(id(root), [root, 0, None, False])
             entry[1] += 1
             entry[2] = seed if entry[2] is None else entry[2] + seed
         else:
@@ -171,18 +172,22 @@ def _pull(
     for node in order:
         leaves = node.leaves
         if leaves is not None:
+            fed = entries[node] = []
             for leaf in leaves:
-                if leaf is not None:
-                    known = arrivals.get(id(leaf))
-                    if known is None:
-                        arrivals[id(leaf)] = [leaf, 1, None]
-                    else:
-                        known[1] += 1
+                if leaf is None:
+                    fed.append(None)
+                    continue
+                known = arrivals.get(id(leaf))
+                if known is None:
+                    known = arrivals[id(leaf)] = [leaf, 1, None, False]
+                else:
+                    known[1] += 1
+                fed.append(known)
         for link, need in zip(node.links, node.needs):  # noqa: B905 - of one length, and this is the inner loop
             if need:
                 if type(link) is tuple:
                     link = link[0]
-                if link.tracked and link not in pending:
+                if type(link) is not Untracked and link not in pending:
                     pending[link] = [None] * (1 + len(link.more)) if link.flags & SEVERAL else None
                     order.append(link)
     order.sort(key=_by_id, reverse=True)
@@ -190,12 +195,14 @@ def _pull(
     useful = _useful(order, wanted) if wanted is not None else None
     for root in sweep.roots:
         if root.grad_fn is None:
-            _release(root, arrivals, sweep, wanted, collected)
+            _release(arrivals[id(root)], sweep, wanted, collected)
     for node in order:
         g = pending.pop(node)
+        feeds = None if node.leaves is None else entries.pop(node)
         if run is None and useful is None and not node.flags & _CAREFUL:
             if g is not None:
-                node.row.pull(node, g, pending, arrivals, keep)  # type: ignore[misc]
+                node.row.pull(node, g, pending, feeds, keep)  # type: ignore[misc]
+                g = None
         else:
             slots = g if type(g) is list else [g]
             if node.flags & HOOKED:
@@ -206,15 +213,13 @@ def _pull(
                         collected[position] = slot
             if (useful is None or node in useful) and any(slot is not None for slot in slots):
                 (run or run_node)(node, slots, pending, arrivals, keep)
-        leaves = node.leaves
-        if leaves is not None:
-            for leaf in leaves:
-                if leaf is not None:
-                    entry = arrivals[id(leaf)]
-                    if entry[1] > 1:
-                        entry[1] -= 1
+        if feeds is not None:
+            for known in feeds:
+                if known is not None:
+                    if known[1] > 1:
+                        known[1] -= 1
                     else:
-                        _release(leaf, arrivals, sweep, wanted, collected)
+                        _release(known, sweep, wanted, collected)
     return _deliver(sweep, collected)
 
 
@@ -224,14 +229,15 @@ _by_id = operator.attrgetter("id")
 
 
 def _release(
-    leaf: Tensor, arrivals: Arrivals, sweep: Sweep, wanted: dict[Any, list[int]] | None, collected: dict[int, Any]
+    entry: list[Any], sweep: Sweep, wanted: dict[Any, list[int]] | None, collected: dict[int, Any]
 ) -> None:
     """Note that one use of a leaf is done; feed the leaf if it was the last."""
-    entry = arrivals[id(leaf)]
     entry[1] -= 1
     if not entry[1] and entry[2] is not None:
         cotangent, entry[2] = entry[2], None
-        feed(leaf, cotangent, sweep, wanted, collected)
+        # Nobody else has it where this is the one name for it: two references, with that of the call.
+        owned = type(cotangent) is not np.ndarray or (cotangent.base is None and sys.getrefcount(cotangent) == 2)
+        feed(entry[0], cotangent, sweep, wanted, collected, owned)
 
 
 def _wanted(sweep: Sweep) -> dict[Any, list[int]] | None:

@@ -46,9 +46,16 @@ class Sweep:
 
 
 def feed(
-    leaf: Tensor, cotangent: Any, sweep: Sweep, wanted: dict[Any, list[int]] | None, collected: dict[int, Any]
+    leaf: Tensor,
+    cotangent: Any,
+    sweep: Sweep,
+    wanted: dict[Any, list[int]] | None,
+    collected: dict[int, Any],
+    owned: bool,
 ) -> None:
     """Give a leaf what came back to it: to its hooks, then to its `.grad`, or to those who asked for it.
+
+    owned: nobody else has the cotangent, so the leaf may keep it.
 
     A leaf is fed as soon as no op that is still to run can add to its cotangent. So its hooks run early, and what an
     error ends has fed the leaves that PyTorch would have fed.
@@ -56,12 +63,12 @@ def feed(
     if leaf._requires_grad and leaf._origin.tracked:
         raise RuntimeError("leaf variable has been moved into the graph interior")
     if leaf._extras is not None:
-        cotangent = _run_hooks(leaf._extras.hooks, cotangent)
+        cotangent, owned = _run_hooks(leaf._extras.hooks, cotangent), False
     if wanted is not None:
         for position in wanted.get(id(leaf), ()):
             collected[position] = cotangent
     elif leaf._requires_grad:
-        accumulate(leaf, cotangent, sweep)
+        accumulate(leaf, cotangent, sweep, owned)
 
 
 def run_node_hooks(node: Node, slots: list[Any]) -> None:
@@ -102,8 +109,11 @@ def _retain(tensor: Tensor, cotangent: Any) -> None:
         tensor._grad = new_leaf(total, "grad", False, inner=True)
 
 
-def accumulate(tensor: Tensor, cotangent: Any, sweep: Sweep | None) -> None:
-    """Add to `.grad`, in place where there is one already, so that it stays the same object."""
+def accumulate(tensor: Tensor, cotangent: Any, sweep: Sweep | None, owned: bool = False) -> None:
+    """Add to `.grad`, in place where there is one already, so that it stays the same object.
+
+    owned: nobody else has the cotangent.
+    """
     if isinstance(cotangent, Tensor):
         blank: Any = np.zeros_like(cotangent)
         held: Any = tensor._grad
@@ -112,7 +122,7 @@ def accumulate(tensor: Tensor, cotangent: Any, sweep: Sweep | None) -> None:
             tensor._grad._storage.version = 1  # PyTorch copies into what was there
     elif tensor._grad is None:
         frame = None if sweep is None else sweep.frame
-        tensor._grad = new_leaf(np.array(cotangent), "grad", False, inner=True, frame=frame)
+        tensor._grad = new_leaf(cotangent if owned else np.array(cotangent), "grad", False, inner=True, frame=frame)
     else:
         held = tensor._grad
         assert held is not None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from gradviz.core.compiling import can_pull, compiled, source_of_pull
+from gradviz.core.compiling import can_pull, compiled, keeps_type, source_of_pull
 from gradviz.core.complaints import SECOND_TIME, check_versions, noted
 from gradviz.core.trace import FREED, FRESH, NUMBERS, STORED, Node, origin_of
 
@@ -20,7 +20,8 @@ SMALL = 4096
 """So many elements are written in less time than numpy takes to make a view of one."""
 
 Arrivals: TypeAlias = dict[int, list[Any]]
-"""For each leaf, by its `id`: the leaf, how many uses of it are still to come, and what came back so far."""
+"""For each leaf, by its `id`: the leaf, how many uses of it are still to come, what came back so far, and whether that
+is a sum that nobody else has, so that it may be added to in place."""
 
 
 def run_node(node: Node, slots: Sequence[Any], pending: dict[Node, Any], arrivals: Arrivals, keep: bool) -> None:
@@ -109,9 +110,15 @@ def arrive(pending: dict[Node, Any], node: Node, number: int, cotangent: Any) ->
 def pull_of(row: Row) -> Callable[..., None]:
     """What pulls back the cotangent of a node of `row` that compiled code made: compiled, where that can be."""
     if not can_pull(row):
-        return lambda node, g, pending, arrivals, keep: run_node(node, (g,), pending, arrivals, keep)
+
+        def pull(node: Node, g: Any, pending: Any, entries: Any, keep: bool) -> None:
+            arrivals = {id(entry[0]): entry for entry in entries or () if entry is not None}
+            run_node(node, (g,), pending, arrivals, keep)
+
+        return pull
     vjps = {f"d{i}": formula[0] for i, formula in enumerate(row.formulas) if formula is not None}
-    return compiled(_NAMES, source_of_pull(row), row, **vjps)
+    plain = getattr(row.forward, "plain", None) or row.forward
+    return compiled(_NAMES, source_of_pull(row, keeps_type(plain)), row, **vjps)
 
 
 def input_shapes(node: Node) -> list[Any]:

@@ -20,12 +20,12 @@ from gradviz.core.hooks import hooks_of
 from gradviz.core.listeners import listeners
 from gradviz.core.ops.table import TABLE
 from gradviz.core.tensor import Tensor
-from gradviz.core.trace import INNER, Node, Trace, origin_of, seen
+from gradviz.core.trace import INNER, Node, Plain, origin_of, seen
 from gradviz.ids import next_id
 from gradviz.sites import user_frame
 
 
-class Gradient(Trace):
+class Gradient(Plain):
     """The one op that a sweep is told of as. Its links are what the nodes that the sweep made lead to."""
 
     __slots__ = ()

@@ -131,14 +131,22 @@ class Trace:
         return getattr(self, "called", self.row.name)
 
 
-class Untracked(Trace):
+class Plain(Trace):
+    """A record that is no Node. It has fields for its row and its region; a Node has the one by its class, and rarely
+    the other.
+    """
+
+    __slots__ = ("region", "row")
+
+
+class Untracked(Plain):
     """The record of an op that autograd did not track, or of the making of a leaf.
 
     past        how much history who links to it takes on: this record and those behind it; 0 for a leaf
     oldest      the smallest id among these records
     """
 
-    __slots__ = ("cause", "oldest", "past", "region", "row")
+    __slots__ = ("cause", "oldest", "past")
 
     oldest: int
     past: int

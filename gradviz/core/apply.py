@@ -34,6 +34,8 @@ from gradviz.core.trace import (
     LEAF_GRAD,
     NUMBERS,
     SEVERAL,
+    SHAPE_LIMIT,
+    SHAPES,
     Faint,
     Link,
     Node,
@@ -65,6 +67,7 @@ _NAMES = {
     "here": [None],  # the code that ran the last op, where it is the user's
     "ndarray": np.ndarray,
     "next_id": next_id,
+    "one_shape": SHAPES.setdefault,
     "refuse_shapes": refuse_shapes,
     "user_files": user_files,
     "user_frame": user_frame,
@@ -247,7 +250,9 @@ def describe(
     if first is None:
         step.shape, step.array_type = (), None
     else:
-        step.shape, step.array_type = first.shape, first.dtype
+        if len(SHAPES) > SHAPE_LIMIT:
+            SHAPES.clear()
+        step.shape, step.array_type = SHAPES.setdefault(first.shape, first.shape), first.dtype
     step.flags = GENERAL | (ALIAS if row.view else 0) | (0 if untold() is None else INNER)
     if others:
         step.more = tuple((array.shape, array.dtype) for array in others)

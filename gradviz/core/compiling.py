@@ -135,13 +135,14 @@ def _describe_result(same_type: bool, checked: bool, count: int, slow: str) -> l
     if same_type:
         lines = [" kind = own; shape = l0.shape"]
         if count > 1:
-            lines.append(" if r1 and l1.shape is not shape and out.shape != shape: shape = out.shape")
+            lines.append(" if r1 and l1.shape is not shape:")
+            lines.append("  if out.shape != shape: shape = one_shape(out.shape, out.shape)")
         return lines
     lines = [" if type(out) is float32: kind = F32; shape = ()"]  # numpy takes long to say it of a scalar
     lines.append(" else: kind = out.dtype; shape = out.shape")
     if checked:
         lines.append(f" if kind is not own: {slow}")
-    lines.append(" if l0.shape == shape: shape = l0.shape")
+    lines.append(" shape = l0.shape if l0.shape == shape else one_shape(shape, shape)")
     return lines
 
 

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+SHAPES: dict[tuple[int, ...], tuple[int, ...]] = {}
+"""Shapes of records, so that one tuple serves for all that are equal: in most ops, two that are the same one are."""
+SHAPE_LIMIT = 4096
+"""So many are remembered before they are forgotten, all at once."""
+
 HISTORY_LIMIT = 256
 """Most traces that may lie behind a trace; see `history`."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import linecache
 import threading
 from dataclasses import replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from gradviz.events import Context, Event, Input, Name, Site
 from gradviz.ids import Numbers
@@ -23,6 +23,7 @@ class Sink(Protocol):
     def failed(self, what: str, failure: Exception) -> None: ...
 
 
+@runtime_checkable
 class OpSink(Sink, Protocol):
     """A sink that takes ops, as the fields of their records, and names, several at a time, to be kept by `drain`."""
 

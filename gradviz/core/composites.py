@@ -123,10 +123,12 @@ def tell(step: Trace, frame: FrameType, out: Any) -> None:
     if type(waiting) is Unheard:
         waiting.append((step, frame))
         return
-    for observer in tuple(observers):
-        observer.saw(step, out if type(out) is tuple else (out,))
+    if observers:
+        for observer in tuple(observers):
+            observer.saw(step, out if type(out) is tuple else (out,))
     if waiting is None or waiting is PASSING:
-        _tell_all([(step, frame)])
+        for listener in tuple(listeners):  # another thread may end its recording meanwhile
+            listener.op_ran(step, frame)
         return
     waiting.append((step, frame))
     if step.flags & INPLACE:
@@ -145,5 +147,5 @@ def _tell_all(waiting: list[tuple[Trace, FrameType]]) -> None:
     told: Sequence[tuple[Trace, FrameType]] = waiting[:]
     waiting.clear()
     for step, frame in told:
-        for listener in tuple(listeners):  # another thread may end its recording meanwhile
+        for listener in tuple(listeners):
             listener.op_ran(step, frame)

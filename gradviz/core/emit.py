@@ -16,13 +16,14 @@ from typing import Any
 from gradviz import events
 from gradviz.core.grad_mode import Region, current
 from gradviz.core.holdings import Holdings
+from gradviz.core.lane import Lane
 from gradviz.core.listeners import Deed, Holder, listen, observers, unlisten
 from gradviz.core.measuring import Measures, measure_gradient
 from gradviz.core.signatures import inputs_of, literals_of, needs_of, outputs_of, saved_by, types_of
 from gradviz.core.tensor import Tensor
 from gradviz.core.trace import ALIAS, INNER, INPLACE, KEEPS_NODE, LATE, LEAF_GRAD, PART, Node, Trace, seen, told_of
 from gradviz.ids import next_id
-from gradviz.interning import FIRST_LINE, Interner, Sink
+from gradviz.interning import FIRST_LINE, Interner, OpSink, Sink
 from gradviz.sites import call_path, decode, spot_at
 from gradviz.targets import single_target, unpacked_target
 
@@ -51,6 +52,9 @@ class Emitter:
         self._variants: dict[str, set[tuple[str, ...]]] = {}
         self._regions: dict[int, int] = {}
         self._holdings = Holdings(self)
+        self._lane: Lane | None = None
+        if isinstance(sink, OpSink) and self._measures is None:  # what an op's results hold is told right after it
+            self._lane = Lane(sink, self._older, self._flags)
 
     # ---- as a listener of the core
 
@@ -62,6 +66,8 @@ class Emitter:
             if self._measures is not None:
                 observers.append(self)
             self._began = next_id()
+            if self._lane is not None:
+                self._lane.began = self._began
 
     def uninstall(self) -> None:
         """Stop listening."""
@@ -76,7 +82,11 @@ class Emitter:
 
     def op_ran(self, step: Trace, frame: FrameType) -> None:
         """Emit an op that has just run."""
-        self._guarded("an op", self._op, step, frame)
+        with self._lock:
+            try:
+                self._op(step, frame)
+            except Exception as failure:
+                self._sink.failed("recording an op", failure)
 
     def named(self, tensors: Sequence[Any], frame: FrameType) -> None:
         """Emit the names that the results of several inner ops are assigned to."""
@@ -129,6 +139,13 @@ class Emitter:
     # ---- one method an event
 
     def _op(self, step: Trace, frame: FrameType) -> None:
+        path = call_path(frame)
+        if self._lane is not None:
+            found = self._lane.plan_of(step, path)
+            if found is not None:
+                self._latest = max(self._latest, step.id)
+                self._lane.tell(step, found[0], self._context_of(step), found[1])
+                return
         if step.id < self._began:  # it ran while the recording began
             if step.id in self._older:
                 return
@@ -139,25 +156,41 @@ class Emitter:
             origin, _ = seen(link, step.id)
             if origin is not None and (origin.id < self._began or origin.flags & LATE):
                 self.history((origin,))
-        site = self._interner.site(call_path(frame), bool(step.flags & INNER))
-        region = None if step.region is None else self._region_id(step.region)
-        self._emit_op(step, site, self._interner.context(self._numbers.thread(), self._holdings.scope, region))
+        site = self._interner.site(path, bool(step.flags & INNER))
+        signature = self._emit_op(step, site, self._context_of(step))
+        if self._lane is not None:
+            self._lane.keep(step, path, signature, site)
         if self._measures is not None:
             for measure in self._measures.of(step):
                 self._sink.emit(measure)
 
-    def _emit_op(self, step: Trace, site: int | None, context: int) -> None:
+    def add_name(self, value: int, name: str, role: events.Role | None = None) -> None:
+        """Emit a name; it may wait in the same queue as ops."""
+        event = events.Name(value, name, role)
+        if self._lane is None:
+            self._sink.emit(event)
+        else:
+            self._lane.add(event)
+
+    def _context_of(self, step: Trace) -> int:
+        region = step.region
+        number = None if region is None else self._region_id(region)
+        return self._interner.context(self._numbers.thread(), self._holdings.scope, number)
+
+    def _emit_op(self, step: Trace, site: int | None, context: int) -> int:
         self._latest, inputs = max(self._latest, step.id), inputs_of(step)
         merges = step.row.key == "copy_slices"  # what it needs of the part is not the part's flag
         for item, need in zip(inputs, needs_of(step), strict=True):
             if isinstance(item, int) and self._flags.get(item, need) != need and not merges:
                 self._tell_flag(item, need)
-        self._sink.emit(events.Op(step.id, self._signature(step), site, context, inputs, step.forgotten))
+        signature = self._signature(step)
+        self._sink.emit(events.Op(step.id, signature, site, context, inputs, step.forgotten))
         if step.flags & LATE:
             self._holdings.told(step)
         if (step.id < self._began or step.flags & LATE) and not step.tracked and not step.flags & KEEPS_NODE:
             flag = bool(step.flags & LEAF_GRAD)
             self._flags.update((step.id + number, flag) for number in range(1 + len(step.more)))
+        return signature
 
     def _named(self, tensors: Sequence[Any], frame: FrameType) -> None:
         target = self._interner.target(call_path(frame))

@@ -88,7 +88,7 @@ class Holdings:
         """Emit a name of a tensor that was told of."""
         value = self._value(tensor)
         if value is not None:
-            self._emitter._sink.emit(events.Name(value, name, role))
+            self._emitter.add_name(value, name, role)
 
     def leaf_name(self, leaf: Tensor) -> str:
         """The name that a leaf had when it was first fed: later, an update in a loop may have called it `p`."""

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _WIDE = 1e150
 """Beyond this, and below its inverse, the squares of numbers are out of range."""
+_SMALL = 1e-200
+"""A sum of squares above this, and below its inverse, is right."""
 
 
 class Measures:
@@ -70,6 +72,9 @@ def _look(array: np.ndarray[Any, Any], value: int) -> Measure:
 def measure_gradient(value: int, grad: Tensor) -> events.Gradient:
     """How large `grad` is, as the gradient of value `value`."""
     flat = np.asarray(grad._data, dtype=np.float64).ravel()
+    square = float(np.dot(flat, flat))
+    if _SMALL < square < 1 / _SMALL:
+        return events.Gradient(value, math.sqrt(square))
     largest = float(np.max(np.abs(flat), initial=0.0))
     if math.isnan(largest) or math.isinf(largest) or not largest:
         return events.Gradient(value, largest, zero=largest == 0.0, nan=math.isnan(largest))

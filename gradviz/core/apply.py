@@ -88,7 +88,7 @@ def runner(row: Row, count: int) -> Callable[..., Any]:
     if known is None:
         if can_run(row, count):
             plain = getattr(row.forward, "plain", None)
-            known = specialised(row, count, plain or row.forward, row.promotes or plain is not None)
+            known = specialised(row, count, plain or row.forward, row.promotes or plain is not None, depth=2)
         else:
             known = _unrolled(row, count)
         row.runs[count] = known
@@ -102,16 +102,19 @@ def specialised(
     floats: bool,
     static: tuple[Any, ...] | None = None,
     general: Callable[..., Any] | None = None,
+    spare: Callable[..., Any] | None = None,
+    depth: int = 1,
 ) -> Callable[..., Any]:
     """Compile what runs `row`; see `source_of_run`.
 
     forward: does what the row's does for the static arguments, or the row's own.
     static: the static arguments, where the function is not to take any.
     general: called with row, inputs and static arguments in all but the ordinary case.
+    spare: called where there are arguments beyond the inputs.
     """
     if row.pull is None and row.differentiable:
         row.pull = pull_of(row)
-    source = source_of_run(row, count, forward, floats, static is not None)
+    source = source_of_run(row, count, forward, floats, static is not None, depth, spare is not None)
     return compiled(
         _NAMES,
         source,
@@ -122,6 +125,7 @@ def specialised(
         mark_of=mark_of,
         remember=remember,
         share=share,
+        spare=spare,
     )
 
 

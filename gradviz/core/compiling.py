@@ -60,10 +60,14 @@ def can_pull(row: Row) -> bool:
     return not row.variadic and not row.several and read <= known
 
 
-def source_of_run(row: Row, count: int, forward: Any, floats: bool, fixed: bool) -> str:
+def source_of_run(
+    row: Row, count: int, forward: Any, floats: bool, fixed: bool, depth: int = 1, more: bool = False
+) -> str:
     """A function of the inputs, and unless `fixed` of the static arguments, that does what `apply` does.
 
     floats: it is for tensors of one float type (float32 or float64) only.
+    depth: how many calls lie between the user's code and it, itself included, in the ordinary case.
+    more: it may be given other arguments, too, with which it calls `spare`.
     """
     spots = range(count)
     xs = [f"x{i}" for i in spots]
@@ -72,8 +76,10 @@ def source_of_run(row: Row, count: int, forward: Any, floats: bool, fixed: bool)
     inputs = "(" + "".join(f"{x}, " for x in xs) + ")"
     arrays = "(" + "".join(f"a{i}, " for i in spots) + ")"
     slow = f"return general(row, {inputs}, {static})"
-    lines = [f"def made({', '.join(xs + statics)}):"]
+    lines = [f"def made({', '.join(xs + statics + ['*more', '**named'] * more)}):"]
     put = lines.append
+    if more:
+        put(f" if more or named: return spare({', '.join(xs)}, *more, **named)")
     for i in spots:
         x = f"x{i}"
         put(f" if type({x}) is Tensor or isinstance({x}, Tensor):")
@@ -102,7 +108,7 @@ def source_of_run(row: Row, count: int, forward: Any, floats: bool, fixed: bool)
     otherwise = f"return remember(row, {inputs}, {arrays}, {static}, out)"
     put(f" if region is not None and region.inference or type(out) is tuple: {otherwise}")
     lines += _describe_result(floats and keeps_type(forward), floats and row.differentiable, count, slow)
-    put(" frame = getframe(1); code = frame.f_code")
+    put(f" frame = getframe({depth}); code = frame.f_code")
     put(" if code is not here[0]:")  # to ask for its file takes longer
     put("  if code.co_filename in user_files: here[0] = code")
     put("  else: frame = user_frame(frame); code = frame.f_code")

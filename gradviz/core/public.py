@@ -123,19 +123,22 @@ def compiled_method(
     static: tuple[Any, ...],
     general: Callable[..., Any],
     plain: Callable[..., Any] | None = None,
+    spare: Callable[..., Any] | None = None,
 ) -> Callable[..., Any]:
     """A method of Tensor with nothing between the user's call and what runs the row: see `apply.specialised`.
 
     It is compiled when it is first called, and then put on Tensor in its own place.
     """
 
-    def call(*operands: Any) -> Any:
+    def call(*operands: Any, **named: Any) -> Any:
+        if spare is not None and (len(operands) != count or named):
+            return spare(*operands, **named)
         forward = plain or getattr(row.forward, "plain", None) or row.forward
         floats = row.promotes or forward is not row.forward
-        run = specialised(row, count, forward, floats, static, general)
+        run = specialised(row, count, forward, floats, static, general, spare)
         run.__name__, run.__qualname__, run.__doc__ = name, f"Tensor.{name}", call.__doc__
         setattr(Tensor, name, run)
-        return run(*operands)
+        return run(*operands, **named)
 
     call.__name__, call.__qualname__ = name, f"Tensor.{name}"
     call.runs = row, static  # type: ignore[attr-defined]

@@ -358,6 +358,10 @@ def _batched(left: Tensor, right: Tensor) -> Tensor:
 
 
 def _left_operand(self: Tensor, other: Any) -> Any:
+    if type(other) is Tensor:
+        x, y = self._data, other._data
+        if x.ndim == 2 == y.ndim and x.shape[1] == y.shape[0] and x.dtype is y.dtype:  # most are
+            return apply(_MATRICES, (self, other))
     return matmul(self, other) if isinstance(operand(other), Tensor) else NotImplemented
 
 
@@ -365,6 +369,7 @@ def _right_operand(self: Tensor, other: Any) -> Any:
     return matmul(operand(other), self) if isinstance(operand(other), Tensor) else NotImplemented
 
 
+_MATRICES = MATMUL[2, 2]
 METHODS["__matmul__"] = _left_operand
 METHODS["__rmatmul__"] = _right_operand
 

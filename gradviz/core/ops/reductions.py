@@ -14,12 +14,12 @@ from typing import Any, TypeVar
 import numpy as np
 
 from gradviz.core import dtypes
-from gradviz.core.apply import apply
+from gradviz.core.apply import apply, apply_general
 from gradviz.core.dual import array_type, cast
 from gradviz.core.ops.samples import flags, grid, integers
 from gradviz.core.ops.shapes import wrap_all
 from gradviz.core.ops.table import Sample, op, sample
-from gradviz.core.public import both, first_tensor
+from gradviz.core.public import METHODS, both, compiled_method, first_tensor
 from gradviz.core.tensor import Tensor
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -124,6 +124,9 @@ def sum(input: Tensor, dim: Any = WHOLE, keepdim: bool = False, *, dtype: dtypes
     return apply(SUM, (input,), (dtype,)) if dim is WHOLE else apply(SUM_DIM, (input,), (dim, keepdim, dtype))
 
 
+METHODS["sum"] = compiled_method("sum", SUM, 1, (None,), apply_general, lambda x: np.add.reduce(x, axis=None), sum)
+
+
 def _averaged(x: Any, dim: Any, keepdim: bool, dtype: dtypes.dtype | None) -> Any:
     if (x.dtype if dtype is None else dtype.array_type).kind != "f":
         kind = dtypes.of(x).type_name.removesuffix("Tensor")
@@ -141,9 +144,13 @@ def count_of(shape: tuple[int, ...], dim: Any) -> int:
     return math.prod(shape[axis] for axis in dims_of(dim, len(shape)))
 
 
+def _mean_of_floats(x: Any) -> Any:
+    return np.add.reduce(x, axis=None) / x.size if x.size else _averaged(x, None, False, None)
+
+
 def _mean(x: Any, dtype: dtypes.dtype | None) -> Any:
-    if dtype is None and x.dtype in _WIDE and x.size:
-        return np.add.reduce(x, axis=None) / x.size
+    if dtype is None and x.dtype in _WIDE:
+        return _mean_of_floats(x)
     return _averaged(x, None, False, dtype)
 
 
@@ -169,6 +176,9 @@ def mean(input: Tensor, dim: Any = WHOLE, keepdim: bool = False, *, dtype: dtype
     """The mean over `dim` (an int, several, or all). Raises RuntimeError for ints and bools."""
     input = first_tensor("mean", input)
     return apply(MEAN, (input,), (dtype,)) if dim is WHOLE else apply(MEAN_DIM, (input,), (dim, keepdim, dtype))
+
+
+METHODS["mean"] = compiled_method("mean", MEAN, 1, (None,), apply_general, _mean_of_floats, mean)
 
 
 # ---- spread

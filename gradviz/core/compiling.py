@@ -106,8 +106,9 @@ def source_of_run(
     put(f"  refuse_shapes(error, {arrays}); raise")
     put(" region = current()")
     otherwise = f"return remember(row, {inputs}, {arrays}, {static}, out)"
-    put(f" if region is not None and region.inference or type(out) is tuple: {otherwise}")
-    lines += _describe_result(floats and keeps_type(forward), floats and row.differentiable, count, slow)
+    same_type = floats and keeps_type(forward)
+    put(f" if region is not None and region.inference{'' if same_type else ' or type(out) is tuple'}: {otherwise}")
+    lines += _describe_result(same_type, floats and row.differentiable, count, slow)
     put(f" frame = getframe({depth}); code = frame.f_code")
     put(" if code is not here[0]:")  # to ask for its file takes longer
     put("  if code.co_filename in user_files: here[0] = code")
@@ -115,7 +116,8 @@ def source_of_run(
     derived = [i for i in spots if row.formulas[i] is not None]
     wanted = " or ".join(f"n{i}" for i in derived)
     if derived:
-        put(f" if ({wanted}) and (region is None or region.tracks) and (kind is F32 or kind is F64):")
+        fractions = "" if floats and row.differentiable else " and (kind is F32 or kind is F64)"
+        put(f" if ({wanted}) and (region is None or region.tracks){fractions}:")
         lines += _fill_node(row, count, derived)
         put(" else:")
     else:
@@ -190,19 +192,18 @@ def _fill_trace(row: Row, count: int, otherwise: str) -> list[str]:
     lines.append(f"  if past >= LIMIT: {otherwise}")
     lines.append(f"  if {' or '.join(f'n{i}' for i in spots)}:")
     if row.cause is None:
-        tracked = " or ".join(f"n{i} and type(l{i}) is not Untracked" for i in spots)
-        lines.append(f"   if region is None or region.tracks or {tracked}: {otherwise}")
+        lines.append(f"   if region is None or region.tracks: {otherwise}")
         lines.append("   cause = region.cause")
     else:
         lines.append(f"   {otherwise}")
     lines.append("  else: cause = None")
-    lines.append("  step = Untracked(); step.id = number = oldest = next_id()")
+    lines.append("  step = Untracked(); step.id = number = oldest = next_id(); step.cause = cause")
     lines.append("  if past:")
     for i in spots:
         known = f"r{i} and " if i else ""
         lines.append(f"   if {known}l{i}.past and l{i}.oldest < oldest: oldest = l{i}.oldest")
     lines.append("   if number - oldest < past: past = number - oldest")
-    lines.append("  step.cause = cause; step.past = past + 1; step.oldest = oldest")
+    lines.append("  step.past = past + 1; step.oldest = oldest")
     lines.append("  step.rare = None; step.row = row; step.region = region")
     return lines
 

@@ -206,7 +206,8 @@ class Node(Trace):
 
     tracked = True
     cause = None
-    past = forgotten = 0
+    past = HISTORY_LIMIT  # so that an untracked op that it goes into is left to the general definition
+    forgotten = 0
     full_name = ""
 
     def name(self) -> str:

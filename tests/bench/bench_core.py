@@ -225,7 +225,7 @@ def scalars() -> None:
     show(Case("10,000 scalar muls, fwd", forward, {"raw": 1.8}, repeats=1, note=note))
     show(Case("10,000 scalar muls, f+b", both, {"torch": 0.16}, repeats=1))
     if hips is not None:
-        show(Case("1,000 scalar muls, f+b", _scalars_small(), {"torch": 0.16, "mygrad": 0.10, "hips": 0.05}, repeats=2))
+        show(Case("300 scalar muls, f+b", _scalars_small(), {"torch": 0.16, "mygrad": 0.10, "hips": 0.05}, repeats=2))
 
 
 def _scalars_small() -> dict[str, Any]:
@@ -381,10 +381,19 @@ def chain(length: int = 1_000_000) -> None:
 
     runs = {name: (lambda library=library: run(library)) for name, library in kinds().items()}
     show(Case(f"chain of {length:,} additions, build + backward + free", runs, {"torch": 0.20}, repeats=1, rounds=3))
+    begin = time.process_time()
+    (w,) = leaves(gradviz, np.array(1.0, np.float32))
+    y: Any = w
+    for _ in range(5_000_000):
+        y = y + 1.0
+    y.backward()
+    spent = time.process_time() - begin
+    print(f"chain of 5,000,000 additions: {spent:.1f} s, value {y.item():,.0f}, slope {w.grad.item()}")
+    del y
     for title, grow in (("addition", lambda y: y + 1.0), ("product", lambda y: y * 1.5)):
         gc.collect()
         tracemalloc.start()
-        y: Any = gradviz.tensor(1.0, requires_grad=True)
+        y = gradviz.tensor(1.0, requires_grad=True)
         before = tracemalloc.get_traced_memory()[0]
         for _ in range(10_000):
             y = grow(y)

@@ -58,7 +58,8 @@ def walk(loss: Any, parameters: Mapping[str, Any], unnamed: frozenset[str]) -> E
     The parameters are called in the graph as they are here; those of `unnamed` only where it has no name for them.
     """
     if is_own(loss):
-        from gradviz.core.emit import snapshot, value_id
+        from gradviz.core.snapshot import snapshot
+        from gradviz.core.values import value_id
 
         own = {name: tensor for name, tensor in parameters.items() if is_own(tensor)}
         graph = Graph.build(snapshot([loss, *own.values()]))
@@ -98,7 +99,7 @@ def _evidence(graph: Graph, root: int, found: Mapping[str, int | None], unnamed:
 
 def _value_of(recording: Recorder, tensor: Any) -> int | None:
     if is_own(tensor):
-        from gradviz.core.emit import value_id
+        from gradviz.core.values import value_id
 
         return value_id(tensor)
     return recording.value_of(tensor)

@@ -74,7 +74,7 @@ def _by_name(graph: Graph, name: Any) -> Account:
 def _value_in(recording: Recorder, tensor: Any) -> tuple[Graph, int] | None:
     """The graph of a recording that knows `tensor`, and the value that it is there."""
     if is_own(tensor):
-        from gradviz.core.emit import value_id
+        from gradviz.core.values import value_id
 
         value: int | None = value_id(tensor)
     else:

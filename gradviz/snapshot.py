@@ -86,7 +86,8 @@ def locate(var: Any, params: Mapping[str, Any]) -> Located:
         )
     if foreign:
         return _recorded(foreign, params) or _walked(foreign, params)
-    from gradviz.core.emit import snapshot, value_id
+    from gradviz.core.snapshot import snapshot
+    from gradviz.core.values import value_id
 
     known = Graph.build(snapshot(own, params, _parameters_around()))
     named = {value_id(tensor): name for name, tensor in params.items() if not is_torch(tensor)}

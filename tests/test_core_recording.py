@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 import gradviz
-from gradviz.core.emit import value_id
+from gradviz.core.values import value_id
 from gradviz.graphs import Graph, Op
 from gradviz.query import ancestors
 

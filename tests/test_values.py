@@ -22,8 +22,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import gradviz
 from gradviz.accounts.composing import account_of
-from gradviz.core.emit import value_id
 from gradviz.core.listeners import observers
+from gradviz.core.values import value_id
 from gradviz.diagnose import Findings, diagnose
 from gradviz.events import Measure
 from gradviz.frontends.torch import measuring

@@ -7,9 +7,8 @@ it is first used.
 
 from __future__ import annotations
 
-import sys
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import FrameType
 from typing import Any
 
@@ -22,6 +21,7 @@ from gradviz.core.measuring import Measures, measure_gradient
 from gradviz.core.signatures import inputs_of, literals_of, needs_of, outputs_of, saved_by, types_of
 from gradviz.core.tensor import Tensor
 from gradviz.core.trace import ALIAS, INNER, INPLACE, KEEPS_NODE, LATE, LEAF_GRAD, PART, Node, Trace, seen, told_of
+from gradviz.core.values import made_by, raw_value_id
 from gradviz.ids import next_id
 from gradviz.interning import FIRST_LINE, Interner, OpSink, Sink
 from gradviz.sites import call_path, decode, spot_at
@@ -197,11 +197,11 @@ class Emitter:
         for index, tensor in enumerate(tensors):
             name = unpacked_target(target, index, len(tensors))
             if name and isinstance(tensor, Tensor) and tensor._origin.flags & INNER:
-                self._sink.emit(events.Name(_value_id(tensor), name))
+                self._sink.emit(events.Name(raw_value_id(tensor), name))
 
     def _flag(self, leaf: Tensor, frame: FrameType) -> None:
         self._know(leaf)
-        self._tell_flag(_value_id(leaf), leaf._requires_grad, self._interner.site(call_path(frame)))
+        self._tell_flag(raw_value_id(leaf), leaf._requires_grad, self._interner.site(call_path(frame)))
         if leaf._requires_grad:
             self._name_flagged(leaf._origin)
 
@@ -214,7 +214,7 @@ class Emitter:
     def _read_grad(self, tensor: Tensor, frame: FrameType) -> None:
         self._know(tensor)
         site, context = self._interner.site(call_path(frame)), self._context()
-        self._sink.emit(events.Act("read_grad", (_value_id(tensor),), site, context, after=self._latest))
+        self._sink.emit(events.Act("read_grad", (raw_value_id(tensor),), site, context, after=self._latest))
 
     def _name_flagged(self, origin: Trace) -> None:
         """Name what `W1 = (...).requires_grad_()` gave: the op that made it is not what was assigned."""
@@ -259,7 +259,7 @@ class Emitter:
         site = self._interner.site(call_path(frame))
         gradients = []
         for leaf, grad in sweep.fed:
-            gradients.append(measure_gradient(_value_id(leaf), grad))
+            gradients.append(measure_gradient(raw_value_id(leaf), grad))
             name = self._holdings.leaf_name(leaf) if grad is leaf._grad else ""
             if name:
                 self._holdings.tell_name(grad, f"{name}.grad")
@@ -267,10 +267,10 @@ class Emitter:
             events.Sweep(
                 id=self._numbers.sweep(),
                 kind=sweep.kind,
-                roots=tuple(_value_id(root) for root in sweep.roots),
+                roots=tuple(raw_value_id(root) for root in sweep.roots),
                 site=site,
                 context=self._context(),
-                inputs=None if sweep.inputs is None else tuple(_value_id(tensor) for tensor in sweep.inputs),
+                inputs=None if sweep.inputs is None else tuple(raw_value_id(tensor) for tensor in sweep.inputs),
                 gradients=tuple(gradients),
                 freed=not sweep.retain_graph,
                 create_graph=sweep.create_graph,
@@ -280,7 +280,7 @@ class Emitter:
         )
 
     def _know(self, tensor: Tensor) -> None:
-        origin, _ = _made_by(tensor)
+        origin, _ = made_by(tensor)
         if origin.id < self._began or origin.flags & LATE:
             self.history((origin,))
 
@@ -313,7 +313,7 @@ class Emitter:
     def settle(self, tensors: Iterable[Tensor]) -> None:
         """Tell of leaves from before whose `requires_grad` is not what was told."""
         for leaf in tensors:
-            value = _value_id(leaf)
+            value = raw_value_id(leaf)
             if self._flags.get(value, leaf.requires_grad) != leaf.requires_grad:
                 self._tell_flag(value, leaf.requires_grad)
 
@@ -365,62 +365,6 @@ class Emitter:
                 return ("",) * len(texts)
             known.add(texts)
         return texts
-
-
-class _List:
-    """A sink that keeps events in a list; a failure is the caller's to see."""
-
-    def __init__(self) -> None:
-        self.events: list[events.Event] = []
-
-    def emit(self, event: events.Event) -> None:
-        self.events.append(event)
-
-    def failed(self, what: str, failure: Exception) -> None:
-        raise failure
-
-
-def snapshot(
-    tensors: Sequence[Tensor], names: Mapping[str, Tensor] | None = None, around: Mapping[str, Tensor] | None = None
-) -> list[events.Event]:
-    """The events that lead to `tensors`, from what the core remembers without a recording.
-
-    names: the user's names for tensors, which go before those from assignments.
-    around: more of them, for tensors that are met on the way; the others are left out.
-    """
-    sink = _List()
-    sink.emit(events.Header("core"))
-    emitter = Emitter(sink)
-    emitter._began = next_id()
-    named = {name: tensor for name, tensor in (names or {}).items() if isinstance(tensor, Tensor)}
-    emitter.history(_made_by(tensor)[0] for tensor in (*tensors, *named.values()))
-    emitter.settle((*tensors, *named.values()))
-    for name, tensor in (around or {}).items():
-        emitter._holdings.tell_name(tensor, name, events.Role.PARAMETER)
-    for name, tensor in named.items():
-        emitter.name(tensor, name)
-    for region in sorted(emitter._regions.values()):
-        sink.emit(events.RegionEnd(region))
-    sink.emit(events.End())
-    return sink.events
-
-
-def value_id(tensor: Tensor) -> int:
-    """The id of the value that a tensor is at present."""
-    tensor._refresh(strict=False)
-    return _value_id(tensor)
-
-
-def _value_id(tensor: Tensor) -> int:
-    origin, number = _made_by(tensor)
-    return origin.id + number
-
-
-def _made_by(tensor: Tensor) -> tuple[Trace, int]:
-    """The op that made a tensor what it is at present, and the output number."""
-    origin, number = seen((tensor._origin, tensor._number), sys.maxsize)
-    assert origin is not None
-    return origin, number
 
 
 def _by_id(step: Trace) -> int:

@@ -138,11 +138,7 @@ def dot(input: Tensor, tensor: Tensor) -> Tensor:
 def _dot(row: Row, input: Tensor, tensor: Tensor) -> Tensor:
     if input.ndim != 1 or tensor.ndim != 1:
         raise RuntimeError(f"1D tensors expected, but got {input.ndim}D and {tensor.ndim}D tensors")
-    if input.dtype is not tensor.dtype:
-        raise RuntimeError(
-            "dot : expected both vectors to have same dtype, but found "
-            f"{_scalar_type(input)} and {_scalar_type(tensor)}"
-        )
+    _same_dtype(input, tensor, "dot : expected both vectors to have same dtype, but found {} and {}")
     if input.shape != tensor.shape:
         raise RuntimeError(
             f"inconsistent tensor size, expected tensor {list(input.shape)} and src {list(tensor.shape)} to have the "
@@ -261,11 +257,7 @@ def _batches(left: Tensor, right: Tensor) -> None:
 def _same_dtype(left: Tensor, right: Tensor, text: str) -> None:
     """Raise RuntimeError with `text`, in which `{}` stands for the types of both, where they differ."""
     if left.dtype is not right.dtype:
-        raise RuntimeError(text.format(_scalar_type(left), _scalar_type(right)))
-
-
-def _scalar_type(tensor: Tensor) -> str:
-    return tensor.dtype.type_name.removesuffix("Tensor")
+        raise RuntimeError(text.format(*(one.dtype.type_name.removesuffix("Tensor") for one in (left, right))))
 
 
 # ---- composed
@@ -358,11 +350,13 @@ def _batched(left: Tensor, right: Tensor) -> Tensor:
 
 
 def _left_operand(self: Tensor, other: Any) -> Any:
-    if type(other) is Tensor:
-        x, y = self._data, other._data
-        if x.ndim == 2 == y.ndim and x.shape[1] == y.shape[0] and x.dtype is y.dtype:  # most are
-            return apply(_MATRICES, (self, other))
+    if type(other) is Tensor and _match(self._data, other._data):
+        return apply(_MATRICES, (self, other))
     return matmul(self, other) if isinstance(operand(other), Tensor) else NotImplemented
+
+
+def _match(x: Any, y: Any) -> bool:
+    return x.ndim == 2 == y.ndim and x.shape[1] == y.shape[0] and x.dtype is y.dtype
 
 
 def _right_operand(self: Tensor, other: Any) -> Any:

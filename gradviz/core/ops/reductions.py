@@ -144,13 +144,9 @@ def count_of(shape: tuple[int, ...], dim: Any) -> int:
     return math.prod(shape[axis] for axis in dims_of(dim, len(shape)))
 
 
-def _mean_of_floats(x: Any) -> Any:
-    return np.add.reduce(x, axis=None) / x.size if x.size else _averaged(x, None, False, None)
-
-
-def _mean(x: Any, dtype: dtypes.dtype | None) -> Any:
-    if dtype is None and x.dtype in _WIDE:
-        return _mean_of_floats(x)
+def _mean(x: Any, dtype: dtypes.dtype | None = None) -> Any:
+    if dtype is None and x.dtype in _WIDE and x.size:
+        return np.add.reduce(x, axis=None) / x.size
     return _averaged(x, None, False, dtype)
 
 
@@ -178,7 +174,7 @@ def mean(input: Tensor, dim: Any = WHOLE, keepdim: bool = False, *, dtype: dtype
     return apply(MEAN, (input,), (dtype,)) if dim is WHOLE else apply(MEAN_DIM, (input,), (dim, keepdim, dtype))
 
 
-METHODS["mean"] = compiled_method("mean", MEAN, 1, (None,), apply_general, _mean_of_floats, mean)
+METHODS["mean"] = compiled_method("mean", MEAN, 1, (None,), apply_general, _mean, mean)
 
 
 # ---- spread

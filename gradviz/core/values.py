@@ -1,0 +1,27 @@
+"""Which value a tensor is at present: the op that made it so, as which of its outputs, and the value's id."""
+
+from __future__ import annotations
+
+import sys
+
+from gradviz.core.tensor import Tensor
+from gradviz.core.trace import Trace, seen
+
+
+def value_id(tensor: Tensor) -> int:
+    """The id of the value that a tensor is at present."""
+    tensor._refresh(strict=False)
+    return raw_value_id(tensor)
+
+
+def raw_value_id(tensor: Tensor) -> int:
+    """The same for a tensor whose origin is right, or that is not to be brought up to date."""
+    origin, number = made_by(tensor)
+    return origin.id + number
+
+
+def made_by(tensor: Tensor) -> tuple[Trace, int]:
+    """The op that made a tensor what it is at present, and the output number."""
+    origin, number = seen((tensor._origin, tensor._number), sys.maxsize)
+    assert origin is not None
+    return origin, number

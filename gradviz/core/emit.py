@@ -1,8 +1,7 @@
-"""From the core to events: what a recording hears while ops run, and what can still be told of a tensor afterwards.
+"""From the core to events: what a recording hears while ops run.
 
-Both come from the same records. A live recording is told of each Trace or Node as it is made; `snapshot` walks back
-from a tensor through the records that are still linked. What happened before a recording began is walked back to when
-it is first used.
+It is told of each Trace or Node as it is made. What happened before a recording began is walked back to, through the
+records that are still linked, when it is first used.
 """
 
 from __future__ import annotations

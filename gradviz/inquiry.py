@@ -107,7 +107,7 @@ def _gradient(tensor: Any) -> Gradient | None:
     if is_own(tensor):
         from gradviz.core.measuring import measure_gradient
 
-        gradient = tensor.grad if tensor.is_leaf or tensor.retains_grad else None
+        gradient = tensor._grad if tensor.is_leaf or tensor.retains_grad else None
         return None if gradient is None else measure_gradient(0, gradient)
     from gradviz.frontends.torch.gradients import measure
 

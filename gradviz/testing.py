@@ -100,7 +100,7 @@ def _named(parameters: Any) -> tuple[dict[str, Any], frozenset[str]]:
 def _state(tensor: Any) -> str:
     """What `.grad` holds: "missing", "not finite", "all zero" or "fine". Every element is looked at, none recorded."""
     if is_own(tensor):
-        gradient = tensor.grad
+        gradient = tensor._grad  # recordings do not hear of the look
         if gradient is None:
             return "missing"
         largest = float(abs(gradient._data).max(initial=0.0))

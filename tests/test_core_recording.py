@@ -688,3 +688,31 @@ def facts(graph: Graph, op: Op) -> tuple[Any, ...]:
         line, graph.regions[op.region].kind if op.region is not None else None,
         [(value.requires_grad, value.leaf, value.storage, value.version) for value in values],
     )  # fmt: skip
+
+
+def test_gradients_read_and_written_and_hooks_are_told() -> None:
+    with gradviz.record() as rec:
+        w = gradviz.ones(2, requires_grad=True)
+        y = w * 2
+        y.retain_grad()
+        y.register_hook(lambda gradient: gradient * 2)
+        assert w.grad is None
+        y.sum().backward()
+        norm = w.grad.norm()
+        w.grad = None
+        w.register_post_accumulate_grad_hook(lambda leaf: None)
+        w.grad = gradviz.ones(2)
+        del w.grad
+    graph = rec.graph()
+    told = [(act.kind, graph.values[act.values[0]].name, graph.sites[act.site].line) for act in graph.acts]
+    first = told[0][2]
+    assert told == [
+        ("retain_grad", "y", first),
+        ("hook", "y", first + 1),
+        ("read_grad", "w", first + 4),
+        ("write_grad", "w", first + 5),
+        ("hook", "w", first + 6),
+        ("write_grad", "w", first + 7),
+        ("write_grad", "w", first + 8),
+    ]
+    assert norm

@@ -103,9 +103,9 @@ class Emitter:
         """Emit a change of a leaf's `requires_grad`."""
         self._guarded("requires_grad", self._flag, leaf, frame)
 
-    def grad_missed(self, tensor: Tensor, frame: FrameType) -> None:
-        """Emit that the `.grad` of a tensor that is no leaf was asked for."""
-        self._guarded("a read of .grad", self._read_grad, tensor, frame)
+    def acted(self, kind: str, tensor: Tensor, frame: FrameType) -> None:
+        """Emit that `.grad` was read or written, or a hook was put on a tensor."""
+        self._guarded(f"`{kind}`", self._act, kind, tensor, frame)
 
     def sweep_ran(self, sweep: Any, frame: FrameType) -> None:
         """Emit a backward pass."""
@@ -210,10 +210,10 @@ class Emitter:
         inner = None if region is None else self._region_id(region)
         return self._interner.context(self._numbers.thread(), self._holdings.scope, inner)
 
-    def _read_grad(self, tensor: Tensor, frame: FrameType) -> None:
+    def _act(self, kind: str, tensor: Tensor, frame: FrameType) -> None:
         self._know(tensor)
         site, context = self._interner.site(call_path(frame)), self._context()
-        self._sink.emit(events.Act("read_grad", (raw_value_id(tensor),), site, context, after=self._latest))
+        self._sink.emit(events.Act(kind, (raw_value_id(tensor),), site, context, after=self._latest))
 
     def _name_flagged(self, origin: Trace) -> None:
         """Name what `W1 = (...).requires_grad_()` gave: the op that made it is not what was assigned."""

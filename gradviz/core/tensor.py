@@ -16,6 +16,7 @@ import numpy as np
 
 from gradviz.core import dtypes
 from gradviz.core.aliasing import View
+from gradviz.core.assigning import refuse_gradient
 from gradviz.core.device import CPU, device
 from gradviz.core.hooks import Extras, RemovableHandle, hooks_of
 from gradviz.core.listeners import listeners
@@ -189,38 +190,31 @@ class Tensor:
     @property
     def grad(self) -> Tensor | None:
         """The gradient that backward passes have added up, or None. Warns where the tensor is not a leaf."""
-        if self._grad is None and self._requires_grad and self._origin.tracked and not self.retains_grad:
-            for listener in tuple(listeners):
-                listener.grad_missed(self, sys._getframe(1))
+        missed = self._grad is None and self._requires_grad and self._origin.tracked and not self.retains_grad
+        if listeners and (missed or self._grad is not None):
+            self._tell("read_grad")
+        if missed:
             warnings.warn(_NON_LEAF_GRAD, UserWarning, stacklevel=2)
         return self._grad
 
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
         if value is not None:
-            if not isinstance(value, Tensor):
-                raise TypeError(f"assigned grad expected to be a Tensor or None but got {type(value).__name__}")
-            if value is self:
-                raise RuntimeError("can't assign Variable as its own grad")
-            if value._data.dtype != self._data.dtype:
-                raise RuntimeError(
-                    f"attempting to assign a gradient with dtype '{_scalar_type(value)}' to a tensor with grad_dtype "
-                    f"'{_scalar_type(self)}'. The gradient must match the tensor's grad_dtype (defaults to the "
-                    "tensor's dtype). You can set the tensor's grad_dtype attribute with a specific dtype, or None to "
-                    "allow any dtype. Set grad_dtype with caution. Diverging the dtypes of a tensor and its gradient "
-                    "may break downstream systems that assume they match."
-                )
-            if value._data.shape != self._data.shape:
-                have, want = list(value._data.shape), list(self._data.shape)
-                raise RuntimeError(
-                    f"attempting to assign a gradient of size '{have}' to a tensor of size '{want}'. Please ensure "
-                    "that the gradient and the tensor are the same size"
-                )
+            refuse_gradient(self, value, Tensor)
         self._grad = value
+        if listeners:
+            self._tell("write_grad")
 
     @grad.deleter
     def grad(self) -> None:
         self._grad = None
+        if listeners:
+            self._tell("write_grad")
+
+    def _tell(self, act: str) -> None:
+        """Tell that the caller's caller did something with this tensor; see `events.Act`."""
+        for listener in tuple(listeners):
+            listener.acted(act, self, sys._getframe(2))
 
     def backward(
         self,
@@ -246,6 +240,8 @@ class Tensor:
         node = self.grad_fn if self._origin.tracked else None
         if node is not None:
             hooks_of(node).retained[self._number] = weakref.ref(self)
+        if listeners:
+            self._tell("retain_grad")
 
     @property
     def retains_grad(self) -> bool:
@@ -263,6 +259,8 @@ class Tensor:
         """
         if not self.requires_grad:
             raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
+        if listeners:
+            self._tell("hook")
         node = self.grad_fn
         if node is None:
             return RemovableHandle(self._extras_or_new().hooks, hook)
@@ -274,6 +272,8 @@ class Tensor:
             raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
         if self.grad_fn is not None:
             raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
+        if listeners:
+            self._tell("hook")
         return RemovableHandle(self._extras_or_new().accumulator_hooks, hook)
 
     @property
@@ -386,10 +386,6 @@ def _in_inference_mode() -> bool:
     from gradviz.core.grad_mode import is_inference_mode_enabled
 
     return is_inference_mode_enabled()
-
-
-def _scalar_type(tensor: Tensor) -> str:
-    return tensor.dtype.type_name.removesuffix("Tensor")
 
 
 def _revive(cls: type[Tensor], data: Any, requires_grad: bool) -> Tensor:

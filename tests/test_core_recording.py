@@ -96,30 +96,29 @@ program(
     2 x = tensor() leaf
     3 w = tensor() leaf
     4 %0 = select(w) SelectBackward0 ~w
-    4 %1 = t(w) TBackward0 ~w
-    4 scores = linear(%0, x, %1) AddmmBackward0
-    5 %2 = tensor()
-    5 %3 = log_softmax(scores) LogSoftmaxBackward0
-    5 loss = cross_entropy(%3, %2) NllLossBackward0
+    4 scores = linear(x, w, %0) AddmmBackward0
+    5 %1 = tensor()
+    5 %2 = log_softmax(scores) LogSoftmaxBackward0
+    5 loss = cross_entropy(%2, %1) NllLossBackward0
     6 batch = stack(x, x) StackBackward0
-    7 %4 = reshape(batch) ViewBackward0 ~batch
-    7 %5 = mm(%4, w) MmBackward0
-    7 y = matmul(%5) UnsafeViewBackward0
+    7 %3 = reshape(batch) ViewBackward0 ~batch
+    7 %4 = mm(%3, w) MmBackward0
+    7 y = matmul(%4) UnsafeViewBackward0
     8 z = einsum(x) PermuteBackward0 ~x
-    9 %6 = reciprocal(x) ReciprocalBackward0
-    9 r = div(%6, 1) MulBackward0
+    9 %5 = reciprocal(x) ReciprocalBackward0
+    9 r = div(%5, 1) MulBackward0
     10 m = matmul(x, w) MmBackward0
-    11 %7 = select(w) SelectBackward0 ~w
-    11 v = matmul(x, %7) MvBackward0
+    11 %6 = select(w) SelectBackward0 ~w
+    11 v = matmul(x, %6) MvBackward0
     12 flat = flatten(x) ViewBackward0 ~x
-    13 %8 = select(x) SelectBackward0 ~x
-    13 top = slice(%8) SliceBackward0 ~%8
-    14 %9 = permute(x) PermuteBackward0 ~x
-    14 %10 = contiguous(%9) CloneBackward0
-    14 %11 = reshape(%10) UnsafeViewBackward0
-    14 %12 = sum(%11) SumBackward0
+    13 %7 = select(x) SelectBackward0 ~x
+    13 top = slice(%7) SliceBackward0 ~%7
+    14 %8 = permute(x) PermuteBackward0 ~x
+    14 %9 = contiguous(%8) CloneBackward0
+    14 %10 = reshape(%9) UnsafeViewBackward0
+    14 %11 = sum(%10) SumBackward0
     14 x.grad = grad()
-    14 backward(%12): x 2
+    14 backward(%11): x 2
     """,
 )
 program(

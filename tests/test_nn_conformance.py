@@ -15,7 +15,7 @@ import gradviz
 from gradviz.diagnose import diagnose
 from gradviz.graphs import Graph
 
-PARTS = {"t", "log_softmax"}
+PARTS = {"log_softmax"}
 """Ops that the core runs for `linear` and `cross_entropy`, which PyTorch's C++ does in one."""
 
 NET = """

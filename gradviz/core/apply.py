@@ -36,13 +36,13 @@ from gradviz.core.trace import (
     SEVERAL,
     SHAPE_LIMIT,
     SHAPES,
-    Faint,
     Link,
     Node,
     Plain,
     Storage,
     Trace,
     Untracked,
+    faint,
 )
 from gradviz.events import Cause
 from gradviz.ids import next_id, next_ids
@@ -277,15 +277,6 @@ def cause_of(step: Untracked, row: Row, first: Any, region: Region | None) -> No
             step.cause = Cause.NONDIFFERENTIABLE
         step.links = tuple(faint(link) for link in step.links)
     bound(step)
-
-
-def faint(link: Link) -> Link:
-    """The same link, but without keeping a Node alive."""
-    if isinstance(link, Node):
-        return Faint(link)
-    if type(link) is tuple and isinstance(link[0], Node):
-        return Faint(link[0]), link[1]
-    return link
 
 
 def wrap(data: Any, origin: Trace, number: int, requires_grad: bool) -> Tensor:

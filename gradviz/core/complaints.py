@@ -59,7 +59,7 @@ def check_versions(node: Node) -> None:
                 pair = (source.storage, 0) if source is not None and source.flags & STORED else None
             if pair is not None and pair[0].version != pair[1]:
                 error = noted(RuntimeError(_modified(node, position + offset, *pair)), node)
-                vars(error)["concerned"] = (node.id, *getattr(pair[0], "written", ()))
+                vars(error)["concerned"] = (getattr(node, "within", node.id), *getattr(pair[0], "written", ()))
                 raise error
 
 

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from gradviz.core.listeners import attended, listeners, observers
 from gradviz.core.tensor import Tensor
-from gradviz.core.trace import INNER, INPLACE, Trace
+from gradviz.core.trace import INNER, INPLACE, PART, Link, Trace, Untracked, faint, origin_of
 from gradviz.sites import user_frame
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -92,6 +92,48 @@ def called(name: str) -> Callable[[F], F]:
         return run  # type: ignore[return-value]
 
     return mark
+
+
+def whole(call: F) -> F:
+    """Mark a public function of tensors, or None, that is told of as one op of its own name, whatever it runs."""
+
+    @functools.wraps(call)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        outer = untold()
+        within = outer is not None and outer is not PASSING
+        waiting: list[tuple[Trace, FrameType]] = []
+        try:
+            enter(waiting)
+            result = call(*args, **kwargs)
+            _unite(result._origin, [one for one in (*args, *kwargs.values()) if isinstance(one, Tensor)])
+            _name(result._origin, call.__name__, outer is None)
+        finally:
+            leave(outer)
+            if outer is not None and within:
+                outer.extend(waiting)
+            else:
+                _tell_all(waiting)
+        return result
+
+    return run  # type: ignore[return-value]
+
+
+def _unite(made: Trace, given: list[Tensor]) -> None:
+    """Let `made` tell of all the steps that led to it from the tensors given."""
+    origins = {id(one._origin) for one in given}
+    steps = [made]
+    for step in steps:
+        for link in step.links:
+            origin, _ = origin_of(link)
+            if origin is not None and id(origin) not in origins and not origin.flags & PART:
+                origin.flags |= PART
+                origin.within = made.id
+                steps.append(origin)
+    links: tuple[Link, ...] = tuple((one._origin, one._number) if one._number else one._origin for one in given)
+    if isinstance(made, Untracked):
+        links = tuple(map(faint, links))
+        made.cause = next((step.cause for step in steps if step.cause is not None), None)
+    made.whole = links, tuple(one.requires_grad for one in given)
 
 
 def maker(result: Any) -> Trace | None:

@@ -150,6 +150,8 @@ class Emitter:
                 return
             self._older.update(range(step.id, step.id + 1 + len(step.more)))
         if step.flags & PART:
+            if self._measures is not None:
+                self._measures.of(step)
             return
         for link in told_of(step)[0]:
             origin, _ = seen(link, step.id)
@@ -346,7 +348,7 @@ class Emitter:
                     cause=step.cause,
                     needs=needs_of(step),
                     outputs=outputs_of(step),
-                    alias=0 if step.flags & ALIAS and step.links else None,
+                    alias=0 if step.flags & ALIAS and step.links and step.whole is None else None,
                     inplace=bool(step.flags & INPLACE and step.links),
                     saved=saved_by(step) if isinstance(step, Node) else (),
                     attrs=tuple((name, text) for name, text in zip(row.static, literals, strict=True) if text),

@@ -49,10 +49,11 @@ def _let_go(trace: Untracked) -> None:
         ends: dict[int, Untracked] = {}
         oldest = kept[-1].id
         for step in kept:
-            for position, link in enumerate(step.links):
-                origin = link[0] if type(link) is tuple else link
-                if type(origin) is Untracked and origin.id < oldest and origin.past:
-                    _end_history(step, position, origin, ends)
+            if any(_is_older(link, oldest) for link in step.links):
+                step.links = tuple([_ended(link, oldest, ends) for link in step.links])
+            if step.rare is not None and step.whole is not None:
+                links, needs = step.whole
+                step.whole = tuple([_ended(link, oldest, ends) for link in links]), needs
         hidden = len(rest) + sum([step.forgotten for step in rest]) - len(ends)
         last = min(ends.values(), key=_by_id)
         last.forgotten += max(0, hidden - sum(end.forgotten for end in ends.values()))
@@ -68,11 +69,18 @@ def _let_go(trace: Untracked) -> None:
 _by_id = operator.attrgetter("id")
 
 
-def _end_history(step: Untracked, position: int, origin: Untracked, ends: dict[int, Untracked]) -> None:
-    """Put in the place of a link a stand-in, which has the name and shape of what is let go but no history."""
-    end: Link = ends.get(origin.id)
+def _is_older(link: Link, oldest: int) -> bool:
+    """Whether a link leads to history from before op `oldest`."""
+    origin = link[0] if type(link) is tuple else link
+    return type(origin) is Untracked and origin.id < oldest and origin.past > 0
+
+
+def _ended(link: Link, oldest: int, ends: dict[int, Untracked]) -> Link:
+    """The link, or where it leads to older history one to a stand-in, which has name and shape but no history."""
+    if not _is_older(link, oldest):
+        return link
+    origin, number = link if type(link) is tuple else (link, 0)
+    end = ends.get(origin.id)
     if end is None:
         end = ends[origin.id] = without_history(origin)
-    if type(step.links[position]) is tuple:
-        end = end, step.links[position][1]
-    step.links = (*step.links[:position], end, *step.links[position + 1 :])
+    return (end, number) if number else end

@@ -6,7 +6,8 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from gradviz.core.trace import HOOKED, AccumulateGrad, Node, NodeHooks
+from gradviz.core.accumulator import AccumulateGrad
+from gradviz.core.trace import HOOKED, Node, NodeHooks
 
 
 class Extras:

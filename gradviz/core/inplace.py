@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from gradviz.core import dtypes
+from gradviz.core.accumulator import AccumulateGrad
 from gradviz.core.aliasing import Made, Replay, View, cut
 from gradviz.core.apply import cause_of, connect, describe
 from gradviz.core.complaints import untraceable
@@ -36,7 +37,6 @@ from gradviz.core.trace import (
     KEEPS_NODE,
     LEAF_GRAD,
     PART,
-    AccumulateGrad,
     Node,
     Trace,
     Untracked,

@@ -8,7 +8,7 @@ a plan. Both roads tell the same of an op.
 from __future__ import annotations
 
 from gradviz import events
-from gradviz.core.trace import HOOKED, LATE, PART, SEVERAL, Node, Trace, Untracked
+from gradviz.core.trace import HOOKED, LATE, PART, SEVERAL, Node, Trace, Untracked, told_of
 from gradviz.interning import OpSink
 from gradviz.sites import Spot
 
@@ -22,6 +22,8 @@ _EARLY = 20
 """Of the first ops, one in so many may wait: a program that dies at once is the one whose last op is looked for."""
 
 _SLOW = HOOKED | LATE | PART | SEVERAL
+_TOLD = frozenset({"called", "region", "whole"})
+"""What is rare in a record and told of as of any other."""
 _PLAIN = frozenset({int, float, bool, str, type(None)})
 
 Path = tuple[Spot, ...]
@@ -30,20 +32,35 @@ Path = tuple[Spot, ...]
 class Plan:
     """What came of an op: the signature and the site that it was told with, and what the next one must be like.
 
-    kinds   for each input its shape and dtype; None for a plain number
+    kinds   for each input that is told of its shape and dtype; None for a plain number
     text    of the plain arguments; None where they are the same object each time, or not at all alike
     """
 
-    __slots__ = ("cause", "flags", "kind", "kinds", "needs", "row", "shape", "signature", "site", "static", "text")
+    __slots__ = (
+        "cause",
+        "flags",
+        "kind",
+        "kinds",
+        "links",
+        "name",
+        "needs",
+        "row",
+        "shape",
+        "signature",
+        "site",
+        "static",
+        "text",
+    )
 
     def __init__(self, step: Trace, signature: int, site: int | None) -> None:
         self.row, self.needs, self.flags, self.cause = step.row, step.needs, step.flags, step.cause
         self.shape, self.kind = step.shape, step.array_type
         self.static = step.static
         self.text = repr(step.static) if all(type(item) in _PLAIN for item in step.static) else None
-        self.kinds = tuple(
-            (link.shape, link.array_type) if isinstance(link, Trace) else None for link in step.links
-        )
+        self.links = len(step.links)
+        told, _ = told_of(step)
+        self.kinds = tuple((link.shape, link.array_type) if isinstance(link, Trace) else None for link in told)
+        self.name = step.op_name
         self.signature, self.site = signature, site
 
     def fits(self, step: Trace) -> bool:
@@ -56,7 +73,8 @@ class Plan:
             and step.needs == self.needs
             and step.cause is self.cause
             and (step.static is self.static or (self.text is not None and repr(step.static) == self.text))
-            and len(step.links) == len(self.kinds)
+            and len(step.links) == self.links
+            and (step.rare is None or step.op_name == self.name)
         )
 
 
@@ -77,7 +95,7 @@ class Lane:
 
     def plan_of(self, step: Trace, path: Path) -> tuple[Plan, tuple[events.Input, ...]] | None:
         """The plan for an op and what is told of its inputs; None where it needs a closer look."""
-        if step.flags & _SLOW or step.rare is not None or step.id < self.began:
+        if step.flags & _SLOW or step.id < self.began or (step.rare is not None and not step.rare.keys() <= _TOLD):
             return None
         for plan in self._plans.get(path, ()):
             if plan.fits(step):
@@ -89,7 +107,10 @@ class Lane:
     def _inputs(self, step: Trace, plan: Plan) -> tuple[events.Input, ...] | None:
         inputs: list[events.Input] = []
         flags = self._flags
-        for link, kind, need in zip(step.links, plan.kinds, step.needs, strict=True):
+        links, needs = (step.links, step.needs) if step.rare is None else told_of(step)
+        if len(links) != len(plan.kinds):
+            return None
+        for link, kind, need in zip(links, plan.kinds, needs, strict=True):
             if kind is None:
                 if type(link) is not float and type(link) is not int:
                     return None
@@ -120,7 +141,8 @@ class Lane:
 
     def keep(self, step: Trace, path: Path, signature: int, site: int | None) -> None:
         """Plan for ops that are like one that was looked at closely."""
-        if step.flags & _SLOW or step.rare is not None or None in step.links or step.row.key == "copy_slices":
+        told = step.rare is None or step.rare.keys() <= _TOLD
+        if not told or step.flags & _SLOW or None in step.links or step.row.key == "copy_slices":
             return
         if len(self._plans) >= PLAN_LIMIT:
             self._plans.clear()

@@ -12,7 +12,7 @@ import numpy as np
 
 from gradviz import events
 from gradviz.core.dtypes import FROM_NUMPY
-from gradviz.core.trace import KEEPS_NODE, LEAF_GRAD, Node, Trace, origin_of, seen, told_of
+from gradviz.core.trace import ALIAS, KEEPS_NODE, LEAF_GRAD, PART, Node, Trace, origin_of, seen, told_of
 
 SAVED_NAMES = {"x": "self", "y": "other", "out": "result", "out1": "indices"}
 """PyTorch's names for what a node saves, by the names in the op table."""
@@ -41,8 +41,9 @@ def needs_of(step: Trace) -> tuple[bool, ...]:
 
 
 def types_of(step: Trace) -> tuple[Any, ...]:
-    """Shape and numpy type of each input."""
-    return tuple(input_type(link) for link in step.links)
+    """Shape and numpy type of each input, and of each that is told of where these are others."""
+    links = step.links if step.whole is None else step.links + step.whole[0]
+    return tuple(input_type(link) for link in links)
 
 
 def literals_of(step: Trace) -> tuple[str, ...]:
@@ -78,13 +79,30 @@ def _type_of(shape: tuple[int, ...], array_type: Any) -> tuple[tuple[int, ...], 
 
 
 def saved_by(step: Node) -> tuple[events.Saved, ...]:
-    """What a node keeps, from its row and its inputs alone, so that it can be told after the arrays were freed."""
+    """What a node keeps, from its row and its inputs alone, so that it can be told after the arrays were freed.
+
+    Of a whole, what the nodes of all its steps keep.
+    """
+    if step.whole is None:
+        return tuple(_saved(step, step.links))
+    steps: list[Trace] = [step]
+    for one in steps:
+        steps += [
+            origin
+            for origin, _ in map(origin_of, one.links)
+            if origin is not None and origin.flags & PART and origin not in steps
+        ]
+    return tuple(kept for one in reversed(steps) if isinstance(one, Node) for kept in _saved(one, step.whole[0]))
+
+
+def _saved(step: Node, told: tuple[Any, ...]) -> list[events.Saved]:
+    """What one node keeps; `told` are the inputs that are told of it."""
     row = step.row
     wanted: set[str] = set()
     for need, names in zip(step.needs, row.reads_of(len(step.needs)), strict=True):
         if need:
             wanted |= names
-    result = []
+    result: list[events.Saved] = []
     for name in row.saved_names:
         if name not in wanted:
             continue
@@ -101,9 +119,19 @@ def saved_by(step: Node) -> tuple[events.Saved, ...]:
             kept = input_type(step.links[place])
             if kept is not None:
                 label = f"{shown}[{place - position}]" if several else shown
-                source = place - step.links[:place].count(None)
-                result.append(events.Saved(label, *_type_of(*kept), source))
-    return tuple(result)
+                result.append(events.Saved(label, *_type_of(*kept), _source(step, place, told)))
+    return result
+
+
+def _source(step: Node, place: int, told: tuple[Any, ...]) -> int | None:
+    """As which of the inputs that are told of an input of a node counts: itself, or what it is a view of."""
+    if told is step.links:
+        return place - step.links[:place].count(None)
+    origins = [origin_of(link) for link in told]
+    origin, number = origin_of(step.links[place])
+    while origin is not None and origin.flags & PART and origin.flags & ALIAS:
+        origin, number = origin_of(origin.links[0])
+    return origins.index((origin, number)) if (origin, number) in origins else None
 
 
 def literal(item: Any) -> str:

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from types import CodeType
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
+from gradviz.core.accumulator import AccumulateGrad, accumulator
+
 if TYPE_CHECKING:
     from gradviz.core.grad_mode import Region
     from gradviz.core.ops.table import Row
@@ -91,6 +93,8 @@ class Trace:
     called      what the user called to run it, unset where that is the row's name
     flagged     where its result was made to require grad afterwards, code and offset; unset where it was not
     storage     of its one output, if that was asked for after the output was made; unset where it was not
+    whole       inputs and needs of the function that is told of by this op, None where it is an op like others
+    within      the id of the op that tells of the whole that this one is a step of; unset where it is told of itself
 
     A record is filled by plain stores, as few as can be: what most ops lack is kept in the dictionary `rare`, if there
     is one. `flags` says whether a record has some of it, so that the engine need not ask.
@@ -127,6 +131,8 @@ class Trace:
     called = Rare[str]()
     flagged = Rare[tuple[CodeType, int]]()
     storage = Rare[Storage]()
+    whole = Rare["tuple[tuple[Link, ...], tuple[bool, ...]] | None"](None)
+    within = Rare[int]()
 
     tracked = False
 
@@ -167,7 +173,8 @@ ALIAS = 4
 KEEPS_NODE = 16
 """Flag: the output is a tracked tensor that was written with grad off: it keeps the node it had."""
 PART = 32
-"""Flag: one step of a write to a part, `x[0] = 1`, which is told of as a whole by the op that puts the part in."""
+"""Flag: a step of what is told of as a whole by another op: of a write to a part, `x[0] = 1`, by the op that puts the
+part in; of a function like `linear`, by the op that makes its result."""
 INNER = 8
 """Flag: one of several ops behind one call of the user's, and not the one that made the call's result."""
 HOOKED = 64
@@ -274,6 +281,15 @@ class Faint(weakref.ref[Node]):
         self.stand_in = without_history(node)
 
 
+def faint(link: Link) -> Link:
+    """The same link, but without keeping a Node alive."""
+    if isinstance(link, Node):
+        return Faint(link)
+    if type(link) is tuple and isinstance(link[0], Node):
+        return Faint(link[0]), link[1]
+    return link
+
+
 def origin_of(link: Link) -> tuple[Trace | None, int]:
     """The record that a link leads to and the output number; (None, 0) for a plain Python argument."""
     number = 0
@@ -297,7 +313,9 @@ def seen(link: Link, reader: int) -> tuple[Trace | None, int]:
 
 
 def told_of(step: Trace) -> tuple[tuple[Link, ...], tuple[bool, ...]]:
-    """The inputs that are told of an op, and which of them required grad: of a write to a part, what was written."""
+    """The inputs that are told of an op, and which of them required grad: of a whole, those of all its steps."""
+    if step.whole is not None:
+        return step.whole
     links, needs = step.links, step.needs
     if step.row.key == "copy_slices":
         write, _ = origin_of(links[1])
@@ -345,34 +363,6 @@ FRESH: Any = (None,) * 8
 """The `marks` of a node that saved only what had no storage yet."""
 NUMBERS: Any = (None,) * 9
 """The same where inputs after the first are plain numbers. The two are told apart by identity."""
-
-
-class AccumulateGrad:
-    """The end of the road for a gradient: adds what arrives to `variable.grad`. One per leaf, made when asked for."""
-
-    __slots__ = ("__weakref__", "variable")
-
-    def __init__(self, variable: Tensor) -> None:
-        self.variable = variable
-
-    next_functions: tuple[()] = ()
-
-    def name(self) -> str:
-        """PyTorch prints it with its full C++ name."""
-        return "torch::autograd::AccumulateGrad"
-
-    def __repr__(self) -> str:
-        return f"<AccumulateGrad object at {id(self):#x}>"
-
-
-def accumulator(leaf: Tensor) -> AccumulateGrad:
-    """The one AccumulateGrad of a leaf, for as long as anyone holds it."""
-    extras = leaf._extras_or_new()
-    known = extras.accumulator() if extras.accumulator is not None else None
-    if known is None:
-        known = AccumulateGrad(leaf)
-        extras.accumulator = weakref.ref(known)
-    return known
 
 
 _DESCRIPTION = ("array_type", "code", "flags", "id", "lasti", "region", "row", "shape", "static")

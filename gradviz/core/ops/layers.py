@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gradviz.core.apply import apply
-from gradviz.core.composites import composite
+from gradviz.core.composites import composite, whole
 from gradviz.core.dual import added_at, array_type, cast, taken_at
 from gradviz.core.ops.arithmetic import ADD
 from gradviz.core.ops.linear import addmm, matmul
@@ -21,7 +21,7 @@ from gradviz.errors import NotWrittenError
 
 
 @functional
-@composite
+@whole
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """`input @ weight.T + bias`. input: (..., n). weight: (m, n). bias: (m,). Returns (..., m)."""
     flipped: Tensor = first_tensor("linear", weight).t()

@@ -1,0 +1,137 @@
+"""Functions that run several ops and are told of as one: `linear`, as PyTorch's recordings tell of it."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from typing import Any
+
+import pytest
+import torch
+
+import gradviz
+from gradviz.core.trace import HISTORY_LIMIT
+from gradviz.graphs import Graph, Op
+
+SHAPES = {"vector": (3,), "matrix": (2, 3), "batch": (2, 4, 3), "none": (0, 3)}
+
+
+def linear_of(graph: Graph) -> Op:
+    (op,) = (op for op in graph.ops.values() if op.name == "linear")
+    return op
+
+
+def facts(library: Any, shape: tuple[int, ...], bias: bool, grad: bool) -> Any:
+    """What a recording tells of one call of `linear`."""
+    with gradviz.record() as rec:
+        x = library.ones(*shape, requires_grad=True)
+        weight = library.ones(2, 3, requires_grad=True)
+        offset = library.ones(2, requires_grad=True) if bias else None
+        with library.set_grad_enabled(grad):
+            y = library.nn.functional.linear(x, weight, offset)
+    graph = rec.graph()
+    graph.validate()
+    assert rec.failures == []
+    op = linear_of(graph)
+    assert len([one for one in graph.ops.values() if one.inputs]) == 1
+    assert y.shape is not None
+    return (
+        [graph.values[value].name for value in op.inputs if isinstance(value, int)],
+        op.needs,
+        op.node,
+        op.cause,
+        op.alias,
+        sorted((kept.shape, kept.nbytes, kept.source) for kept in op.saved),
+        [(graph.values[out].shape, graph.values[out].name, graph.values[out].requires_grad) for out in op.outputs],
+    )
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("grad", [True, False])
+def test_linear_is_one_op_as_in_pytorch(shape: str, bias: bool, grad: bool) -> None:
+    assert facts(gradviz, SHAPES[shape], bias, grad) == facts(torch, SHAPES[shape], bias, grad)
+
+
+def test_a_picture_without_a_recording_has_one_op_too() -> None:
+    weight = gradviz.ones(2, 3, requires_grad=True)
+    x = gradviz.ones(4, 3)
+    y = gradviz.nn.functional.linear(x, weight)
+    with gradviz.no_grad():
+        skipped = gradviz.nn.functional.linear(x.exp(), weight)
+    for result in (y, skipped):
+        graph = gradviz.graph(result)
+        given = [graph.values[value] for value in linear_of(graph).inputs if isinstance(value, int)]
+        assert [(value.shape, value.leaf) for value in given] == [((4, 3), True), ((2, 3), True)]
+        assert given[1].requires_grad
+        assert "t" not in [one.name for one in graph.ops.values()]
+
+
+def test_the_steps_are_there_for_autograd() -> None:
+    weight = gradviz.ones(2, 3, requires_grad=True)
+    y = gradviz.nn.functional.linear(gradviz.ones(4, 3), weight, gradviz.ones(2, requires_grad=True))
+    assert y.grad_fn is not None
+    assert [node and node.name() for node, _ in y.grad_fn.next_functions] == [
+        "torch::autograd::AccumulateGrad",
+        None,
+        "TBackward0",
+    ]
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (2, 4, 3)])
+def test_an_error_of_a_step_is_about_the_whole(shape: tuple[int, ...]) -> None:
+    with gradviz.record() as rec:
+        x = gradviz.ones(*shape) * gradviz.ones(1, requires_grad=True)
+        weight = gradviz.ones(2, 3, requires_grad=True)
+        offset = gradviz.ones(2, requires_grad=True)
+        y = gradviz.nn.functional.linear(x, weight, offset)
+        with gradviz.no_grad():
+            weight.add_(1.0)
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            y.sum().backward()
+    graph = rec.graph()
+    graph.validate()
+    (sweep,) = graph.sweeps
+    assert graph.ops[graph.values[sweep.concerned[0]].op].name == "linear"
+
+
+def test_a_loop_under_no_grad_keeps_a_bounded_history() -> None:
+    weight = gradviz.eye(3)
+    x = gradviz.ones(2, 3)
+    with gradviz.no_grad():
+        for _ in range(2_000):
+            x = gradviz.nn.functional.linear(x, weight)
+    assert len(gradviz.graph(x).ops) <= 2 * HISTORY_LIMIT
+    seen, queue = set(), [x._origin]
+    for step in queue:
+        links = (*step.links, *(step.whole[0] if step.whole is not None else ()))
+        for link in links:
+            if hasattr(link, "links") and id(link) not in seen:
+                seen.add(id(link))
+                queue.append(link)
+    assert len(queue) <= 4 * HISTORY_LIMIT
+
+
+def test_nothing_lives_longer_for_it() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        weight = gradviz.ones(2, 3, requires_grad=True)
+        x = gradviz.ones(4, 3) * weight.sum()
+        node = weakref.ref(x.grad_fn)  # type: ignore[arg-type]
+        y = gradviz.nn.functional.linear(x, weight)
+        with gradviz.no_grad():
+            z = gradviz.nn.functional.linear(x, weight)
+        del x, y
+        assert node() is None
+        assert z.shape == (4, 2)
+    finally:
+        gc.enable()
+
+
+def test_a_recording_with_values_measures_the_whole_only() -> None:
+    with gradviz.record(values=True) as rec:
+        gradviz.nn.functional.linear(gradviz.ones(4, 3), gradviz.ones(2, 3))
+    graph = rec.graph()
+    assert set(graph.measures) <= set(graph.values)
+    assert rec.failures == []

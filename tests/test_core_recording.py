@@ -98,27 +98,26 @@ program(
     4 %0 = select(w) SelectBackward0 ~w
     4 scores = linear(x, w, %0) AddmmBackward0
     5 %1 = tensor()
-    5 %2 = log_softmax(scores) LogSoftmaxBackward0
-    5 loss = cross_entropy(%2, %1) NllLossBackward0
+    5 loss = cross_entropy(scores, %1) NllLossBackward0
     6 batch = stack(x, x) StackBackward0
-    7 %3 = reshape(batch) ViewBackward0 ~batch
-    7 %4 = mm(%3, w) MmBackward0
-    7 y = matmul(%4) UnsafeViewBackward0
+    7 %2 = reshape(batch) ViewBackward0 ~batch
+    7 %3 = mm(%2, w) MmBackward0
+    7 y = matmul(%3) UnsafeViewBackward0
     8 z = einsum(x) PermuteBackward0 ~x
-    9 %5 = reciprocal(x) ReciprocalBackward0
-    9 r = div(%5, 1) MulBackward0
+    9 %4 = reciprocal(x) ReciprocalBackward0
+    9 r = div(%4, 1) MulBackward0
     10 m = matmul(x, w) MmBackward0
-    11 %6 = select(w) SelectBackward0 ~w
-    11 v = matmul(x, %6) MvBackward0
+    11 %5 = select(w) SelectBackward0 ~w
+    11 v = matmul(x, %5) MvBackward0
     12 flat = flatten(x) ViewBackward0 ~x
-    13 %7 = select(x) SelectBackward0 ~x
-    13 top = slice(%7) SliceBackward0 ~%7
-    14 %8 = permute(x) PermuteBackward0 ~x
-    14 %9 = contiguous(%8) CloneBackward0
-    14 %10 = reshape(%9) UnsafeViewBackward0
-    14 %11 = sum(%10) SumBackward0
+    13 %6 = select(x) SelectBackward0 ~x
+    13 top = slice(%6) SliceBackward0 ~%6
+    14 %7 = permute(x) PermuteBackward0 ~x
+    14 %8 = contiguous(%7) CloneBackward0
+    14 %9 = reshape(%8) UnsafeViewBackward0
+    14 %10 = sum(%9) SumBackward0
     14 x.grad = grad()
-    14 backward(%11): x 2
+    14 backward(%10): x 2
     """,
 )
 program(

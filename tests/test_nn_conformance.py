@@ -15,9 +15,6 @@ import gradviz
 from gradviz.diagnose import diagnose
 from gradviz.graphs import Graph
 
-PARTS = {"log_softmax"}
-"""Ops that the core runs for `linear` and `cross_entropy`, which PyTorch's C++ does in one."""
-
 NET = """
         class Net(lib.nn.Module):
             def __init__(self):
@@ -155,17 +152,8 @@ def told(graph: Graph) -> dict[str, list[Any]]:
     """
     numbers: dict[int, int] = {}
 
-    def roots(values: Iterable[Any]) -> list[int]:
-        found = []
-        for value in values:
-            if isinstance(value, int):
-                op = graph.ops[graph.values[value].op]
-                found += roots(op.inputs) if op.name in PARTS else [value]
-        return found
-
     def seen(values: Iterable[Any]) -> list[Any]:
-        # In an order of their own, because `addmm` takes what `linear` takes in another order.
-        held = sorted((graph.values[value] for value in roots(values)), key=lambda value: (value.name, value.shape))
+        held = [graph.values[value] for value in values if isinstance(value, int)]
         return [
             (numbers.setdefault(value.id, len(numbers)), value.name, value.shape, value.requires_grad, value.leaf,
              value.version)
@@ -178,7 +166,7 @@ def told(graph: Graph) -> dict[str, list[Any]]:
 
     ops = []
     for op in graph.ops.values():
-        if op.inputs and op.name not in PARTS:
+        if op.inputs:
             ops.append(
                 (op.name, op.node, op.scope, place(op.site), op.cause, op.inplace, seen(op.inputs), seen(op.outputs))
             )

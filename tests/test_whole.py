@@ -53,6 +53,27 @@ def test_linear_is_one_op_as_in_pytorch(shape: str, bias: bool, grad: bool) -> N
     assert facts(gradviz, SHAPES[shape], bias, grad) == facts(torch, SHAPES[shape], bias, grad)
 
 
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+@pytest.mark.parametrize("form", ["classes", "weights", "probabilities"])
+def test_cross_entropy_is_one_op_as_in_pytorch(form: str, reduction: str) -> None:
+    told = []
+    for library in (gradviz, torch):
+        with gradviz.record() as rec:
+            scores = library.ones(4, 3, requires_grad=True)
+            target = library.ones(4, 3) / 3 if form == "probabilities" else library.tensor([0, 1, 2, 1])
+            weight = library.ones(3) if form == "weights" else None
+            loss = library.nn.functional.cross_entropy(scores, target, weight, reduction=reduction)
+            loss.sum().backward()
+        graph = rec.graph()
+        graph.validate()
+        (op,) = (op for op in graph.ops.values() if op.name == "cross_entropy")
+        given = [graph.values[value].name for value in op.inputs if isinstance(value, int)]
+        made = [(graph.values[out].shape, graph.values[out].name) for out in op.outputs]
+        told.append((given, op.needs, op.node, made))
+        assert len([one for one in graph.ops.values() if "softmax" in one.name]) == 0
+    assert told[0] == told[1]
+
+
 def test_a_picture_without_a_recording_has_one_op_too() -> None:
     weight = gradviz.ones(2, 3, requires_grad=True)
     x = gradviz.ones(4, 3)

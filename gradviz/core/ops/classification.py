@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gradviz.core.apply import apply
-from gradviz.core.composites import composite
+from gradviz.core.composites import composite, whole
 from gradviz.core.dual import array_of, array_type
 from gradviz.core.ops.arithmetic import ADD, DIV, MUL
 from gradviz.core.ops.losses import apply_trimmed, check_reduction, refuse_grad
@@ -204,7 +204,7 @@ def _check_choice(input: Tensor, target: Tensor, weight: Tensor | None, ignore_i
 
 
 @functional
-@composite
+@whole
 def cross_entropy(
     input: Tensor,
     target: Tensor,

@@ -1,8 +1,8 @@
 """Public functions that run several ops, or one of another name: what is recorded of them, and how it is called.
 
-The op that makes the result is called what the user called (`einsum`), and is the one that the user's assignment names;
-those before it keep their own names (`permute`), unless the function is told of as one op (`linear`). Which op is the last
-is known at the end only, so until then listeners are not told of any.
+The op that makes the result is called what the user called (`einsum`), and is the one that the user's assignment names.
+Those before it keep their own names (`permute`), unless the function is told of as one op (`linear`). Which op is the
+last is known at the end only, so until then listeners are not told of any.
 """
 
 from __future__ import annotations

@@ -174,9 +174,15 @@ class Emitter:
             self._lane.add(event)
 
     def _context_of(self, step: Trace) -> int:
-        region = step.region
+        region, here = step.region, self._holdings.here
+        scope = here.scopes[-1] if here.scopes else ""
+        told = here.told
+        if told is not None and told[0] is region and told[1] == scope:
+            return told[2]
         number = None if region is None else self._region_id(region)
-        return self._interner.context(self._numbers.thread(), self._holdings.scope, number)
+        context = self._interner.context(self._numbers.thread(), scope, number)
+        here.told = region, scope, context
+        return context
 
     def _emit_op(self, step: Trace, site: int | None, context: int) -> int:
         self._latest, inputs = max(self._latest, step.id), inputs_of(step)

@@ -25,11 +25,15 @@ if TYPE_CHECKING:
     from gradviz.core.emit import Emitter
 
 
-class _Stack(threading.local):
-    """The scopes of the modules that the current thread runs, innermost last."""
+class Here(threading.local):
+    """Where the current thread is: the scopes of the modules that it runs, innermost last, and the last context.
+
+    told    the region and the scope of that context, and its number
+    """
 
     def __init__(self) -> None:
         self.scopes: list[str] = []
+        self.told: tuple[Any, str, int] | None = None
 
 
 class Holdings:
@@ -41,7 +45,7 @@ class Holdings:
 
     def __init__(self, emitter: Emitter) -> None:
         self._emitter = emitter
-        self._stack = _Stack()
+        self.here = Here()
         self._scopes: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
         self._places: weakref.WeakKeyDictionary[Any, tuple[Spot, ...]] = weakref.WeakKeyDictionary()
         self._optimizers: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
@@ -54,7 +58,7 @@ class Holdings:
     @property
     def scope(self) -> str:
         """The scope of the innermost module that the current thread runs, or empty."""
-        scopes = self._stack.scopes
+        scopes = self.here.scopes
         return scopes[-1] if scopes else ""
 
     # ---- names
@@ -145,7 +149,7 @@ class Holdings:
             case Deed.ENTERED:
                 self._enter(holder, frame)
             case Deed.LEFT:
-                del self._stack.scopes[-1:]
+                del self.here.scopes[-1:]
                 if is_user_file(frame.f_code.co_filename):
                     self._name_result(frame, more[0])
             case Deed.SWITCHED:
@@ -167,10 +171,10 @@ class Holdings:
         scope = self._scopes.get(module)
         if scope is None:
             scope = self._find(module, frame)
-        self._stack.scopes.append(scope)
+        self.here.scopes.append(scope)
 
     def _find(self, module: Any, frame: FrameType) -> str:
-        if self._stack.scopes:
+        if self.here.scopes:
             for root, scope in list(self._scopes.items()):
                 if any(inner is module and name for name, inner in root.named_modules()):
                     return self._name_all(root, scope, module)

@@ -99,6 +99,7 @@ class _Packer:
         sheet, middle = plan.sheet, plan.middle
         # Where an axis is, nothing that stands on it reaches further than this; that covers loops and literals.
         across: list[float] = [min(map(sub, plan.axes, sheet.before)), max(map(add, plan.axes, sheet.after))]
+        across += plan.lanes.values()
         middles = [middle[row] for row in sheet.row[: sheet.cell_count]]
         halves = [survey.along[box] / 2 for box in laid.part.boxes]
         along: list[float] = [min(map(sub, middles, halves)), max(map(add, middles, halves))]

@@ -54,6 +54,9 @@ def orders(sheet: Sheet, whole: int = 0) -> list[Rows]:
         if many and not runs[-1].least[0]:
             runs = runs[-1:]
             break
+        # Where the two walks led to no crossing, the order as given has never been seen to be much better.
+        if whole > _FEWEST and len(runs) == 2 and not any(run.least[0] for run in runs):
+            break
     # Who is behind after the first sweeps stays behind.
     ahead = min(run.least[0] for run in runs)
     runs = [run for run in runs if run.least[0] == ahead]

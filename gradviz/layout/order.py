@@ -19,6 +19,8 @@ _FEWEST = 40
 _THREADED = 64
 """On sheets of more vertices it would take long to lead every thread another way."""
 _SWEEPS = 24
+_TRIAL = 2
+"""So many sweeps show which start leads furthest: one downwards, one upwards."""
 _IDLE_SWEEPS = 3
 _IDLE_UNCROSSED = 1
 _LARGE_SWEEPS = 6
@@ -50,7 +52,7 @@ def orders(sheet: Sheet, whole: int = 0) -> list[Rows]:
     # Boxes mostly come in an order that does already.
     for start in ("given", "down", "up") if many else ("down", "up", "given"):
         runs.append(_Run(sorter, start))
-        runs[-1].go_on(_CYCLE)
+        runs[-1].go_on(_TRIAL)
         if many and not runs[-1].least[0]:
             runs = runs[-1:]
             break

@@ -11,6 +11,7 @@ from operator import attrgetter
 from typing import TypeVar
 
 from gradviz import events
+from gradviz.collecting import uncollected
 from gradviz.columns import Columns, Kind
 from gradviz.errors import GraphError
 from gradviz.events import (
@@ -39,6 +40,7 @@ R = TypeVar("R")
 _GRAD_MODE_CAUSES = (Cause.NO_GRAD, Cause.INFERENCE_MODE, Cause.SET_GRAD_ENABLED)
 
 
+@uncollected
 def assemble(stream: Iterable[Event]) -> Graph:
     """`Graph.build`: fold `stream`, in the order in which its events were emitted."""
     folding = _Folding()

@@ -115,8 +115,11 @@ class Columns:
     def _ops(self, ids: Collection[int]) -> Iterator[Op]:
         """The records of the ops `ids`."""
         draft, kinds, inputs, forgotten = draft_of(Op), self.kinds, self.inputs, self.forgotten
+        row_of = self.rows.get
         for id in ids:
-            row = self.row(id)
+            row = row_of(id)
+            if row is None:
+                row = self.exits[id]
             kind = kinds[row]
             signature, context = kind.signature, kind.context
             count = len(signature.outputs)
@@ -175,10 +178,9 @@ class Records(dict[int, R], Generic[R]):
             return
         known = dict(super().items())
         super().clear()
-        if len(known) < len(ids):
-            missing = [id for id in ids if id not in known] if known else ids
-            known.update(zip(missing, make(missing), strict=True))
-        super().update((id, known[id]) for id in ids)
+        super().update(zip(ids, make(ids), strict=True))
+        # Who has asked before has one that stays the same.
+        super().update(known)
         self._ids = self._holds = self._make = None
 
     def __missing__(self, id: int) -> R:

@@ -90,6 +90,7 @@ def _as_if_large():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rank, "SMALL", 0)
         patch.setattr(order, "_SMALL", 0)
+        patch.setattr(order, "_TINY", 0)
         patch.setattr(place, "_EXACT_LIMIT", 0)
         patch.setattr(place, "_FEW", 0)
         yield

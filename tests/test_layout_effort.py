@@ -78,7 +78,7 @@ def settled(picture, monkeypatch) -> tuple[int, int]:
             moved.append(row[row.index(tab) - 1] != sheet.edges[fence][0][0])
         raise StopIteration
 
-    monkeypatch.setattr(place, "place", lambda sheet: tried.append(sheet) or place_once(sheet))
+    monkeypatch.setattr(place, "place", lambda sheet, *rest: tried.append(sheet) or place_once(sheet, *rest))
     monkeypatch.setattr(place, "settle_tabs", settling)
     with pytest.raises(StopIteration):
         arrange(picture)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain, cycle, repeat
 
 from gradviz.graphs import Fold, Graph
 
@@ -52,21 +53,24 @@ def stand_for(folds: Iterable[Fold]) -> Standing:
     standing = Standing()
     # An outer fold is larger than one within its first turn.
     for fold in sorted(folds, key=lambda fold: (-fold.size, fold.id)):
-        if fold.times > 1 and standing.turns.keys().isdisjoint(fold.ops):
-            for number, turn in enumerate(fold.turns):
-                standing.turns.update(dict.fromkeys(turn, (fold.id, number)))
-        elif fold.times > 1:
-            for number, turn in enumerate(fold.turns):
-                for op in turn:
+        turns = fold.turns
+        if fold.times > 1:
+            # In columns: a loop that does one thing a million times has a million turns.
+            lengths = repeat(len(turns[0]))
+            places = chain.from_iterable(map(repeat, zip(repeat(fold.id), range(fold.times)), lengths))
+            if standing.turns.keys().isdisjoint(fold.ops):
+                standing.turns.update(zip(fold.ops, places, strict=True))
+            else:
+                for op, place in zip(fold.ops, places, strict=True):
                     if op in standing.turns:
-                        standing.inner.setdefault(op, []).append((fold.id, number))
+                        standing.inner.setdefault(op, []).append(place)
                     else:
-                        standing.turns[op] = (fold.id, number)
+                        standing.turns[op] = place
         if not fold.open:
             standing.within.update(dict.fromkeys(fold.ops, fold.id))
-            continue
-        for turn in fold.turns[1:]:
-            standing.twins.update(zip(turn, fold.turns[0], strict=True))
+        elif fold.times > 1:
+            later = chain.from_iterable(turns[1:])
+            standing.twins.update(zip(later, cycle(turns[0])))
     return standing
 
 

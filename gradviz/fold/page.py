@@ -39,7 +39,7 @@ def fold_to_page(
         return fit(graph, choice, marked, modules)
     updates = [fold for fold in rolled.folds if fold.kind == UPDATES]
     # All that a library does has the user's one line, so what its views have in common is not a loop.
-    loops = [fold for fold in rolled.folds if len(fold.ops) - len(fold.turns[0]) >= WORTH]
+    loops = [fold for fold in rolled.folds if fold.size - len(fold.turns[0]) >= WORTH]
     loops = [fold for fold in loops if fold.carried or not all(is_view(graph.ops[op]) for op in fold.turns[0])]
     loops = [replace(fold, module=kinds.get(fold.scope, "")) for fold in loops]
     standing = stand_for(loops)

@@ -62,9 +62,8 @@ def find_steps(graph: Graph, apart: Collection[int] = ()) -> Iterator[Fold]:
 
 
 def _fold(graph: Graph, turns: Turns, names: _Names, sources: list[list[int]], *, iterations: bool) -> Fold:
-    members = tuple(
-        (*(op.id for op in turns.turn(number)), *(row[number] for row in sources)) for number in range(turns.times)
-    )
+    ids = [op.id for op in turns.ops]
+    members = tuple(zip(*(ids[place :: turns.length] for place in range(turns.length)), *sources, strict=True))
     kind = "iterations" if iterations else "steps"
     ops = turns.turn(0)
     scopes = [tuple(scope.split(".")) for scope in dict.fromkeys(op.scope for op in ops)]

@@ -54,6 +54,11 @@ class Turns(NamedTuple):
     length: int
     times: int
 
+    @property
+    def ops(self) -> Sequence[Op]:
+        """The ops of all turns."""
+        return self.track.ops[self.start : self.start + self.length * self.times]
+
     def turn(self, number: int) -> Sequence[Op]:
         """The ops of one turn."""
         first = self.start + number * self.length

@@ -54,8 +54,14 @@ def op(body: Any) -> Op:
         and (site is None or site.__class__ is int)
     ):
         raise Mismatch("an op refers to something by other than a number")
-    past = [id - item if item.__class__ is int else _literal(item) for item in inputs]
-    made = draft_of(Op)(id, signature, site, context, tuple(past), forgotten)
+    # Without a loop for the many that take one or two values.
+    if len(inputs) == 2 and (first := inputs[0]).__class__ is (second := inputs[1]).__class__ is int:
+        past: tuple[int | str, ...] = id - first, id - second
+    elif len(inputs) == 1 and (first := inputs[0]).__class__ is int:
+        past = (id - first,)
+    else:
+        past = tuple([id - item if item.__class__ is int else _literal(item) for item in inputs])
+    made = draft_of(Op)(id, signature, site, context, past, forgotten)
     made.__class__ = Op
     return made  # type: ignore[no-any-return]
 

@@ -108,7 +108,10 @@ class _Reader:
                 continue
             try:
                 ((tag, body),) = item.items()
-                event = op(body) if tag == "op" else self.decoder.event(tag, body)
+                if tag == "op":
+                    yield op(body)
+                    continue
+                event = self.decoder.event(tag, body)
                 if type(event) is Header:
                     raise Mismatch("a second recording begins")
             except (AttributeError, TypeError, ValueError) as mismatch:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 
-from gradviz.layout import measure, order, place, rank, rows, spine
+from gradviz.layout import measure, place, rank, rows, spine, stages
 from gradviz.layout.drawing import MODULE_KINDS, Direction, Drawing
 from gradviz.layout.pack import LaidOut, pack
 from gradviz.layout.parts import LITERAL_GAP, LOOP, PORT_MARGIN, Part, Survey
@@ -98,12 +98,7 @@ def _plan(
     ranks = rank.ranks(count, strands, groups, sinks)
     road = spine.main_road(count, strands, worth)
     sheet = rows.cut(cells, strands, fences, ranks, road, tabs_in_rows=survey.direction == "TB")
-    candidates = []
-    for ordered in order.orders(sheet):
-        sheet.rows = ordered
-        candidates.append((place.place(sheet), ordered))
-    placement, sheet.rows = min(candidates, key=lambda candidate: candidate[0].cost)
-    return Plan(sheet, place.settle_tabs(sheet, placement))
+    return Plan(sheet, place.settle_tabs(sheet, stages.solve(sheet)))
 
 
 def _cells(survey: Survey, part: Part, fence_at: dict[int, int]) -> rows.Cells:

@@ -8,21 +8,32 @@ from __future__ import annotations
 
 from gradviz.layout.rows import Sheet
 from gradviz.layout.sorter import Rows, Sorter
+from gradviz.layout.threads import rethread
 
 _SMALL = 1500
 _TINY = 400
 _FEW = 150
 """On sheets of more vertices a start without crossings is good enough; on others the narrowest is looked for."""
+_FEWEST = 40
+"""On sheets of more vertices the order that stretches wires least is the one; on others each is placed to see."""
+_THREADED = 64
+"""On sheets of more vertices it would take long to lead every thread another way."""
 _SWEEPS = 24
+_TRIAL = 2
+"""So many sweeps show which start leads furthest: one downwards, one upwards."""
 _IDLE_SWEEPS = 3
 _IDLE_UNCROSSED = 1
 _LARGE_SWEEPS = 6
 _CYCLE = 4
 """Sweeps differ in direction and in how they weigh neighbours; after so many they begin again."""
+_NEAR = 1.5
+"""An order with so many times the crossings of the best one is too far behind to be worth single exchanges."""
 
 
-def orders(sheet: Sheet) -> list[Rows]:
+def orders(sheet: Sheet, whole: int = 0) -> list[Rows]:
     """The rows in their best order; more than one where several starts led to orders that cross equally little.
+
+    whole   how many vertices there are with those of which the sheet is a part
 
     Sheets of up to `_SMALL` vertices are tried from three starts, with many sweeps. On larger ones the order as given
     is swept once, and kept if then no wire crosses another; else it is one start, and the first two sweeps that save
@@ -30,30 +41,41 @@ def orders(sheet: Sheet) -> list[Rows]:
     """
     if all(len(row) < 2 for row in sheet.rows):
         return [sheet.rows]
-    small = len(sheet.kind) <= _SMALL
+    count = len(sheet.kind)
+    whole = max(whole, count)
+    small = count <= (_TINY if whole > _SMALL else _SMALL)
     sorter = Sorter(sheet, remembers=small)
     if not small:
         return [_best_of_few(sorter)]
-    many = len(sheet.kind) > _FEW
+    many = whole > _FEW
     runs: list[_Run] = []
     # Boxes mostly come in an order that does already.
     for start in ("given", "down", "up") if many else ("down", "up", "given"):
         runs.append(_Run(sorter, start))
-        runs[-1].go_on(_CYCLE)
+        runs[-1].go_on(_TRIAL)
         if many and not runs[-1].least[0]:
             runs = runs[-1:]
+            break
+        # Where the two walks led to no crossing, the order as given has never been seen to be much better.
+        if whole > _FEWEST and len(runs) == 2 and not any(run.least[0] for run in runs):
             break
     # Who is behind after the first sweeps stays behind.
     ahead = min(run.least[0] for run in runs)
     runs = [run for run in runs if run.least[0] == ahead]
-    if len(sheet.kind) > _TINY:
+    if count > _TINY:
         runs = runs[:1]
     for run in runs:
         run.go_on(_SWEEPS)
-    least = min(run.least[0] for run in runs)
+    least = min(run.least for run in runs)
+    if whole > _FEWEST:
+        runs = [next(run for run in runs if run.least == least)]
+    if least[0] and count <= _THREADED and not sheet.fences:
+        for run in runs:
+            run.rethread()
+        least = min(run.least for run in runs)
     candidates: list[Rows] = []
     for run in runs:
-        if run.least[0] == least and run.best not in candidates:
+        if run.least[0] == least[0] and run.best not in candidates:
             candidates.append(run.best)
     return candidates
 
@@ -83,7 +105,8 @@ class _Run:
                 break
             sorter.sweep(downwards=sweep % 2 == 0, median=sweep % 4 >= 2)
             crossings = sorter.crossings()
-            if crossings and sorter.transpose():
+            near = not self.best or crossings <= _NEAR * self.least[0]
+            if crossings and near and sorter.transpose():
                 crossings = sorter.crossings()
             rows = list(sorter.sheet.rows)
             # From where an order comes back, every order has been seen.
@@ -98,6 +121,14 @@ class _Run:
             else:
                 self._idle += 1
             self._over = self._idle > (_IDLE_SWEEPS if self.least[0] else _IDLE_UNCROSSED)
+
+    def rethread(self) -> None:
+        """Lead threads where they cross less, from the best order on."""
+        sorter = self.sorter
+        sorter.resume(self.best)
+        rethread(sorter)
+        if (crossings := sorter.crossings()) < self.least[0]:
+            self.best, self.least = list(sorter.sheet.rows), (crossings, sorter.stretch())
 
 
 def _best_of_few(sorter: Sorter) -> Rows:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import repeat
@@ -12,11 +11,9 @@ from gradviz.layout import measure
 from gradviz.layout.drawing import Drawing, Piece, PlacedBox, PlacedFrame, Point, Rectangle, RoutedWire, records
 from gradviz.layout.parts import LITERAL_GAP, LOOP, Literal, Part, Survey
 from gradviz.layout.route import Plan
+from gradviz.layout.shelves import shelve
 from gradviz.layout.tags import box_tags, tab_tags
 from gradviz.picture.records import Frame
-
-_PART_GAP = 48
-_ASPECT = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,20 +75,12 @@ class _Packer:
         return PlacedFrame(frame, border, tab, measure.tab_text(frame.title), tab_tags(len(frame.findings), tab))
 
     def _pack(self) -> tuple[float, float]:
-        """Put the parts beside each other, in as many shelves as make the whole a little wider than high."""
+        """Put every part in its place; how wide and how high the whole is."""
         extents = [self._extent(part) for part in self.parts]
-        area = sum((extent.width + _PART_GAP) * (extent.height + _PART_GAP) for extent in extents)
-        limit = max([extent.width for extent in extents], default=0.0)
-        limit = max(limit, math.sqrt(area) * _ASPECT)
-        x = y = shelf = width = 0.0
-        for part, extent in zip(self.parts, extents, strict=True):
-            if x and x + extent.width > limit:
-                x, y, shelf = 0.0, y + shelf + _PART_GAP, 0.0
+        shelves = shelve([(extent.width, extent.height) for extent in extents])
+        for part, extent, (x, y) in zip(self.parts, extents, shelves.corners, strict=True):
             self._put(part, x - extent.x, y - extent.y)
-            width = max(width, x + extent.width)
-            shelf = max(shelf, extent.height)
-            x += extent.width + _PART_GAP
-        return width, y + shelf
+        return shelves.width, shelves.height
 
     def _extent(self, laid: LaidOut) -> Rectangle:
         """The rectangle around a part, in x and y of its own."""
@@ -99,6 +88,7 @@ class _Packer:
         sheet, middle = plan.sheet, plan.middle
         # Where an axis is, nothing that stands on it reaches further than this; that covers loops and literals.
         across: list[float] = [min(map(sub, plan.axes, sheet.before)), max(map(add, plan.axes, sheet.after))]
+        across += plan.lanes.values()
         middles = [middle[row] for row in sheet.row[: sheet.cell_count]]
         halves = [survey.along[box] / 2 for box in laid.part.boxes]
         along: list[float] = [min(map(sub, middles, halves)), max(map(add, middles, halves))]

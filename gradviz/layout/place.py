@@ -33,7 +33,8 @@ _FRAME_WEIGHT = 4
 _SMALL = 400
 _FEW = 150
 """Boxes of a picture that both ways are tried for in any case."""
-_NARROW = 1.5
+_NARROW = 3
+"""Times as wide as need be a larger one is with a straight road before the other way has ever been seen to win."""
 _WORTH_MOVING = 60
 _EDGES = (NEAR_EDGE, FAR_EDGE)
 
@@ -52,8 +53,10 @@ class Placement:
     cost: float
 
 
-def place(sheet: Sheet) -> Placement:
+def place(sheet: Sheet, cells: int = 0) -> Placement:
     """Where everything on an ordered sheet stands across.
+
+    cells   how many there are with those of which the sheet is a part
 
     The second way is not tried where it cannot win, nor, on larger sheets, where the first is narrow enough.
     """
@@ -61,7 +64,7 @@ def place(sheet: Sheet) -> Placement:
     least = _least_width(sheet)
     if straight.cost <= _crooked_cost(2.0 * least):
         return straight
-    if sheet.cell_count > _FEW and _width(sheet, straight.axes) <= _NARROW * least:
+    if max(sheet.cell_count, cells) > _FEW and _width(sheet, straight.axes) <= _NARROW * least:
         return straight
     return min(straight, _place(sheet, False), key=lambda placement: placement.cost)
 

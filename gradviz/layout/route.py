@@ -7,8 +7,10 @@ straight along its own axis, which placing has kept clear. So no wire can run th
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import add
 
 from gradviz.layout.drawing import Piece, Point, Rectangle
+from gradviz.layout.lanes import GAP, allot
 from gradviz.layout.place import Placement
 from gradviz.layout.rows import FAR_EDGE, LABEL, NEAR_EDGE, Sheet
 
@@ -30,6 +32,7 @@ class Plan:
                 along, of each row
     zone_start, zone_end
                 along, of the zone after each row, in which wires bend
+    lanes       strand -> where its lane runs across, for those that have one
     labels      strand -> the rectangle of its label
     frames      for each fence its rectangle and its tab's
     """
@@ -77,6 +80,7 @@ class Plan:
                 self.zone_start.append(bend_from)
                 self.zone_end.append(bend_to)
         self.middle = [(start + end) / 2 for start, end in zip(self.start, self.end, strict=True)]
+        self.lanes = self._lanes()
         self.labels = self._labels()
         self.frames = self._frames()
 
@@ -93,6 +97,18 @@ class Plan:
             if sheet.last[parent] == sheet.last[number]:
                 last[parent] = max(last[parent], last[number] + 1)
         return first, last
+
+    def _lanes(self) -> dict[int, int]:
+        """Beyond all that stands in the rows; strands that leave by one bend share a lane."""
+        sheet = self.sheet
+        ends: dict[int, int] = {}
+        for strand, bend in sheet.aside.items():
+            last = sheet.row[sheet.upper[sheet.arrivals[strand]]]
+            ends[bend] = max(last, ends.get(bend, 0))
+        bends = sorted(ends, key=lambda bend: (sheet.row[bend], bend))
+        edge = max(map(add, self.axes, sheet.after)) + GAP if bends else 0
+        lanes = dict(zip(bends, allot((sheet.row[bend], ends[bend]) for bend in bends), strict=True))
+        return {strand: edge + GAP * lanes[bend] for strand, bend in sheet.aside.items()}
 
     def _labels(self) -> dict[int, Rectangle]:
         sheet, found = self.sheet, {}
@@ -138,7 +154,9 @@ class Plan:
         turns = self._turns()
         begins: list[Point] = []
         ways: list[tuple[Piece, ...]] = []
-        for (tail, head), segment in zip(sheet.strands.ends(), sheet.arrivals, strict=True):
+        aside = sheet.aside
+        ends = zip(sheet.strands.tails, sheet.strands.heads, sheet.arrivals, strict=True)
+        for strand, (tail, head, segment) in enumerate(ends):
             last = turns[segment]
             across, along, stop = axes[tail] + upper_port[last], bottoms[tail], tops[head]
             vertex = uppers[last]
@@ -154,17 +172,19 @@ class Plan:
                 # What bends on the way, from the segment at the tail to the last one.
                 bending = [last]
                 while vertex >= cell_count:
-                    last = turns[sheet.up[vertex][0]]
+                    last = turns[(sheet.up[vertex] or sheet.up[aside[strand]])[0]]
                     bending.append(last)
                     vertex = uppers[last]
                 bending.reverse()
                 across = axes[tail] + upper_port[last]
+            steps = [(row[uppers[number]], axes[lowers[number]] + lower_port[number]) for number in bending]
+            if strand in aside:
+                out, back = aside[strand], uppers[segment]
+                steps[-1:-1] = [(row[out], self.lanes[strand] + across_by), (row[back] - 1, axes[back])]
             begins.append((across, along))
             pieces: list[Piece] = []
-            for number in bending:
-                target = axes[lowers[number]] + lower_port[number]
+            for zone, target in steps:
                 if target != across:
-                    zone = row[uppers[number]]
                     start, end = zone_start[zone], zone_end[zone]
                     if start != along:
                         pieces.append(((across, start),))

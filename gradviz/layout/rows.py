@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, pairwise
 
+from gradviz.layout.lanes import find_long
 from gradviz.layout.strands import Strands
 
 BOX, BEND, LABEL, NEAR_EDGE, FAR_EDGE, TAB = range(6)
@@ -48,6 +49,8 @@ class Sheet:
     upper, lower    the ends of each segment, a piece of wire between two neighbouring rows
     up, down        the segments at each vertex
     arrivals        for each strand its last segment; from there back, one segment leads to each bend
+    aside           strand -> the bend from which it goes to its lane, for those that have one; the lane leads to the
+                    bend before the last segment
     first, last     for each fence the rows that it spans
     edges           for each fence its near and its far edge's vertices, row by row
     tabs            fence -> its tab's vertex, where tabs have rows of their own
@@ -74,6 +77,7 @@ class Sheet:
     up: list[tuple[int, ...]] = field(default_factory=list)
     down: list[tuple[int, ...]] = field(default_factory=list)
     arrivals: list[int] = field(default_factory=list)
+    aside: dict[int, int] = field(default_factory=dict)
     first: list[int] = field(default_factory=list)
     last: list[int] = field(default_factory=list)
     edges: list[tuple[list[int], list[int]]] = field(default_factory=list)
@@ -236,6 +240,7 @@ def _run_strands(sheet: Sheet, paths: Sequence[tuple[int, ...]], label_rows: dic
     row, frames, strands = sheet.row, sheet.cells.frame, sheet.strands
     uppers, lowers, weights = sheet.upper, sheet.lower, sheet.weight
     runs: dict[tuple[int, int, int], list[int]] = {}
+    long = find_long(strands, row)
     for number, (tail, head) in enumerate(strands.ends()):
         start, end = row[tail] + 1, row[head] - 1
         upper, weight = tail, strands.weights[number]
@@ -243,7 +248,8 @@ def _run_strands(sheet: Sheet, paths: Sequence[tuple[int, ...]], label_rows: dic
             # Labelled wires run alone: the words would not say which one they are about.
             duct = strands.ducts[number] if number not in strands.labels else -1 - number
             ways = _path(paths, frames[tail]), _path(paths, frames[head])
-            for fence, first, last in _stretches(sheet, start, end, *ways):
+            stretches = _stretches(sheet, start, end, *ways)
+            for fence, first, last in [(*stretches[0][:2], start)] if number in long else stretches:
                 run = runs.setdefault((duct, fence, first), [])
                 missing = range(first + len(run), last + 1)
                 if missing:
@@ -254,6 +260,9 @@ def _run_strands(sheet: Sheet, paths: Sequence[tuple[int, ...]], label_rows: dic
                     weights += [weight] * len(new)
                     run += new
                 upper = run[last - first]
+            if number in long:
+                sheet.aside[number] = upper
+                (upper,) = sheet.add_bends(range(end, end + 1), stretches[-1][0], number)
         sheet.arrivals.append(len(uppers))
         uppers.append(upper)
         lowers.append(head)
@@ -319,4 +328,5 @@ def _mark_road(sheet: Sheet, road: Sequence[int]) -> None:
             vertex = sheet.upper[sheet.arrivals[number]]
             while vertex >= sheet.cell_count:
                 on_road[vertex] = True
-                vertex = sheet.upper[sheet.up[vertex][0]]
+                # What comes out of a lane has nothing above it.
+                vertex = sheet.upper[sheet.up[vertex][0]] if sheet.up[vertex] else -1

@@ -108,7 +108,7 @@ class Sorter:
         """Go on from an order that was left for another one."""
         self.standing = [float(fence) for fence in range(len(self.sheet.fences))]
         for row in self.loose:
-            self._settle(row, rows[row])
+            self.settle(row, rows[row])
 
     def sweep(self, downwards: bool, median: bool) -> None:
         """Sort every row after the one before it, in one direction."""
@@ -128,7 +128,7 @@ class Sorter:
                 met = (vertices, sheet.rows[row - 1 if downwards else row + 1], downwards, median)
                 known = self._swept.get(met)
                 if known is not None:
-                    self._settle(row, known)
+                    self.settle(row, known)
                     continue
             last = -1.0
             for vertex in vertices:
@@ -144,7 +144,7 @@ class Sorter:
             if remembers:
                 self._swept[met] = sheet.rows[row]
 
-    def _settle(self, row: int, vertices: tuple[int, ...]) -> None:
+    def settle(self, row: int, vertices: tuple[int, ...]) -> None:
         """Give a row its order."""
         if vertices != self.sheet.rows[row]:
             self.sheet.rows[row] = vertices
@@ -222,7 +222,7 @@ class Sorter:
                 if passed is None:
                     passed = self._passed[met] = self._pass(rows[number])
                 if passed != rows[number]:
-                    self._settle(number, passed)
+                    self.settle(number, passed)
                     near.update((number - 1, number + 1))
                     changed = ever = True
             if not changed:

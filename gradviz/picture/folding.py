@@ -122,6 +122,9 @@ class FoldingComposer(Composer):
         return content
 
     def _absorb(self, op: Op, content: Content) -> None:
+        if op.tracked and len(op.outputs) == 1 and not op.forgotten and not self.sharing:
+            self._absorb_plain(op, content)
+            return
         cuts = self._count(op)
         if op.id not in self.standing.twins:
             content.add(self.graph, op, cuts, skipped=self.words.status(op).startswith("skipped"))
@@ -133,6 +136,19 @@ class FoldingComposer(Composer):
             if op.is_source:
                 self.ends[output] = content.box
         self._keep_history(op)
+
+    def _absorb_plain(self, op: Op, content: Content) -> None:
+        """What `_absorb` does with nearly every op of a long recording, with nothing asked that cannot be so."""
+        self.tally.tracked += 1
+        if op.id not in self.standing.twins:
+            content.add(self.graph, op, 0, skipped=False)
+        box, data, history = content.box, self.data, self.history
+        for item in op.inputs:
+            # What the box gives itself needs no wire.
+            if item in data and not (data[item] == history[item] == box):
+                self._join(op, box)
+                break
+        self._stand_in(op.outputs[0], box, box)
 
     def _repeat(self, op: Op, model: Op) -> None:
         """`op` does what `model` did and is drawn as that one."""

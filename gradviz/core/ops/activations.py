@@ -11,9 +11,10 @@ from gradviz.core import dtypes
 from gradviz.core.apply import apply, leaf
 from gradviz.core.composites import called, composite
 from gradviz.core.dual import run_row
+from gradviz.core.error_function import erf
 from gradviz.core.inplace import apply_inplace
 from gradviz.core.ops.arithmetic import MUL
-from gradviz.core.ops.elementwise import ERF, SIGMOID, erf_array, floating
+from gradviz.core.ops.elementwise import ERF, SIGMOID, floating
 from gradviz.core.ops.samples import grid, positive
 from gradviz.core.ops.shapes import wrap
 from gradviz.core.ops.table import Row, Sample, op, sample
@@ -135,7 +136,7 @@ def _soft_ramp(x: Any, beta: float, threshold: float) -> Any:
 
 def _gelu(x: Any, approximate: str) -> Any:
     if approximate == "none":
-        return x * 0.5 * (1 + erf_array(x * ROOT_HALF))
+        return x * 0.5 * (1 + erf(x * ROOT_HALF))
     return 0.5 * x * (1 + np.tanh(ROOT_2_BY_PI * (x + GELU_CUBE * x**3)))
 
 

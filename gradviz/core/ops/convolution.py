@@ -139,7 +139,7 @@ def _by_lines(x: Any, weight: Any, dilation: Sizes, size: Sizes) -> Any:
     They are laid out line below line, so that the windows of one line of results are one matrix already: windows of
     neighbouring lines share their memory. Short lines of all samples are put behind each other.
     """
-    (count, channels, height, _), (filters, _, lines, width) = x.shape, weight.shape
+    (count, channels, height, _), (filters, _, _, width) = x.shape, weight.shape
     sample, channel, line, step = x.strides
     rows = np.ascontiguousarray(weight.transpose(0, 2, 1, 3)).reshape(filters, -1)
     if size[1] >= FEW:

@@ -17,7 +17,7 @@ from gradviz.core.ops.reductions import NORM
 from gradviz.core.ops.samples import grid
 from gradviz.core.ops.shapes import wrap, wrap_all
 from gradviz.core.ops.table import Row, op, sample
-from gradviz.core.public import FUNCTIONS, METHODS, both, first_tensor, linear_algebra
+from gradviz.core.public import both, first_tensor, linear_algebra
 from gradviz.core.tensor import Tensor
 
 Dims = int | Sequence[int] | None
@@ -56,9 +56,7 @@ def matrix_norm(
     """
     A = _floating("linalg.matrix_norm", A, dtype)
     if A.ndim < 2:
-        raise RuntimeError(
-            f"linalg.matrix_norm: The input tensor A must have at least 2 dimensions.",
-        )
+        raise RuntimeError("linalg.matrix_norm: The input tensor A must have at least 2 dimensions.")
     if len(tuple(dim)) != 2:
         raise RuntimeError(f"linalg.matrix_norm: dim must be a 2-tuple. Got {list(dim)}")
     if wrap(dim[0], A.ndim) == wrap(dim[1], A.ndim):

@@ -1,4 +1,4 @@
-"""Elements written or combined where indices or masks say: `index_fill`, `index_copy`, `masked_scatter`, `scatter_reduce`
+"""Elements written or combined by index or mask: `index_fill`, `index_copy`, `masked_scatter`, `scatter_reduce`.
 
 What is written over has no gradient; what is written has that of its place.
 """

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from gradviz.core.dual import run_row
+from gradviz.core.dual import array_of, run_row
 from gradviz.core.ops.convolution import Sizes, padded, put_windows, windows
 from gradviz.core.ops.samples import grid
 from gradviz.core.ops.table import Row, op, sample
+from gradviz.core.tensor import Tensor
 
 
 def _whole(x: Any, count: int) -> Any:
@@ -26,10 +27,57 @@ def _whole(x: Any, count: int) -> Any:
 # ---- the largest
 
 
+def _lowest(x: Any) -> Any:
+    return -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+
+
+def _in_windows(offset: Sizes, stride: Sizes, dilation: Sizes, size: Sizes) -> tuple[Any, ...]:
+    """Where the elements lie that are at one place of each window."""
+    return (
+        ...,
+        *(
+            slice(at * gap, at * gap + step * (places - 1) + 1, step)
+            for at, gap, step, places in zip(offset, dilation, stride, size, strict=True)
+        ),
+    )
+
+
+def _largest_values(x: Any, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, size: Sizes) -> Any:
+    """`_largest` without positions: one dimension after the other."""
+    count = len(kernel)
+    whole = padded(_whole(x, count), padding, _lowest(x))
+    for axis, width in enumerate(kernel):
+        behind = (slice(None),) * (count - axis - 1)
+        step, gap, places = ((one[axis],) for one in (stride, dilation, size))
+        parts = [whole[(*_in_windows((at,), step, gap, places), *behind)] for at in range(width)]
+        whole = parts[0].copy() if width == 1 else np.maximum(parts[0], parts[1])
+        for part in parts[2:]:
+            np.maximum(whole, part, out=whole)
+    return whole.reshape(*x.shape[: x.ndim - count], *size)
+
+
+def _routed(
+    g: Any, x: Any, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, size: Sizes, values: Any
+) -> Any:
+    """Each cotangent added where its window first has its largest value, which is not NaN."""
+    count = len(kernel)
+    whole = padded(_whole(x, count), padding, _lowest(x))
+    g, values = _whole(g, count), _whole(values, count)
+    found = np.zeros(whole.shape, g.dtype)
+    left = np.ones(values.shape, np.bool_)
+    for offset in np.ndindex(kernel):
+        where = _in_windows(offset, stride, dilation, size)
+        here = whole[where] == values
+        here &= left
+        left ^= here
+        found[where] += g * here
+    inside = found[(..., *(slice(pad, pad + length) for pad, length in zip(padding, x.shape[-count:], strict=True)))]
+    return np.ascontiguousarray(inside).reshape(x.shape)
+
+
 def _largest(x: Any, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, size: Sizes) -> Any:
     count = len(kernel)
-    lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
-    views = windows(padded(_whole(x, count), padding, lowest), kernel, stride, dilation, size)[0]
+    views = windows(padded(_whole(x, count), padding, _lowest(x)), kernel, stride, dilation, size)[0]
     inner = tuple(range(1, count + 1))
     flat = np.moveaxis(views, inner, range(-count, 0)).reshape(len(views), *size, math.prod(kernel))
     place = flat.argmax(-1)
@@ -103,7 +151,7 @@ PICK: Row = op(
 def _max_row(count: int, key: str, node: str, call: str, forward: Any, static: str, samples: Any) -> Row:
     op(
         f"{call}(x, *, {static})",
-        lambda *given: forward(*given)[0],
+        _largest_values if static == _WINDOWS else lambda *given: forward(*given)[0],
         key=f"{key}.values",
         node=node,
         call=f"nn.functional.{call}",
@@ -126,11 +174,16 @@ def _found_again(forward: Any, static: str, count: int) -> Any:
     """The VJP where nobody asked for the positions: they are looked for again."""
 
     def of_windows(g: Any, x: Any, kernel: Any, stride: Any, padding: Any, dilation: Any, size: Any) -> Any:
-        indices = forward(getattr(x, "_data", x), kernel, stride, padding, dilation, size)[1]
+        if not isinstance(g, Tensor):
+            array = array_of(x)
+            values = _largest_values(array, kernel, stride, padding, dilation, size)
+            if np.isfinite(values).all() and np.isfinite(g).all():
+                return _routed(g, array, kernel, stride, padding, dilation, size, values)
+        indices = forward(array_of(x), kernel, stride, padding, dilation, size)[1]
         return run_row(PUT, (g, indices), (tuple(x.shape), count))
 
     def adaptive(g: Any, x: Any, size: Any) -> Any:
-        return run_row(PUT, (g, forward(getattr(x, "_data", x), size)[1]), (tuple(x.shape), count))
+        return run_row(PUT, (g, forward(array_of(x), size)[1]), (tuple(x.shape), count))
 
     return of_windows if static == _WINDOWS else adaptive
 

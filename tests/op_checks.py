@@ -362,8 +362,11 @@ class _Shown(str):
 def kept_bytes(row: Row, sample: Sample) -> tuple[int, int]:
     """How many bytes the call's node keeps for its backward, in gradviz and in PyTorch."""
     call, sample = row.call, cast(sample, "float64")
-    node = next(output.grad_fn for output in flat(run(GRADVIZ, call, sample, backward=False).result))
-    theirs = next(output.grad_fn for output in flat(run(TORCH, call, sample, backward=False).result))
+    nodes = [
+        [output.grad_fn for output in flat(run(library, call, sample, backward=False).result)]
+        for library in (GRADVIZ, TORCH)
+    ]
+    node, theirs = (next(node for node in found if node is not None) for found in nodes)
     saved = [getattr(theirs, name) for name in dir(theirs) if name.startswith("_saved_")]
     tensors = [part for part in flat(tuple(saved)) if isinstance(part, torch.Tensor)]
     return sum(kept.nbytes for kept in saved_by(node)), sum(tensor.nbytes for tensor in tensors)
@@ -403,6 +406,11 @@ def edges(sample: Sample) -> Iterator[Sample]:
         if len(arrays) > 1 and array.ndim and array.size:
             for smaller in (array[..., :1], array[0], array.reshape(-1)[0]):
                 yield change_arrays(sample, lambda at, old, new=smaller, to=chosen: new if at == to else old)
+
+
+def refuses(row: Row) -> bool:
+    """Whether a backward that comes to the row raises, as PyTorch's does."""
+    return bool(row.vjps) and all(getattr(vjp, "refuses", False) for vjp in row.vjps.values())
 
 
 def inplace_call(row: Row) -> str | None:

@@ -369,7 +369,7 @@ def im2col(x: Any, weight: Any, padding: int) -> Any:
     if padding:
         x = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
     windows = np.lib.stride_tricks.sliding_window_view(x, weight.shape[2:], (2, 3))
-    count, channels, high, wide = windows.shape[:4]
+    count, _, high, wide = windows.shape[:4]
     columns = windows.transpose(0, 1, 4, 5, 2, 3).reshape(count, -1, high * wide)
     return (weight.reshape(len(weight), -1) @ columns).reshape(count, -1, high, wide)
 

@@ -145,7 +145,7 @@ def _by_lines(x: Any, weight: Any, dilation: Sizes, size: Sizes) -> Any:
     if size[1] >= FEW:
         shape: Any = (count, height, channels, width, size[1])
         parts = np.ndarray(shape, x.dtype, x, 0, (sample, line, channel, step * dilation[1], step)).copy()
-        strides = (parts.strides[0], parts.strides[1], step * size[1], step)
+        strides: Any = (parts.strides[0], parts.strides[1], step * size[1], step)
         out = np.empty((count, filters, *size), x.dtype)
         matrices = np.ndarray((count, size[0], rows.shape[1], size[1]), x.dtype, parts, 0, strides)
         np.matmul(rows, matrices, out=out.swapaxes(1, 2))

@@ -5,12 +5,14 @@ None of them has a derivative.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from gradviz.core import dtypes
 from gradviz.core.apply import apply, apply_several
+from gradviz.core.ops.pairs import NOT_IMPLEMENTED, no_derivative
 from gradviz.core.ops.samples import grid, integers
 from gradviz.core.ops.shapes import wrap
 from gradviz.core.ops.table import Row, op, sample
@@ -22,14 +24,16 @@ from gradviz.core.tensor import Tensor
 
 def _bins(x: Any, weights: Any, minlength: int) -> Any:
     counts = np.bincount(x, None if weights is None else weights.reshape(-1), minlength)
-    if weights is None:
-        return counts
+    if weights is None or not weights.size:
+        return counts.astype(np.int64)
     return counts.astype(np.float32 if weights.dtype == np.float32 else np.float64)
 
 
 BINCOUNT: Row = op(
     "bincount(x, weights, *, minlength=0)",
     _bins,
+    node=NOT_IMPLEMENTED,
+    weights=no_derivative("bincount"),
     samples=lambda: [sample(integers(7)), sample(integers(7), grid(7)), sample(integers(7), minlength=9)],
 )
 
@@ -58,7 +62,7 @@ def _histogram(x: Any, bins: int, min: float, max: float) -> Any:
         min, max = min - 1, max + 1
     if not (np.isfinite(min) and np.isfinite(max)):
         raise RuntimeError(f"range of [{min}, {max}] is not finite")
-    kept = x[(x >= min) & (x <= max)].astype(np.float64)
+    kept = x[(x >= min) & (x <= max)]
     places = np.minimum(((kept - min) / (max - min) * bins).astype(np.int64), bins - 1)
     return np.bincount(places, minlength=bins).astype(x.dtype)
 
@@ -87,40 +91,36 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Ten
 # ---- each once
 
 
-def _uniques(x: Any, dim: int | None, in_turn: bool) -> tuple[Any, Any, Any]:
+def _uniques(x: Any, dim: int | None, in_turn: bool, inverse: bool, counts: bool) -> Any:
     """The different lines along `dim`, or elements; for each given one its place among them; how often each came."""
     lines = x.reshape(-1) if dim is None else np.moveaxis(x, dim, 0)
-    flat = lines if lines.ndim == 1 else lines.reshape(len(lines), -1)
+    flat = lines if lines.ndim == 1 else lines.reshape(len(lines), math.prod(lines.shape[1:]))
     if in_turn:
         changed = np.ones(len(flat), np.bool_)
         if len(flat):
             differs = flat[1:] != flat[:-1]
             changed[1:] = differs if flat.ndim == 1 else differs.any(1)
-        inverse = np.cumsum(changed) - 1
+        place = np.cumsum(changed) - 1
         kept = np.flatnonzero(changed)
-        counts = np.diff(np.append(kept, len(flat)))
+        often = np.diff(np.append(kept, len(flat)))
     elif flat.ndim == 1:
-        _, kept, inverse, counts = np.unique(flat, True, True, True, equal_nan=False)
+        _, kept, place, often = np.unique(flat, True, True, True, equal_nan=False)
     else:
-        _, kept, inverse, counts = np.unique(flat, True, True, True, axis=0)
-    found = lines[kept]
-    inverse = inverse.reshape(x.shape) if dim is None else inverse.reshape(-1)
-    return np.ascontiguousarray(found if dim is None else np.moveaxis(found, 0, dim)), inverse, counts
+        _, kept, place, often = np.unique(flat, True, True, True, axis=0)
+    found = np.ascontiguousarray(lines[kept] if dim is None else np.moveaxis(lines[kept], 0, dim))
+    place = place.reshape(x.shape if dim is None else -1)
+    chosen = (found, *([place] if inverse else ()), *([often] if counts else ()))
+    return chosen if len(chosen) > 1 else found
 
 
-def _unique_row(name: str, node: str, key: str, call: str, in_turn: bool, along: bool) -> Row:
-    """A row that gives the elements, their inverse and their counts."""
-
-    def forward(x: Any, dim: int | None) -> Any:
-        return _uniques(x, dim, in_turn)
-
-    given = {"dim": 0} if along else {}
+def _unique_row(name: str, key: str, node: str, in_turn: bool, **given: Any) -> Row:
     return op(
-        f"{name}(x, *, dim=None)",
-        forward,
+        f"{name}(x, *, dim, inverse, counts)",
+        lambda x, dim, inverse, counts: _uniques(x, dim, in_turn, inverse, counts),
         key=key,
         node=node,
-        call=call,
+        x=no_derivative(node),
+        nondifferentiable_outputs=(1, 2),
         samples=lambda: [
             sample(integers(7), return_inverse=True, return_counts=True, **given),
             sample(integers(4, 2, high=2), **given),
@@ -129,17 +129,24 @@ def _unique_row(name: str, node: str, key: str, call: str, in_turn: bool, along:
     )
 
 
-UNIQUE: Row = _unique_row("unique", "NotImplemented", "unique", "unique", False, False)
+UNIQUE = {
+    False: _unique_row("unique", "unique", "Unique2Backward0", False),
+    True: _unique_row("unique", "unique.dim", "UniqueDimBackward0", False, dim=0),
+}
+"""By whether lines along a dimension are compared."""
 UNIQUE_CONSECUTIVE: Row = _unique_row(
-    "unique_consecutive", "NotImplemented", "unique_consecutive", "unique_consecutive", True, False
+    "unique_consecutive", "unique_consecutive", "UniqueConsecutiveBackward0", True
 )
 
 
-def _published(row: Row, input: Tensor, inverse: bool, counts: bool, dim: int | None) -> Any:
-    axis = None if dim is None else wrap(dim, first_tensor(row.name, input).ndim)
-    found = apply_several(row, (first_tensor(row.name, input),), (axis,))
-    chosen = (found[0], *(found[1:2] if inverse else ()), *(found[2:] if counts else ()))
-    return chosen if len(chosen) > 1 else chosen[0]
+def _published(row: Row, input: Tensor, dim: int | None, inverse: bool, counts: bool) -> Any:
+    if dim is not None and not first_tensor(row.name, input).ndim:
+        raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
+    axis = None if dim is None else wrap(dim, input.ndim)
+    if axis is not None and input.shape[axis] and not input.numel():
+        raise RuntimeError("There are 0 sized dimensions, and they aren't selected, so unique cannot be applied")
+    run = apply_several if inverse or counts else apply
+    return run(row, (first_tensor(row.name, input),), (axis, inverse, counts))
 
 
 @both
@@ -151,7 +158,7 @@ def unique(
     dim: int | None = None,
 ) -> Any:
     """The different elements, or lines along `dim`, in order; where each element went; how often each occurs."""
-    return _published(UNIQUE, input, return_inverse, return_counts, dim)
+    return _published(UNIQUE[dim is not None], input, dim, return_inverse, return_counts)
 
 
 @both
@@ -159,18 +166,20 @@ def unique_consecutive(
     input: Tensor, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
 ) -> Any:
     """The elements, or lines along `dim`, without those that equal the one before; as `unique` otherwise."""
-    return _published(UNIQUE_CONSECUTIVE, input, return_inverse, return_counts, dim)
+    return _published(UNIQUE_CONSECUTIVE, input, dim, return_inverse, return_counts)
 
 
 # ---- places in a sorted sequence
 
 
 def _places(sequence: Any, values: Any, right: bool) -> Any:
-    side = "right" if right else "left"
+    side: Any = "right" if right else "left"
     if sequence.ndim <= 1:
         return np.searchsorted(sequence.reshape(-1), values, side)
-    lines, sought = sequence.reshape(-1, sequence.shape[-1]), values.reshape(-1, values.shape[-1])
-    found = [np.searchsorted(line, part, side) for line, part in zip(lines, sought, strict=True)]
+    lines, sought = (
+        one.reshape(math.prod(one.shape[:-1]), one.shape[-1]) for one in (sequence, values)
+    )
+    found = [np.searchsorted(line, part, side) for line, part in zip(lines, sought, strict=True)] if values.size else []
     return np.array(found, np.int64).reshape(values.shape)
 
 
@@ -198,12 +207,13 @@ BUCKETIZE: Row = op(
 
 
 def _check_search(name: str, sequence: Tensor, values: Any) -> Tensor:
-    value = operand(values)
+    value: Any = operand(values)
     if not isinstance(value, Tensor):
         value = FUNCTIONS["tensor"](value)
     if not sequence.ndim:
         raise RuntimeError(f"{name}: input value can be a scalar only when boundaries tensor dimension is 1")
-    return value
+    found: Tensor = value
+    return found
 
 
 @function

@@ -13,7 +13,7 @@ import numpy as np
 
 from gradviz.core.apply import apply, apply_several
 from gradviz.core.composites import called
-from gradviz.core.dual import run_row
+from gradviz.core.dual import run_row, size_of
 from gradviz.core.ops.matrices import SOLVE_TRIANGULAR, check_matrix, inv, solve, turned
 from gradviz.core.ops.return_types import return_type
 from gradviz.core.ops.samples import grid
@@ -25,13 +25,13 @@ from gradviz.errors import NotWrittenError
 # ---- LU
 
 
-def _eliminated(x: Any, pivot: bool) -> tuple[Any, Any]:
+def _eliminated(x: Any) -> tuple[Any, Any]:
     """L below the diagonal and U above it in one matrix, and the order of the rows, by Gaussian elimination."""
     compact = np.array(x)
     rows, columns = x.shape
     order = np.arange(rows)
     for at in range(min(rows, columns)):
-        best = at + int(np.argmax(abs(compact[at:, at]))) if pivot else at
+        best = at + int(np.argmax(abs(compact[at:, at])))
         if best != at:
             compact[[at, best]] = compact[[best, at]]
             order[[at, best]] = order[[best, at]]
@@ -41,12 +41,12 @@ def _eliminated(x: Any, pivot: bool) -> tuple[Any, Any]:
     return compact, order
 
 
-def _each(x: Any, pivot: bool) -> tuple[Any, Any]:
+def _each(x: Any) -> tuple[Any, Any]:
     """`_eliminated` of every matrix of a batch."""
     lead = x.shape[:-2]
     compact, order = np.empty_like(x, order="C"), np.empty((*lead, x.shape[-2]), np.int64)
     for place in np.ndindex(*lead):
-        compact[place], order[place] = _eliminated(x[place], pivot)
+        compact[place], order[place] = _eliminated(x[place])
     return compact, order
 
 
@@ -56,17 +56,18 @@ def _lower(compact: Any) -> Any:
     return np.tril(compact[..., :, :size], -1) + np.eye(rows, size, dtype=compact.dtype)
 
 
-def _factors(x: Any, pivot: bool) -> Any:
-    compact, order = _each(x, pivot)
+def _factors(x: Any) -> Any:
+    compact, order = _each(x)
     size = min(x.shape[-2:])
-    permutation = np.zeros((*x.shape[:-1], x.shape[-2]), x.dtype) if pivot else np.zeros(0, x.dtype)
-    if pivot:
-        np.put_along_axis(permutation, order[..., None, :], 1, -2)
+    permutation = np.zeros((*x.shape[:-1], x.shape[-2]), x.dtype)
+    np.put_along_axis(permutation, order[..., None, :], 1, -2)
     return permutation, _lower(compact), np.triu(compact[..., :size, :])
 
 
-def _factors_back(g: Any, out: Any, pivot: bool) -> Any:
-    permutation, lower, upper = out
+def _factors_back(g: Any, x: Any) -> Any:
+    if not size_of(x):
+        return x * 0
+    permutation, lower, upper = run_row(LU, (x,))
     if lower.shape[-2] != upper.shape[-1]:
         raise NotWrittenError("the derivative of `linalg.lu` of matrices that are not square is not written yet")
     inner: Any = 0
@@ -75,12 +76,11 @@ def _factors_back(g: Any, out: Any, pivot: bool) -> Any:
     if g[2] is not None:
         inner = inner + np.triu(g[2] @ turned(upper))
     left = run_row(SOLVE_TRIANGULAR, (turned(lower), inner), (True, True))
-    both = turned(run_row(SOLVE_TRIANGULAR, (upper, turned(left)), (True, False)))
-    return permutation @ both if pivot else both
+    return permutation @ turned(run_row(SOLVE_TRIANGULAR, (upper, turned(left)), (True, False)))
 
 
 LU: Row = op(
-    "linalg_lu(x, *, pivot=True)",
+    "linalg_lu(x)",
     _factors,
     call="linalg.lu",
     x=_factors_back,
@@ -94,10 +94,12 @@ _LuResult = return_type("linalg_lu", "P", "L", "U")
 def lu(A: Tensor, *, pivot: bool = True) -> Any:
     """P, L and U with `P @ L @ U = A`: a permutation, a lower triangle with ones on its diagonal, an upper triangle.
 
-    pivot: without it P is empty and no rows are exchanged.
+    Raises RuntimeError for `pivot=False`, which PyTorch does not have on a CPU.
     """
+    if not pivot:
+        raise RuntimeError("linalg.lu_factor: LU without pivoting is not implemented on the CPU")
     check_matrix("linalg.lu", A, square=False)
-    return _LuResult(apply_several(LU, (A,), (pivot,)))
+    return _LuResult(apply_several(LU, (A,)))
 
 
 # ---- exponential
@@ -144,7 +146,6 @@ MATRIX_EXP: Row = op(
     _exponential,
     call="linalg.matrix_exp",
     x=_exponential_back,
-    samples=lambda: [sample(grid(3, 3)), sample(grid(2, 2, 2) * 5)],
 )
 
 

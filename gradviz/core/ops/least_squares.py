@@ -12,7 +12,7 @@ import numpy as np
 
 from gradviz.core.apply import apply, apply_several
 from gradviz.core.dual import run_row, size_of
-from gradviz.core.ops.matrices import check_matrix, turned
+from gradviz.core.ops.matrices import check_matrix, regular, turned
 from gradviz.core.ops.return_types import return_type
 from gradviz.core.ops.samples import grid
 from gradviz.core.ops.table import Row, op, sample
@@ -43,7 +43,7 @@ PINV: Row = op(
     _pseudo_inverse,
     call="linalg.pinv",
     x=_pseudo_inverse_back,
-    samples=lambda: [sample(grid(3, 2) ** 3), sample(grid(2, 3) ** 3), sample(grid(2, 2, 2) ** 3)],
+    samples=lambda: [sample(grid(3, 2) ** 3), sample(grid(2, 3) ** 3), sample(regular(2, 2, 2))],
 )
 
 
@@ -69,26 +69,33 @@ FUNCTIONS["pinverse"] = METHODS["pinverse"] = _pinverse
 # ---- least squares
 
 
+_EXACT = (0.0, None, False)
+"""Static arguments of `PINV` that leave out only what rounding made."""
+
+
 def _columns(x: Any, vector: bool) -> Any:
     return x[..., None] if vector else x
 
 
-def _nearest(x: Any, y: Any, rtol: float, vector: bool) -> Any:
+def _nearest(x: Any, y: Any, rtol: float, vector: bool, driver: str) -> Any:
     right = _columns(y, vector)
     out = _pseudo_inverse(x, 0.0, rtol, False) @ right
     values = np.linalg.svd(x, compute_uv=False)
     rank = np.add.reduce(values > rtol * values[..., :1], axis=-1, dtype=np.int64)
     rows, columns = x.shape[-2:]
     rest = np.zeros(0, x.dtype)
-    if rows > columns and np.all(rank == columns):
+    if driver != "gelsy" and rows > columns and np.all(rank == columns):
         off = x @ out - right
         rest = np.add.reduce(off * off, axis=-2)
-    return out[..., 0] if vector else out, rest, np.asarray(rank), np.zeros(0, x.dtype)
+    if driver not in ("gelsd", "gelss"):
+        values = np.zeros(0, x.dtype)
+    rank = np.zeros(0, np.int64) if driver == "gels" else np.asarray(rank)
+    return out[..., 0] if vector else out, rest, rank, values
 
 
 def _residual_part(g: Any, x: Any, y: Any, vector: bool) -> tuple[Any, Any]:
     """The solution, and what the residuals' cotangent says of `x @ solution - y`."""
-    solution = run_row(PINV, (x,)) @ _columns(y, vector)
+    solution = run_row(PINV, (x,), _EXACT) @ _columns(y, vector)
     return solution, (x @ solution - _columns(y, vector)) * 2 * g[..., None, :]
 
 
@@ -96,7 +103,7 @@ def _of_matrix(g: Any, x: Any, y: Any, vector: bool) -> Any:
     parts = []
     if g[0] is not None:
         spread = _columns(g[0], vector) @ turned(_columns(y, vector))
-        parts.append(_pseudo_inverse_back(spread, x, run_row(PINV, (x,))))
+        parts.append(_pseudo_inverse_back(spread, x, run_row(PINV, (x,), _EXACT)))
     if g[1] is not None and size_of(g[1]):
         solution, off = _residual_part(g[1], x, y, vector)
         parts.append(off @ turned(solution))
@@ -106,7 +113,7 @@ def _of_matrix(g: Any, x: Any, y: Any, vector: bool) -> Any:
 def _of_right(g: Any, x: Any, y: Any, vector: bool) -> Any:
     parts = []
     if g[0] is not None:
-        parts.append(turned(run_row(PINV, (x,))) @ _columns(g[0], vector))
+        parts.append(turned(run_row(PINV, (x,), _EXACT)) @ _columns(g[0], vector))
     if g[1] is not None and size_of(g[1]):
         parts.append(-_residual_part(g[1], x, y, vector)[1])
     total = sum(parts[1:], parts[0]) if parts else None
@@ -114,23 +121,24 @@ def _of_right(g: Any, x: Any, y: Any, vector: bool) -> Any:
 
 
 LSTSQ: Row = op(
-    "linalg_lstsq(x, y, *, rtol, vector)",
+    "linalg_lstsq(x, y, *, rtol, vector, driver)",
     _nearest,
     call="linalg.lstsq",
     x=_of_matrix,
     y=_of_right,
     nondifferentiable_outputs=(2, 3),
-    samples=lambda: [sample(grid(4, 2) ** 3, grid(4, 3)), sample(grid(2, 2) ** 3, grid(2, 1))],
+    samples=lambda: [sample(grid(4, 2) ** 3, grid(4, 3)), sample(regular(2, 2), grid(2, 1), driver="gelsd")],
 )
 _LstsqResult = return_type("linalg_lstsq", "solution", "residuals", "rank", "singular_values")
 
 
 @linear_algebra
 def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | None = None) -> Any:
-    """The X that brings `A @ X` nearest to B; the squared distances that are left; the rank of A.
+    """The X that brings `A @ X` nearest to B; the squared distances that are left; A's rank and singular values.
 
     A: (..., m, n). B: (..., m, k), or (..., m) shaped like A's rows. Singular values below `rcond` times the largest
-    count as zero. The distances are empty unless m > n and A has full rank. driver: not looked at.
+    count as zero. driver: "gelsy" gives no distances, and only "gelsd" and "gelss" singular values; "gels" no rank.
+    There are distances only for m > n and A of full rank.
     """
     check_matrix("torch.linalg.lstsq", A, square=False)
     vector = B.ndim == A.ndim - 1
@@ -141,5 +149,9 @@ def lstsq(A: Tensor, B: Tensor, rcond: float | None = None, *, driver: str | Non
         )
     if B.shape[-1 if vector else -2] != A.shape[-2]:
         raise RuntimeError("torch.linalg.lstsq: input.size(-2) should match other.size(-2)")
+    if driver not in (None, "gels", "gelsy", "gelsd", "gelss"):
+        raise RuntimeError(
+            f"torch.linalg.lstsq: parameter `driver` should be one of (gels, gelsy, gelsd, gelss), got {driver}"
+        )
     rtol = float(np.finfo(A._data.dtype).eps) * max(A.shape[-2:]) if rcond is None else rcond
-    return _LstsqResult(apply_several(LSTSQ, (A, B), (rtol, vector)))
+    return _LstsqResult(apply_several(LSTSQ, (A, B), (rtol, vector, driver or "gelsy")))

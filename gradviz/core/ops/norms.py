@@ -180,4 +180,5 @@ def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
         raise RuntimeError(f"renorm: expected maxnorm to be >= 0 but got {maxnorm}")
     if first_tensor("renorm", input).ndim < 2:
         raise RuntimeError(f"renorm: input needs at least 2 dimensions, got {input.ndim} dimensions")
+    _floating("linalg.vector_norm", input, None)
     return apply(RENORM, (input,), (p, wrap(dim, input.ndim), maxnorm))

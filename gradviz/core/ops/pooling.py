@@ -71,8 +71,8 @@ def _routed(
         here &= left
         left ^= here
         found[where] += g * here
-    inside = found[(..., *(slice(pad, pad + length) for pad, length in zip(padding, x.shape[-count:], strict=True)))]
-    return np.ascontiguousarray(inside).reshape(x.shape)
+    inside: Any = (..., *(slice(pad, pad + length) for pad, length in zip(padding, x.shape[-count:], strict=True)))
+    return np.ascontiguousarray(found[inside]).reshape(x.shape)
 
 
 def _largest(x: Any, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, size: Sizes) -> Any:

@@ -188,6 +188,7 @@ MODE: Row = op(
     x=_chosen_back,
     nondifferentiable_outputs=(1,),
     samples=lambda: [
+        sample(grid(2, 3)),
         sample(integers(2, 7, high=3)),
         sample(np.array([[2.0, 1.0, 2.0], [0.5, 0.5, 1.0]]), 1, smooth=False),
         sample(np.array([[2.0, 1.0], [2.0, 0.5]]), 0, True, smooth=False),

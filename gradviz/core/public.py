@@ -62,7 +62,7 @@ def publish(
 ) -> Callable[..., Any]:
     """Make the public function of a row that takes its inputs and static arguments just as they are.
 
-    inplace: also publish the method `<name>_`.
+    inplace: also publish the method `<name>_`, and for a row of one input the function.
     numbers: operands after the first may be Python numbers.
     """
     count = len(row.inputs)
@@ -104,6 +104,8 @@ def publish(
         METHODS[row.name] = call
     if inplace:
         METHODS[row.name + "_"] = inplace_of(row)
+        if functions and count == 1:
+            FUNCTIONS[row.name + "_"] = METHODS[row.name + "_"]
     return call
 
 

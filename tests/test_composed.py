@@ -11,7 +11,6 @@ import torch
 
 import gradviz as gv
 from gradviz.core.ops.samples import grid
-from gradviz.errors import NotWrittenError
 
 SQUARE = grid(3, 4)
 CUBE = grid(2, 3, 4)
@@ -41,6 +40,14 @@ CASES: list[tuple[str, Any, Callable[[Any, Any], Any]]] = [
     ("pixel_shuffle", IMAGE, lambda lib, x: lib.nn.functional.pixel_shuffle(x, 2)),
     ("interpolate to", IMAGE, lambda lib, x: lib.nn.functional.interpolate(x, (5, 7))),
     ("interpolate by", IMAGE, lambda lib, x: lib.nn.functional.interpolate(x, scale_factor=2)),
+    ("interpolate by area", IMAGE, lambda lib, x: lib.nn.functional.interpolate(x, (2, 3), mode="area")),
+    (
+        "interpolate anew",
+        IMAGE,
+        lambda lib, x: lib.nn.functional.interpolate(
+            x, scale_factor=1.4, mode="bilinear", recompute_scale_factor=True
+        ),
+    ),
     ("interpolate a line", CUBE, lambda lib, x: lib.nn.functional.interpolate(x, size=3)),
     ("unfold and write", SQUARE, lambda lib, x: (x * 1).unfold(1, 2, 1).mul(2)),
     ("atleast", SQUARE[0], lambda lib, x: (*lib.atleast_2d(x, x[0]), lib.atleast_3d(x), lib.atleast_1d(x[0]))),
@@ -127,11 +134,6 @@ def test_what_says_something_of_tensors() -> None:
     with pytest.raises(RuntimeError, match="cannot be broadcast to a single shape"):
         gv.broadcast_shapes((2,), (3,))
     assert [str(one).replace("gradviz", "torch") for one in program(gv)] == [str(one) for one in program(torch)]
-
-
-def test_other_ways_to_interpolate_are_not_written_yet() -> None:
-    with pytest.raises(NotWrittenError, match="bilinear"):
-        gv.nn.functional.interpolate(gv.tensor(IMAGE), scale_factor=2, mode="bilinear")
 
 
 @pytest.mark.parametrize("name", [*SYNONYMS, *COMPARISONS])

@@ -24,7 +24,7 @@ CHECKED_ELSEWHERE = {
     **dict.fromkeys(("detach", "data", "detach_", "set_data", "item", "tolist", "numpy", "retensor"), EXIT),
     **dict.fromkeys(("convolution.input_grad", "convolution.weight_grad", "pad.border_grad"), BACKWARD),
     **dict.fromkeys(("max_pool.backward", "max_pool.picked", "avg_pool.backward"), LINEAR),
-    **dict.fromkeys(("adaptive_avg_pool.backward", "to_index", "unfold_backward"), LINEAR),
+    **dict.fromkeys(("adaptive_avg_pool.backward", "to_index", "unfold_backward", "upsample.backward"), LINEAR),
     **dict.fromkeys(("linalg_cholesky", "linalg_qr", "linalg_svd", "linalg_eigh"), SIGNS),
     "linalg_matrix_exp": "PyTorch's float16 overflows on the way; tested in test_linalg",
     "prelu": "is given its weight in the input's shape; tested in test_functional_more",

@@ -219,6 +219,12 @@ def _adaptive_avg_pool(count: int) -> Callable[..., Any]:
     return pool
 
 
+def adaptive_avg_pool(count: int, input: Tensor, output_size: Sizes) -> Tensor:
+    """The function for `count` dimensions."""
+    result: Tensor = FUNCTIONAL[f"adaptive_avg_pool{count}d"](input, output_size)
+    return result
+
+
 def _refuse_integers(name: str, input: Tensor) -> None:
     if not input.is_floating_point():
         raise NotImplementedError(f"\"{name}\" not implemented for '{input.dtype.type_name.removesuffix('Tensor')}'")

@@ -10,7 +10,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from gradviz.core.ops.pooling import ADAPTIVE_SPREAD, PICK, PUT, SPREAD
+from gradviz.core.ops.max_pooling import PICK, PUT
+from gradviz.core.ops.pooling import ADAPTIVE_SPREAD, SPREAD
 from gradviz.core.ops.resizing import GATHERED as RESIZED
 from gradviz.core.ops.samples import grid
 from gradviz.core.ops.sorting import TO_INDEX

@@ -33,6 +33,15 @@ CALLS: list[tuple[str, Sample]] = [
     ("poisson_nll_loss", sample(grid(3), positive(3))),
     ("poisson_nll_loss", sample(positive(3), positive(3), False, True, reduction="sum")),
     ("gaussian_nll_loss", sample(grid(3), unit(3), positive(3), full=True)),
+    *(("multi_margin_loss", sample(grid(4, 3), np.array([1, 0, 2, 2]), p, reduction=how))
+      for p in (1, 2) for how in ("mean", "sum")),
+    ("multi_margin_loss", sample(grid(4, 3), np.array([1, 0, 2, 2]), 1, 0.5)),
+    *(("multilabel_margin_loss", sample(grid(2, 4), np.array([[3, 0, -1, 1], [1, -1, 0, 0]]), reduction=how))
+      for how in ("mean", "sum")),
+    ("lp_pool1d", sample(positive(2, 3, 6), 2.0, 2)),
+    ("lp_pool2d", sample(positive(2, 3, 6, 5), 3.0, (2, 3), stride=2, ceil_mode=True)),
+    ("lp_pool3d", sample(positive(1, 2, 3, 3, 3), 2.0, 2)),
+    ("max_unpool1d", sample(grid(2, 2), np.array([[1, 2], [0, 3]]), 2)),
     ("softsign", sample(grid(2, 3))),
     ("tanhshrink", sample(grid(2, 3))),
     ("softmin", sample(grid(2, 3), 1)),

@@ -30,6 +30,8 @@ CHECKED_ELSEWHERE = {
     "prelu": "is given its weight in the input's shape; tested in test_functional_more",
     "safe_softmax": "only runs inside attention, which is compared with PyTorch",
     **dict.fromkeys(("copy_slices", "as_strided"), INTERNAL),
+    "pdist": "PyTorch crashes on empty tensors; tested in test_special",
+    "cdist.product": "only runs for many vectors; tested in test_special",
     "error": "runs behind `once_differentiable` only, which is tested with custom functions",
     **dict.fromkeys(("taken_at", "added_at", "placed_at", "on_diagonal", "part_zeroed", "scattered", "unpacked"), DUAL),
     **dict.fromkeys(("bernoulli", "bernoulli_", "normal.mean", "normal.std", "normal.both", "normal_"), RANDOM),

@@ -62,6 +62,33 @@ def test_mvlgamma() -> None:
     op_checks.check_values("its slope", ours.gradients[0], theirs.gradients[0], (1e-10, 1e-12))
 
 
+def test_distances_of_many_vectors_are_a_product_of_matrices() -> None:
+    far = np.concatenate([grid(26, 3), grid(1, 3)])
+    outcome = op_checks.check_against_torch("cdist", sample(far, grid(4, 3) + 0.1))
+    assert outcome is not None
+    tensors = tuple(gv.tensor(array, requires_grad=True) for array in (grid(26, 2), grid(2, 2) + 3))
+    assert gv.autograd.gradcheck(gv.cdist, tensors)
+    assert gv.autograd.gradgradcheck(gv.cdist, tensors)
+
+
+@pytest.mark.parametrize("p", [0.0, 1.0, 2.0, 3.0, np.inf])
+def test_distances_within_a_set(p: float) -> None:
+    x = np.random.default_rng(5).normal(size=(4, 3))
+    assert op_checks.check_against_torch("nn.functional.pdist", sample(x, p)) is not None
+    if p:
+        tensor = gv.tensor(x, requires_grad=True)
+        assert gv.autograd.gradcheck(lambda x: gv.pdist(x, p), tensor)
+        assert gv.autograd.gradgradcheck(lambda x: gv.pdist(x, p), tensor)
+
+
+def test_sums_of_large_exponentials() -> None:
+    x = np.array([[-np.inf, -np.inf, 700.0, 900.0, -900.0, 0.0], [1000.0, -1000.0, np.inf, 1.0, 2.0, 3.0]])
+    assert op_checks.check_against_torch("logcumsumexp", sample(x[:1, 2:], 1)) is not None
+    with np.errstate(all="ignore"):
+        ours = gv.logcumsumexp(gv.tensor(x), 1).numpy()
+    np.testing.assert_allclose(ours, torch.logcumsumexp(torch.tensor(x), 1).numpy())
+
+
 # ---- elements combined at one place
 
 

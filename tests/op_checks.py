@@ -40,6 +40,7 @@ NO_KERNEL = (
     "Autograd not support dtype",
     "returned an invalid gradient at index",
     "grad_input must be contiguous",
+    "step must be nonzero",
     "expects its input's 'channel' dimension to be divisible by the square of upscale_factor",
 )
 """What PyTorch says where it has not got round to a case that makes sense."""

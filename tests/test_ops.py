@@ -35,7 +35,7 @@ CHECKED_ELSEWHERE = {
     "error": "runs behind `once_differentiable` only, which is tested with custom functions",
     **dict.fromkeys(("taken_at", "added_at", "placed_at", "on_diagonal", "part_zeroed", "scattered", "unpacked"), DUAL),
     **dict.fromkeys(("bernoulli", "bernoulli_", "normal.mean", "normal.std", "normal.both", "normal_"), RANDOM),
-    **dict.fromkeys(("uniform_", "random_"), RANDOM),
+    **dict.fromkeys(("uniform_", "random_", "exponential_", "multinomial", "rrelu", "rrelu_"), RANDOM),
     **dict.fromkeys(("Parameter.tensor", "BackwardHookFunction"), "what modules do, which test_module compares"),
     "step": "what an optimizer does, which test_optimizers and test_nn_conformance compare with PyTorch",
     "mul.number": "only runs inside cross_entropy with label smoothing, which test_functional compares with PyTorch",

@@ -277,12 +277,6 @@ def _unpool(count: int) -> Callable[..., Tensor]:
             (length - 1) * step + width - 2 * pad
             for length, step, width, pad in zip(lengths, steps, kernel, pads, strict=True)
         )
-        if 0 in input.shape[1:]:
-            empty = list(input.shape).index(0, 1)
-            raise RuntimeError(
-                f"max_unpooling{count}d_forward_out_cpu(): Expected input to have non-zero size for non-batch "
-                f"dimensions, but got {list(input.shape)} with dimension {empty} being empty."
-            )
         if output_size is not None:
             wanted = tuple(output_size)[-count:]
             if any(abs(new - old) >= step for new, old, step in zip(wanted, size, steps, strict=True)):
@@ -291,6 +285,12 @@ def _unpool(count: int) -> Callable[..., Tensor]:
                     f'invalid output_size "{list(wanted)}" (dim 0 must be between {limits[0][0]} and {limits[0][1]})'
                 )
             size = wanted
+        if 0 in input.shape[1:]:
+            empty = list(input.shape).index(0, 1)
+            raise RuntimeError(
+                f"max_unpooling{count}d_forward_out_cpu(): Expected input to have non-zero size for non-batch "
+                f"dimensions, but got {list(input.shape)} with dimension {empty} being empty."
+            )
         if tuple(input.shape) != tuple(indices.shape):
             raise RuntimeError(
                 f"Expected shape of indices to be same as that of the input tensor ({list(input.shape)}) but got "

@@ -30,6 +30,7 @@ CHECKED_ELSEWHERE = {
     "prelu": "is given its weight in the input's shape; tested in test_functional_more",
     "safe_softmax": "only runs inside attention, which is compared with PyTorch",
     **dict.fromkeys(("copy_slices", "as_strided"), INTERNAL),
+    "ctc_loss": "its gradient is that of what `log_softmax` was taken of; tested in test_ctc",
     "pdist": "PyTorch crashes on empty tensors; tested in test_special",
     "cdist.product": "only runs for many vectors; tested in test_special",
     "error": "runs behind `once_differentiable` only, which is tested with custom functions",

@@ -25,6 +25,7 @@ from gradviz.core.ops import (
     convolving,
     copying,
     counting,
+    ctc,
     cumulative,
     decompositions,
     distances,

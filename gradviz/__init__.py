@@ -13,6 +13,7 @@ from gradviz._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from gradviz import autograd as autograd
+    from gradviz import distributions as distributions
     from gradviz import linalg as linalg
     from gradviz import nn as nn
     from gradviz import optim as optim
@@ -65,7 +66,7 @@ _HOMES = {
 }
 """Where a public name lives, for those that are not ops."""
 
-_PACKAGES = ("autograd", "linalg", "nn", "optim", "testing", "utils")
+_PACKAGES = ("autograd", "distributions", "linalg", "nn", "optim", "testing", "utils")
 
 _DTYPES = {
     "bool": "bool_",

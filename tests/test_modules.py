@@ -123,7 +123,7 @@ def test_the_table_has_every_module_that_can_be_called_alone() -> None:
         if isinstance(getattr(gradviz.nn, name), type) and issubclass(getattr(gradviz.nn, name), gradviz.nn.Module)
     }
     containers = {"Module", "ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential", "RNNBase"}
-    elsewhere = {"TransformerEncoder", "CTCLoss"}
+    elsewhere = {"TransformerEncoder", "CTCLoss", "LazyLinear"}
     assert alone - listed == containers | elsewhere
 
 
@@ -158,6 +158,22 @@ def test_attention_with_masks(name: str) -> None:
     assert (weights is None) == (other is None)
     if weights is not None:
         close(weights, other, 2e-5)
+
+
+@pytest.mark.filterwarnings("ignore:Lazy modules are a new feature")
+def test_a_lazy_layer_is_a_plain_one_after_its_first_call() -> None:
+    found = []
+    for library in (gradviz, torch):
+        library.manual_seed(2)
+        model = library.nn.Sequential(library.nn.Flatten(), library.nn.LazyLinear(3))
+        before = repr(model)
+        optimizer = library.optim.SGD(model.parameters(), lr=0.1)
+        x = library.tensor(data_of((4, 2, 5), 1))
+        model(x).pow(2).sum().backward()
+        optimizer.step()
+        found.append((before, repr(model), type(model[1]) is library.nn.Linear, model(x)))
+    assert found[0][:3] == found[1][:3]
+    close(found[0][3], found[1][3], 2e-5)
 
 
 def test_a_transformer_encoder() -> None:

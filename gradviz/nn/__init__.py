@@ -46,7 +46,7 @@ from gradviz.nn.convolution import (
     ConvTranspose2d,
     ConvTranspose3d,
 )
-from gradviz.nn.linear import Bilinear, Identity, Linear
+from gradviz.nn.linear import Bilinear, Identity, LazyLinear, Linear
 from gradviz.nn.loss import (
     BCELoss,
     BCEWithLogitsLoss,
@@ -221,6 +221,7 @@ __all__ = [
     "LPPool3d",
     "LSTMCell",
     "LayerNorm",
+    "LazyLinear",
     "LeakyReLU",
     "Linear",
     "LocalResponseNorm",

@@ -59,7 +59,7 @@ def broadcast_tensors(*tensors: Any) -> Any:
     """All tensors as views of the shape that they broadcast to."""
     given = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)) else tensors
     shape = FUNCTIONS["broadcast_shapes"](*(one.shape for one in given))
-    return tuple(one.expand(shape) for one in given)
+    return tuple(one if one.shape == shape else one.expand(shape) for one in given)
 
 
 @function

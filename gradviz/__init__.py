@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gradviz import linalg as linalg
     from gradviz import nn as nn
     from gradviz import optim as optim
+    from gradviz import special as special
     from gradviz import testing as testing
     from gradviz import utils as utils
     from gradviz.checkup import check as check
@@ -66,7 +67,7 @@ _HOMES = {
 }
 """Where a public name lives, for those that are not ops."""
 
-_PACKAGES = ("autograd", "distributions", "linalg", "nn", "optim", "testing", "utils")
+_PACKAGES = ("autograd", "distributions", "linalg", "nn", "optim", "special", "testing", "utils")
 
 _DTYPES = {
     "bool": "bool_",

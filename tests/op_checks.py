@@ -21,7 +21,7 @@ from gradviz.core.engine import grad
 from gradviz.core.grad_mode import no_grad
 from gradviz.core.ops.samples import grid
 from gradviz.core.ops.table import Row, Sample
-from gradviz.core.public import FUNCTIONAL, FUNCTIONS, LINALG, METHODS
+from gradviz.core.public import FUNCTIONAL, FUNCTIONS, LINALG, METHODS, SPECIAL
 from gradviz.core.signatures import saved_by
 from gradviz.core.tensor import Tensor
 
@@ -73,7 +73,7 @@ class Outcome:
 
 
 def _found(
-    functions: dict[str, Any], functional: dict[str, Any], linalg: dict[str, Any], tensor: type
+    functions: dict[str, Any], functional: dict[str, Any], linalg: dict[str, Any], special: dict[str, Any], tensor: type
 ) -> Callable[[str], Callable[..., Any]]:
     def find(call: str) -> Callable[..., Any]:
         space, _, name = call.rpartition(".")
@@ -87,7 +87,7 @@ def _found(
 
             getattr(tensor, name)  # one that is missing is to be noticed here, not in the call
             return member
-        return {"": functions, "nn.functional": functional, "linalg": linalg}[space][name]
+        return {"": functions, "nn.functional": functional, "linalg": linalg, "special": special}[space][name]
 
     return find
 
@@ -98,7 +98,7 @@ def _torch_leaf(array: Any, requires_grad: bool) -> Any:
 
 GRADVIZ = Library(
     "gradviz",
-    _found(FUNCTIONS, FUNCTIONAL, LINALG, Tensor),
+    _found(FUNCTIONS, FUNCTIONAL, LINALG, SPECIAL, Tensor),
     lambda array, requires_grad: FUNCTIONS["tensor"](np.array(array), requires_grad=requires_grad),
     lambda dtype: dtype,
     lambda value: isinstance(value, Tensor),
@@ -107,7 +107,7 @@ GRADVIZ = Library(
 )
 TORCH = Library(
     "torch",
-    _found(vars(torch), vars(torch.nn.functional), vars(torch.linalg), torch.Tensor),
+    _found(vars(torch), vars(torch.nn.functional), vars(torch.linalg), vars(torch.special), torch.Tensor),
     _torch_leaf,
     lambda dtype: getattr(torch, dtype.name),
     lambda value: isinstance(value, torch.Tensor),

@@ -114,10 +114,10 @@ def listed(page: str) -> dict[str, set[str]]:
     return found
 
 
-@pytest.mark.parametrize("name", ["nn", "optim", "optim.lr_scheduler", "linalg", "distributions"])
+@pytest.mark.parametrize("name", ["nn", "optim", "optim.lr_scheduler", "linalg", "special", "distributions"])
 def test_what_there_is_of_the_core_is_all_that_there_is(name: str) -> None:
     module = importlib.import_module(f"gradviz.{name}")
-    public = set(getattr(module, "__all__", ())) | ({*dir(module)} if name == "linalg" else set())
+    public = set(getattr(module, "__all__", ())) | ({*dir(module)} if name in ("linalg", "special") else set())
     told = listed((ROOT / "docs" / "core.md").read_text(encoding="utf-8"))[name]
     assert public - told <= {"functional", "init", "utils", "lr_scheduler"}
     assert {one for one in told if not hasattr(module, one) and one != "state_dict"} == set()

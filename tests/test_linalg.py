@@ -79,6 +79,12 @@ CASES: list[tuple[str, Any, Callable[[Any, Any], Any]]] = [
     ("cond by sums", definite(3, 3), lambda lib, x: lib.linalg.cond(x.detach(), 1) * x),
     ("matrix_rank", np.outer([1.0, 2.0, 3.0], [1.0, -1.0]), lambda lib, x: lib.linalg.matrix_rank(x) * x),
     ("vecdot", grid(3, 2), lambda lib, x: lib.linalg.vecdot(x, x[0])),
+    ("cross", grid(2, 3), lambda lib, x: lib.linalg.cross(x, x[:1].exp())),
+    ("diagonal", grid(2, 3, 3), lambda lib, x: lib.linalg.diagonal(x, offset=1)),
+    ("matmul", grid(3, 3), lambda lib, x: lib.linalg.matmul(x, x)),
+    ("inv_ex", definite(2, 3, 3), lambda lib, x: lib.linalg.inv_ex(x).inverse),
+    ("solve_ex", definite(3, 3), lambda lib, x: lib.linalg.solve_ex(x, x.detach()[0]).result),
+    ("cholesky_ex", definite(3, 3), lambda lib, x: lib.linalg.cholesky_ex(symmetric(lib, x)).L),
     ("vander", grid(3), lambda lib, x: lib.linalg.vander(x, N=4)),
     ("tensorinv", anything(4, 2, 2), lambda lib, x: lib.linalg.tensorinv(x, ind=1)),
     ("tensorsolve", anything(2, 3, 6), lambda lib, x: lib.linalg.tensorsolve(x, x[..., 0])),
@@ -127,6 +133,17 @@ def test_what_has_no_answer_raises() -> None:
             arguments = (library.zeros(2, 3), library.zeros(2))[: 2 if name == "solve" else 1]
             with pytest.raises(RuntimeError, match="but they are 2 by 3 matrices"):
                 getattr(library.linalg, name)(*arguments)
+
+
+def test_an_answer_or_a_number_that_says_there_is_none() -> None:
+    for library in (gv, torch):
+        bad, good = library.zeros(2, 2), library.eye(2)
+        for name in ("inv_ex", "cholesky_ex"):
+            call = getattr(library.linalg, name)
+            assert (int(call(good).info), int(call(bad).info)) == (0, 1)
+            assert call(bad).info.dtype is library.int32
+            with pytest.raises(RuntimeError, match="could not be completed"):
+                call(bad, check_errors=True)
 
 
 def test_what_is_not_written_yet_says_so() -> None:

@@ -55,6 +55,24 @@ def test_digamma_at_its_poles_and_beyond() -> None:
     np.testing.assert_array_equal(gv.digamma(gv.tensor(x)).numpy(), torch.digamma(torch.tensor(x)).numpy())
 
 
+@pytest.mark.parametrize("name", ["log_ndtr", "ndtr", "entr", "i0", "i1", "expit", "gammaln", "psi", "erfc"])
+def test_special_functions_far_out(name: str) -> None:
+    x = np.concatenate([np.linspace(-12, 12, 49), [-40.0, 0.0]])
+    if name in ("gammaln", "psi"):
+        x = x[x > 0]
+    ours, theirs = getattr(gv.special, name)(gv.tensor(x)), getattr(torch.special, name)(torch.tensor(x))
+    np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-9, atol=1e-12)
+
+
+def test_special_functions_that_invert_and_that_are_missing() -> None:
+    p = np.array([0.0, 0.001, 0.3, 0.5, 0.99, 1.0])
+    np.testing.assert_allclose(
+        gv.special.ndtri(gv.tensor(p)).numpy(), torch.special.ndtri(torch.tensor(p)).numpy(), rtol=1e-12, atol=1e-14
+    )
+    with pytest.raises(AttributeError, match="no attribute 'airy_ai'"):
+        gv.special.airy_ai  # noqa: B018 - the look-up raises
+
+
 def test_mvlgamma() -> None:
     call = sample(np.array([2.5, 3.1, 8.0]), 3)
     ours, theirs = (op_checks.run(library, "mvlgamma", call) for library in (GRADVIZ, TORCH))

@@ -59,6 +59,7 @@ from gradviz.core.ops import (
     placing,
     pooling,
     pools,
+    probability,
     quantiles,
     reductions,
     resizing,

@@ -26,6 +26,8 @@ FUNCTIONAL: dict[str, Callable[..., Any]] = {}
 """By name, what is reached as `gradviz.nn.functional.<name>`."""
 LINALG: dict[str, Callable[..., Any]] = {}
 """By name, what is reached as `gradviz.linalg.<name>`."""
+SPECIAL: dict[str, Callable[..., Any]] = {}
+"""By name, what is reached as `gradviz.special.<name>` and is not a function of `gradviz`, too."""
 
 
 def function(call: F) -> F:

@@ -1,4 +1,4 @@
-"""Matrices in other forms: `lu`, `lu_factor`, `lu_solve`, `matrix_exp`; `vander`, `tensorsolve`, `tensorinv`, `vecdot`.
+"""Matrices in other forms: `lu`, `matrix_exp`; and `vander`, `tensorsolve`, `tensorinv`, `vecdot`, `cross`, `diagonal`.
 
 Sources: N. Higham, "The scaling and squaring method for the matrix exponential revisited" (2005); R. Mathias, "A chain
 rule for matrix functions and applications" (1996), whose block matrix gives the derivative.
@@ -11,14 +11,18 @@ from typing import Any
 
 import numpy as np
 
+from gradviz.core import dtypes
 from gradviz.core.apply import apply, apply_several
 from gradviz.core.composites import called
 from gradviz.core.dual import run_row, size_of
+from gradviz.core.ops.decompositions import cholesky
+from gradviz.core.ops.linear import matmul
 from gradviz.core.ops.matrices import SOLVE_TRIANGULAR, check_matrix, inv, solve, turned
 from gradviz.core.ops.return_types import return_type
 from gradviz.core.ops.samples import grid
+from gradviz.core.ops.shapes import LinAlgError
 from gradviz.core.ops.table import Row, op, sample
-from gradviz.core.public import FUNCTIONS, METHODS, linear_algebra
+from gradviz.core.public import FUNCTIONS, LINALG, METHODS, linear_algebra
 from gradviz.core.tensor import Tensor
 from gradviz.errors import NotWrittenError
 
@@ -206,3 +210,49 @@ def tensorsolve(A: Any, B: Any, dims: Any = None) -> Tensor:
     flat: Any = solve(A.reshape(B.numel(), math.prod(shape)), B.reshape(-1))
     result: Tensor = flat.reshape(*shape)
     return result
+
+
+@linear_algebra
+@called("linalg_cross")
+def cross(input: Any, other: Any, *, dim: int = -1) -> Tensor:
+    """The vector product along a dimension of length 3."""
+    result: Tensor = FUNCTIONS["cross"](*FUNCTIONS["broadcast_tensors"](input, other), dim=dim)
+    return result
+
+
+@linear_algebra
+@called("linalg_diagonal")
+def diagonal(A: Any, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
+    """A view of the diagonal of each matrix."""
+    result: Tensor = FUNCTIONS["diagonal"](A, offset, dim1, dim2)
+    return result
+
+
+LINALG["matmul"] = called("linalg_matmul")(matmul)
+
+
+# ---- answers with a number that says whether there is one
+
+
+def _with_info(name: str, fields: tuple[str, str], compute: Any) -> None:
+    result = return_type(name, *fields)
+
+    def call(A: Any, *args: Any, check_errors: bool = False, **kwargs: Any) -> Any:
+        try:
+            found, info = compute(A, *args, **kwargs), 0
+        except LinAlgError:
+            if check_errors:
+                raise
+            found, info = FUNCTIONS["full_like"](args[0] if args else A, float("nan")), 1
+        shape = tuple(A.shape[:-2])
+        return result((found, FUNCTIONS["full"](shape, info, dtype=dtypes.int32)))
+
+    short = name.removeprefix("linalg_")
+    call.__name__ = call.__qualname__ = short
+    call.__doc__ = f"`{short.removesuffix('_ex')}`, and `info`, 0 or 1, in place of an error; 1 counts for all matrices."
+    LINALG[short] = call
+
+
+_with_info("linalg_inv_ex", ("inverse", "info"), inv)
+_with_info("linalg_cholesky_ex", ("L", "info"), cholesky)
+_with_info("linalg_solve_ex", ("result", "info"), solve)

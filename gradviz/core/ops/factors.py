@@ -249,7 +249,7 @@ def _with_info(name: str, fields: tuple[str, str], compute: Any) -> None:
 
     short = name.removeprefix("linalg_")
     call.__name__ = call.__qualname__ = short
-    call.__doc__ = f"`{short.removesuffix('_ex')}`, and `info`, 0 or 1, in place of an error; 1 counts for all matrices."
+    call.__doc__ = f"`{short.removesuffix('_ex')}`, and `info` in place of an error: 0, or 1 for all matrices."
     LINALG[short] = call
 
 

@@ -46,6 +46,8 @@ _HOMES = {
     "check": "gradviz.checkup",
     "Tensor": "gradviz.core.tensor",
     "Size": "gradviz.core.size",
+    "finfo": "gradviz.core.limits",
+    "iinfo": "gradviz.core.limits",
     "dtype": "gradviz.core.dtypes",
     "device": "gradviz.core.device",
     "no_grad": "gradviz.core.grad_mode",

@@ -241,6 +241,9 @@ CASES = [
     case("MultiheadAttention", 8, 2, kdim=6, vdim=7, inputs=((5, 3, 8), (4, 3, 6), (4, 3, 7))),
     case("MultiheadAttention", 8, 2, inputs=((5, 8), (4, 8), (4, 8))),
     case("TransformerEncoderLayer", 8, 2, 16, dropout=0.0, inputs=((5, 3, 8),)),
+    case("TransformerDecoderLayer", 8, 2, 16, dropout=0.0, inputs=((5, 3, 8), (4, 3, 8))),
+    case("TransformerDecoderLayer", 8, 4, 16, 0.0, "gelu", batch_first=True, norm_first=True,
+         inputs=((3, 5, 8), (3, 4, 8))),
     case(
         "TransformerEncoderLayer", 8, 2, 16, 0.0, "gelu", batch_first=True, norm_first=True, inputs=((3, 5, 8),)
     ),

@@ -149,3 +149,34 @@ def test_second_names_are_functions_and_methods(name: str) -> None:
     for ours, theirs in zip(*found, strict=True):
         assert ours.dtype == theirs.dtype
         np.testing.assert_allclose(ours, theirs)
+
+
+def test_limits_of_dtypes() -> None:
+    def program(lib: Any) -> list[Any]:
+        floats = [lib.finfo(kind) for kind in (lib.float16, lib.float32, lib.float64)] + [lib.finfo()]
+        whole = [lib.iinfo(kind) for kind in (lib.uint8, lib.int8, lib.int64)]
+        found: list[Any] = [repr(one) for one in floats + whole]
+        found += [(one.bits, one.max, one.min, one.dtype) for one in floats + whole]
+        found += [(one.eps, one.tiny, one.smallest_normal, one.resolution) for one in floats]
+        return [*found, lib.finfo(lib.float32) == lib.finfo(), lib.iinfo(lib.int8) == lib.iinfo(lib.uint8)]
+
+    assert program(gv) == program(torch)
+    for lib in (gv, torch):
+        with pytest.raises(TypeError, match="requires a floating point input type"):
+            lib.finfo(lib.int32)
+        with pytest.raises(TypeError):
+            lib.iinfo(lib.float32)
+
+
+def test_diagonals_and_states() -> None:
+    for shape in ((3, 3), (2, 4), (7, 2), (3, 3, 3)):
+        ours, theirs = (lib.zeros(shape).fill_diagonal_(2.0, wrap=True).tolist() for lib in (gv, torch))
+        assert ours == theirs
+    gv.manual_seed(5)
+    state = gv.get_rng_state()
+    first = gv.rand(3).tolist()
+    gv.set_rng_state(state)
+    assert gv.rand(3).tolist() == first
+    for lib in (gv, torch):
+        assert (lib.is_nonzero(lib.tensor([0.0])), lib.tensor(2).is_nonzero()) == (False, True)
+        assert (lib.ones(2, 3).ndimension(), lib.ones(2, 3).nelement()) == (2, 6)

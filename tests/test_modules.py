@@ -123,7 +123,7 @@ def test_the_table_has_every_module_that_can_be_called_alone() -> None:
         if isinstance(getattr(gradviz.nn, name), type) and issubclass(getattr(gradviz.nn, name), gradviz.nn.Module)
     }
     containers = {"Module", "ModuleDict", "ModuleList", "ParameterDict", "ParameterList", "Sequential", "RNNBase"}
-    elsewhere = {"TransformerEncoder", "CTCLoss", "LazyLinear"}
+    elsewhere = {"Transformer", "TransformerEncoder", "TransformerDecoder", "CTCLoss", "LazyLinear"}
     assert alone - listed == containers | elsewhere
 
 
@@ -187,6 +187,21 @@ def test_a_transformer_encoder() -> None:
         found.append((repr(model), model(library.tensor(data_of((2, 4, 8), 1)))))
     assert found[0][0] == found[1][0].replace("NonDynamicallyQuantizableLinear", "Linear")
     close(found[0][1], found[1][1], 2e-5)
+
+
+def test_a_transformer() -> None:
+    found = []
+    for library in (gradviz, torch):
+        library.manual_seed(1)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model = library.nn.Transformer(8, 2, 1, 2, 16, dropout=0.0, batch_first=True, norm_first=True)
+            mask = library.nn.Transformer.generate_square_subsequent_mask(5)
+            data = [library.tensor(data_of(shape, 1)) for shape in ((2, 4, 8), (2, 5, 8))]
+            found.append((repr(model), mask.tolist(), model(*data, tgt_mask=mask)))
+    assert found[0][0] == found[1][0].replace("NonDynamicallyQuantizableLinear", "Linear")
+    assert found[0][1] == found[1][1]
+    close(found[0][2], found[1][2], 2e-5)
 
 
 INITS = [

@@ -148,6 +148,7 @@ from gradviz.nn.resizing import (
     UpsamplingBilinear2d,
     UpsamplingNearest2d,
 )
+from gradviz.nn.transformer import Transformer, TransformerDecoder, TransformerDecoderLayer
 
 __all__ = [
     "CELU",
@@ -278,6 +279,9 @@ __all__ = [
     "Tanh",
     "Tanhshrink",
     "Threshold",
+    "Transformer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
     "TransformerEncoder",
     "TransformerEncoderLayer",
     "TripletMarginLoss",

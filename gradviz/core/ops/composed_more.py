@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from gradviz.core import dtypes
 from gradviz.core.composites import called, composite
 from gradviz.core.ops.shapes import wrap
 from gradviz.core.public import FUNCTIONAL, FUNCTIONS, METHODS, both, function, method
@@ -333,41 +331,20 @@ for _name in ("ger", "vdot"):
     FUNCTIONS[_name] = METHODS[_name] = called(_name)(FUNCTIONS["outer" if _name == "ger" else "dot"])
 
 
-# ---- what a tensor is
-
-
-@function
-def is_tensor(obj: Any) -> bool:
-    """True for tensors."""
-    return isinstance(obj, Tensor)
-
-
-@function
-def is_floating_point(input: Tensor) -> bool:
-    """True for tensors whose elements have fractions."""
-    return input.is_floating_point()
-
-
-@function
-def numel(input: Tensor) -> int:
-    """The number of elements."""
-    return math.prod(input.shape)
-
-
-@function
-def result_type(tensor1: Any, tensor2: Any) -> Any:
-    """The dtype that an operation on both, tensors or numbers, has."""
-    arrays = [one._data if isinstance(one, Tensor) else one for one in (tensor1, tensor2)]
-    return dtypes.FROM_NUMPY[np.dtype(dtypes.promote(arrays))]
-
-
-@function
-def promote_types(type1: Any, type2: Any) -> Any:
-    """The smallest dtype that holds what both hold."""
-    return dtypes.FROM_NUMPY[np.dtype(dtypes.promote([np.zeros(1, one.array_type) for one in (type1, type2)]))]
-
-
-@function
-def can_cast(from_: Any, to: Any) -> bool:
-    """True unless a cast loses fractions, or makes bools of numbers."""
-    return bool(from_.category <= to.category)
+@method
+@composite
+def fill_diagonal_(self: Any, fill_value: float, wrap: bool = False) -> Tensor:
+    """Write a number over the diagonal, of all dimensions at once, in place."""
+    if self.ndim < 2:
+        raise RuntimeError("dimensions must larger than 1")
+    if self.ndim > 2 and len(set(self.shape)) > 1:
+        raise RuntimeError("all dimensions of input must be of equal length")
+    index = FUNCTIONS["arange"](min(self.shape))
+    self[(index,) * self.ndim] = fill_value
+    if wrap and self.ndim == 2 and self.shape[0] > self.shape[1] + 1:
+        rows = np.arange(self.shape[1] + 1, self.shape[0])
+        rows = rows[(rows % (self.shape[1] + 1)) < self.shape[1]]
+        columns = FUNCTIONS["from_numpy"](rows % (self.shape[1] + 1))
+        self[FUNCTIONS["from_numpy"](rows), columns] = fill_value
+    result: Tensor = self
+    return result

@@ -132,7 +132,7 @@ _SPELLED = {"linear": ("linear", 1), "bilinear": ("linear", 2), "trilinear": ("l
 
 def _row(mode: str, count: int) -> Row:
     spelled = next((name for name, known in _SPELLED.items() if known == (mode, count)), mode)
-    x = grid(2, 2, *(3, 4, 2)[:count])
+    x = grid(1, 2, *(3, 4, 2)[:count])
     aligned = {} if mode.startswith("nearest") else {"align_corners": True}
     return op(
         f"upsample_{mode.replace('-', '_')}{count}d(x, *, mode, size, steps, align_corners)",
@@ -145,7 +145,7 @@ def _row(mode: str, count: int) -> Row:
         samples=lambda: [
             sample(x, scale_factor=2, mode=spelled, **aligned),
             sample(x, size=(5, 2, 3)[:count], mode=spelled),
-            sample(x, scale_factor=(1.7, 0.6, 1.5)[:count], mode=spelled),
+            sample(x, scale_factor=(1.4, 0.75, 1.5)[:count], mode=spelled),
         ],
     )
 

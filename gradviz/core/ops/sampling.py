@@ -194,12 +194,13 @@ def _apart(places: Any) -> Any:
 
 
 def _row(count: int) -> Row:
-    places = (2, 3, 2, 2)[: count + 1]
+    places = (1, 2, 2, 1)[: count + 1]
     where, beyond = _apart(unit(*places, count)), _apart(unit(*places, count) * 1.6)
-    x = some(2, 2, *(3, 4, 3)[:count]) / 8
+    x = some(1, 2, *(3, 4, 2)[:count]) / 8
     return op(
-        f"grid_sampler_{count}d(x, grid, *, mode, padding_mode, align_corners)",
+        "grid_sample(x, grid, *, mode, padding_mode, align_corners)",
         _read,
+        key=f"grid_sample.{count}d",
         node=f"GridSampler{count}DBackward0",
         call="nn.functional.grid_sample",
         x=_of_image,

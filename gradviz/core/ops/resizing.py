@@ -81,18 +81,27 @@ def _along(x: Any, axis: int, matrix: Any) -> Any:
     return np.moveaxis(np.moveaxis(x, axis, -1) @ matrix.T, -1, axis)
 
 
+def _along_whole(x: Any, axis: int, matrix: Any) -> Any:
+    """`_along` for uint8, in whole numbers as PyTorch does it: weights of 15 bits, rounded after each dimension."""
+    bits = 0
+    while bits < 22 and 0.5 + matrix.max() * (1 << (bits + 1)) < 1 << 15:
+        bits += 1
+    weights = np.trunc(matrix * (1 << bits) + np.where(matrix < 0, -0.5, 0.5)).astype(np.int64)
+    return np.clip((_along(x.astype(np.int64), axis, weights) + (1 << (bits - 1))) >> bits, 0, 255)
+
+
 def _resized(x: Any, mode: str, size: Sizes, steps: tuple[float, ...], align_corners: bool) -> Any:
     if x.dtype.kind != "f" and not (x.dtype == np.uint8 and (mode.startswith("nearest") or len(size) == 2)):
         kind = dtypes.of(x).type_name.removesuffix("Tensor")
         raise NotImplementedError(f"\"upsample_{mode}\" not implemented for '{kind}'")
-    out = x if mode.startswith("nearest") else _wide(x) if x.dtype.kind == "f" else x.astype(np.float32)
-    whole = x.dtype.kind == "u"
+    out = x if mode.startswith("nearest") else _wide(x)
     for axis, new, step in reversed([*zip(range(2, x.ndim), size, steps, strict=True)]):
         if mode.startswith("nearest"):
             out = np.take(out, nearest(mode, x.shape[axis], new, step), axis)
+        elif x.dtype.kind == "u":
+            out = _along_whole(out, axis, weights(mode, x.shape[axis], new, step, align_corners, np.float64))
         else:
             out = _along(out, axis, weights(mode, x.shape[axis], new, step, align_corners, out.dtype))
-            out = np.clip(np.floor(out + 0.5), 0, 255) if whole else out  # as whole numbers after each dimension
     return np.ascontiguousarray(out, x.dtype)
 
 

@@ -189,6 +189,42 @@ def test_a_transformer_encoder() -> None:
     close(found[0][1], found[1][1], 2e-5)
 
 
+@pytest.mark.parametrize("kind", ["Linear", "Conv2d", "ConvTranspose2d"])
+def test_spectral_norm(kind: str) -> None:
+    found = []
+    for library in (gradviz, torch):
+        library.manual_seed(1)
+        options = (3, 4) if kind == "Linear" else (3, 4, 2)
+        layer = library.nn.utils.spectral_norm(getattr(library.nn, kind)(*options), n_power_iterations=2)
+        x = library.tensor(data_of((2, 3) if kind == "Linear" else (2, 3, 5, 4), 1))
+        layer(x).pow(2).sum().backward()
+        state = {name: tensor.detach().numpy() for name, tensor in layer.state_dict().items()}
+        outputs = [layer(x), layer.eval()(x), layer.weight_orig.grad]
+        plain = library.nn.utils.remove_spectral_norm(layer)
+        found.append((state, [*outputs, plain(x), plain.weight], sorted(name for name, _ in plain.named_parameters())))
+    assert list(found[0][0]) == list(found[1][0])
+    for name, array in found[0][0].items():
+        np.testing.assert_allclose(array, found[1][0][name], rtol=1e-5, atol=1e-6)
+    for ours, theirs in zip(found[0][1], found[1][1], strict=True):
+        close(ours, theirs, 2e-5)
+    assert found[0][2] == found[1][2]
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_sequences_of_different_lengths(side: str, batch_first: bool) -> None:
+    found = []
+    for library in (gradviz, torch):
+        parts = [library.tensor(data_of((length, 2), length), requires_grad=True) for length in (3, 1, 4)]
+        padded = library.nn.utils.rnn.pad_sequence(parts, batch_first, -7.0, padding_side=side)
+        (padded * padded).sum().backward()
+        lengths = library.tensor([3, 1, 4])
+        again = library.nn.utils.rnn.unpad_sequence(padded.clone(), lengths, batch_first)
+        found.append([padded, *again, *(part.grad for part in parts)])
+    for ours, theirs in zip(*found, strict=True):
+        close(ours, theirs, 1e-6)
+
+
 def test_a_transformer() -> None:
     found = []
     for library in (gradviz, torch):

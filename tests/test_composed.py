@@ -128,6 +128,8 @@ def test_what_says_something_of_tensors() -> None:
             lib.promote_types(lib.int32, lib.float16), lib.can_cast(lib.float32, lib.int64),
             lib.can_cast(lib.uint8, lib.int8), lib.tril_indices(2, 3).tolist(), lib.triu_indices(3, 3, 1).tolist(),
             lib.isin(whole, 1).tolist(), lib.isin(lib.tensor([1, 2]), lib.tensor([2]), invert=True).tolist(),
+            lib.is_complex(x), whole.is_signed(), lib.is_same_size(x, whole), x.adjoint().shape, lib.real(x) is x,
+            [part.tolist() for part in lib.unravel_index(lib.tensor([5, 1]), (2, 3))],
             lib.argwhere(x).tolist(), lib.combinations(whole, 4).shape, lib.positive(x) is x,
         ]  # fmt: skip
 

@@ -38,6 +38,8 @@ CASES: list[tuple[str, Any, Callable[[Any, Any], Any]]] = [
     ("svd S", grid(3, 2), lambda lib, x: lib.linalg.svd(x)[1]),
     ("svd U", grid(3, 2), lambda lib, x: lib.linalg.svd(x, False).U ** 2),
     ("svd V", grid(2, 2, 3), lambda lib, x: lib.linalg.svd(x, full_matrices=False).Vh ** 2),
+    ("torch.svd", grid(3, 2), lambda lib, x: lib.svd(x).V ** 2),
+    ("torch.svd without vectors", grid(3, 2), lambda lib, x: x.svd(compute_uv=False)[1]),
     ("svdvals", grid(2, 3), lambda lib, x: lib.linalg.svdvals(x)),
     ("eigh values", definite(3, 3), lambda lib, x: lib.linalg.eigh(symmetric(lib, x))[0]),
     ("eigh vectors", definite(2, 3, 3), lambda lib, x: lib.linalg.eigh(symmetric(lib, x)).eigenvectors ** 2),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gradviz.core import dtypes
-from gradviz.core.public import METHODS, both, function
+from gradviz.core.public import FUNCTIONS, METHODS, both, function
 from gradviz.core.tensor import Tensor
 
 
@@ -55,5 +55,33 @@ def is_nonzero(input: Tensor) -> bool:
     return bool(input)
 
 
+@both
+def is_complex(input: Tensor) -> bool:
+    """False: there are no complex numbers."""
+    return False
+
+
+@both
+def is_signed(input: Tensor) -> bool:
+    """True for dtypes that hold negative numbers."""
+    return input._data.dtype.kind in "if"
+
+
+@both
+def is_same_size(input: Tensor, other: Tensor) -> bool:
+    """True for tensors of one shape."""
+    return tuple(input.shape) == tuple(other.shape)
+
+
+def _itself(input: Tensor) -> Tensor:
+    """The tensor itself, whose elements are real."""
+    return input
+
+
+for _name in ("real", "conj", "resolve_conj", "resolve_neg"):
+    FUNCTIONS[_name] = _itself
+for _name in ("conj", "resolve_conj", "resolve_neg"):
+    METHODS[_name] = _itself
+METHODS["real"] = property(_itself)
 METHODS["ndimension"] = Tensor.dim
 METHODS["nelement"] = Tensor.numel

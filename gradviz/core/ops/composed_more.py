@@ -348,3 +348,21 @@ def fill_diagonal_(self: Any, fill_value: float, wrap: bool = False) -> Tensor:
         self[FUNCTIONS["from_numpy"](rows), columns] = fill_value
     result: Tensor = self
     return result
+
+
+@both
+@composite
+def adjoint(input: Any) -> Tensor:
+    """The last two dimensions swapped."""
+    result: Tensor = input.transpose(-2, -1)
+    return result
+
+
+@function
+@composite
+def unravel_index(indices: Any, shape: Any) -> tuple[Tensor, ...]:
+    """For flat positions in a tensor of this shape the position along each dimension."""
+    lengths = (shape,) if isinstance(shape, int) else tuple(shape)
+    found = np.unravel_index(indices._data, lengths)
+    return tuple(FUNCTIONS["from_numpy"](np.asarray(part, np.int64)) for part in found)
+

@@ -13,9 +13,11 @@ from gradviz._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from gradviz import autograd as autograd
+    from gradviz import distributions as distributions
     from gradviz import linalg as linalg
     from gradviz import nn as nn
     from gradviz import optim as optim
+    from gradviz import special as special
     from gradviz import testing as testing
     from gradviz import utils as utils
     from gradviz.checkup import check as check
@@ -44,6 +46,8 @@ _HOMES = {
     "check": "gradviz.checkup",
     "Tensor": "gradviz.core.tensor",
     "Size": "gradviz.core.size",
+    "finfo": "gradviz.core.limits",
+    "iinfo": "gradviz.core.limits",
     "dtype": "gradviz.core.dtypes",
     "device": "gradviz.core.device",
     "no_grad": "gradviz.core.grad_mode",
@@ -65,7 +69,7 @@ _HOMES = {
 }
 """Where a public name lives, for those that are not ops."""
 
-_PACKAGES = ("autograd", "linalg", "nn", "optim", "testing", "utils")
+_PACKAGES = ("autograd", "distributions", "linalg", "nn", "optim", "special", "testing", "utils")
 
 _DTYPES = {
     "bool": "bool_",

@@ -27,6 +27,21 @@ class Between:
 
 
 @dataclass(frozen=True)
+class Signs:
+    """Ones and minus ones."""
+
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Distinct:
+    """Whole numbers below `below`, none twice in the last dimension."""
+
+    below: int
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Case:
     """One module, made with `args` and `kwargs` and called with `inputs`.
 
@@ -56,7 +71,12 @@ def data_of(given: Any, seed: int, dtype: Any = np.float32) -> Any:
         return draw.integers(0, given.below, given.shape)
     if isinstance(given, Between):
         return draw.uniform(0.05, 0.95, given.shape).astype(dtype)
-    if given and isinstance(given[0], tuple | Whole | Between):
+    if isinstance(given, Signs):
+        return np.sign(draw.standard_normal(given.shape)).astype(np.int64)
+    if isinstance(given, Distinct):
+        ranks = draw.standard_normal((*given.shape[:-1], given.below)).argsort(-1)
+        return ranks[..., : given.shape[-1]].copy()
+    if given and isinstance(given[0], tuple | Whole | Between | Signs | Distinct):
         return tuple(data_of(part, seed + 10 * number + 1, dtype) for number, part in enumerate(given))
     return draw.standard_normal(given).astype(dtype)
 
@@ -142,6 +162,66 @@ CASES = [
     case("AdaptiveAvgPool2d", 1, inputs=(IMAGE,), needs="adaptive_avg_pool2d"),
     case("AdaptiveAvgPool2d", (3, 2), inputs=(IMAGE,), needs="adaptive_avg_pool2d"),
     case("AdaptiveMaxPool2d", (3, 2), inputs=(IMAGE,), needs="adaptive_max_pool2d"),
+    case("Conv3d", 2, 4, 2, groups=2, inputs=((2, 2, 3, 4, 3),)),
+    case("ConvTranspose1d", 4, 2, 3, 2, 1, 1, inputs=((2, 4, 5),)),
+    case("ConvTranspose2d", 4, 6, 3, inputs=(IMAGE,)),
+    case("ConvTranspose2d", 4, 6, (3, 2), stride=2, padding=(1, 0), groups=2, bias=False, dilation=2, inputs=(IMAGE,)),
+    case("ConvTranspose3d", 2, 1, 2, output_padding=(0, 1, 0), stride=2, inputs=((1, 2, 2, 3, 2),)),
+    case("BatchNorm3d", 2, inputs=((2, 2, 2, 3, 2),)),
+    case("InstanceNorm1d", 3, inputs=((4, 3, 5),)),
+    case("InstanceNorm2d", 4, affine=True, track_running_stats=True, inputs=(IMAGE,)),
+    case("InstanceNorm3d", 2, inputs=((2, 2, 3, 2),)),
+    case("LocalResponseNorm", 2, alpha=0.1, inputs=(IMAGE,)),
+    case("EmbeddingBag", 7, 3, inputs=(Whole(7, (4, 2)),)),
+    case("EmbeddingBag", 7, 3, mode="max", padding_idx=2, inputs=(Whole(7, (5, 3)),)),
+    case("Dropout1d", 0.4, inputs=((4, 3, 5),)),
+    case("Dropout2d", inputs=(IMAGE,)),
+    case("Dropout3d", inputs=((2, 4, 2, 2, 1),)),
+    case("AlphaDropout", 0.3),
+    case("FeatureAlphaDropout", inputs=((4, 3, 5),)),
+    case("Hardshrink", 0.3),
+    case("Softshrink"),
+    case("RReLU"),
+    case("Softmax2d", inputs=(IMAGE,)),
+    case("MaxPool3d", 2, 1, inputs=((2, 3, 3, 4, 3),)),
+    case("AvgPool3d", (1, 2, 2), inputs=((2, 3, 3, 4, 3),)),
+    case("AdaptiveAvgPool1d", 3, inputs=((2, 3, 7),)),
+    case("AdaptiveAvgPool3d", 2, inputs=((2, 3, 3, 4, 3),)),
+    case("AdaptiveMaxPool1d", 3, return_indices=True, inputs=((2, 3, 7),)),
+    case("AdaptiveMaxPool3d", (1, 2, 2), inputs=((2, 3, 3, 4, 3),)),
+    case("LPPool1d", 2, 3, inputs=(Between((2, 3, 7)),)),
+    case("LPPool2d", 3, 2, stride=1, inputs=(Between(IMAGE),)),
+    case("LPPool3d", 2, 2, inputs=(Between((2, 3, 3, 4, 3)),)),
+    case("MaxUnpool1d", 2, inputs=((1, 2), Distinct(4, (1, 2)))),
+    case("MaxUnpool2d", 2, inputs=((3, 1, 2), Distinct(8, (3, 1, 2)))),
+    case("MaxUnpool3d", (1, 2, 2), inputs=((2, 1, 1, 2), Distinct(8, (2, 1, 1, 2)))),
+    *(
+        case(f"{kind}Pad{count}d", *((1, 0.5) if kind == "Constant" else (1,)), inputs=((2, 3, 4, 3, 4)[: count + 2],))
+        for kind in ("Circular", "Constant", "Reflection", "Replication", "Zero")
+        for count in (1, 2, 3)
+    ),
+    case("ZeroPad2d", (1, 2, 0, 1), inputs=(IMAGE,)),
+    case("PixelShuffle", 2, inputs=(IMAGE,)),
+    case("PixelUnshuffle", 2, inputs=((2, 3, 4, 6),)),
+    case("ChannelShuffle", 2, inputs=(IMAGE,)),
+    case("Unfold", 2, stride=2, inputs=(IMAGE,)),
+    case("Fold", (4, 5), (2, 2), padding=1, inputs=((2, 8, 30),)),
+    case("Upsample", scale_factor=2, inputs=(IMAGE,)),
+    case("Upsample", (3, 4), mode="bilinear", inputs=(IMAGE,)),
+    case("UpsamplingNearest2d", (3, 4), inputs=(IMAGE,)),
+    case("UpsamplingBilinear2d", scale_factor=2, inputs=(IMAGE,)),
+    case("PairwiseDistance", keepdim=True, inputs=((4, 3), (4, 3))),
+    case("SoftMarginLoss", inputs=((4, 3), Signs((4, 3)))),
+    case("MultiLabelMarginLoss", inputs=((4, 3), Whole(3, (4, 3)))),
+    case("MultiLabelSoftMarginLoss", inputs=((4, 3), Between((4, 3)))),
+    case("MultiMarginLoss", 2, 0.5, inputs=((4, 3), Whole(3, (4,)))),
+    case("MarginRankingLoss", 0.2, inputs=((4,), (4,), Signs((4,)))),
+    case("HingeEmbeddingLoss", reduction="sum", inputs=((4, 3), Signs((4, 3)))),
+    case("PoissonNLLLoss", full=True, inputs=((4, 3), Between((4, 3)))),
+    case("GaussianNLLLoss", inputs=((4, 3), (4, 3), Between((4, 3)))),
+    case("CosineEmbeddingLoss", inputs=((4, 3), (4, 3), Signs((4,)))),
+    case("TripletMarginLoss", inputs=((4, 3), (4, 3), (4, 3))),
+    case("TripletMarginWithDistanceLoss", swap=True, inputs=((4, 3), (4, 3), (4, 3))),
     case("CosineSimilarity", 1, inputs=((4, 3), (4, 3)), needs="cosine_similarity"),
     case("RNNCell", 3, 5),
     case("RNNCell", 3, 5, nonlinearity="relu", inputs=((4, 3), (4, 5))),
@@ -161,6 +241,9 @@ CASES = [
     case("MultiheadAttention", 8, 2, kdim=6, vdim=7, inputs=((5, 3, 8), (4, 3, 6), (4, 3, 7))),
     case("MultiheadAttention", 8, 2, inputs=((5, 8), (4, 8), (4, 8))),
     case("TransformerEncoderLayer", 8, 2, 16, dropout=0.0, inputs=((5, 3, 8),)),
+    case("TransformerDecoderLayer", 8, 2, 16, dropout=0.0, inputs=((5, 3, 8), (4, 3, 8))),
+    case("TransformerDecoderLayer", 8, 4, 16, 0.0, "gelu", batch_first=True, norm_first=True,
+         inputs=((3, 5, 8), (3, 4, 8))),
     case(
         "TransformerEncoderLayer", 8, 2, 16, 0.0, "gelu", batch_first=True, norm_first=True, inputs=((3, 5, 8),)
     ),

@@ -21,7 +21,7 @@ from gradviz.core.engine import grad
 from gradviz.core.grad_mode import no_grad
 from gradviz.core.ops.samples import grid
 from gradviz.core.ops.table import Row, Sample
-from gradviz.core.public import FUNCTIONAL, FUNCTIONS, LINALG, METHODS
+from gradviz.core.public import FUNCTIONAL, FUNCTIONS, LINALG, METHODS, SPECIAL
 from gradviz.core.signatures import saved_by
 from gradviz.core.tensor import Tensor
 
@@ -40,6 +40,8 @@ NO_KERNEL = (
     "Autograd not support dtype",
     "returned an invalid gradient at index",
     "grad_input must be contiguous",
+    "step must be nonzero",
+    "expects its input's 'channel' dimension to be divisible by the square of upscale_factor",
 )
 """What PyTorch says where it has not got round to a case that makes sense."""
 BY_PROCESSOR = "Input type (half) and bias type ("
@@ -73,7 +75,7 @@ class Outcome:
 
 
 def _found(
-    functions: dict[str, Any], functional: dict[str, Any], linalg: dict[str, Any], tensor: type
+    functions: dict[str, Any], functional: dict[str, Any], linalg: dict[str, Any], special: dict[str, Any], tensor: type
 ) -> Callable[[str], Callable[..., Any]]:
     def find(call: str) -> Callable[..., Any]:
         space, _, name = call.rpartition(".")
@@ -87,7 +89,7 @@ def _found(
 
             getattr(tensor, name)  # one that is missing is to be noticed here, not in the call
             return member
-        return {"": functions, "nn.functional": functional, "linalg": linalg}[space][name]
+        return {"": functions, "nn.functional": functional, "linalg": linalg, "special": special}[space][name]
 
     return find
 
@@ -98,7 +100,7 @@ def _torch_leaf(array: Any, requires_grad: bool) -> Any:
 
 GRADVIZ = Library(
     "gradviz",
-    _found(FUNCTIONS, FUNCTIONAL, LINALG, Tensor),
+    _found(FUNCTIONS, FUNCTIONAL, LINALG, SPECIAL, Tensor),
     lambda array, requires_grad: FUNCTIONS["tensor"](np.array(array), requires_grad=requires_grad),
     lambda dtype: dtype,
     lambda value: isinstance(value, Tensor),
@@ -107,12 +109,12 @@ GRADVIZ = Library(
 )
 TORCH = Library(
     "torch",
-    _found(vars(torch), vars(torch.nn.functional), vars(torch.linalg), torch.Tensor),
+    _found(vars(torch), vars(torch.nn.functional), vars(torch.linalg), vars(torch.special), torch.Tensor),
     _torch_leaf,
     lambda dtype: getattr(torch, dtype.name),
     lambda value: isinstance(value, torch.Tensor),
     lambda outputs, inputs, cotangents: torch.autograd.grad(outputs, inputs, cotangents, allow_unused=True),
-    lambda tensor: tensor.detach().numpy(),
+    lambda tensor: tensor.detach().numpy(force=True),  # some tensors only say that they are zero
 )
 
 
@@ -368,8 +370,11 @@ class _Shown(str):
 def kept_bytes(row: Row, sample: Sample) -> tuple[int, int]:
     """How many bytes the call's node keeps for its backward, in gradviz and in PyTorch."""
     call, sample = row.call, cast(sample, "float64")
-    node = next(output.grad_fn for output in flat(run(GRADVIZ, call, sample, backward=False).result))
-    theirs = next(output.grad_fn for output in flat(run(TORCH, call, sample, backward=False).result))
+    nodes = [
+        [output.grad_fn for output in flat(run(library, call, sample, backward=False).result)]
+        for library in (GRADVIZ, TORCH)
+    ]
+    node, theirs = (next(node for node in found if node is not None) for found in nodes)
     saved = [getattr(theirs, name) for name in dir(theirs) if name.startswith("_saved_")]
     tensors = [part for part in flat(tuple(saved)) if isinstance(part, torch.Tensor)]
     return sum(kept.nbytes for kept in saved_by(node)), sum(tensor.nbytes for tensor in tensors)
@@ -409,6 +414,11 @@ def edges(sample: Sample) -> Iterator[Sample]:
         if len(arrays) > 1 and array.ndim and array.size:
             for smaller in (array[..., :1], array[0], array.reshape(-1)[0]):
                 yield change_arrays(sample, lambda at, old, new=smaller, to=chosen: new if at == to else old)
+
+
+def refuses(row: Row) -> bool:
+    """Whether a backward that comes to the row raises, as PyTorch's does."""
+    return bool(row.vjps) and all(getattr(vjp, "refuses", False) for vjp in row.vjps.values())
 
 
 def inplace_call(row: Row) -> str | None:

@@ -10,7 +10,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from gradviz.core.ops.pooling import ADAPTIVE_SPREAD, PICK, PUT, SPREAD
+from gradviz.core.ops.max_pooling import PICK, PUT
+from gradviz.core.ops.pooling import ADAPTIVE_SPREAD, SPREAD
+from gradviz.core.ops.resizing import GATHERED as RESIZED
 from gradviz.core.ops.samples import grid
 from gradviz.core.ops.sorting import TO_INDEX
 from gradviz.core.ops.table import Row
@@ -57,6 +59,15 @@ CASES = {
     "topk": Case(TO_INDEX, IMAGES, lambda x: x.topk(2, -1), (IMAGES.shape, 3)),
     "kthvalue": Case(TO_INDEX, IMAGES, lambda x: x.kthvalue(2, 1, keepdim=True), (IMAGES.shape, 1)),
     "cummax": Case(TO_INDEX, IMAGES, lambda x: x.cummax(2), (IMAGES.shape, 2)),
+    **{
+        f"interpolate {mode}": Case(
+            RESIZED,
+            IMAGES,
+            lambda x, mode=mode: F.interpolate(x, (3, 6), mode=mode),
+            (ours, (5, 4), (5 / 3, 4 / 6), False),
+        )
+        for mode, ours in (("nearest", "nearest"), ("bilinear", "linear"), ("bicubic", "cubic"))
+    },
     "Tensor.unfold": Case(SLIDE_BACK, IMAGES, lambda x: x.unfold(2, 3, 1), (IMAGES.shape, 2, 3, 1)),
     "Tensor.unfold that leaves some out": Case(
         SLIDE_BACK, IMAGES, lambda x: x.unfold(3, 1, 2), (IMAGES.shape, 3, 1, 2)

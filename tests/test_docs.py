@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import importlib
 import re
 import tomllib
 from pathlib import Path
@@ -99,3 +100,24 @@ def test_version_is_said_once_more_in_the_package() -> None:
 
     with (ROOT / "pyproject.toml").open("rb") as file:
         assert gradviz.__version__ == tomllib.load(file)["project"]["version"]
+
+
+def listed(page: str) -> dict[str, set[str]]:
+    """By module the names in the table of what there is; "`Conv1d` to `Conv3d`" stands for three."""
+    found: dict[str, set[str]] = {}
+    for where, what in re.findall(r"^\| (`.+?) \| (.+) \|$", page, re.MULTILINE):
+        names = re.findall(r"`(\w+)`", what)
+        for stem, first, last in re.findall(r"`(\w+?)(\d)d` to `\w+?(\d)d`", what):
+            names += [f"{stem}{count}d" for count in range(int(first), int(last) + 1)]
+        for module in re.findall(r"`([\w.]+)`", where):
+            found.setdefault(module, set()).update(names)
+    return found
+
+
+@pytest.mark.parametrize("name", ["nn", "optim", "optim.lr_scheduler", "linalg", "special", "distributions"])
+def test_what_there_is_of_the_core_is_all_that_there_is(name: str) -> None:
+    module = importlib.import_module(f"gradviz.{name}")
+    public = set(getattr(module, "__all__", ())) | ({*dir(module)} if name in ("linalg", "special") else set())
+    told = listed((ROOT / "docs" / "core.md").read_text(encoding="utf-8"))[name]
+    assert public - told <= {"functional", "init", "utils", "lr_scheduler"}
+    assert {one for one in told if not hasattr(module, one) and one != "state_dict"} == set()

@@ -238,8 +238,8 @@ def test_dropout_takes_the_same_elements_as_torch() -> None:
         (gv.nn.functional, "mseloss", "did you mean `gradviz.nn.functional.mse_loss`?"),
         (
             gv.nn.functional,
-            "grid_sample",
-            "has no attribute 'grid_sample'; gradviz's own tensors have a part of what PyTorch has",
+            "fractional_max_pool2d",
+            "has no attribute 'fractional_max_pool2d'; gradviz's own tensors have a part of what PyTorch has",
         ),
     ],
 )

@@ -12,7 +12,6 @@ import torch
 from alike import assert_alike
 
 import gradviz
-from gradviz.core.ops.pairs import NOT_IMPLEMENTED
 from gradviz.core.ops.samples import grid
 from gradviz.core.ops.table import TABLE, Sample
 
@@ -24,7 +23,7 @@ WITHOUT: dict[str, str] = {}
 ROWS = [
     row
     for row in TABLE.values()
-    if row.samples is not None and row.differentiable and row.node_name != NOT_IMPLEMENTED and row.key not in WITHOUT
+    if row.samples is not None and row.differentiable and not op_checks.refuses(row) and row.key not in WITHOUT
 ]
 KEYS = [row.key for row in ROWS]
 

@@ -27,9 +27,11 @@ LAYERS = {
     "gradviz.bytecode": "waist",
     "gradviz.targets": "waist",
     "gradviz.core": "producer",
+    "gradviz.distributions": "producer",
     "gradviz.linalg": "producer",
     "gradviz.nn": "producer",
     "gradviz.optim": "producer",
+    "gradviz.special": "producer",
     "gradviz.utils": "producer",
     "gradviz.autograd": "producer",
     "gradviz.frontends": "producer",
@@ -188,7 +190,7 @@ def test_no_module_takes_the_name_of_something_public() -> None:
     modules = {path.stem for path in (ROOT / "gradviz").iterdir() if not path.name.startswith("_")}
     listed = "import gradviz; print(*dir(gradviz))"
     public = subprocess.run([sys.executable, "-c", listed], capture_output=True, text=True, check=True).stdout.split()
-    shared = {"autograd", "linalg", "nn", "optim", "testing", "utils"}
+    shared = {"autograd", "distributions", "linalg", "nn", "optim", "special", "testing", "utils"}
     assert modules & set(public) == shared, "these are modules in public, too"
 
 

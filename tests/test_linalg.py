@@ -38,6 +38,8 @@ CASES: list[tuple[str, Any, Callable[[Any, Any], Any]]] = [
     ("svd S", grid(3, 2), lambda lib, x: lib.linalg.svd(x)[1]),
     ("svd U", grid(3, 2), lambda lib, x: lib.linalg.svd(x, False).U ** 2),
     ("svd V", grid(2, 2, 3), lambda lib, x: lib.linalg.svd(x, full_matrices=False).Vh ** 2),
+    ("torch.svd", grid(3, 2), lambda lib, x: lib.svd(x).V ** 2),
+    ("torch.svd without vectors", grid(3, 2), lambda lib, x: x.svd(compute_uv=False)[1]),
     ("svdvals", grid(2, 3), lambda lib, x: lib.linalg.svdvals(x)),
     ("eigh values", definite(3, 3), lambda lib, x: lib.linalg.eigh(symmetric(lib, x))[0]),
     ("eigh vectors", definite(2, 3, 3), lambda lib, x: lib.linalg.eigh(symmetric(lib, x)).eigenvectors ** 2),
@@ -50,6 +52,44 @@ CASES: list[tuple[str, Any, Callable[[Any, Any], Any]]] = [
     ("zeroth matrix_power", grid(3, 3), lambda lib, x: lib.linalg.matrix_power(x, 0) * x),
     ("inverse", definite(3, 3), lambda lib, x: x.inverse()),
     ("solve from the right", definite(3, 3), lambda lib, x: lib.linalg.solve(x, x[:2], left=False)),
+    ("matrix_exp", grid(3, 3), lambda lib, x: lib.linalg.matrix_exp(x)),
+    ("matrix_exp of large ones", grid(2, 2, 2) * 6, lambda lib, x: lib.matrix_exp(x)),
+    ("lu of each", definite(2, 3, 3), lambda lib, x: lib.linalg.lu(x).L ** 2 + lib.linalg.lu(x)[2] ** 2),
+    ("lu pivots", anything(4, 3), lambda lib, x: lib.linalg.lu(x)[0] @ x),
+    ("pinv of low rank", np.outer([1.0, 2.0, 3.0], [1.0, -1.0]), lambda lib, x: lib.linalg.pinv(x.detach()) @ x),
+    ("pinverse", anything(3, 2), lambda lib, x: x.pinverse()),
+    ("lstsq", anything(4, 2), lambda lib, x: lib.linalg.lstsq(x, x.detach()[:, :1] * 2 + 1).solution),
+    ("lstsq with distances", anything(4, 2), lambda lib, x: lib.linalg.lstsq(x, x[:, :1].exp(), driver="gelsd")[1]),
+    ("vector_norm", grid(3, 4), lambda lib, x: lib.linalg.vector_norm(x, 3, 1)),
+    *(
+        (f"matrix_norm {order}", grid(2, 3, 4) ** 3, lambda lib, x, order=order: lib.linalg.matrix_norm(x, order))
+        for order in ("fro", "nuc", 1, -1, 2, -2, np.inf, -np.inf)
+    ),
+    *(
+        (
+            f"matrix_norm {order} over others",
+            grid(4, 2, 3) ** 3,
+            lambda lib, x, order=order: lib.linalg.matrix_norm(x, order, dim=(2, 0), keepdim=True),
+        )
+        for order in ("nuc", 1, np.inf)
+    ),
+    ("norm", grid(2, 3, 2), lambda lib, x: lib.linalg.norm(x)),
+    ("norm of a vector", grid(5), lambda lib, x: lib.linalg.norm(x, 1)),
+    ("norm of a matrix", grid(3, 2), lambda lib, x: lib.linalg.norm(x, 1)),
+    ("norm along", grid(3, 2), lambda lib, x: lib.linalg.norm(x, dim=1, keepdim=True)),
+    ("cond", definite(2, 3, 3), lambda lib, x: lib.linalg.cond(x)),
+    ("cond by sums", definite(3, 3), lambda lib, x: lib.linalg.cond(x.detach(), 1) * x),
+    ("matrix_rank", np.outer([1.0, 2.0, 3.0], [1.0, -1.0]), lambda lib, x: lib.linalg.matrix_rank(x) * x),
+    ("vecdot", grid(3, 2), lambda lib, x: lib.linalg.vecdot(x, x[0])),
+    ("cross", grid(2, 3), lambda lib, x: lib.linalg.cross(x, x[:1].exp())),
+    ("diagonal", grid(2, 3, 3), lambda lib, x: lib.linalg.diagonal(x, offset=1)),
+    ("matmul", grid(3, 3), lambda lib, x: lib.linalg.matmul(x, x)),
+    ("inv_ex", definite(2, 3, 3), lambda lib, x: lib.linalg.inv_ex(x).inverse),
+    ("solve_ex", definite(3, 3), lambda lib, x: lib.linalg.solve_ex(x, x.detach()[0]).result),
+    ("cholesky_ex", definite(3, 3), lambda lib, x: lib.linalg.cholesky_ex(symmetric(lib, x)).L),
+    ("vander", grid(3), lambda lib, x: lib.linalg.vander(x, N=4)),
+    ("tensorinv", anything(4, 2, 2), lambda lib, x: lib.linalg.tensorinv(x, ind=1)),
+    ("tensorsolve", anything(2, 3, 6), lambda lib, x: lib.linalg.tensorsolve(x, x[..., 0])),
     ("multi_dot", grid(3, 3), lambda lib, x: lib.linalg.multi_dot([x, x, x[0]])),
 ]
 
@@ -75,6 +115,7 @@ def test_same_as_torch(position: int) -> None:
         ("qr", "LinalgQrBackward0"),
         ("svd", "LinalgSvdBackward0"),
         ("eigh", "LinalgEighBackward0"),
+        ("matrix_exp", "LinalgMatrixExpBackward0"),
     ],
 )
 def test_the_nodes_are_torchs(name: str, row: str) -> None:
@@ -94,6 +135,17 @@ def test_what_has_no_answer_raises() -> None:
             arguments = (library.zeros(2, 3), library.zeros(2))[: 2 if name == "solve" else 1]
             with pytest.raises(RuntimeError, match="but they are 2 by 3 matrices"):
                 getattr(library.linalg, name)(*arguments)
+
+
+def test_an_answer_or_a_number_that_says_there_is_none() -> None:
+    for library in (gv, torch):
+        bad, good = library.zeros(2, 2), library.eye(2)
+        for name in ("inv_ex", "cholesky_ex"):
+            call = getattr(library.linalg, name)
+            assert (int(call(good).info), int(call(bad).info)) == (0, 1)
+            assert call(bad).info.dtype is library.int32
+            with pytest.raises(RuntimeError, match="could not be completed"):
+                call(bad, check_errors=True)
 
 
 def test_what_is_not_written_yet_says_so() -> None:

@@ -32,6 +32,16 @@ OPTIONS: list[tuple[str, dict[str, Any]]] = [
     ("RMSprop", {"lr": 0.02, "centered": True}),
     ("RMSprop", {"lr": 0.02, "centered": True, "momentum": 0.7, "maximize": True}),
     ("RMSprop", {"lr": 0.02, "momentum": 0.9, "weight_decay": 0.05}),
+    ("Adamax", {}),
+    ("Adamax", {"lr": 0.05, "betas": (0.8, 0.9), "weight_decay": 0.1, "maximize": True}),
+    ("NAdam", {}),
+    ("NAdam", {"lr": 0.05, "weight_decay": 0.1, "momentum_decay": 0.01}),
+    ("NAdam", {"lr": 0.05, "weight_decay": 0.1, "decoupled_weight_decay": True}),
+    ("RAdam", {}),
+    ("RAdam", {"lr": 0.05, "betas": (0.8, 0.9), "weight_decay": 0.1}),
+    ("RAdam", {"lr": 0.05, "weight_decay": 0.1, "decoupled_weight_decay": True}),
+    ("Adadelta", {}),
+    ("Adadelta", {"lr": 0.5, "rho": 0.8, "eps": 1e-3, "weight_decay": 0.1}),
     ("Adagrad", {}),
     ("Adagrad", {"lr": 0.3, "lr_decay": 0.05, "weight_decay": 0.1}),
     ("Adagrad", {"lr": 0.3, "initial_accumulator_value": 0.5, "eps": 1e-3, "maximize": True}),
@@ -258,6 +268,8 @@ SCHEDULES: dict[str, Any] = {
     "OneCycleLR, linear": lambda s, o: s.OneCycleLR(
         o, [0.7, 0.1], epochs=5, steps_per_epoch=6, anneal_strategy="linear", pct_start=0.4, div_factor=10
     ),
+    "PolynomialLR": lambda s, o: s.PolynomialLR(o, 9, power=2.0),
+    "CosineAnnealingWarmRestarts": lambda s, o: s.CosineAnnealingWarmRestarts(o, 3, 2, 0.01),
     "SequentialLR": lambda s, o: s.SequentialLR(o, [s.ConstantLR(o, 0.1, 3), s.ExponentialLR(o, 0.8)], [4]),
 }
 

@@ -27,6 +27,8 @@ FUNCTIONAL: dict[str, Callable[..., Any]] = {}
 """By name, what is reached as `gradviz.nn.functional.<name>`."""
 LINALG: dict[str, Callable[..., Any]] = {}
 """By name, what is reached as `gradviz.linalg.<name>`."""
+SPECIAL: dict[str, Callable[..., Any]] = {}
+"""By name, what is reached as `gradviz.special.<name>` and is not a function of `gradviz`, too."""
 
 
 def function(call: F) -> F:
@@ -69,7 +71,8 @@ def publish(
 ) -> Callable[..., Any]:
     """Make the public function of a row that takes its inputs and static arguments just as they are.
 
-    inplace: also publish the method `<name>_`; write: a ufunc that does what it does, without static arguments.
+    inplace: also publish the method `<name>_`, and for a row of one input the function.
+    write: a ufunc that does what that method does, without static arguments.
     numbers: operands after the first may be Python numbers.
     """
     count = len(row.inputs)
@@ -113,6 +116,8 @@ def publish(
         METHODS[row.name].__doc__ = call.__doc__
     if inplace:
         METHODS[row.name + "_"] = inplace_of(row, write)
+        if functions and count == 1:
+            FUNCTIONS[row.name + "_"] = METHODS[row.name + "_"]
     return call
 
 

@@ -37,3 +37,5 @@ def add_synonyms() -> None:
         METHODS[second] = called(second)(METHODS[first])
     for second, first in _SYNONYMS.items():
         METHODS[f"{second}_"] = METHODS[f"{first}_"]
+        if f"{first}_" in FUNCTIONS:
+            FUNCTIONS[f"{second}_"] = FUNCTIONS[f"{first}_"]

@@ -336,3 +336,62 @@ class GLU(Module):
     def extra_repr(self) -> str:
         """Along which dimension."""
         return f"dim={self.dim}"
+
+
+class _Shrink(Module):
+    _call = ""
+
+    def __init__(self, lambd: float = 0.5) -> None:
+        super().__init__()
+        self.lambd = lambd
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Elementwise. Returns the input's shape."""
+        result: Tensor = getattr(functional, self._call)(input, self.lambd)
+        return result
+
+    def extra_repr(self) -> str:
+        """The limit."""
+        return str(self.lambd)
+
+
+class Hardshrink(_Shrink):
+    """0 between -lambd and lambd."""
+
+    _call = "hardshrink"
+
+
+class Softshrink(_Shrink):
+    """0 between -lambd and lambd, and nearer to 0 by that beyond."""
+
+    _call = "softshrink"
+
+
+class RReLU(Module):
+    """`LeakyReLU` whose slope is drawn from [lower, upper) in training, and the middle one otherwise."""
+
+    def __init__(self, lower: float = 1.0 / 8, upper: float = 1.0 / 3, inplace: bool = False) -> None:
+        super().__init__()
+        self.lower = lower
+        self.upper = upper
+        self.inplace = inplace
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Elementwise. Returns the input's shape."""
+        result: Tensor = functional.rrelu(input, self.lower, self.upper, self.training, self.inplace)
+        return result
+
+    def extra_repr(self) -> str:
+        """The range, and whether it writes in place."""
+        return f"lower={self.lower}, upper={self.upper}{', inplace=True' if self.inplace else ''}"
+
+
+class Softmax2d(Module):
+    """Exponentials divided by their sum over the channels of images."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Input (n, channels, height, width) or (channels, height, width). Returns that shape."""
+        if input.ndim not in (3, 4):
+            raise ValueError(f"Softmax2d: expected input to be 3D or 4D, got {input.ndim}D instead")
+        result: Tensor = functional.softmax(input, -3)
+        return result

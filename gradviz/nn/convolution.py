@@ -1,4 +1,4 @@
-"""Convolutions: `Conv1d`, `Conv2d`; and `Upsample`."""
+"""Convolutions: `Conv1d` to `Conv3d`, `ConvTranspose1d` to `ConvTranspose3d`."""
 
 from __future__ import annotations
 
@@ -125,30 +125,93 @@ class Conv2d(_Convolution):
     _count = 2
 
 
-class Upsample(Module):
-    """The input at another size. size: the new one; scale_factor: how many times the old one."""
+class Conv3d(_Convolution):
+    """Input (n, in_channels, depth, height, width) convolved with a kernel for each output channel."""
+
+    _count = 3
+
+
+class _Transposed(_Convolution):
+    """What a convolution's cotangent goes through. weight: (in_channels, out_channels / groups, *kernel_size).
+
+    output_padding: how much longer the result is on one side.
+    """
+
+    _transposed = True
 
     def __init__(
         self,
-        size: Any = None,
-        scale_factor: Any = None,
-        mode: str = "nearest",
-        align_corners: bool | None = None,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: Lengths,
+        stride: Lengths = 1,
+        padding: Lengths = 0,
+        output_padding: Lengths = 0,
+        groups: int = 1,
+        bias: bool = True,
+        dilation: Lengths = 1,
+        padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: dtypes.dtype | None = None,
     ) -> None:
-        super().__init__()
-        self.size = size
-        self.scale_factor = scale_factor
-        self.mode = mode
-        self.align_corners = align_corners
+        if padding_mode != "zeros":
+            raise ValueError(f'Only "zeros" padding mode is supported for {type(self).__name__}')
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, dtype=dtype
+        )
+        self.output_padding = several(output_padding, self._count)
 
-    def forward(self, input: Tensor) -> Tensor:
-        """Input (n, channels, *lengths)."""
-        result: Tensor = functional.interpolate(
-            input, self.size, self.scale_factor, self.mode, self.align_corners
+    def forward(self, input: Tensor, output_size: Any = None) -> Tensor:
+        """Input (n, in_channels, *lengths). Returns (n, out_channels, *longer ones), of `output_size` if given."""
+        padding = self.output_padding
+        if output_size is not None:
+            padding = self._rest(tuple(input.shape[-self._count :]), tuple(output_size)[-self._count :])
+        call = getattr(functional, f"conv_transpose{self._count}d")
+        result: Tensor = call(
+            input, self.weight, self.bias, self.stride, self.padding, padding, self.groups, self.dilation
         )
         return result
 
+    def _rest(self, lengths: tuple[int, ...], wanted: tuple[int, ...]) -> tuple[int, ...]:
+        """The output padding with which the result has the lengths that are wanted."""
+        pads: Any = self.padding
+        least = [
+            (length - 1) * step - 2 * pad + gap * (width - 1) + 1
+            for length, step, pad, gap, width in zip(
+                lengths, self.stride, pads, self.dilation, self.kernel_size, strict=True
+            )
+        ]
+        most = [low + step - 1 for low, step in zip(least, self.stride, strict=True)]
+        if any(not low <= new <= high for low, new, high in zip(least, wanted, most, strict=True)):
+            raise ValueError(
+                f"requested an output size of {list(wanted)}, but valid sizes range from {least} to {most} (for an "
+                f"input of {list(lengths)})"
+            )
+        return tuple(new - low for low, new in zip(least, wanted, strict=True))
+
     def extra_repr(self) -> str:
-        """The size or the factor, and how it gets there."""
-        what = f"size={self.size}" if self.scale_factor is None else f"scale_factor={float(self.scale_factor)}"
-        return f"{what}, mode={self.mode!r}"
+        """The lengths, and what is not as usual."""
+        text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
+        zeros_, ones = (0,) * self._count, (1,) * self._count
+        for name, usual in (("padding", zeros_), ("dilation", ones), ("output_padding", zeros_), ("groups", 1)):
+            if getattr(self, name) != usual:
+                text += f", {name}={getattr(self, name)}"
+        return text if self.bias is not None else f"{text}, bias=False"
+
+
+class ConvTranspose1d(_Transposed):
+    """Input (n, in_channels, length), each element spread out by a kernel."""
+
+    _count = 1
+
+
+class ConvTranspose2d(_Transposed):
+    """Input (n, in_channels, height, width), each element spread out by a kernel."""
+
+    _count = 2
+
+
+class ConvTranspose3d(_Transposed):
+    """Input (n, in_channels, depth, height, width), each element spread out by a kernel."""
+
+    _count = 3

@@ -1,4 +1,4 @@
-"""Layers that multiply by matrices: `Linear`, `Bilinear`, and `Identity`."""
+"""Layers that multiply by matrices: `Linear`, `LazyLinear`, `Bilinear`, and `Identity`."""
 
 from __future__ import annotations
 
@@ -68,6 +68,41 @@ class Linear(Module):
     def extra_repr(self) -> str:
         """The lengths, and whether there is a bias."""
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+
+
+class LazyLinear(Linear):
+    """A `Linear` that learns the length of its input when it is first called, and is one from then on.
+
+    Its parameters are there from the beginning, so that an optimizer may hold them, but have no elements until then.
+    """
+
+    def __init__(
+        self, out_features: int, bias: bool = True, device: Any = None, dtype: dtypes.dtype | None = None
+    ) -> None:
+        Module.__init__(self)
+        self.in_features = 0
+        self.out_features = out_features
+        self.weight = zeros((0,), dtype)
+        if bias:
+            self.bias = zeros((0,), dtype)
+        else:
+            self.register_parameter("bias", None)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Input (..., any length). Returns (..., out_features)."""
+        self.in_features = input.shape[-1]
+        _grow(self.weight, (self.out_features, self.in_features))
+        if self.bias is not None:
+            _grow(self.bias, (self.out_features,))
+        self.__class__ = Linear  # type: ignore[assignment]
+        self.reset_parameters()
+        return self.forward(input)
+
+
+def _grow(parameter: Any, shape: tuple[int, ...]) -> None:
+    """Give a parameter without elements those of a shape."""
+    parameter._data = np.zeros(shape, parameter._data.dtype)
+    parameter._origin.shape = shape
 
 
 class Bilinear(Module):

@@ -1,4 +1,4 @@
-"""Layers that make mean 0 and variance 1: `BatchNorm1d`, `BatchNorm2d`, `LayerNorm`, `GroupNorm`, `RMSNorm`."""
+"""Layers that make mean 0 and variance 1: `BatchNorm1d`, `InstanceNorm1d`, `LayerNorm`, `GroupNorm`, `RMSNorm`, ..."""
 
 from __future__ import annotations
 
@@ -116,6 +116,79 @@ class BatchNorm2d(_BatchNorm):
     """Input (n, num_features, height, width)."""
 
     _dimensions = (4,)
+
+
+class BatchNorm3d(_BatchNorm):
+    """Input (n, num_features, depth, height, width)."""
+
+    _dimensions = (5,)
+
+
+class _InstanceNorm(_BatchNorm):
+    """`BatchNorm` of each sample by itself; input with or without n."""
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        affine: bool = False,
+        track_running_stats: bool = False,
+        device: Any = None,
+        dtype: dtypes.dtype | None = None,
+    ) -> None:
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, dtype=dtype)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Returns the input's shape."""
+        most = self._dimensions[-1]
+        if input.ndim not in (most - 1, most):
+            raise ValueError(f"expected {most - 1}D or {most}D input (got {input.ndim}D input)")
+        batch: Any = input if input.ndim == most else input.unsqueeze(0)
+        own = self.training or not self.track_running_stats
+        result: Any = functional.instance_norm(
+            batch, self.running_mean, self.running_var, self.weight, self.bias, own, self.momentum or 0.0, self.eps
+        )
+        found: Tensor = result if input.ndim == most else result.squeeze(0)
+        return found
+
+
+class InstanceNorm1d(_InstanceNorm):
+    """Input (n, num_features, length)."""
+
+    _dimensions = (3,)
+
+
+class InstanceNorm2d(_InstanceNorm):
+    """Input (n, num_features, height, width)."""
+
+    _dimensions = (4,)
+
+
+class InstanceNorm3d(_InstanceNorm):
+    """Input (n, num_features, depth, height, width)."""
+
+    _dimensions = (5,)
+
+
+class LocalResponseNorm(Module):
+    """The input divided by the mean square of `size` neighbouring channels, raised to `beta`."""
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
+        super().__init__()
+        self.size = size
+        self.alpha = alpha
+        self.beta = beta
+        self.k = k
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Input (n, channels, ...). Returns that shape."""
+        result: Tensor = functional.local_response_norm(input, self.size, self.alpha, self.beta, self.k)
+        return result
+
+    def extra_repr(self) -> str:
+        """The settings."""
+        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
 
 
 class LayerNorm(Module):

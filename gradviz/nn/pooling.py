@@ -1,4 +1,4 @@
-"""Pooling as modules: `MaxPool2d`, `AvgPool2d`, `AdaptiveAvgPool2d` and those of one dimension."""
+"""Pooling as modules: `MaxPool2d`, `AvgPool2d`, `AdaptiveAvgPool2d`, `LPPool2d`, `MaxUnpool2d`, and for 1 and 3."""
 
 from __future__ import annotations
 
@@ -60,6 +60,12 @@ class MaxPool2d(_MaxPool):
     _count = 2
 
 
+class MaxPool3d(_MaxPool):
+    """The greatest of each window. Input (n, channels, depth, height, width)."""
+
+    _count = 3
+
+
 class AvgPool1d(Module):
     """The mean of each window. Input (n, channels, length)."""
 
@@ -93,6 +99,8 @@ class AvgPool1d(Module):
 class AvgPool2d(Module):
     """The mean of each window. Input (n, channels, height, width)."""
 
+    _count = 2
+
     def __init__(
         self,
         kernel_size: Any,
@@ -111,8 +119,8 @@ class AvgPool2d(Module):
         self.divisor_override = divisor_override
 
     def forward(self, input: Tensor) -> Tensor:
-        """Returns (n, channels, other height, other width)."""
-        result: Tensor = functional.avg_pool2d(
+        """Returns (n, channels, *other lengths)."""
+        result: Tensor = getattr(functional, f"avg_pool{self._count}d")(
             input,
             self.kernel_size,
             self.stride,
@@ -128,6 +136,94 @@ class AvgPool2d(Module):
         return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
 
 
+class AvgPool3d(AvgPool2d):
+    """The mean of each window. Input (n, channels, depth, height, width)."""
+
+    _count = 3
+
+
+class _LPPool(Module):
+    _count = 0
+
+    def __init__(self, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> None:
+        super().__init__()
+        self.norm_type = norm_type
+        self.kernel_size = kernel_size
+        self.stride = stride
+        self.ceil_mode = ceil_mode
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Returns (n, channels, *other lengths)."""
+        call = getattr(functional, f"lp_pool{self._count}d")
+        result: Tensor = call(input, float(self.norm_type), self.kernel_size, self.stride, self.ceil_mode)
+        return result
+
+    def extra_repr(self) -> str:
+        """The power, the window, and how it moves."""
+        return (
+            f"norm_type={self.norm_type}, kernel_size={self.kernel_size}, stride={self.stride}, "
+            f"ceil_mode={self.ceil_mode}"
+        )
+
+
+class LPPool1d(_LPPool):
+    """The `norm_type`-norm of each window. Input (n, channels, length)."""
+
+    _count = 1
+
+
+class LPPool2d(_LPPool):
+    """The `norm_type`-norm of each window. Input (n, channels, height, width)."""
+
+    _count = 2
+
+
+class LPPool3d(_LPPool):
+    """The `norm_type`-norm of each window. Input (n, channels, depth, height, width)."""
+
+    _count = 3
+
+
+class _MaxUnpool(Module):
+    """What `MaxPool` took put back where it was, among zeros."""
+
+    _count = 0
+
+    def __init__(self, kernel_size: Any, stride: Any = None, padding: Any = 0) -> None:
+        super().__init__()
+        self.kernel_size = several(kernel_size, self._count)
+        self.stride = several(kernel_size if stride is None else stride, self._count)
+        self.padding = several(padding, self._count)
+
+    def forward(self, input: Tensor, indices: Tensor, output_size: Any = None) -> Tensor:
+        """Both (n, channels, *lengths), as `MaxPool` gives them. Returns (n, channels, *longer ones)."""
+        call = getattr(functional, f"max_unpool{self._count}d")
+        result: Tensor = call(input, indices, self.kernel_size, self.stride, self.padding, output_size)
+        return result
+
+    def extra_repr(self) -> str:
+        """The window, and how it moved."""
+        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
+
+
+class MaxUnpool1d(_MaxUnpool):
+    """The inverse of `MaxPool1d`, with zeros for what is lost."""
+
+    _count = 1
+
+
+class MaxUnpool2d(_MaxUnpool):
+    """The inverse of `MaxPool2d`, with zeros for what is lost."""
+
+    _count = 2
+
+
+class MaxUnpool3d(_MaxUnpool):
+    """The inverse of `MaxPool3d`, with zeros for what is lost."""
+
+    _count = 3
+
+
 class _Adaptive(Module):
     _call = ""
 
@@ -135,10 +231,9 @@ class _Adaptive(Module):
         super().__init__()
         self.output_size = output_size
 
-    def forward(self, input: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Any:
         """Returns (n, channels, *output_size)."""
-        result: Tensor = getattr(functional, self._call)(input, self.output_size)
-        return result
+        return getattr(functional, self._call)(input, self.output_size)
 
     def extra_repr(self) -> str:
         """The size of the result."""
@@ -157,13 +252,36 @@ class AdaptiveAvgPool2d(_Adaptive):
     _call = "adaptive_avg_pool2d"
 
 
-class AdaptiveMaxPool1d(_Adaptive):
+class AdaptiveAvgPool3d(_Adaptive):
+    """The mean of as many windows as the result has elements."""
+
+    _call = "adaptive_avg_pool3d"
+
+
+class _AdaptiveMax(_Adaptive):
+    def __init__(self, output_size: Any, return_indices: bool = False) -> None:
+        super().__init__(output_size)
+        self.return_indices = return_indices
+
+    def forward(self, input: Tensor) -> Any:
+        """Returns (n, channels, *output_size), and the places if asked for."""
+        options = {"return_indices": True} if self.return_indices else {}
+        return getattr(functional, self._call)(input, self.output_size, **options)
+
+
+class AdaptiveMaxPool1d(_AdaptiveMax):
     """The greatest of as many windows as the result has elements."""
 
     _call = "adaptive_max_pool1d"
 
 
-class AdaptiveMaxPool2d(_Adaptive):
+class AdaptiveMaxPool2d(_AdaptiveMax):
     """The greatest of as many windows as the result has elements."""
 
     _call = "adaptive_max_pool2d"
+
+
+class AdaptiveMaxPool3d(_AdaptiveMax):
+    """The greatest of as many windows as the result has elements."""
+
+    _call = "adaptive_max_pool3d"

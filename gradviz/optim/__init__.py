@@ -7,11 +7,24 @@ from typing import Any
 from gradviz.errors import missing_name
 from gradviz.optim import lr_scheduler
 from gradviz.optim.adam import Adam, AdamW
+from gradviz.optim.adam_more import Adadelta, Adamax, NAdam, RAdam
 from gradviz.optim.optimizer import Optimizer
 from gradviz.optim.scaled import Adagrad, RMSprop
 from gradviz.optim.sgd import SGD
 
-__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Optimizer", "RMSprop", "lr_scheduler"]
+__all__ = [
+    "SGD",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "NAdam",
+    "Optimizer",
+    "RAdam",
+    "RMSprop",
+    "lr_scheduler",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -355,17 +355,114 @@ def product() -> None:
     show(Case("matmul 256, f+b", both, {"torch": 1.10, "mygrad": 1.0}, repeats=5))
 
 
+SHAPES = {
+    "(8, 8, 28, 28) by 16 of 3x3": ((8, 8, 28, 28), (16, 8, 3, 3), 0),
+    "LeNet's first, (32, 1, 28, 28) by 6 of 5x5": ((32, 1, 28, 28), (6, 1, 5, 5), 2),
+    "LeNet's second, (32, 6, 14, 14) by 16 of 5x5": ((32, 6, 14, 14), (16, 6, 5, 5), 0),
+    "CIFAR's first, (16, 3, 32, 32) by 32 of 3x3": ((16, 3, 32, 32), (32, 3, 3, 3), 1),
+    "ResNet's, (1, 64, 56, 56) by 64 of 3x3": ((1, 64, 56, 56), (64, 64, 3, 3), 1),
+}
+
+
+def im2col(x: Any, weight: Any, padding: int) -> Any:
+    """A convolution as numpy's users write it: windows copied to columns, and one product of matrices."""
+    if padding:
+        x = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
+    windows = np.lib.stride_tricks.sliding_window_view(x, weight.shape[2:], (2, 3))
+    count, _, high, wide = windows.shape[:4]
+    columns = windows.transpose(0, 1, 4, 5, 2, 3).reshape(count, -1, high * wide)
+    return (weight.reshape(len(weight), -1) @ columns).reshape(count, -1, high, wide)
+
+
 def convolution() -> None:
-    """A 3 x 3 convolution, once the core has one."""
-    if not hasattr(gradviz.nn.functional, "conv2d"):
-        print("conv 3x3, f+b: the core has no conv2d")
-        return
-    a, b = RNG.random((8, 8, 28, 28), np.float32), RNG.random((16, 8, 3, 3), np.float32)
-    runs = {}
+    """Convolutions of five shapes; the input requires grad, too."""
+    for title, (shape, filters, padding) in SHAPES.items():
+        a, b = RNG.random(shape, np.float32), RNG.random(filters, np.float32)
+        forward, both = {}, {}
+        for name, library in kinds().items():
+            x, w = leaves(library, a, b)
+
+            def run(x: Any = x, w: Any = w, library: Any = library, padding: int = padding) -> Any:
+                return library.nn.functional.conv2d(x, w, padding=padding)
+
+            forward[name] = run
+            both[name] = cleared(lambda run=run: run().sum(), [x, w])
+        forward["raw"] = lambda a=a, b=b, padding=padding: im2col(a, b, padding)
+        note = "raw: sliding_window_view, a copy and matmul"
+        show(Case(f"conv {title}, fwd", forward, {"raw": 1.0}, repeats=5, note=note))
+        show(Case("  f+b", both, {"torch": 0.80}, repeats=5))
+
+
+def lenet() -> None:
+    """A training step of a network of LeNet's size: 32 images of 28 x 28, SGD with momentum."""
+    images, labels = RNG.random((32, 1, 28, 28), np.float32), RNG.integers(0, 10, 32)
+    runs: dict[str, Any] = {}
     for name, library in kinds().items():
-        x, w = leaves(library, a, b)
-        runs[name] = cleared(lambda x=x, w=w, library=library: library.nn.functional.conv2d(x, w).sum(), [x, w])
-    show(Case("conv 3x3 of (8, 8, 28, 28), f+b", runs, {"torch": 0.80}, repeats=3))
+        nn = library.nn
+        library.manual_seed(0)
+        model = nn.Sequential(
+            nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+            nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10),
+        )  # fmt: skip
+        optimizer = library.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+        runs[name] = _training(library, model, optimizer, library.tensor(images), library.tensor(labels))
+    show(Case("LeNet training step, batch 32", runs, {"torch": 1.0}, repeats=3))
+
+
+def _training(library: Any, model: Any, optimizer: Any, x: Any, y: Any) -> Callable[[], None]:
+    def step() -> None:
+        optimizer.zero_grad()
+        out = model(x)
+        library.nn.functional.cross_entropy(out.reshape(-1, out.shape[-1]), y.reshape(-1)).backward()
+        optimizer.step()
+
+    return step
+
+
+def transformer() -> None:
+    """A training step of a small GPT: 2 layers, 64 wide, 4 heads, 32 tokens, batch 8, AdamW."""
+    tokens = RNG.integers(0, 65, (8, 33))
+    runs: dict[str, Any] = {}
+    for name, library in kinds().items():
+        library.manual_seed(0)
+        model = _gpt(library)
+        optimizer = library.optim.AdamW(model.parameters(), lr=1e-3)
+        x, y = library.tensor(tokens[:, :-1].copy()), library.tensor(tokens[:, 1:].copy())
+        runs[name] = _training(library, model, optimizer, x, y)
+    show(Case("GPT training step, 2 layers, 64 wide, 8 x 32", runs, {"torch": 1.0}, repeats=2))
+
+
+def _gpt(library: Any, width: int = 64, heads: int = 4, length: int = 32, words: int = 65) -> Any:
+    nn, functional = library.nn, library.nn.functional
+
+    class Block(nn.Module):  # type: ignore[name-defined, misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.LayerNorm(width), nn.LayerNorm(width)
+            self.mixed, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+            self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+        def forward(self, x: Any) -> Any:
+            count, tokens, _ = x.shape
+            parts = self.mixed(self.first(x)).split(width, -1)
+            q, k, v = (part.view(count, tokens, heads, -1).transpose(1, 2) for part in parts)
+            seen = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+            x = x + self.out(seen.transpose(1, 2).reshape(count, tokens, width))
+            return x + self.down(functional.gelu(self.up(self.second(x))))
+
+    class GPT(nn.Module):  # type: ignore[name-defined, misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.token, self.place = nn.Embedding(words, width), nn.Embedding(length, width)
+            self.blocks = nn.Sequential(Block(), Block())
+            self.norm, self.head = nn.LayerNorm(width), nn.Linear(width, words, bias=False)
+
+        def forward(self, x: Any) -> Any:
+            places = library.arange(x.shape[1])
+            return self.head(self.norm(self.blocks(self.token(x) + self.place(places))))
+
+    return GPT()
 
 
 def chain(length: int = 1_000_000) -> None:
@@ -424,7 +521,8 @@ def evaluation() -> None:
         tracemalloc.stop()
 
 
-CASES = (multiplication, mix, scalars, perceptron, small_graphs, broadcast, product, convolution, chain, evaluation)
+CASES = (multiplication, mix, scalars, perceptron, small_graphs, broadcast, product, convolution, lenet, transformer,
+         chain, evaluation)  # fmt: skip
 
 if __name__ == "__main__":
     gc.collect()

@@ -10,10 +10,11 @@ import numpy as np
 from gradviz.core import dtypes
 from gradviz.core.apply import apply, leaf
 from gradviz.core.composites import called, composite
-from gradviz.core.dual import run_row
+from gradviz.core.dual import kept_where, run_row
+from gradviz.core.error_function import erf
 from gradviz.core.inplace import apply_inplace
 from gradviz.core.ops.arithmetic import MUL
-from gradviz.core.ops.elementwise import ERF, SIGMOID, erf_array, floating
+from gradviz.core.ops.elementwise import ERF, SIGMOID, floating
 from gradviz.core.ops.samples import grid, positive
 from gradviz.core.ops.shapes import wrap
 from gradviz.core.ops.table import Row, Sample, op, sample
@@ -55,7 +56,7 @@ def _between(x: Any, low: float, high: float) -> Any:
 RELU = op(
     "relu(x)",
     _ramp,
-    x=lambda g, out: np.where(out <= 0, 0, g),
+    x=lambda g, out: kept_where(~(out <= 0), g),
     samples=lambda: [sample(grid(2, 3)), sample(_KINKS, smooth=False)],
 )
 LEAKY_RELU = op(
@@ -69,7 +70,7 @@ HARDTANH = op(
     "hardtanh(x, *, min_val=-1.0, max_val=1.0)",
     _between,
     call="nn.functional.hardtanh",
-    x=lambda g, x, min_val, max_val: np.where((x <= min_val) | (x >= max_val), 0, g),
+    x=lambda g, x, min_val, max_val: kept_where(~((x <= min_val) | (x >= max_val)), g),
     samples=lambda: [sample(grid(2, 3)), sample(grid(2, 3), -0.3, 1.1), sample(_KINKS, smooth=False)],
 )
 RELU6 = op(
@@ -135,7 +136,7 @@ def _soft_ramp(x: Any, beta: float, threshold: float) -> Any:
 
 def _gelu(x: Any, approximate: str) -> Any:
     if approximate == "none":
-        return x * 0.5 * (1 + erf_array(x * ROOT_HALF))
+        return x * 0.5 * (1 + erf(x * ROOT_HALF))
     return 0.5 * x * (1 + np.tanh(ROOT_2_BY_PI * (x + GELU_CUBE * x**3)))
 
 

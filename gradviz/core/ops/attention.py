@@ -5,6 +5,7 @@ Shapes: query (..., L, E), key (..., S, E), value (..., S, V), mask broadcast to
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -29,19 +30,24 @@ def _safe_shares(x: Any, dim: int) -> Any:
     kind = x.dtype
     x = wide(x)
     top = np.maximum.reduce(x, axis=dim, keepdims=True, initial=-np.inf)
-    powers = np.exp(x - np.where(np.isneginf(top), 0, top))
-    total = np.add.reduce(powers, axis=dim, keepdims=True)
-    return (powers / np.where(total == 0, 1, total)).astype(kind)
+    top[np.isneginf(top)] = 0
+    shares = x - top
+    np.exp(shares, out=shares)
+    total = np.add.reduce(shares, axis=dim, keepdims=True)
+    total[total == 0] = 1
+    shares /= total
+    return shares.astype(kind, copy=False)
 
 
 SAFE_SOFTMAX: Row = op(
     "safe_softmax(x, *, dim)",
     _safe_shares,
     node="SafeSoftmaxBackward0",
-    x=lambda g, out, dim: out * (g - np.sum(g * out, axis=dim, keepdims=True)),
+    x=lambda g, out, dim: out * (g - np.add.reduce(g * out, axis=dim, keepdims=True)),
 )
 
 
+@functools.lru_cache(maxsize=32)
 def _causal(rows: int, columns: int, kind: Any) -> Any:
     """Minus infinity where a key comes after the query."""
     return np.where(np.tri(rows, columns, dtype=bool), 0, -np.inf).astype(kind)
@@ -49,7 +55,7 @@ def _causal(rows: int, columns: int, kind: Any) -> Any:
 
 def _weights(query: Any, key: Any, mask: Any, is_causal: bool, scale: float) -> Any:
     """(..., L, S): how much each value counts for each query."""
-    scores = wide(query) @ np.swapaxes(wide(key), -1, -2) * scale
+    scores = (wide(query) * scale) @ np.swapaxes(wide(key), -1, -2)
     if mask is not None:
         scores = scores + wide(mask)
     if is_causal:
@@ -67,7 +73,7 @@ def _score_cotangent(
 ) -> Any:
     weights = _weights(query, key, mask, is_causal, scale)
     pulled = wide(g) @ np.swapaxes(wide(value), -1, -2)
-    return weights * (pulled - np.sum(weights * pulled, axis=-1, keepdims=True)) * scale
+    return weights * (pulled - np.add.reduce(weights * pulled, axis=-1, keepdims=True)) * scale
 
 
 ATTENTION: Row = op(

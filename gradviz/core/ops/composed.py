@@ -11,9 +11,8 @@ import numpy as np
 
 from gradviz.core.composites import composite
 from gradviz.core.ops.shapes import wrap
-from gradviz.core.public import FUNCTIONAL, FUNCTIONS, both, function, functional
+from gradviz.core.public import FUNCTIONAL, FUNCTIONS, both, function
 from gradviz.core.tensor import Tensor
-from gradviz.errors import NotWrittenError
 
 # ---- shapes
 
@@ -223,59 +222,6 @@ def tensordot(a: Any, b: Any, dims: Any = 2) -> Tensor:
     rows = a.permute(left + first).reshape(-1 if inner else 0, inner)
     columns = b.permute(second + right).reshape(inner, -1 if inner else 0)
     result: Tensor = rows.mm(columns).reshape(shape)
-    return result
-
-
-# ---- pictures
-
-
-@functional
-@composite
-def pixel_shuffle(input: Any, upscale_factor: int) -> Tensor:
-    """(..., C * r * r, H, W) as (..., C, H * r, W * r)."""
-    r = upscale_factor
-    if input.shape[-3] % (r * r):
-        raise RuntimeError(
-            "pixel_shuffle expects its input's 'channel' dimension to be divisible by the square of upscale_factor, "
-            f"but input.size(-3)={input.shape[-3]} is not divisible by {r * r}"
-        )
-    *lead, channels, height, width = input.shape
-    parts = input.reshape(*lead, channels // (r * r), r, r, height, width)
-    count = len(lead)
-    order = [*range(count), *(count + at for at in (0, 3, 1, 4, 2))]
-    result: Tensor = parts.permute(order).reshape(*lead, channels // (r * r), height * r, width * r)
-    return result
-
-
-FUNCTIONS["pixel_shuffle"] = pixel_shuffle
-
-
-@functional
-@composite
-def interpolate(input: Any, size: Any = None, scale_factor: Any = None, mode: str = "nearest") -> Tensor:
-    """`input` (N, C, ...) at another size, each element the nearest one of the input.
-
-    size: the lengths that are wanted. scale_factor: or how many times longer they are. Other modes than "nearest" are
-    not written yet.
-    """
-    if mode != "nearest":
-        raise NotWrittenError(f'`interpolate` with mode="{mode}" is not written yet\nhelp: use mode="nearest"')
-    if (size is None) == (scale_factor is None):
-        which = "either" if size is None else "only one of"
-        raise ValueError(f"{which} size or scale_factor should be defined")
-    count = input.ndim - 2
-    lengths = tuple(input.shape[2:])
-    if size is not None:
-        wanted = (size,) * count if isinstance(size, int) else tuple(size)
-        steps = [old / new for old, new in zip(lengths, wanted, strict=True)]
-    else:
-        factors = (scale_factor,) * count if isinstance(scale_factor, (int, float)) else tuple(scale_factor)
-        wanted = tuple(math.floor(length * factor) for length, factor in zip(lengths, factors, strict=True))
-        steps = [1 / factor for factor in factors]
-    for axis, (old, new, step) in enumerate(zip(lengths, wanted, steps, strict=True), 2):
-        index = np.minimum(np.floor(np.arange(new) * np.float32(step)).astype(np.int64), old - 1)
-        input = input.index_select(axis, FUNCTIONS["from_numpy"](index))
-    result: Tensor = input
     return result
 
 

@@ -25,7 +25,9 @@ BLOCK = 1 << 20
 SUMS = 1 << 22
 """Most bytes of cotangents of windows that are made at once, before they are added up."""
 FEW = 32
-"""Below so many positions of the filter, those of all samples go into one product of matrices."""
+"""Below so many positions of the filter, or in one line of them, those of all samples go into one product."""
+NARROW = 48
+"""Up to so many numbers in one line of a window, of all channels, windows are not copied whole but line by line."""
 
 
 def out_size(size: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes) -> Sizes:
@@ -103,6 +105,9 @@ def _forward(x: Any, weight: Any, bias: Any, stride: Sizes, padding: Sizes, dila
     x, weight = _wide(x), _wide(weight)
     count, filters, kernel = len(x), len(weight), weight.shape[2:]
     size = out_size(x.shape[2:], kernel, stride, padding, dilation)
+    if groups == 1 and _goes_by_lines(x.shape[1], kernel, stride, dilation):
+        out = _by_lines(padded(x, padding), weight, dilation, size)
+        return _biased(out, bias).astype(kind, copy=False)
     places = math.prod(size)
     rows = weight.reshape(groups, filters // groups, -1)
     views = windows(padded(x, padding), kernel, stride, dilation, size)
@@ -114,10 +119,43 @@ def _forward(x: Any, weight: Any, bias: Any, stride: Sizes, padding: Sizes, dila
         else:
             columns = np.moveaxis(part, 0, len(kernel) + 1).reshape(groups, -1, len(part) * places)
             out[block] = (rows @ columns).reshape(groups, -1, len(part), places).transpose(2, 0, 1, 3)
-    out = out.reshape(count, filters, *size)
+    return _biased(out.reshape(count, filters, *size), bias).astype(kind, copy=False)
+
+
+def _biased(out: Any, bias: Any) -> Any:
     if bias is not None:
-        out += bias.reshape(-1, *(1,) * len(size))
-    return out.astype(kind, copy=False)
+        out += bias.reshape(-1, *(1,) * (out.ndim - 2))
+    return out
+
+
+def _goes_by_lines(channels: int, kernel: Sizes, stride: Sizes, dilation: Sizes) -> bool:
+    simple = len(kernel) == 2 and stride == (1, 1) and dilation[0] == 1
+    return simple and kernel[0] > 1 and channels * kernel[1] <= NARROW
+
+
+def _by_lines(x: Any, weight: Any, dilation: Sizes, size: Sizes) -> Any:
+    """The convolution of a padded `x` with few channels, of which only the lines of windows are copied.
+
+    They are laid out line below line, so that the windows of one line of results are one matrix already: windows of
+    neighbouring lines share their memory. Short lines of all samples are put behind each other.
+    """
+    (count, channels, height, _), (filters, _, _, width) = x.shape, weight.shape
+    sample, channel, line, step = x.strides
+    rows = np.ascontiguousarray(weight.transpose(0, 2, 1, 3)).reshape(filters, -1)
+    if size[1] >= FEW:
+        shape: Any = (count, height, channels, width, size[1])
+        parts = np.ndarray(shape, x.dtype, x, 0, (sample, line, channel, step * dilation[1], step)).copy()
+        strides: Any = (parts.strides[0], parts.strides[1], step * size[1], step)
+        out = np.empty((count, filters, *size), x.dtype)
+        matrices = np.ndarray((count, size[0], rows.shape[1], size[1]), x.dtype, parts, 0, strides)
+        np.matmul(rows, matrices, out=out.swapaxes(1, 2))
+        return out
+    shape = (height, channels, width, count, size[1])
+    parts = np.ndarray(shape, x.dtype, x, 0, (line, channel, step * dilation[1], sample, step)).copy()
+    length = count * size[1]
+    strides = (parts.strides[0], step * length, step)
+    found = rows @ np.ndarray((size[0], rows.shape[1], length), x.dtype, parts, 0, strides)
+    return np.ascontiguousarray(found.reshape(size[0], filters, count, size[1]).transpose(2, 1, 0, 3))
 
 
 def _input_grad(
@@ -130,7 +168,8 @@ def _input_grad(
     longer = tuple(length + 2 * pad for length, pad in zip(size, padding, strict=True))
     if set(stride) == {1}:
         beyond = tuple(gap * (width - 1) - pad for gap, width, pad in zip(dilation, kernel, padding, strict=True))
-        if min(beyond) >= 0 and filters < 2 * inner * groups:
+        narrow = groups == 1 and _goes_by_lines(filters, kernel, stride, dilation)
+        if min(beyond) >= 0 and (narrow or filters < 2 * inner * groups):
             # A convolution again, with the filters turned round, where it copies less than adding windows up adds.
             turned = weight.reshape(groups, filters // groups, inner, *kernel).swapaxes(1, 2)
             turned = np.flip(turned, tuple(range(3, turned.ndim))).reshape(groups * inner, filters // groups, *kernel)
@@ -183,6 +222,8 @@ def _weight_grad(
     kind = g.dtype
     g, x = _dense(g), _wide(x)
     filters, inner, places = g.shape[1], x.shape[1] // groups, math.prod(g.shape[2:])
+    if len(kernel) == 2 and stride == (1, 1):
+        return _weight_grad_by_lines(g, padded(x, padding), kernel, dilation, groups).astype(kind, copy=False)
     views = windows(padded(x, padding), kernel, stride, dilation, g.shape[2:])
     total = np.zeros((groups, filters // groups, inner * math.prod(kernel)), g.dtype)
     for block in _blocks(len(g), total.shape[2] * groups * places * g.itemsize):
@@ -194,6 +235,21 @@ def _weight_grad(
             columns = np.moveaxis(part, 0, len(kernel) + 1).reshape(groups, total.shape[2], -1)
             total += _channels_first(g[block], groups) @ columns.swapaxes(1, 2)
     return total.reshape(filters, inner, *kernel).astype(kind, copy=False)
+
+
+def _weight_grad_by_lines(g: Any, x: Any, kernel: Sizes, dilation: Sizes, groups: int) -> Any:
+    """`_weight_grad` from the lines of windows alone: those of one line of all windows lie in one piece."""
+    count, filters, high, wide = g.shape
+    inner, width = x.shape[1] // groups, kernel[1]
+    views = windows(x, (1, width), (1, 1), (1, dilation[1]), (x.shape[2], wide))
+    total = np.zeros((kernel[0], groups, filters // groups, inner * width), g.dtype)
+    for block in _blocks(count, views[:1].size * x.itemsize):
+        lines = views[block].reshape(-1, groups, inner * width, x.shape[2] * wide).swapaxes(2, 3)
+        part = g[block].reshape(-1, groups, filters // groups, high * wide)
+        for at in range(kernel[0]):
+            start = at * dilation[0] * wide
+            total[at] += np.add.reduce(part @ lines[:, :, start : start + high * wide])
+    return np.moveaxis(total.reshape(kernel[0], filters, inner, width), 0, 2)
 
 
 def _over_positions(g: Any) -> Any:

@@ -90,6 +90,35 @@ CUMPROD = op(
     x=_running_product_slope,
     samples=_samples,
 )
+
+
+def _running_log(x: Any, dim: int) -> Any:
+    x = x if x.dtype.kind == "f" else x.astype(np.float32)
+    axis = wrap(dim, x.ndim)
+    return np.logaddexp.accumulate(x, axis) if x.ndim else x.copy()
+
+
+def _running_log_slope(g: Any, x: Any, out: Any, dim: int) -> Any:
+    """Each element's part of all sums behind it, which grow: so no factor on the way is above 1."""
+    if not x.ndim:
+        return g
+    axis = wrap(dim, x.ndim)
+    g, x, out = (np.moveaxis(one, axis, 0) for one in (g, x, out))
+    out = np.where(out == -np.inf, 0.0, out)
+    slopes: list[Any] = []
+    behind: Any = 0.0
+    for at in reversed(range(len(x))):
+        behind = g[at] + (behind * np.exp(out[at] - out[at + 1]) if slopes else 0.0)
+        slopes.append(behind * np.exp(x[at] - out[at]))
+    return np.moveaxis(np.stack(slopes[::-1]), 0, axis) if slopes else g * 0
+
+
+LOGCUMSUMEXP = op(
+    "logcumsumexp(x, *, dim)",
+    _running_log,
+    x=_running_log_slope,
+    samples=lambda: [sample(grid(2, 3), 1), sample(grid(2, 3, 2) * 3, dim=-2), sample(grid(4), 0)],
+)
 PROD = op(
     "prod(x, *, dtype=None)",
     lambda x, dtype: folded(np.multiply, x, None, False, dtype),
@@ -116,6 +145,12 @@ PROD_DIM = op(
 def cumsum(input: Tensor, dim: int, *, dtype: dtypes.dtype | None = None) -> Tensor:
     """Running sums along `dim`; of ints and bools in int64."""
     return apply(CUMSUM, (first_tensor("cumsum", input),), (dim, dtype))
+
+
+@both
+def logcumsumexp(input: Tensor, dim: int) -> Tensor:
+    """The logarithms of running sums of exponentials along `dim`, without overflow on the way."""
+    return apply(LOGCUMSUMEXP, (first_tensor("logcumsumexp", input),), (dim,))
 
 
 @both

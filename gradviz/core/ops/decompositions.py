@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gradviz.core.apply import apply, apply_several
-from gradviz.core.composites import composite
+from gradviz.core.composites import called, composite
 from gradviz.core.dual import run_row
 from gradviz.core.ops.matrices import INV, check_matrix, turned
 from gradviz.core.ops.return_types import return_type
@@ -237,3 +237,20 @@ def _torch_cholesky(input: Tensor, upper: bool = False) -> Tensor:
 
 FUNCTIONS["cholesky"] = METHODS["cholesky"] = _torch_cholesky
 FUNCTIONS["qr"] = METHODS["qr"] = lambda input, some=True: qr(input, "reduced" if some else "complete")
+
+
+def _torch_svd(input: Any, some: bool = True, compute_uv: bool = True) -> Any:
+    """U, S and V with `U @ diag(S) @ V.mT = input`. some: no vectors beyond the singular values."""
+    u, s, v = svd(input, not some)
+    if not compute_uv:
+        zeros = FUNCTIONS["zeros"]
+        rows, columns = input.shape[-2:]
+        lead = tuple(input.shape[:-2])
+        u, v = (zeros(*lead, length, length, dtype=input.dtype) for length in (rows, columns))
+        return _TorchSvdResult((u, s, v))
+    return _TorchSvdResult((u, s, v.transpose(-2, -1)))
+
+
+_TorchSvdResult = return_type("svd", "U", "S", "V")
+FUNCTIONS["svd"] = METHODS["svd"] = called("svd")(_torch_svd)
+

@@ -165,6 +165,29 @@ def triplet_margin_loss(
 
 @functional
 @composite
+def triplet_margin_with_distance_loss(
+    anchor: Any,
+    positive: Any,
+    negative: Any,
+    *,
+    distance_function: Any = None,
+    margin: float = 1.0,
+    swap: bool = False,
+    reduction: str = "mean",
+) -> Tensor:
+    """`triplet_margin_loss` by a distance of your own, a function of two tensors."""
+    check_reduction(reduction)
+    if margin <= 0:
+        raise ValueError(f"margin must be greater than 0, got {margin}")
+    distance: Any = pairwise_distance if distance_function is None else distance_function
+    near, far = distance(anchor, positive), distance(anchor, negative)
+    if swap:
+        far = FUNCTIONS["minimum"](far, distance(positive, negative))
+    return _reduce((margin + near - far).clamp_min(0), reduction)
+
+
+@functional
+@composite
 def soft_margin_loss(input: Any, target: Any, *, reduction: str = "mean") -> Tensor:
     """`log(1 + exp(-target * input))`."""
     check_reduction(reduction)

@@ -232,7 +232,7 @@ def normal(
     shape = np.broadcast_shapes(*(array.shape for array in arrays))
     array = (_normal(shape, kind, generator) * deviations + means).astype(kind)
     row = NORMAL_BOTH if len(tensors) == 2 else NORMAL_MEAN if isinstance(mean, Tensor) else NORMAL_STD
-    return _result(row, tensors, array)
+    return result_of(row, tensors, array)
 
 
 @both
@@ -247,7 +247,7 @@ def bernoulli(input: Tensor, p: float | None = None, *, generator: Generator | N
     else:
         chances = _probability("bernoulli_", p)
     drawn = stream(generator).chances(chances, data.size).astype(data.dtype).reshape(data.shape)
-    return _result(BERNOULLI, [input], drawn)
+    return result_of(BERNOULLI, [input], drawn)
 
 
 def _probability(name: str, p: float) -> float:
@@ -256,13 +256,13 @@ def _probability(name: str, p: float) -> float:
     return float(p)
 
 
-def _result(row: Row, tensors: list[Tensor], array: Any) -> Tensor:
+def result_of(row: Row, tensors: list[Tensor], array: Any) -> Tensor:
     """The result of a row whose numbers are drawn."""
     result: Tensor = remember(row, tensors, [one._data for one in tensors], (), array if array.ndim else array[()])
     return result
 
 
-def _write(self: Tensor, row: Row, static: tuple[Any, ...], array: Any) -> Tensor:
+def drawn_into(self: Tensor, row: Row, static: tuple[Any, ...], array: Any) -> Tensor:
     """Put what was drawn into a tensor."""
 
     def write(memory: Any, *_: Any) -> None:
@@ -274,7 +274,7 @@ def _write(self: Tensor, row: Row, static: tuple[Any, ...], array: Any) -> Tenso
 @method
 def normal_(self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None) -> Tensor:
     """Fill with normal numbers, in place."""
-    return _write(self, NORMAL_, (mean, std), _normal(self._data.shape, self._data.dtype, generator, mean, std))
+    return drawn_into(self, NORMAL_, (mean, std), _normal(self._data.shape, self._data.dtype, generator, mean, std))
 
 
 @method
@@ -285,7 +285,7 @@ def uniform_(self: Tensor, low: float = 0.0, high: float = 1.0, *, generator: Ge
     if low > high:
         raise RuntimeError(f"uniform_ expects to return a [from, to) range, but found from={low:g} > to={high:g}")
     drawn = stream(generator).uniform(data.size, kind, low, high).reshape(data.shape)
-    return _write(self, UNIFORM_, (low, high), drawn)
+    return drawn_into(self, UNIFORM_, (low, high), drawn)
 
 
 @method
@@ -297,7 +297,7 @@ def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Generator | None = None
     else:
         chances = _probability("bernoulli_", p)
     drawn = stream(generator).chances(chances, data.size).astype(data.dtype).reshape(data.shape)
-    return _write(self, BERNOULLI_, (None if isinstance(p, Tensor) else p,), drawn)
+    return drawn_into(self, BERNOULLI_, (None if isinstance(p, Tensor) else p,), drawn)
 
 
 @method
@@ -308,4 +308,4 @@ def random_(self: Tensor, *limits: int, generator: Generator | None = None) -> T
         # Every whole number that the dtype holds exactly.
         bits = {"bool": 1, "uint8": 8, "float16": 11, "float32": 24, "float64": 53}.get(data.dtype.name)
         limits = (0, 2**bits + (data.dtype.kind == "f") if bits else int(np.iinfo(data.dtype).max))
-    return _write(self, RANDOM_, (), _whole_numbers(data.shape, [0, *limits][-2:], data.dtype, generator))
+    return drawn_into(self, RANDOM_, (), _whole_numbers(data.shape, [0, *limits][-2:], data.dtype, generator))

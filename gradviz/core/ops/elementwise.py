@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gradviz.core.apply import apply
+from gradviz.core.error_function import erf
 from gradviz.core.inplace import apply_inplace
 from gradviz.core.ops.arithmetic import POW_NUMBER
 from gradviz.core.ops.samples import grid, positive, unit
@@ -33,13 +34,6 @@ def floating(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
     forward.plain = function  # type: ignore[attr-defined]
     return forward
-
-
-def erf_array(x: Any) -> Any:
-    """The error function of a floating array or numpy scalar, to the accuracy of the C library's."""
-    values = np.asarray(x)
-    exact = np.fromiter(map(math.erf, values.ravel().tolist()), np.float64, values.size)
-    return exact.reshape(values.shape).astype(values.dtype)
 
 
 def no_slope(g: Any) -> Any:
@@ -77,7 +71,7 @@ SIGMOID = op(
 )
 ERF = op(
     "erf(x)",
-    floating(erf_array),
+    floating(erf),
     x=lambda g, x: TWO_BY_ROOT_PI * np.exp(-(x * x)) * g,
     samples=lambda: [sample(grid(2, 3)), sample(grid(9, low=-7, high=7))],
 )

@@ -161,7 +161,7 @@ NONZERO = op(
 @both
 def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """out[i][j] = input[index[i][j]][j] for dim 0, and so on; shaped like `index`."""
-    dim = _indexable("gather", input, dim, index)
+    dim = indexable("gather", input, dim, index)
     for axis, (have, want) in enumerate(zip(input.shape, index.shape, strict=False)):
         if axis != dim and want > have and index.numel():
             raise RuntimeError(
@@ -186,13 +186,13 @@ def scatter_(self: Tensor, dim: int, index: Tensor, src: Any = None, *, value: A
 
 def _scatter(input: Tensor, dim: int, index: Tensor, src: Any, value: Any, inplace: bool) -> Tensor:
     source = operand(value if src is None else src)
-    dim = _indexable("scatter", input, dim, index)
+    dim = indexable("scatter", input, dim, index)
     if not isinstance(source, Tensor):
         _in_range(index, dim, input)
         if inplace:
             return apply_inplace(SCATTER_NUMBER, input, (index,), (source, dim))
         return apply(SCATTER_NUMBER, (input, index), (source, dim))
-    _check_scatter("scatter", input, dim, index, source)
+    check_scatter("scatter", input, dim, index, source)
     if inplace:
         return apply_inplace(SCATTER, input, (index, source), (dim,))
     return apply(SCATTER, (input, index, source), (dim,))
@@ -201,20 +201,21 @@ def _scatter(input: Tensor, dim: int, index: Tensor, src: Any, value: Any, inpla
 @both
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """A copy in which out[index[i][j]][j] += src[i][j] for dim 0, and so on."""
-    dim = _indexable("scatter_add", input, dim, index)
-    _check_scatter("scatter_add", input, dim, index, src)
+    dim = indexable("scatter_add", input, dim, index)
+    check_scatter("scatter_add", input, dim, index, src)
     return apply(SCATTER_ADD, (input, index, src), (dim,))
 
 
 @method
 def scatter_add_(self: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """In-place `scatter_add`."""
-    dim = _indexable("scatter_add", self, dim, index)
-    _check_scatter("scatter_add", self, dim, index, src)
+    dim = indexable("scatter_add", self, dim, index)
+    check_scatter("scatter_add", self, dim, index, src)
     return apply_inplace(SCATTER_ADD, self, (index, src), (dim,))
 
 
-def _indexable(name: str, input: Tensor, dim: int, index: Tensor) -> int:
+def indexable(name: str, input: Tensor, dim: int, index: Tensor) -> int:
+    """`dim` counted from the front. Raises RuntimeError for an index that is no index of `input`."""
     dim = wrap(dim, first_tensor(name, input).ndim)
     if index._data.dtype not in (np.int64, np.int32):
         raise RuntimeError(f"{name}(): Expected dtype int32/int64 for index")
@@ -223,7 +224,8 @@ def _indexable(name: str, input: Tensor, dim: int, index: Tensor) -> int:
     return dim
 
 
-def _check_scatter(name: str, input: Tensor, dim: int, index: Tensor, src: Tensor) -> None:
+def check_scatter(name: str, input: Tensor, dim: int, index: Tensor, src: Tensor) -> None:
+    """Raise RuntimeError where `src` does not fit `index`, or `index` leads out of `input`."""
     if src.dtype is not input.dtype:
         raise RuntimeError(f"{name}(): Expected self.dtype to be equal to src.dtype")
     if not index.numel():

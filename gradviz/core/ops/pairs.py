@@ -118,6 +118,7 @@ def no_derivative(name: str) -> Callable[[Any], Any]:
     def refuse(g: Any) -> Any:
         raise NotDifferentiableError(f"derivative for aten::{name} is not implemented")
 
+    refuse.refuses = True  # type: ignore[attr-defined]
     return refuse
 
 

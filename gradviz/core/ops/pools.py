@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import numpy as np
 
 from gradviz.core.apply import apply, apply_several
 from gradviz.core.composites import called
 from gradviz.core.ops.convolution import Sizes
-from gradviz.core.ops.pooling import ADAPTIVE_AVG_POOL, ADAPTIVE_MAX_POOL, AVG_POOL, MAX_POOL
+from gradviz.core.ops.max_pooling import ADAPTIVE_MAX_POOL, MAX_POOL, MAX_UNPOOL
+from gradviz.core.ops.pooling import ADAPTIVE_AVG_POOL, AVG_POOL
 from gradviz.core.ops.table import TABLE
 from gradviz.core.public import FUNCTIONAL, FUNCTIONS, first_tensor
 from gradviz.core.tensor import Tensor
@@ -219,6 +223,12 @@ def _adaptive_avg_pool(count: int) -> Callable[..., Any]:
     return pool
 
 
+def adaptive_avg_pool(count: int, input: Tensor, output_size: Sizes) -> Tensor:
+    """The function for `count` dimensions."""
+    result: Tensor = FUNCTIONAL[f"adaptive_avg_pool{count}d"](input, output_size)
+    return result
+
+
 def _refuse_integers(name: str, input: Tensor) -> None:
     if not input.is_floating_point():
         raise NotImplementedError(f"\"{name}\" not implemented for '{input.dtype.type_name.removesuffix('Tensor')}'")
@@ -233,11 +243,87 @@ def _adaptive_max_pool(count: int) -> Callable[..., Any]:
         def run(images: Any) -> Any:
             _refuse_integers(name, images)
             static = (size if count > 1 else (1, *size),)
+            row = ADAPTIVE_MAX_POOL[max(count, 2)]
             if return_indices:
-                return apply_several(ADAPTIVE_MAX_POOL[2], (images,), static)
-            return apply(TABLE["adaptive_max_pool2d.values"], (images,), static)
+                return apply_several(row, (images,), static)
+            return apply(TABLE[f"{row.key}.values"], (images,), static)
 
         return _through_2d(input, run) if count == 1 else run(input)
+
+    return pool
+
+
+# ---- back again, and powers
+
+
+def _unpool(count: int) -> Callable[..., Tensor]:
+    name = f"max_unpool{count}d"
+
+    def pool(
+        input: Any,
+        indices: Any,
+        kernel_size: Any,
+        stride: Any = None,
+        padding: Any = 0,
+        output_size: Sequence[int] | None = None,
+    ) -> Tensor:
+        kernel = _sizes(kernel_size, count, name, "kernel_size")
+        steps = kernel if stride is None else _sizes(stride, count, name, "stride")
+        pads = _sizes(padding, count, name, "padding")
+        lengths = tuple(first_tensor(name, input).shape[-count:])
+        if len(lengths) < count:
+            raise IndexError("tuple index out of range")
+        size = tuple(
+            (length - 1) * step + width - 2 * pad
+            for length, step, width, pad in zip(lengths, steps, kernel, pads, strict=True)
+        )
+        if output_size is not None:
+            wanted = tuple(output_size)[-count:]
+            if any(abs(new - old) >= step for new, old, step in zip(wanted, size, steps, strict=True)):
+                limits = [(old - step, old + step) for old, step in zip(size, steps, strict=True)]
+                raise ValueError(
+                    f'invalid output_size "{list(wanted)}" (dim 0 must be between {limits[0][0]} and {limits[0][1]})'
+                )
+            size = wanted
+        if 0 in input.shape[1:]:
+            empty = list(input.shape).index(0, 1)
+            raise RuntimeError(
+                f"max_unpooling{count}d_forward_out_cpu(): Expected input to have non-zero size for non-batch "
+                f"dimensions, but got {list(input.shape)} with dimension {empty} being empty."
+            )
+        if tuple(input.shape) != tuple(indices.shape):
+            raise RuntimeError(
+                f"Expected shape of indices to be same as that of the input tensor ({list(input.shape)}) but got "
+                f"indices tensor with shape: {list(indices.shape)}"
+            )
+        if not (input.is_contiguous() and indices.is_contiguous()):
+            raise RuntimeError(
+                "view size is not compatible with input tensor's size and stride (at least one dimension spans across "
+                "two contiguous subspaces). Use .reshape(...) instead."
+            )
+        if np.any((indices._data < 0) | (indices._data >= math.prod(size))):
+            position = int(indices._data.max())
+            raise RuntimeError(f"Found an invalid max index: {position} (output volumes are of size {list(size)})")
+        if count == 1:
+            rows: Any = apply(MAX_UNPOOL[2], (input.unsqueeze(-1), indices.unsqueeze(-1)), ((*size, 1),))
+            line: Tensor = rows.squeeze(-1)
+            return line
+        return apply(MAX_UNPOOL[count], (input, indices), (size,))
+
+    return pool
+
+
+def _power_pool(count: int) -> Callable[..., Tensor]:
+    name = f"lp_pool{count}d"
+
+    def pool(
+        input: Any, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False
+    ) -> Tensor:
+        kernel = _sizes(kernel_size, count, name, "kernel_size")
+        means = FUNCTIONAL[f"avg_pool{count}d"](input.pow(norm_type), kernel, stride, 0, ceil_mode)
+        sums = means.sign() * FUNCTIONAL["relu"](means.abs()) * math.prod(kernel)
+        result: Tensor = sums.pow(1.0 / norm_type)
+        return result
 
     return pool
 
@@ -263,9 +349,21 @@ for _count in (1, 2, 3):
         "The means of `output_size` windows that cover the input (None: as many as the input has elements).",
         plain=_count == 1,
     )
-for _count in (1, 2):
+for _count in (1, 2, 3):
     _published(
         _adaptive_max_pool(_count),
         f"adaptive_max_pool{_count}d",
         "The largest elements of `output_size` windows that cover the input; with `return_indices` their positions.",
+    )
+for _count in (1, 2, 3):
+    _published(
+        _unpool(_count),
+        f"max_unpool{_count}d",
+        "What `max_pool` took, where `indices` say that it was, and zeros elsewhere. output_size: the lengths that the "
+        "pooled tensor had, where several are possible.",
+    )
+    _published(
+        _power_pool(_count),
+        f"lp_pool{_count}d",
+        "The `norm_type`-norm of each window.",
     )

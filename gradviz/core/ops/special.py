@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from gradviz.core.apply import apply
+from gradviz.core.error_function import erfc, erfinv
 from gradviz.core.inplace import apply_inplace
-from gradviz.core.ops.elementwise import erf_array
 from gradviz.core.ops.samples import grid, positive, unit
 from gradviz.core.ops.table import Row, op, sample
 from gradviz.core.public import both, first_tensor, method, publish
@@ -36,9 +36,15 @@ def _one(
 
 _one(
     "erfc(x)",
-    lambda x: 1 - erf_array(x),
+    erfc,
     lambda g, x: g * (-2 / math.sqrt(math.pi)) * np.exp(-x * x),
     grid(2, 3),
+)
+_one(
+    "erfinv(x)",
+    erfinv,
+    lambda g, out: g * (math.sqrt(math.pi) / 2) * np.exp(out * out),
+    unit(2, 3),
 )
 _one(
     "deg2rad(x)",

@@ -6,6 +6,7 @@ from typing import Any
 
 from gradviz.errors import missing_name
 from gradviz.optim.lr_scheduler.plateau import ReduceLROnPlateau
+from gradviz.optim.lr_scheduler.restarting import CosineAnnealingWarmRestarts, PolynomialLR
 from gradviz.optim.lr_scheduler.schedules import (
     ConstantLR,
     CosineAnnealingLR,
@@ -23,6 +24,7 @@ from gradviz.optim.lr_scheduler.schedules import (
 __all__ = [
     "ConstantLR",
     "CosineAnnealingLR",
+    "CosineAnnealingWarmRestarts",
     "ExponentialLR",
     "LRScheduler",
     "LambdaLR",
@@ -30,6 +32,7 @@ __all__ = [
     "MultiStepLR",
     "MultiplicativeLR",
     "OneCycleLR",
+    "PolynomialLR",
     "ReduceLROnPlateau",
     "SequentialLR",
     "StepLR",

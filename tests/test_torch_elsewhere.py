@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import gradviz
-from gradviz.frontends.torch.elsewhere import TRACED
+from gradviz.frontends.torch.listening.elsewhere import TRACED
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

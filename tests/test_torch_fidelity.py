@@ -344,14 +344,14 @@ def test_peak_memory(tmp_path: Path) -> None:
 # failures of the recording itself
 
 STEPS = [
-    ("gradviz.frontends.torch.ops", "Ops.gather"),
-    ("gradviz.frontends.torch.ops", "Ops.ran"),
-    ("gradviz.frontends.torch.ops", "Ops.left"),
-    ("gradviz.frontends.torch.book", "Book.tell_op"),
-    ("gradviz.frontends.torch.sweeps", "Sweeps._walk"),
-    ("gradviz.frontends.torch.sweeps", "Sweeps._tell"),
-    ("gradviz.frontends.torch.regions", "Regions.switched"),
-    ("gradviz.frontends.torch.identity", "Tensors.learn"),
+    ("gradviz.frontends.torch.calls.ops", "Ops.gather"),
+    ("gradviz.frontends.torch.calls.ops", "Ops.ran"),
+    ("gradviz.frontends.torch.calls.ops", "Ops.left"),
+    ("gradviz.frontends.torch.books.book", "Book.tell_op"),
+    ("gradviz.frontends.torch.engine.sweeps", "Sweeps._walk"),
+    ("gradviz.frontends.torch.engine.sweeps", "Sweeps._tell"),
+    ("gradviz.frontends.torch.listening.regions", "Regions.switched"),
+    ("gradviz.frontends.torch.books.identity", "Tensors.learn"),
     ("gradviz.interning", "Interner.site"),
     ("gradviz.gvlog", "LogWriter.emit"),
 ]

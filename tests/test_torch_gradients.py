@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from gradviz.frontends.torch.gradients import WHOLE, measure
+from gradviz.frontends.torch.autograd.gradients import WHOLE, measure
 
 
 def test_a_small_gradient_is_measured_whole() -> None:

@@ -22,7 +22,7 @@ from torch.utils.checkpoint import checkpoint
 
 import gradviz
 from gradviz.events import Cause, Role
-from gradviz.frontends.torch import unseen
+from gradviz.frontends.torch.listening import unseen
 from gradviz.graphs import Cut, Graph, Op
 from gradviz.gvlog import read_log
 from gradviz.query import ancestors, gradient_inputs, reached_leaves

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 
 from gradviz import events
-from gradviz.frontends.torch import nodes
-from gradviz.frontends.torch.depth import make_room
+from gradviz.frontends.torch.autograd import nodes
+from gradviz.frontends.torch.autograd.depth import make_room
 
 
 class Snapshot:

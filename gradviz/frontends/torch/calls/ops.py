@@ -1,0 +1,400 @@
+"""Ops: from a call that a torch function mode saw to the event that tells of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+import torch
+
+from gradviz import events
+from gradviz.events import Cause
+from gradviz.frontends.torch.autograd.nodes import describe_saved, guess_node, output_of, saved_tensors
+from gradviz.frontends.torch.autograd.nodes import node_name as name_of_node
+from gradviz.frontends.torch.books.book import Book
+from gradviz.frontends.torch.books.here import Here
+from gradviz.frontends.torch.books.identity import tensors_in, version_of
+from gradviz.frontends.torch.books.origins import Origins
+from gradviz.frontends.torch.calls.literals import literal
+from gradviz.frontends.torch.calls.naming import Call, named_arguments, op_name
+from gradviz.frontends.torch.calls.writes import Writes
+from gradviz.frontends.torch.places.frames import place_of_call
+from gradviz.targets import unpacked_target
+
+VARIANT_LIMIT = 64
+"""How many different settings of plain arguments a function is told with; a loop over `x[i]` must not grow the book."""
+
+EACH = frozenset({"broadcast_tensors", "meshgrid", "atleast_1d", "atleast_2d", "atleast_3d"})
+"""Functions that do to each of several tensors what they do to one: no result has to do with another's tensor."""
+
+_NUMBERS = (int, float, bool, complex)
+
+
+class Gathered:
+    """The arguments of a call: what the op tells of them, and all that its signature depends on.
+
+    inputs   the ids of values and the texts of operands, by position
+    tensors  the tensor at each of those positions, None for an operand that is a number
+    needs    which of them required grad before the call
+    """
+
+    __slots__ = ("attrs", "inputs", "key", "needs", "tensors")
+
+    def __init__(self) -> None:
+        self.inputs: list[events.Input] = []
+        self.tensors: list[torch.Tensor | None] = []
+        self.needs: list[bool] = []
+        self.key: list[Any] = []
+        self.attrs: list[tuple[str, str]] = []
+
+
+class Ops:
+    """Tells of calls that make or write tensors, and of those by which data leaves."""
+
+    def __init__(self, book: Book, origins: Origins, writes: Writes) -> None:
+        self._book = book
+        self._origins = origins
+        self._writes = writes
+        self._signatures: dict[tuple[Any, ...], int] = {}
+        self._node_names: dict[str, str] = {}
+
+    def gather(
+        self, here: Here, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any], frame: FrameType
+    ) -> Gathered | None:
+        """Look at the arguments of a call, before it runs: it may write to them. None where it is not told of."""
+        if self._is_preparation(args, kwargs, frame):
+            return None
+        found = Gathered()
+        args, names = named_arguments(call.name, args) if len(args) > 1 else (args, ())
+        for position, item in enumerate(args):
+            name = names[position] if position < len(names) else ""
+            self._take(here, call, found, item, name, position, frame)
+        for name, item in kwargs.items():
+            if item is not None and not name.startswith("_") and (name, item) != ("inplace", False):
+                self._take(here, call, found, item, name, len(args), frame)
+        return found
+
+    def _is_preparation(self, args: tuple[Any, ...], kwargs: dict[str, Any], frame: FrameType) -> bool:
+        """A library works on tensors that it made itself and that nobody has used: untold, as long as it is untracked.
+
+        So an initial weight is one source, however it was drawn, and so is a mask.
+        """
+        tensors = self._book.tensors
+        given = tensors_in((*args, *kwargs.values()))
+        for tensor in given:
+            known = tensors.get(id(tensor))
+            if known is None or known.value:
+                return False
+        if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given):
+            return False
+        return not place_of_call(frame)[1]
+
+    def prepared(self, call: Call, result: Any, frame: FrameType) -> None:
+        """Put off what such a call made."""
+        path, _ = place_of_call(frame)
+        for output in tensors_in(result):
+            if id(output) not in self._book.tensors:
+                self._origins.put_off(call.name, output, path)
+
+    def _take(
+        self, here: Here, call: Call, found: Gathered, item: Any, name: str, position: int, frame: FrameType
+    ) -> None:
+        if isinstance(item, torch.Tensor):
+            if not call.source:
+                self._take_tensor(here, found, item, frame)
+        elif position < call.operands and type(item) in _NUMBERS:
+            found.inputs.append(repr(item))
+            found.tensors.append(None)
+            found.needs.append(False)
+            found.key.append(0)
+        elif isinstance(item, (tuple, list, dict)) and not call.source and (parts := tensors_in(item)):
+            for part in parts:
+                self._take_tensor(here, found, part, frame)
+        elif not call.copies:
+            text = literal(item) if call.variants < VARIANT_LIMIT else ""
+            found.key.append(text)
+            if text and name:
+                found.attrs.append((name, text))
+
+    def _take_tensor(self, here: Here, found: Gathered, tensor: torch.Tensor, frame: FrameType) -> None:
+        known = self._book.tensors.get(id(tensor))
+        if known is None or not known.value:
+            known = self._origins.know(here, tensor)
+        if known.base is not None and version_of(tensor) != known.version:
+            self._writes.renew(here, tensor, known, self._book.interner.site(place_of_call(frame)[0], True))
+        needs = tensor.requires_grad
+        found.inputs.append(known.value)
+        found.tensors.append(tensor)
+        found.needs.append(needs)
+        found.key.append(-known.kind if needs else known.kind)
+
+    def ran(
+        self,
+        here: Here,
+        call: Call,
+        args: tuple[Any, ...],
+        found: Gathered,
+        result: Any,
+        nodes: tuple[int, int],
+        frame: FrameType,
+    ) -> int | None:
+        """Tell of a call that has returned; `nodes` are the sequence numbers before and after it.
+
+        Returns the number of the signature that it was told of with, None where it was not told of.
+        """
+        outputs = [result] if isinstance(result, torch.Tensor) else tensors_in(result)
+        if call.inplace and found.tensors and found.tensors[0] is not None:
+            return self._tell(here, call, args, found, [found.tensors[0]], nodes, frame, written=0)
+        if call.name in EACH and len(outputs) == len(found.tensors):
+            self._tell_each(here, call, args, found, outputs, nodes, frame)
+            return None
+        held = self._book.tensors
+        made = [output for output in outputs if id(output) not in held]
+        if made and len(made) < len(outputs):
+            # Some of them are new: the op is told of with all but what it was given, and those become new values.
+            given = set(map(id, found.tensors))
+            made = [output for output in outputs if id(output) not in given]
+        if made:
+            return self._tell(here, call, args, found, made, nodes, frame)
+        if outputs and nodes[1] != nodes[0]:
+            # It gave back what it was given, and autograd took note: a write in place by another name.
+            target = next((at for at, tensor in enumerate(found.tensors) if tensor is outputs[0]), None)
+            if target is not None:
+                return self._tell(here, call, args, found, [outputs[0]], nodes, frame, written=target)
+        elif outputs and call.cause is Cause.DETACH_:
+            return self._tell(here, call, args, found, outputs[:1], nodes, frame)
+        return None
+
+    def _tell_each(
+        self,
+        here: Here,
+        call: Call,
+        args: tuple[Any, ...],
+        found: Gathered,
+        outputs: list[torch.Tensor],
+        nodes: tuple[int, int],
+        frame: FrameType,
+    ) -> None:
+        """A call that makes one result of each tensor that it is given: as many ops, less those that made nothing."""
+        path, direct = place_of_call(frame)
+        target = self._book.interner.target(path) if direct else ""
+        start = nodes[0]
+        for index, output in enumerate(outputs):
+            if id(output) in self._book.tensors:
+                continue
+            part = Gathered()
+            part.inputs, part.tensors, part.needs = [found.inputs[index]], [found.tensors[index]], [found.needs[index]]
+            part.key, part.attrs = [found.key[index]], found.attrs
+            node: Any = output.grad_fn
+            end = start if node is None else max(start, node._sequence_nr() + 1)
+            self._tell(here, call, args, part, [output], (start, end), frame)
+            start = end
+            name = unpacked_target(target, index, len(outputs))
+            if name:
+                self._book.tell_name(self._book.tensors[id(output)], name)
+
+    def _tell(
+        self,
+        here: Here,
+        call: Call,
+        args: tuple[Any, ...],
+        found: Gathered,
+        outputs: list[torch.Tensor],
+        nodes: tuple[int, int],
+        frame: FrameType,
+        written: int | None = None,
+    ) -> int:
+        """One op; `written` is the position of the input that it wrote to, None where its outputs are new.
+
+        Returns the number of its signature.
+        """
+        book = self._book
+        first = outputs[0]
+        path, direct = place_of_call(frame)
+        tracked = nodes[1] != nodes[0] and any(output.requires_grad for output in outputs)
+        cause = None if tracked else self._cause(call, here, found, outputs, direct)
+        alias = self._alias(first, found, call) if written is None else written
+        kinds = [book.kinds.of(output) for output in outputs]
+        key = (
+            call, cause, tracked, alias, written is None, tuple(found.key),
+            *(-kind if output.requires_grad else kind for kind, output in zip(kinds, outputs, strict=True)),
+        )  # fmt: skip
+        signature = self._signatures.get(key)
+        if signature is None:
+            call.variants += 1
+            name = op_name(call, args)
+            # Autograd puts the node of a write to a view inside of the base's `CopySlices`, where nobody can look.
+            hidden = tracked and written is not None and first._is_view()
+            node = self._node_names.get(name) or guess_node(name) if hidden else ""
+            signature = self._signatures[key] = self._describe(
+                name, found, outputs, tracked, cause, alias, nodes, written is not None, node
+            )
+        site = book.interner.site(path, not direct)
+        value = book.tell_op(here, signature, site, found.inputs, len(outputs))
+        if tracked:
+            _trace(here, nodes, value, outputs)
+        if written is not None:
+            known = book.tensors[id(first)]
+            self._writes.became(here, first, known, value)
+            if tracked and known.base is not None:
+                self._writes.pass_on(here, first, known, site, nodes[1] - 1)
+            return signature
+        for index, (output, kind) in enumerate(zip(outputs, kinds, strict=True)):
+            known = book.tensors.learn(output, value + index, kind)
+            if alias is not None and call.cause is None:
+                base = book.tensors.get(id(found.tensors[alias]))
+                if base is not None:
+                    known.base = base.base or base
+                    known.version = version_of(output)
+            if not tracked and site is not None and output.requires_grad:
+                known.target = book.interner.targets[site]
+        return signature
+
+    def _cause(
+        self, call: Call, here: Here, found: Gathered, outputs: list[torch.Tensor], direct: bool
+    ) -> Cause | None:
+        """Why an untracked call stops a gradient, None where none could have come to it.
+
+        Inside of the engine, that is where the user's own code, which calls directly, wrote a cut down.
+        """
+        if True not in found.needs or (here.is_switched_off() and (call.cause is None or not direct)):
+            return None
+        if call.cause is not None:
+            return call.cause
+        cause = cause_of_mode(here)
+        if cause is not None:
+            return cause
+        if all(is_integer(output.dtype) for output in outputs):
+            return Cause.INTEGER
+        return call.unlike
+
+    def _alias(self, first: torch.Tensor, found: Gathered, call: Call) -> int | None:
+        """The position of the input whose memory the result shares."""
+        if not found.tensors:
+            return None
+        if call.cause in (Cause.DETACH, Cause.DETACH_, Cause.DATA):
+            return 0
+        if not first._is_view():
+            return None
+        base = first._base
+        for position, tensor in enumerate(found.tensors):
+            if tensor is not None and (tensor is base or (tensor._is_view() and tensor._base is base)):
+                return position
+        return None
+
+    def _describe(
+        self,
+        name: str,
+        found: Gathered,
+        outputs: list[torch.Tensor],
+        tracked: bool,
+        cause: Cause | None,
+        alias: int | None,
+        nodes: tuple[int, int],
+        inplace: bool,
+        node_name: str,
+    ) -> int:
+        node: Any = None
+        if tracked and not node_name:
+            node = next(output.grad_fn for output in outputs if output.grad_fn is not None)
+            node_name = self._node_names[name] = name_of_node(node)
+        return self._book.new_signature(
+            lambda id: events.Signature(
+                id=id,
+                name=name,
+                node=node_name,
+                tracked=tracked,
+                cause=cause,
+                needs=tuple(found.needs),
+                outputs=tuple(
+                    output_of(output, requires_grad=output.requires_grad, leaf=output.is_leaf) for output in outputs
+                ),
+                alias=alias,
+                inplace=inplace,
+                saved=tuple(_saved(node, found, outputs, nodes)),
+                attrs=tuple(found.attrs),
+            )
+        )
+
+    def left(self, here: Here, call: Call, tensors: list[torch.Tensor], frame: FrameType) -> None:
+        """Data of these tensors left for Python or numpy."""
+        found = Gathered()
+        for tensor in tensors:
+            self._take_tensor(here, found, tensor, frame)
+        cause = call.cause if True in found.needs else None
+        signature = self._book.signature(
+            ("left", call.name, cause, *found.needs),
+            lambda id: events.Signature(id, call.name, cause=cause, needs=tuple(found.needs)),
+        )
+        self._book.tell_op(here, signature, self._book.interner.site(place_of_call(frame)[0]), found.inputs, 0)
+
+
+def cause_of_mode(here: Here) -> Cause | None:
+    """Why nothing is tracked at present, None where grad mode is on."""
+    if (torch.is_grad_enabled() and not torch.is_inference_mode_enabled()) or here.is_switched_off():
+        return None
+    region = here.region
+    while region is not None and region.cause is None:
+        region = region.parent
+    return Cause.NO_GRAD if region is None else region.cause
+
+
+def _saved(
+    node: Any, found: Gathered, outputs: list[torch.Tensor], nodes: tuple[int, int]
+) -> Iterator[events.Saved]:
+    """What the nodes of one op keep, from the last one back to the first."""
+    if node is None:
+        return
+    places: dict[int, list[int]] = {}
+    for position, tensor in enumerate(found.tensors):
+        if tensor is not None:
+            places.setdefault(memory_of(tensor), []).append(position)
+    for index, output in enumerate(outputs):
+        places.setdefault(memory_of(output), []).append(-1 - index)
+    pending, seen = [node], {node}
+    while pending:
+        current = pending.pop()
+        for name, held in saved_tensors(current, fresh=True):
+            at = places.get(memory_of(held)) if isinstance(held, torch.Tensor) else None
+            # The same tensor may be given twice: `x * x` keeps it as `self` and as `other`.
+            source = None if at is None else at[min(name == "other", len(at) - 1)]
+            if source is None and None in found.tensors and isinstance(held, torch.Tensor) and not held.dim():
+                continue  # the number among the operands, as autograd keeps it
+            yield describe_saved(name if current is node else f"{name_of_node(current)}.{name}", held, source)
+        for following, _ in current.next_functions:
+            if following is not None and following not in seen and nodes[0] <= following._sequence_nr() < nodes[1]:
+                seen.add(following)
+                pending.append(following)
+
+
+def is_integer(dtype: torch.dtype) -> bool:
+    """Of whole numbers; truth values are none."""
+    return not (dtype is torch.bool or dtype.is_floating_point or dtype.is_complex)
+
+
+def _trace(here: Here, nodes: tuple[int, int], value: int, outputs: list[torch.Tensor]) -> None:
+    """Take note that these nodes belong to an op, and which one leads to which of its results."""
+    start = nodes[0]
+    if len(outputs) > 1:
+        # Results of one node are told apart by their number there; those of several nodes are all number 0.
+        ends: dict[int, tuple[int, int]] = {}
+        for index, output in enumerate(outputs):
+            if output.grad_fn is not None and index != output.output_nr:
+                ends[output.grad_fn._sequence_nr()] = value + index - output.output_nr, output.output_nr + 1
+        for number in sorted(ends):
+            if start <= number < nodes[1]:
+                if start < number:
+                    here.trail.add(start, number, value, len(outputs))
+                here.trail.add(number, number + 1, *ends[number])
+                start = number + 1
+    if start < nodes[1]:
+        here.trail.add(start, nodes[1], value, len(outputs))
+
+
+def memory_of(tensor: torch.Tensor) -> int:
+    """What two tensors that share memory have in common, for as long as they live."""
+    try:
+        return int(tensor.untyped_storage()._cdata)
+    except (RuntimeError, NotImplementedError):  # a wrapper without memory of its own
+        return id(tensor)

@@ -23,6 +23,7 @@ LAYERS = {
     "gradviz.ids": "waist",
     "gradviz.interning": "waist",
     "gradviz.naming": "waist",
+    "gradviz.callees": "waist",
     "gradviz.sites": "waist",
     "gradviz.bytecode": "waist",
     "gradviz.targets": "waist",

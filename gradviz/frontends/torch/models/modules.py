@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import weakref
 from collections.abc import Callable, Iterator
@@ -12,22 +11,22 @@ from typing import Any
 import torch
 from torch import nn
 
+from gradviz.callees import callee
 from gradviz.events import Role
 from gradviz.frontends.torch.books.book import Book
 from gradviz.frontends.torch.books.here import Here
 from gradviz.frontends.torch.patching.calling import strip_own
 from gradviz.frontends.torch.patching.patches import Patches, like
 from gradviz.frontends.torch.places.paths import Base, Inside
-from gradviz.sites import decode, is_user_file
 from gradviz.targets import unpacked_target
 
 
 class Modules:
     """Follows calls of modules in each thread.
 
-    A module that is called while no other one runs is a root: its scope is the variable that the caller holds it by, or
-    its class. Those inside it are called by the path that leads there: `model.encoder.layer.3`. `named` is told of each
-    module and its path.
+    A module that is called while no other one runs is a root: its scope is what the caller calls it, or its class.
+    Those inside it are called by the path that leads there: `model.encoder.layer.3`. `named` is told of each module
+    and its path.
     """
 
     def __init__(self, book: Book, named: Callable[[nn.Module, str], None]) -> None:
@@ -101,7 +100,7 @@ class Modules:
                 for name, inner in () if root is None else root.named_modules():
                     if inner is module and name and root is not None:
                         return self._name_all(root, scope.name, module)
-        return self._name_all(module, _variable(frame) or type(module).__name__, module)
+        return self._name_all(module, callee(frame, module) or type(module).__name__, module)
 
     def _name_all(self, root: nn.Module, name: str, wanted: nn.Module) -> _Scope:
         """Give `root` and the modules in it their scopes; returns that of `wanted`."""
@@ -167,15 +166,3 @@ def _named(base: Base, result: Any) -> Iterator[tuple[torch.Tensor, str]]:
                 yield part, name
             else:
                 pending.append((part, name.strip("()[]") if name.startswith(("(", "[")) else name))
-
-
-def _variable(frame: FrameType) -> str:
-    """How the user's code that calls a module writes it, `net` or `self.net`; empty where it is not so simple.
-
-    Read from the source: a look into a function's variables would keep them alive for as long as it runs.
-    """
-    if not is_user_file(frame.f_code.co_filename):
-        return ""
-    place = decode(frame.f_code, frame.f_lasti)
-    found = re.match(r"[^\W\d][\w.]*(?=\()", place.text[max(place.column, 0) :])
-    return found.group() if found else ""

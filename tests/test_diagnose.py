@@ -255,6 +255,16 @@ def one_part_is_frozen() -> Builder:
     return b
 
 
+@fires("GV108", "warning", 3, "w", "v")
+def an_optimizer_of_what_is_frozen() -> Builder:
+    b = Training()
+    head = b.leaf("head", (3,), requires_grad=True, line=4, role=Role.PARAMETER, op="Parameter")
+    for value in (b.w, b.v):
+        b.set_requires_grad(value, False, line=5)
+    b.train(loss_of(b, b.op("mul", head, b.op("mul", b.w, b.v, line=10), line=11)), head)
+    return b
+
+
 @fires("GV109", "warning", 21, "w")
 def a_freeze_that_is_undone() -> Builder:
     b = Training()
@@ -412,6 +422,20 @@ def a_step_before_backward() -> Builder:
 def a_step_after_backward() -> Builder:
     b = Training()
     b.train(loss_of(b, b.op("mul", b.v, b.w, line=10)), b.v, b.w)
+    return b
+
+
+@fires("GV301", "error", 20, "h")
+def a_state_through_a_step() -> Builder:
+    """`h = w * h` in each turn, and a step in between: the second backward comes to the first turn's `mul`."""
+    b = Training()
+    h = b.leaf("h", (3,), line=5)
+    first = h = b.op("mul", b.w, h, name="h", line=20)
+    b.train(loss_of(b, h), b.w)
+    w = b.inplace("step", b.w, line=91)
+    h = b.op("mul", w, h, name="h", line=20)
+    error = "one of the variables has been modified by an inplace operation"
+    b.sweep(loss_of(b, h), line=90, error=error, concerned=(first, w))
     return b
 
 

@@ -2,7 +2,8 @@
 
 ## What it does
 Looks for a backward that raised because nothing behind its root requires grad, with no cut on the way: the tensors
-themselves are frozen. Notes parameters that are frozen though an optimizer owns them.
+themselves are frozen. Notes parameters that are frozen though an optimizer owns them, and warns where those are all
+that an optimizer has, so that its steps do nothing.
 
 ## Why is this bad
 There is nothing to train, and PyTorch's message does not say which line froze it.
@@ -66,6 +67,12 @@ def check(facts: Facts) -> Iterator[Complaint]:
         )
 
 
+def idle(facts: Facts) -> frozenset[int]:
+    """The optimizers that took steps and never found a gradient in anything that they have."""
+    fed = {owner for parameter in facts.parameters.values() if parameter.gradients for owner in parameter.owners}
+    return facts.stepped - fed
+
+
 def _owned(facts: Facts) -> Iterator[Complaint]:
     frozen: dict[int | None, list[int]] = {}
     last = {facts.tensor(flag.value): flag for flag in facts.graph.flags}
@@ -77,6 +84,20 @@ def _owned(facts: Facts) -> Iterator[Complaint]:
     for site, values in frozen.items():
         owner = facts.optimizer(facts.parameters[values[0]].owners[0])
         them = verb(values, "it", "them")
+        if owner.id in idle(facts):
+            others = [parameter.id for parameter in facts.parameters.values() if parameter.gradients]
+            yield Complaint(
+                Severity.WARNING,
+                f"the optimizer of {facts.line(owner.site)} trains nothing: all that it has is frozen, "
+                f"{facts.subject(values)} at {facts.line(site)}",
+                f"give it what is to be trained: {facts.subject(others)} {verb(others, 'gets', 'get')} gradients"
+                if others
+                else "let the part that is to be trained require grad",
+                owner.site,
+                tuple(values),
+                ((site, "frozen here"),),
+            )
+            continue
         yield Complaint(
             Severity.NOTE,
             f"{facts.subject(values)} {verb(values, 'is', 'are')} in the optimizer but never trained: "

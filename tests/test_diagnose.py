@@ -809,6 +809,19 @@ def a_total_with_its_graphs() -> Builder:
     return _total(swept=False)
 
 
+@fires("GV503", "warning", 20, "average")
+def a_moving_average_with_its_graphs() -> Builder:
+    b = Training()
+    average: int | str = "0"
+    for _ in range(4):
+        loss = b.op("mean", b.op("mul", b.w, b.v, line=10), name="loss", shape=(), line=11)
+        b.train(loss, b.w, b.v)
+        part = b.op("mul", loss, "0.1", line=19)
+        past = b.op("mul", average, "0.9", line=18) if isinstance(average, int) else average
+        average = b.op("add", past, part, name="average", line=20)
+    return b
+
+
 @silent("GV503")
 def a_total_that_is_differentiated() -> Builder:
     return _total(swept=True)

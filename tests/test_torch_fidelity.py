@@ -166,6 +166,29 @@ def test_warnings_keep_the_line_of_the_user() -> None:
     assert not rec.failures
 
 
+def warn_in_python() -> None:
+    """Warnings that look for the line to blame some frames further out."""
+    x = torch.ones(2, 2, requires_grad=True)
+    torch.nn.functional.softmax(x)
+    torch.nn.functional.mse_loss(x, torch.ones(2, 1))
+    torch.nn.MSELoss()(x, torch.ones(2))
+    torch.nn.functional.dropout2d(x)
+    model = torch.nn.Linear(2, 1)
+    model.register_full_backward_hook(lambda *_: None)
+    model(torch.ones(1, 2)).sum().backward()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    torch.optim.lr_scheduler.StepLR(optimizer, 1).step()
+
+
+def test_warnings_that_look_further_out_come_to_the_same_line() -> None:
+    plain, _ = observed_warnings(warn_in_python)
+    with gradviz.record() as rec:
+        recorded, _ = observed_warnings(warn_in_python)
+    assert sum(file == __file__ for file, _, _ in plain) >= 5
+    assert recorded == plain
+    assert not rec.failures
+
+
 def test_tracebacks_have_no_frame_of_gradviz() -> None:
     _, plain = observed_warnings(warn_and_fail)
     with gradviz.record():

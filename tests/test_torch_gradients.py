@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+import gradviz
 from gradviz.frontends.torch.autograd.gradients import WHOLE, measure
 
 
@@ -45,6 +46,23 @@ def test_special_values_and_layouts() -> None:
     (meta,) = measure([torch.ones(2, device="meta")])
     assert math.isnan(meta.norm)
     assert meta.estimated
+
+
+def test_a_gradient_of_several_shapes_is_measured_as_a_whole() -> None:
+    parts = [torch.ones(2, 3), torch.full((1, 3), 2.0)]
+    (found,) = measure([torch.nested.nested_tensor(parts, layout=torch.jagged)])
+    assert round(found.norm, 3) == round(math.sqrt(6 + 12), 3)
+    assert not found.zero
+
+
+def test_a_sweep_for_many_seeds_at_once_is_recorded() -> None:
+    with gradviz.record() as rec:
+        w = torch.ones(2, requires_grad=True)
+        (rows,) = torch.autograd.grad(w * 2, w, torch.eye(2), is_grads_batched=True)
+    assert not rec.failures
+    assert rows.tolist() == [[2.0, 0.0], [0.0, 2.0]]
+    (sweep,) = rec.graph().sweeps
+    assert [(gradient.zero, gradient.estimated) for gradient in sweep.gradients] == [(False, True)]
 
 
 def test_a_norm_that_underflows_is_not_zero() -> None:

@@ -43,7 +43,7 @@ class Emitter:
         self.optimizers = Optimizers(self.book, listener.origins, listener.writes)
         self.unseen = Unseen(listener)
         self.transforms = Transforms(listener)
-        self.elsewhere = Elsewhere(self.book)
+        self.elsewhere = Elsewhere(self.book, self.transforms.compiling)
         self.evaluating = Evaluating(self.book, listener.origins)
         self.attributes = Attributes(self.book, listener.origins)
         self.handing = Handing(self.book)

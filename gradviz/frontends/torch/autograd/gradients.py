@@ -46,6 +46,9 @@ def _seen(gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
     """The values of a gradient, and what has the norm of the part of them that is looked at."""
     if is_wrapped(gradient) or gradient.device.type == "meta":
         return gradient, None
+    if gradient.is_nested:
+        parts = [part.reshape(-1) for part in gradient.unbind()]
+        gradient = torch.cat(parts) if parts else gradient.new_empty(0)
     values = gradient.coalesce().values() if gradient.is_sparse else gradient
     if not (values.numel() > WHOLE and values.device.type == "cpu" and values.is_contiguous()):
         return values, values

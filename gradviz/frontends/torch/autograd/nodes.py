@@ -85,8 +85,12 @@ def dtype_name(dtype: torch.dtype) -> str:
 
 
 def is_wrapped(tensor: torch.Tensor) -> bool:
-    """True for what `torch.func` hands to a function: it stands for many tensors or a traced one, and has no memory."""
-    return bool(torch._C._functorch.is_functorch_wrapped_tensor(tensor))
+    """True for what `torch.func` hands to a function: it stands for many tensors or a traced one, and has no memory.
+
+    The same goes for what a sweep is given that runs for many seeds at once.
+    """
+    functorch = torch._C._functorch
+    return bool(functorch.is_functorch_wrapped_tensor(tensor) or functorch.is_legacy_batchedtensor(tensor))
 
 
 def saved_tensors(node: Any, *, fresh: bool = False) -> Iterator[tuple[str, Any]]:

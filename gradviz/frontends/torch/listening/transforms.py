@@ -1,4 +1,4 @@
-"""Function transforms: `torch.func`'s `vmap`, `grad`, `vjp`, ... are each told of as one op.
+"""Transforms of functions: `torch.func`'s `vmap`, `grad`, `vjp`, ..., and `torch.cond` and the like, are each one op.
 
 Inside of them a function is run on tensors that stand for many, or for one at another level of differentiation. What
 it does to those is part of the transform. The op's inputs are the tensors that the transformed function was given and
@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from types import FrameType
 from typing import Any
 
@@ -22,11 +23,17 @@ from gradviz.frontends.torch.books.here import Here
 from gradviz.frontends.torch.books.identity import tensors_in
 from gradviz.frontends.torch.calls.naming import Call, Deed
 from gradviz.frontends.torch.listening.listener import Listener
-from gradviz.frontends.torch.listening.mode import RecordingMode
+from gradviz.frontends.torch.listening.mode import RecordingMode, stack_depth, step_aside, step_back
 from gradviz.frontends.torch.patching.calling import OWN_FOLDER, stand_in, strip_own
 from gradviz.frontends.torch.patching.patches import Patches, like
 
 _FUNCTORCH = os.path.join(os.path.dirname(os.path.abspath(apis.__file__)), "")
+
+HIGHER_ORDER = os.path.join(os.path.dirname(os.path.abspath(torch.__file__)), "_higher_order_ops", "")
+"""Where PyTorch compiles what it is given, by itself: `torch.cond` and its relatives."""
+
+HAS_STANCES = hasattr(torch.compiler, "set_stance")
+"""Whether compiled functions can be made to run as they are written. Before 2.6 they could only be left uncompiled."""
 
 Given = Callable[[tuple[Any, ...], dict[str, Any]], tuple[Any, ...]]
 """What the user's function is given, from the arguments of PyTorch's own that runs it."""
@@ -109,6 +116,37 @@ class Transforms:
 
         return told
 
+    def compiling(self, name: str, run: Any) -> Any:
+        """Stand around a function that PyTorch itself compiles to do what the user calls `name`.
+
+        It has to be compiled, whatever is in effect for compiled functions of the user's, and with no mode in the way.
+        """
+
+        @like(run)
+        def compiled(*args: Any, **kwargs: Any) -> Any:
+            here = self._book.here()
+            mode = None if here is None else step_aside(here)
+            if here is None or (mode is None and stack_depth()):
+                return run(*args, **kwargs)
+            frame = _caller(sys._getframe(1))
+            start = sequence_number()
+            here.quiet += 1
+            try:
+                with torch.compiler.set_stance("default") if HAS_STANCES else nullcontext():
+                    result = run(*args, **kwargs)
+            except BaseException as error:
+                strip_own(error)
+                raise
+            finally:
+                here.quiet -= 1
+                step_back(mode)
+            if not here.quiet:
+                nodes = (start, sequence_number())
+                self._book.guarded(f"`{name}`", self._tell, here, name, args, {}, result, nodes, frame)
+            return result
+
+        return compiled
+
     def _run(self, name: str, run: Any, args: tuple[Any, ...], kwargs: dict[str, Any], given: tuple[Any, ...]) -> Any:
         here = self._book.here()
         if here is None or here.quiet:
@@ -173,6 +211,6 @@ class _Noticing(RecordingMode):
 def _caller(frame: FrameType) -> FrameType:
     """The frame that called a transformed function, past those of the transform."""
     place = frame
-    while place.f_back is not None and place.f_code.co_filename.startswith((_FUNCTORCH, OWN_FOLDER)):
+    while place.f_back is not None and place.f_code.co_filename.startswith((_FUNCTORCH, HIGHER_ORDER, OWN_FOLDER)):
         place = place.f_back
     return place

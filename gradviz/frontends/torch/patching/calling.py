@@ -13,10 +13,14 @@ from collections.abc import Callable
 from types import CodeType, FrameType, FunctionType
 from typing import Any
 
+from torch.overrides import handle_torch_function
+
 StandIn = Callable[[Any, Any, Any], Any]
 
 LIMIT = 20_000
 """Most code objects with stand-ins; a program that compiles code in a loop must not grow for it."""
+
+_HANDING = handle_torch_function.__code__
 
 OWN_FOLDER = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
 """Where all files of this front end lie: a frame of theirs is nobody's."""
@@ -50,6 +54,10 @@ def _is_own(code: CodeType) -> bool:
 
 def _make(frame: FrameType) -> StandIn:
     code = frame.f_code
+    if code is _HANDING and frame.f_back is not None and frame.f_back.f_back is not None:
+        # A function of PyTorch's that is written in Python asks by itself who overrides it, and is called once more:
+        # whoever called it the first time is its caller. There are many of these, so nothing is kept under this code.
+        return stand_in(frame.f_back.f_back)
     if len(_stand_ins) >= LIMIT:
         _stand_ins.clear()
     _, made = _stand_ins.setdefault(id(code), (code, {}))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from typing import Any
+
+from gradviz.frontends.torch.patching.calling import OWN_FOLDER
 
 
 class Patches:
@@ -18,6 +21,7 @@ class Patches:
         own = name in vars(owner)
         original = vars(owner)[name] if own else getattr(owner, name)
         wrapper = wrap(original)
+        _stand_aside(wrapper)
         setattr(owner, name, wrapper)
 
         def undo() -> None:
@@ -34,6 +38,18 @@ class Patches:
         """Put everything back."""
         while self._undo:
             self._undo.pop()()
+
+
+def _stand_aside(wrapper: Any) -> None:
+    """Let the frames of a wrapper not count where `warnings.warn(..., stacklevel=5)` looks for the line to blame.
+
+    Python passes over frames of its import system there, which it knows by these two words in the name of their file.
+    """
+    function = getattr(wrapper, "__func__", wrapper)
+    function.__code__ = function.__code__.replace(co_filename=_ASIDE)
+
+
+_ASIDE = os.path.join(OWN_FOLDER, "patching", "aside", "importlib", "_bootstrap.py")
 
 
 def like(original: Any) -> Callable[[Any], Any]:

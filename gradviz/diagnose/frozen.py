@@ -68,23 +68,30 @@ def check(facts: Facts) -> Iterator[Complaint]:
 
 
 def idle(facts: Facts) -> frozenset[int]:
-    """The optimizers that took steps and never found a gradient in anything that they have."""
-    fed = {owner for parameter in facts.parameters.values() if parameter.gradients for owner in parameter.owners}
-    return facts.stepped - fed
+    """The optimizers that took steps though all that they have is frozen."""
+    frozen = {id for values in _frozen(facts).values() for id in values}
+    owned = {id: {facts.tensor(value) for value in facts.optimizer(id).values} for id in facts.stepped}
+    return frozenset(id for id, values in owned.items() if values and values <= frozen)
 
 
-def _owned(facts: Facts) -> Iterator[Complaint]:
-    frozen: dict[int | None, list[int]] = {}
+def _frozen(facts: Facts) -> dict[int | None, list[int]]:
+    """What is frozen though an optimizer that took a step owns it, by the line that froze it."""
+    found: dict[int | None, list[int]] = {}
     last = {facts.tensor(flag.value): flag for flag in facts.graph.flags}
     for parameter in facts.parameters.values():
         flag = last.get(parameter.id)
         owned = facts.stepped.intersection(parameter.owners)
         if owned and flag is not None and not flag.requires_grad and not parameter.gradients:
-            frozen.setdefault(flag.site, []).append(parameter.id)
-    for site, values in frozen.items():
+            found.setdefault(flag.site, []).append(parameter.id)
+    return found
+
+
+def _owned(facts: Facts) -> Iterator[Complaint]:
+    useless = idle(facts)
+    for site, values in _frozen(facts).items():
         owner = facts.optimizer(facts.parameters[values[0]].owners[0])
         them = verb(values, "it", "them")
-        if owner.id in idle(facts):
+        if owner.id in useless:
             others = [parameter.id for parameter in facts.parameters.values() if parameter.gradients]
             yield Complaint(
                 Severity.WARNING,

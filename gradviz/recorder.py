@@ -77,6 +77,19 @@ def recordings() -> tuple[Recorder, ...]:
     return (*reversed(_active), *ended)
 
 
+class Failure(str):
+    """What went wrong inside of a recording, in one line; `help` is what its user can do about it, or empty."""
+
+    __slots__ = ("help",)
+
+    help: str
+
+    def __new__(cls, text: str, help: str = "") -> Self:
+        made = super().__new__(cls, text)
+        made.help = help
+        return made
+
+
 class Recorder(AbstractContextManager["Recorder"]):
     """One recording: enter it once, leave it, then read `events` or `graph()`.
 
@@ -104,7 +117,7 @@ class Recorder(AbstractContextManager["Recorder"]):
         self.ops = 0
         self._stopwatch = Stopwatch() if times else None
         self.pending: list[Row] = [] if self._stopwatch is None else TimedRows(self._stopwatch)
-        self.failures: list[str] = []
+        self.failures: list[Failure] = []
         self.interner = Interner(self)
         self._target = target or _running_script()
         self._memory: list[Event] = []
@@ -316,7 +329,11 @@ class Recorder(AbstractContextManager["Recorder"]):
             self._note_failure(what, failure)
 
     def _note_failure(self, what: str, failure: Exception) -> None:
-        self.failures.append(f"{what}: {type(failure).__name__}: {text_of(failure)}".removesuffix(": "))
+        if isinstance(failure, UsageError):  # nothing of gradviz's own is broken
+            self.failures.append(Failure(failure.message, failure.help))
+            return
+        text = f"{what}: {type(failure).__name__}: {text_of(failure)}"
+        self.failures.append(Failure(text.removesuffix(": ")))
 
     def before_fork(self) -> None:
         """Leave nothing to the child that it could write a second time, and no lock that another thread holds."""

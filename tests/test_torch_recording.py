@@ -306,8 +306,24 @@ def test_a_pytorch_that_is_too_old_is_said_in_one_line(monkeypatch: pytest.Monke
     monkeypatch.setattr(torch, "__version__", "2.2.1+cpu")
     with gradviz.record() as rec:
         torch.ones(2) * 2
-    assert rec.failures == ["listening to torch: UsageError: PyTorch 2.2.1 is too old to be recorded"]
+    assert rec.failures == ["PyTorch 2.2.1 is too old to be recorded"]
+    assert rec.failures[0].help == "install PyTorch 2.4 or newer"
     assert torch._C._len_torch_function_stack() == 0
+
+
+@pytest.mark.parametrize("command", ["render", "check", "tree", "stats", "record"])
+def test_every_command_says_what_to_do_about_an_old_pytorch(command: str, tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text("import torch\ntorch.ones(2)\nprint('ran')\n")
+    old = "import sys, torch; torch.__version__ = '2.2.1'; from gradviz_cli.main import main; sys.exit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", old, command, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "ran\n" in done.stdout + done.stderr
+    assert [line for line in done.stderr.splitlines() if line != "ran"] == [
+        "error: `script.py` was not recorded: PyTorch 2.2.1 is too old to be recorded",
+        "help: install PyTorch 2.4 or newer",
+    ]
 
 
 def test_a_model_that_only_a_function_knows_keeps_its_names() -> None:

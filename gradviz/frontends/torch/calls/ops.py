@@ -66,6 +66,8 @@ class Ops:
         if self._is_preparation(args, kwargs, frame):
             return None
         found = Gathered()
+        if call.name == "new_tensor":  # the first one only says of which type and where
+            args = args[1:]
         args, names = named_arguments(call.name, args) if len(args) > 1 else (args, ())
         for position, item in enumerate(args):
             name = names[position] if position < len(names) else ""

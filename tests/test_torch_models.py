@@ -378,6 +378,20 @@ def test_parameters_made_in_forward_and_replaced() -> None:
     assert names(graph, (gradient.value for gradient in sweep.gradients)) == {"model.weight"}
 
 
+def test_lazy_modules_make_their_parameters_in_the_first_pass() -> None:
+    with gradviz.record() as rec:
+        model = nn.Sequential(nn.LazyLinear(4), nn.ReLU(), nn.LazyLinear(1))
+        loss = model(torch.ones(2, 3)).sum()
+        loss.backward()
+    graph = read(rec)
+    made = ops_called(graph, "Parameter")
+    assert names(graph, (op.outputs[0] for op in made)) == {
+        f"model.{index}.{part}" for index in (0, 2) for part in ("weight", "bias")
+    }
+    assert {line(graph, op) for op in made} == {"loss = model(torch.ones(2, 3)).sum()"}
+    assert not ops_called(graph, "of unknown origin")
+
+
 def test_make_dot_shows_what_was_recorded() -> None:
     def program() -> tuple[str, str]:
         x = torch.ones(3, requires_grad=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 import torch.overrides
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from gradviz.events import Cause
 from gradviz.frontends.torch.autograd.nodes import sequence_number
@@ -31,6 +32,8 @@ class Unseen:
         """Put the patches in place."""
         patches.replace(torch.autograd.Function, "apply", self._around_function)
         patches.replace(torch.nn.Parameter, "__new__", self._around_parameter)
+        for kind in (UninitializedParameter, UninitializedBuffer):
+            patches.replace(kind, "materialize", self._around_materialize)
         patches.replace(torch, "from_numpy", self._around_from_numpy)
         patches.replace(torch.autograd.grad_mode.inference_mode, "__enter__", self._around_enter)
         patches.replace(torch.autograd.grad_mode.inference_mode, "__exit__", self._around_exit)
@@ -93,6 +96,18 @@ class Unseen:
                 self._listener.origins.source(here, "Parameter", made, path, True)
             else:
                 self._listener.origins.put_off("Parameter", made, path)
+
+    def _around_materialize(self, run: Any) -> Any:
+        """A parameter of a lazy module, which gets its shape, and so its beginning, in the first forward pass."""
+
+        @like(run)
+        def materialize(made: torch.Tensor, *args: Any, **kwargs: Any) -> None:
+            run(made, *args, **kwargs)
+            here = self._book.here()
+            if here is not None and not here.quiet:
+                self._book.guarded("a parameter", self._tell_parameter, here, None, made, sys._getframe(1))
+
+        return materialize
 
     def _around_from_numpy(self, run: Any) -> Any:
         def from_numpy(ndarray: Any) -> Any:

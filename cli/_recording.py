@@ -14,8 +14,8 @@ from ._session import Session
 from ._target import Source
 
 if TYPE_CHECKING:
+    from gradviz.failures import Failure
     from gradviz.graphs import Graph
-    from gradviz.recorder import Failure
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,9 +27,10 @@ from weakref import WeakValueDictionary
 
 import gradviz
 from gradviz.emitters import FRONT_ENDS, Emitter, Finder, FrontEnd
-from gradviz.endings import ending, tell_ending, text_of
+from gradviz.endings import ending, tell_ending
 from gradviz.errors import UsageError
 from gradviz.events import End, Event, Header, Name, Note, Op, Site, Status
+from gradviz.failures import Failure, failure_of
 from gradviz.graphs import Graph
 from gradviz.gvlog import LogWriter, Row, read_log
 from gradviz.imports import ImportWatch
@@ -75,19 +76,6 @@ def recordings() -> tuple[Recorder, ...]:
     """The recordings that run, innermost first, then those that have ended and are still held, the last one first."""
     ended = [recorder for _, recorder in sorted(_begun.items(), reverse=True) if recorder not in _active]
     return (*reversed(_active), *ended)
-
-
-class Failure(str):
-    """What went wrong inside of a recording, in one line; `help` is what its user can do about it, or empty."""
-
-    __slots__ = ("help",)
-
-    help: str
-
-    def __new__(cls, text: str, help: str = "") -> Self:
-        made = super().__new__(cls, text)
-        made.help = help
-        return made
 
 
 class Recorder(AbstractContextManager["Recorder"]):
@@ -329,11 +317,7 @@ class Recorder(AbstractContextManager["Recorder"]):
             self._note_failure(what, failure)
 
     def _note_failure(self, what: str, failure: Exception) -> None:
-        if isinstance(failure, UsageError):  # nothing of gradviz's own is broken
-            self.failures.append(Failure(failure.message, failure.help))
-            return
-        text = f"{what}: {type(failure).__name__}: {text_of(failure)}"
-        self.failures.append(Failure(text.removesuffix(": ")))
+        self.failures.append(failure_of(what, failure))
 
     def before_fork(self) -> None:
         """Leave nothing to the child that it could write a second time, and no lock that another thread holds."""

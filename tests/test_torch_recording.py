@@ -102,6 +102,36 @@ def test_a_write_in_place_by_any_name_is_one(write: str) -> None:
     assert op.id in ancestors(graph, graph.sweeps[0].roots, gradient=True)
 
 
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode, torch.enable_grad])
+@pytest.mark.parametrize(
+    ("write", "name"),
+    [
+        ("F.relu(h, inplace=True)", "relu"), ("F.relu(h, True)", "relu"), ("torch.nn.ReLU(inplace=True)(h)", "relu"),
+        ("F.dropout(h, 0.5, True, True)", "dropout"), ("h.relu_()", "relu"), ("F.silu(h, inplace=True)", "silu"),
+    ],
+)  # fmt: skip
+def test_a_write_that_autograd_takes_no_note_of_is_one_all_the_same(write: str, name: str, mode: Any) -> None:
+    """As in an evaluation, where nothing is tracked, or with data that requires no grad."""
+    with gradviz.record() as rec, mode():
+        x = torch.randn(4)
+        h = x + 1
+        exec(write, {"h": h, "torch": torch, "F": F})
+        y = h * 2
+    graph = checked(rec)
+    (op,) = [op for op in graph.ops.values() if op.inplace]
+    assert (op.name, op.tracked) == (name, False)
+    assert one(graph, "mul").inputs[0] == op.id
+    assert y is not None
+
+
+@pytest.mark.parametrize("call", ["F.dropout(h, 0.5, False, True)", "F.relu(h)", "F.dropout(h, 0.0, inplace=False)"])
+def test_what_writes_nothing_is_no_write(call: str) -> None:
+    with gradviz.record() as rec, torch.no_grad():
+        h = torch.randn(4) + 1
+        exec(call, {"h": h, "torch": torch, "F": F})
+    assert not [op for op in checked(rec).ops.values() if op.inplace]
+
+
 def test_an_op_that_gives_back_what_it_was_given_is_none() -> None:
     with gradviz.record() as rec:
         x = torch.randn(4, requires_grad=True)

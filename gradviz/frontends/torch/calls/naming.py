@@ -32,6 +32,7 @@ class Call:
     deed      what a call does
     operands  how many leading arguments are operands, so that a number among them is an input of the op
     inplace   the function writes to its first argument
+    asks      the position of its argument `inplace`, which asks for that; -1 where it has none
     python    it is written in Python, so its own frames lie between the mode and the caller
     cause     the cut that each call makes, whatever it is given
     unlike    the cut that a call makes where autograd could have tracked it and did not
@@ -43,8 +44,8 @@ class Call:
     """
 
     __slots__ = (
-        "cause", "copies", "deed", "inplace", "laned", "name", "operands", "plain", "python", "silent", "source",
-        "unlike", "variants",
+        "asks", "cause", "copies", "deed", "inplace", "laned", "name", "operands", "plain", "python", "silent",
+        "source", "unlike", "variants",
     )  # fmt: skip
 
     def __init__(self, name: str, deed: Deed) -> None:
@@ -52,6 +53,7 @@ class Call:
         self.deed = deed
         self.operands = 0
         self.inplace = False
+        self.asks = -1
         self.python = False
         self.cause: Cause | None = None
         self.copies = False
@@ -191,7 +193,10 @@ def _describe_property(name: str, access: str) -> Call:
 
 
 def _in_python(call: Call, func: Any) -> Call:
-    call.python = hasattr(func, "__code__")
+    code = getattr(func, "__code__", None)
+    call.python = code is not None
+    if code is not None and "inplace" in code.co_varnames[: code.co_argcount]:
+        call.asks = code.co_varnames.index("inplace")
     return call
 
 

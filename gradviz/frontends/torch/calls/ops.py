@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
@@ -10,12 +9,13 @@ import torch
 
 from gradviz import events
 from gradviz.events import Cause
-from gradviz.frontends.torch.autograd.nodes import describe_saved, guess_node, output_of, saved_tensors
+from gradviz.frontends.torch.autograd.nodes import guess_node, output_of
 from gradviz.frontends.torch.autograd.nodes import node_name as name_of_node
 from gradviz.frontends.torch.books.book import Book
 from gradviz.frontends.torch.books.here import Here
 from gradviz.frontends.torch.books.identity import tensors_in, version_of
 from gradviz.frontends.torch.books.origins import Origins
+from gradviz.frontends.torch.calls.keeping import kept_by
 from gradviz.frontends.torch.calls.literals import literal
 from gradviz.frontends.torch.calls.naming import Call, named_arguments, op_name
 from gradviz.frontends.torch.calls.writes import Writes
@@ -37,9 +37,10 @@ class Gathered:
     inputs   the ids of values and the texts of operands, by position
     tensors  the tensor at each of those positions, None for an operand that is a number
     needs    which of them required grad before the call
+    version  of the first argument before a call that was asked to write to it; None for any other call
     """
 
-    __slots__ = ("attrs", "inputs", "key", "needs", "tensors")
+    __slots__ = ("attrs", "inputs", "key", "needs", "tensors", "version")
 
     def __init__(self) -> None:
         self.inputs: list[events.Input] = []
@@ -47,6 +48,7 @@ class Gathered:
         self.needs: list[bool] = []
         self.key: list[Any] = []
         self.attrs: list[tuple[str, str]] = []
+        self.version: int | None = None
 
 
 class Ops:
@@ -66,6 +68,8 @@ class Ops:
         if self._is_preparation(args, kwargs, frame):
             return None
         found = Gathered()
+        if call.asks >= 0 and args and _is_asked_to_write(call, args, kwargs):
+            found.version = version_of(args[0])
         if call.name == "new_tensor":  # the first one only says of which type and where
             args = args[1:]
         args, names = named_arguments(call.name, args) if len(args) > 1 else (args, ())
@@ -159,8 +163,8 @@ class Ops:
             made = [output for output in outputs if id(output) not in given]
         if made:
             return self._tell(here, call, args, found, made, nodes, frame)
-        if outputs and nodes[1] != nodes[0]:
-            # It gave back what it was given, and autograd took note: a write in place by another name.
+        if outputs and (nodes[1] != nodes[0] or _wrote(found, outputs[0])):
+            # It gave back what it was given, and somebody took note: a write in place by another name.
             target = next((at for at, tensor in enumerate(found.tensors) if tensor is outputs[0]), None)
             if target is not None:
                 return self._tell(here, call, args, found, [outputs[0]], nodes, frame, written=target)
@@ -314,7 +318,7 @@ class Ops:
                 ),
                 alias=alias,
                 inplace=inplace,
-                saved=tuple(_saved(node, found, outputs, nodes)),
+                saved=tuple(kept_by(node, found.tensors, outputs, nodes)),
                 attrs=tuple(found.attrs),
             )
         )
@@ -332,6 +336,16 @@ class Ops:
         self._book.tell_op(here, signature, self._book.interner.site(place_of_call(frame)[0]), found.inputs, 0)
 
 
+def _is_asked_to_write(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    given = args[call.asks] if len(args) > call.asks else kwargs.get("inplace")
+    return given is True and isinstance(args[0], torch.Tensor)
+
+
+def _wrote(found: Gathered, output: torch.Tensor) -> bool:
+    """A call that was asked to write did so; of a tensor without a version counter that is taken for granted."""
+    return found.version is not None and (found.version < 0 or found.version != version_of(output))
+
+
 def cause_of_mode(here: Here) -> Cause | None:
     """Why nothing is tracked at present, None where grad mode is on."""
     if (torch.is_grad_enabled() and not torch.is_inference_mode_enabled()) or here.is_switched_off():
@@ -340,34 +354,6 @@ def cause_of_mode(here: Here) -> Cause | None:
     while region is not None and region.cause is None:
         region = region.parent
     return Cause.NO_GRAD if region is None else region.cause
-
-
-def _saved(
-    node: Any, found: Gathered, outputs: list[torch.Tensor], nodes: tuple[int, int]
-) -> Iterator[events.Saved]:
-    """What the nodes of one op keep, from the last one back to the first."""
-    if node is None:
-        return
-    places: dict[int, list[int]] = {}
-    for position, tensor in enumerate(found.tensors):
-        if tensor is not None:
-            places.setdefault(memory_of(tensor), []).append(position)
-    for index, output in enumerate(outputs):
-        places.setdefault(memory_of(output), []).append(-1 - index)
-    pending, seen = [node], {node}
-    while pending:
-        current = pending.pop()
-        for name, held in saved_tensors(current, fresh=True):
-            at = places.get(memory_of(held)) if isinstance(held, torch.Tensor) else None
-            # The same tensor may be given twice: `x * x` keeps it as `self` and as `other`.
-            source = None if at is None else at[min(name == "other", len(at) - 1)]
-            if source is None and None in found.tensors and isinstance(held, torch.Tensor) and not held.dim():
-                continue  # the number among the operands, as autograd keeps it
-            yield describe_saved(name if current is node else f"{name_of_node(current)}.{name}", held, source)
-        for following, _ in current.next_functions:
-            if following is not None and following not in seen and nodes[0] <= following._sequence_nr() < nodes[1]:
-                seen.add(following)
-                pending.append(following)
 
 
 def is_integer(dtype: torch.dtype) -> bool:
@@ -392,11 +378,3 @@ def _trace(here: Here, nodes: tuple[int, int], value: int, outputs: list[torch.T
                 start = number + 1
     if start < nodes[1]:
         here.trail.add(start, nodes[1], value, len(outputs))
-
-
-def memory_of(tensor: torch.Tensor) -> int:
-    """What two tensors that share memory have in common, for as long as they live."""
-    try:
-        return int(tensor.untyped_storage()._cdata)
-    except (RuntimeError, NotImplementedError):  # a wrapper without memory of its own
-        return id(tensor)

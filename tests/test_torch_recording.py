@@ -124,6 +124,39 @@ def test_a_write_that_autograd_takes_no_note_of_is_one_all_the_same(write: str, 
     assert y is not None
 
 
+def test_what_is_written_by_out_comes_from_what_the_op_was_given() -> None:
+    with gradviz.record() as rec:
+        w = torch.ones(2, requires_grad=True)
+        buffer, index = torch.empty(2), torch.empty(2, dtype=torch.long)
+        with torch.no_grad():
+            torch.mul(w, 3, out=buffer)
+            torch.sort(buffer, out=(buffer, index))
+        y = buffer * w
+        y.sum().backward()
+    graph = checked(rec)
+    product = called(graph, "mul")[0]
+    assert (product.inplace, product.cause, name_of(graph, product.id)) == (True, Cause.NO_GRAD, "buffer")
+    values, positions = called(graph, "sort")
+    assert [name_of(graph, op.id) for op in (values, positions)] == ["buffer", "index"]
+    assert called(graph, "mul")[1].inputs[0] == values.id
+    assert graph.values[values.id].version == 2
+    assert [name_of(graph, cut.value) for cut in graph.cuts] == ["w"]
+
+
+def test_a_write_to_several_tensors_is_one_to_each() -> None:
+    with gradviz.record() as rec:
+        w, v = (torch.ones(2, requires_grad=True) for _ in range(2))
+        (w * v).sum().backward()
+        with torch.no_grad():
+            torch._foreach_add_([w, v], [w.grad, v.grad], alpha=-0.1)
+        y = w * v
+    graph = checked(rec)
+    first, second = called(graph, "_foreach_add")
+    assert [name_of(graph, value) for op in (first, second) for value in op.inputs] == ["w", "w.grad", "v", "v.grad"]
+    assert called(graph, "mul")[1].inputs == (first.id, second.id)
+    assert y.requires_grad
+
+
 @pytest.mark.parametrize("call", ["F.dropout(h, 0.5, False, True)", "F.relu(h)", "F.dropout(h, 0.0, inplace=False)"])
 def test_what_writes_nothing_is_no_write(call: str) -> None:
     with gradviz.record() as rec, torch.no_grad():

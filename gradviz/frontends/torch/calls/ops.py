@@ -15,6 +15,7 @@ from gradviz.frontends.torch.books.book import Book
 from gradviz.frontends.torch.books.here import Here
 from gradviz.frontends.torch.books.identity import tensors_in, version_of
 from gradviz.frontends.torch.books.origins import Origins
+from gradviz.frontends.torch.calls.gathered import Gathered
 from gradviz.frontends.torch.calls.keeping import kept_by
 from gradviz.frontends.torch.calls.literals import literal
 from gradviz.frontends.torch.calls.naming import Call, named_arguments, op_name
@@ -29,26 +30,6 @@ EACH = frozenset({"broadcast_tensors", "meshgrid", "atleast_1d", "atleast_2d", "
 """Functions that do to each of several tensors what they do to one: no result has to do with another's tensor."""
 
 _NUMBERS = (int, float, bool, complex)
-
-
-class Gathered:
-    """The arguments of a call: what the op tells of them, and all that its signature depends on.
-
-    inputs   the ids of values and the texts of operands, by position
-    tensors  the tensor at each of those positions, None for an operand that is a number
-    needs    which of them required grad before the call
-    version  of the first argument before a call that was asked to write to it; None for any other call
-    """
-
-    __slots__ = ("attrs", "inputs", "key", "needs", "tensors", "version")
-
-    def __init__(self) -> None:
-        self.inputs: list[events.Input] = []
-        self.tensors: list[torch.Tensor | None] = []
-        self.needs: list[bool] = []
-        self.key: list[Any] = []
-        self.attrs: list[tuple[str, str]] = []
-        self.version: int | None = None
 
 
 class Ops:
@@ -68,8 +49,9 @@ class Ops:
         if self._is_preparation(args, kwargs, frame):
             return None
         found = Gathered()
-        if call.asks >= 0 and args and _is_asked_to_write(call, args, kwargs):
-            found.version = version_of(args[0])
+        target = _to_be_written(call, args, kwargs)
+        if target is not None:
+            found.version = version_of(target)
         if call.name == "new_tensor":  # the first one only says of which type and where
             args = args[1:]
         args, names = named_arguments(call.name, args) if len(args) > 1 else (args, ())
@@ -150,6 +132,9 @@ class Ops:
         Returns the number of the signature that it was told of with, None where it was not told of.
         """
         outputs = [result] if isinstance(result, torch.Tensor) else tensors_in(result)
+        if call.inplace and nodes[1] == nodes[0] and args and isinstance(args[0], (list, tuple)):
+            self._tell_each_write(here, call, args, found, len(args[0]), nodes, frame)
+            return None
         if call.inplace and found.tensors and found.tensors[0] is not None:
             return self._tell(here, call, args, found, [found.tensors[0]], nodes, frame, written=0)
         if call.name in EACH and len(outputs) == len(found.tensors):
@@ -165,10 +150,13 @@ class Ops:
             return self._tell(here, call, args, found, made, nodes, frame)
         if outputs and (nodes[1] != nodes[0] or _wrote(found, outputs[0])):
             # It gave back what it was given, and somebody took note: a write in place by another name.
-            target = next((at for at, tensor in enumerate(found.tensors) if tensor is outputs[0]), None)
-            if target is not None:
-                return self._tell(here, call, args, found, [outputs[0]], nodes, frame, written=target)
-        elif outputs and call.cause is Cause.DETACH_:
+            signature: int | None = None
+            for output in outputs if found.version is not None else outputs[:1]:
+                target = next((at for at, tensor in enumerate(found.tensors) if tensor is output), None)
+                if target is not None:
+                    signature = self._tell(here, call, args, found, [output], nodes, frame, written=target)
+            return signature
+        if outputs and call.cause is Cause.DETACH_:
             return self._tell(here, call, args, found, outputs[:1], nodes, frame)
         return None
 
@@ -189,9 +177,7 @@ class Ops:
         for index, output in enumerate(outputs):
             if id(output) in self._book.tensors:
                 continue
-            part = Gathered()
-            part.inputs, part.tensors, part.needs = [found.inputs[index]], [found.tensors[index]], [found.needs[index]]
-            part.key, part.attrs = [found.key[index]], found.attrs
+            part = found.part([index])
             node: Any = output.grad_fn
             end = start if node is None else max(start, node._sequence_nr() + 1)
             self._tell(here, call, args, part, [output], (start, end), frame)
@@ -199,6 +185,23 @@ class Ops:
             name = unpacked_target(target, index, len(outputs))
             if name:
                 self._book.tell_name(self._book.tensors[id(output)], name)
+
+    def _tell_each_write(
+        self,
+        here: Here,
+        call: Call,
+        args: tuple[Any, ...],
+        found: Gathered,
+        count: int,
+        nodes: tuple[int, int],
+        frame: FrameType,
+    ) -> None:
+        """A call that writes to each of `count` tensors, such as `torch._foreach_add_(weights, steps)`."""
+        for index in range(count):
+            part = found.part(range(index, len(found.tensors) - len(found.tensors) % count, count))
+            first = part.tensors[0]
+            if first is not None:
+                self._tell(here, call, args, part, [first], nodes, frame, written=0)
 
     def _tell(
         self,
@@ -336,9 +339,15 @@ class Ops:
         self._book.tell_op(here, signature, self._book.interner.site(place_of_call(frame)[0]), found.inputs, 0)
 
 
-def _is_asked_to_write(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    given = args[call.asks] if len(args) > call.asks else kwargs.get("inplace")
-    return given is True and isinstance(args[0], torch.Tensor)
+def _to_be_written(call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.Tensor | None:
+    """The tensor that a call is asked to write to, by `out=` or by `inplace=True`."""
+    target = kwargs.get("out")
+    if isinstance(target, (list, tuple)) and target:
+        target = target[0]
+    elif target is None and call.asks >= 0 and args:
+        asked = args[call.asks] if len(args) > call.asks else kwargs.get("inplace")
+        target = args[0] if asked is True else None
+    return target if isinstance(target, torch.Tensor) else None
 
 
 def _wrote(found: Gathered, output: torch.Tensor) -> bool:

@@ -11,9 +11,10 @@ from gradviz.frontends.torch.books.book import Book
 from gradviz.frontends.torch.books.here import Here
 from gradviz.frontends.torch.books.origins import Origins
 from gradviz.frontends.torch.calls.acts import Acts
+from gradviz.frontends.torch.calls.gathered import Gathered
 from gradviz.frontends.torch.calls.lane import Lane, Ticket
 from gradviz.frontends.torch.calls.naming import Call, Deed
-from gradviz.frontends.torch.calls.ops import Gathered, Ops
+from gradviz.frontends.torch.calls.ops import Ops
 from gradviz.frontends.torch.calls.writes import Writes
 from gradviz.frontends.torch.listening.regions import Regions
 from gradviz.frontends.torch.patching.calling import stand_in

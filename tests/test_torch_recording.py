@@ -165,6 +165,27 @@ def test_what_writes_nothing_is_no_write(call: str) -> None:
     assert not [op for op in checked(rec).ops.values() if op.inplace]
 
 
+class Image(torch.Tensor):
+    """As datasets of pictures have it."""
+
+
+@pytest.mark.parametrize("needs", [False, True])
+def test_a_tensor_of_another_class_comes_from_the_one_that_it_was(needs: bool) -> None:
+    with gradviz.record() as rec:
+        w = torch.ones(2, requires_grad=needs)
+        x = (w * 1).as_subclass(Image)
+        y = (x * 2).sum()
+        if needs:
+            y.backward()
+    graph = checked(rec)
+    assert type(y) is Image
+    assert [op.name for op in graph.ops.values() if op.inputs] == ["mul", "as_subclass", "mul", "sum"]
+    assert not called(graph, "of unknown origin")
+    changed = one(graph, "as_subclass")
+    assert (name_of(graph, changed.id), changed.tracked, changed.alias) == ("x", needs, 0)
+    assert not needs or coverage(graph).split()[0] == coverage(graph).split()[2]
+
+
 def test_an_op_that_gives_back_what_it_was_given_is_none() -> None:
     with gradviz.record() as rec:
         x = torch.randn(4, requires_grad=True)

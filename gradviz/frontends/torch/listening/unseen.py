@@ -27,6 +27,7 @@ class Unseen:
         self._book = listener.book
         self._parameter = Call("Parameter", Deed.OP)
         self._parameter.cause = Cause.RETENSOR
+        self._subclass = Call("as_subclass", Deed.OP)
 
     def install(self, patches: Patches) -> None:
         """Put the patches in place."""
@@ -34,6 +35,7 @@ class Unseen:
         patches.replace(torch.nn.Parameter, "__new__", self._around_parameter)
         for kind in (UninitializedParameter, UninitializedBuffer):
             patches.replace(kind, "materialize", self._around_materialize)
+        patches.replace(torch.Tensor, "as_subclass", self._around_as_subclass)
         patches.replace(torch, "from_numpy", self._around_from_numpy)
         patches.replace(torch.autograd.grad_mode.inference_mode, "__enter__", self._around_enter)
         patches.replace(torch.autograd.grad_mode.inference_mode, "__exit__", self._around_exit)
@@ -109,6 +111,27 @@ class Unseen:
 
         return materialize
 
+    def _around_as_subclass(self, run: Any) -> Any:
+        @like(run)
+        def as_subclass(given: torch.Tensor, kind: Any) -> Any:
+            made = run(given, kind)
+            here = self._book.here()
+            # Within an op, where the mode is off, PyTorch gives results the class of what went into it.
+            if here is not None and not here.quiet and _is_on():
+                self._book.guarded("a subclass", self._tell_subclass, here, given, made, sys._getframe(1))
+            return made
+
+        return as_subclass
+
+    def _tell_subclass(self, here: Any, given: torch.Tensor, made: torch.Tensor, frame: Any) -> None:
+        ops = self._listener.ops
+        found = ops.gather(here, self._subclass, (given,), {}, frame)
+        if found is None:
+            ops.prepared(self._subclass, made, frame)
+            return
+        end = sequence_number()
+        ops.ran(here, self._subclass, (given,), found, made, (end - (made.grad_fn is not None), end), frame)
+
     def _around_from_numpy(self, run: Any) -> Any:
         def from_numpy(ndarray: Any) -> Any:
             made = run(ndarray)
@@ -163,6 +186,12 @@ class Unseen:
 
         has_torch_function.__doc__ = run.__doc__
         return has_torch_function
+
+
+def _is_on() -> bool:
+    """A recording's mode is the one that the next call on this thread comes to."""
+    depth = torch._C._len_torch_function_stack()
+    return depth > 0 and isinstance(torch._C._get_function_stack_at(depth - 1), RecordingMode)
 
 
 def _function_name(cls: Any) -> str:

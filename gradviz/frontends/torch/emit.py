@@ -6,6 +6,7 @@ import torch
 
 from gradviz import events
 from gradviz.errors import UsageError
+from gradviz.frontends.torch.autograd.nodes import is_leaf
 from gradviz.frontends.torch.autograd.unpacking import watch_hooks
 from gradviz.frontends.torch.books.book import Book
 from gradviz.frontends.torch.engine.sweeps import Sweeps
@@ -116,7 +117,7 @@ class Emitter:
             self.book.sink.emit(events.Act("watched", (known.value,), after=self.book.last_value, text=name))
             return
         self.book.tell_name(known, name, role)
-        gradient = tensor.grad if tensor.is_leaf else None
+        gradient = tensor.grad if is_leaf(tensor) else None
         held = None if gradient is None else self.book.tensors.get(id(gradient))
         if held is not None and held.value:
             self.book.add_name(held.value, f"{name}.grad")

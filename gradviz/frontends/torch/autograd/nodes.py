@@ -29,6 +29,22 @@ def node_name(node: Any) -> str:
     return type(node).__name__
 
 
+def grad_fn_of(tensor: torch.Tensor) -> Any:
+    """The node that made a tensor; None for a leaf, and for a view of which autograd refuses to tell.
+
+    It does so where the view was made with grad mode off, and it or what it is a view of was written since.
+    """
+    try:
+        return tensor.grad_fn
+    except RuntimeError:
+        return None
+
+
+def is_leaf(tensor: torch.Tensor) -> bool:
+    """As `tensor.is_leaf`; a view of which autograd refuses to tell is one."""
+    return grad_fn_of(tensor) is None
+
+
 @cache
 def op_name(node: str) -> str:
     """The op behind a node called `node`: `mul` for `MulBackward0`, `F` for the `FBackward` of a custom function.

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
+
 from gradviz import events
+from gradviz.events import Cause
 from gradviz.frontends.torch.books.identity import Known
 from gradviz.frontends.torch.books.trail import Trail
 from gradviz.frontends.torch.places.paths import Inside
@@ -55,3 +58,13 @@ class Here:
     def origin(self) -> tuple[str, tuple[Spot, ...]]:
         """Name and place of a source whose making was not seen, and that has no history; see `Within`."""
         return UNKNOWN, ()
+
+
+def cause_of_mode(here: Here) -> Cause | None:
+    """Why nothing is tracked at present, None where grad mode is on."""
+    if (torch.is_grad_enabled() and not torch.is_inference_mode_enabled()) or here.is_switched_off():
+        return None
+    region = here.region
+    while region is not None and region.cause is None:
+        region = region.parent
+    return Cause.NO_GRAD if region is None else region.cause

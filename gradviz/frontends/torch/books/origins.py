@@ -8,7 +8,7 @@ import torch
 
 from gradviz import events
 from gradviz.frontends.torch.autograd.depth import make_room
-from gradviz.frontends.torch.autograd.nodes import node_name, output_of, outputs_of
+from gradviz.frontends.torch.autograd.nodes import grad_fn_of, node_name, output_of, outputs_of
 from gradviz.frontends.torch.books.book import Book
 from gradviz.frontends.torch.books.here import Here
 from gradviz.frontends.torch.books.identity import Known
@@ -30,7 +30,7 @@ class Origins:
             if name:
                 self._book.tell_name(known, name, *birth[2:])
         elif known is None:
-            node = tensor.grad_fn
+            node = grad_fn_of(tensor)
             if node is None:
                 name, path = here.origin()
                 known = self.source(here, name, tensor, path)

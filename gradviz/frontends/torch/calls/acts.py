@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from gradviz import events
+from gradviz.frontends.torch.autograd.nodes import is_leaf
 from gradviz.frontends.torch.books.book import Book
 from gradviz.frontends.torch.books.here import Here
 from gradviz.frontends.torch.books.origins import Origins
@@ -41,7 +42,7 @@ class Acts:
                 if result is not None:
                     self._know_gradient(here, tensor, result)
                     self._act(here, "read_grad", tensor, frame)
-                elif not tensor.is_leaf:  # of a leaf it means that no gradient came yet, which loops ask all the time
+                elif not is_leaf(tensor):  # of a leaf it means that no gradient came yet, which loops ask all the time
                     self._act(here, "read_grad", tensor, frame)
             case Deed.GRAD_WRITE:
                 if len(args) > 1 and isinstance(args[1], torch.Tensor):
@@ -59,7 +60,7 @@ class Acts:
 
     def _flag(self, here: Here, tensor: torch.Tensor, frame: FrameType) -> None:
         known = self._origins.know(here, tensor)
-        if not tensor.is_leaf:
+        if not is_leaf(tensor):
             return
         path, direct = place_of_call(frame)
         interner = self._book.interner
@@ -73,6 +74,6 @@ class Acts:
 
     def _know_gradient(self, here: Here, tensor: torch.Tensor, gradient: torch.Tensor) -> None:
         """A gradient that no sweep was seen to make is a source of its own."""
-        if self._book.tensors.get(id(gradient)) is None and gradient.grad_fn is None:
+        if self._book.tensors.get(id(gradient)) is None and is_leaf(gradient):
             self._origins.know(here, tensor)
             self._origins.source(here, "grad", gradient, ())

@@ -20,12 +20,12 @@ from torch.nn import Parameter
 from gradviz import events
 from gradviz.events import Cause
 from gradviz.frontends.torch.books.book import PENDING_LIMIT, Book
-from gradviz.frontends.torch.books.here import Here
+from gradviz.frontends.torch.books.here import Here, cause_of_mode
 from gradviz.frontends.torch.books.identity import Known, Tensors, version_of
 from gradviz.frontends.torch.books.trail import COUNTS, TRAIL_LIMIT
 from gradviz.frontends.torch.calls.gathered import Gathered
 from gradviz.frontends.torch.calls.naming import Call
-from gradviz.frontends.torch.calls.ops import Ops, cause_of_mode
+from gradviz.frontends.torch.calls.ops import Ops
 from gradviz.frontends.torch.places.frames import is_inner
 from gradviz.frontends.torch.places.paths import walk
 from gradviz.ids import next_id

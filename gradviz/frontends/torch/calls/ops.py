@@ -9,14 +9,14 @@ import torch
 
 from gradviz import events
 from gradviz.events import Cause
-from gradviz.frontends.torch.autograd.nodes import guess_node, output_of
+from gradviz.frontends.torch.autograd.nodes import grad_fn_of, guess_node, is_leaf, output_of
 from gradviz.frontends.torch.autograd.nodes import node_name as name_of_node
 from gradviz.frontends.torch.books.book import Book
-from gradviz.frontends.torch.books.here import Here
+from gradviz.frontends.torch.books.here import Here, cause_of_mode
 from gradviz.frontends.torch.books.identity import tensors_in, version_of
 from gradviz.frontends.torch.books.origins import Origins
 from gradviz.frontends.torch.calls.gathered import Gathered
-from gradviz.frontends.torch.calls.keeping import kept_by
+from gradviz.frontends.torch.calls.keeping import kept_by, memory_of
 from gradviz.frontends.torch.calls.literals import literal
 from gradviz.frontends.torch.calls.naming import Call, named_arguments, op_name
 from gradviz.frontends.torch.calls.writes import Writes
@@ -178,7 +178,7 @@ class Ops:
             if id(output) in self._book.tensors:
                 continue
             part = found.part([index])
-            node: Any = output.grad_fn
+            node = grad_fn_of(output)
             end = start if node is None else max(start, node._sequence_nr() + 1)
             self._tell(here, call, args, part, [output], (start, end), frame)
             start = end
@@ -246,8 +246,8 @@ class Ops:
         if written is not None:
             known = book.tensors[id(first)]
             self._writes.became(here, first, known, value)
-            if tracked and known.base is not None:
-                self._writes.pass_on(here, first, known, site, nodes[1] - 1)
+            if known.base is not None:
+                self._writes.pass_on(here, first, known, site, nodes[1] - 1 if tracked else None)
             return signature
         for index, (output, kind) in enumerate(zip(outputs, kinds, strict=True)):
             known = book.tensors.learn(output, value + index, kind)
@@ -284,6 +284,9 @@ class Ops:
             return None
         if call.cause in (Cause.DETACH, Cause.DETACH_, Cause.DATA):
             return 0
+        if first.is_inference():  # it is a view of nothing, as far as PyTorch knows
+            memories = [None if tensor is None else memory_of(tensor) for tensor in found.tensors]
+            return memories.index(memory_of(first)) if memory_of(first) in memories else None
         if not first._is_view():
             return None
         base = first._base
@@ -306,7 +309,7 @@ class Ops:
     ) -> int:
         node: Any = None
         if tracked and not node_name:
-            node = next(output.grad_fn for output in outputs if output.grad_fn is not None)
+            node = next(node for node in map(grad_fn_of, outputs) if node is not None)
             node_name = self._node_names[name] = name_of_node(node)
         return self._book.new_signature(
             lambda id: events.Signature(
@@ -317,7 +320,7 @@ class Ops:
                 cause=cause,
                 needs=tuple(found.needs),
                 outputs=tuple(
-                    output_of(output, requires_grad=output.requires_grad, leaf=output.is_leaf) for output in outputs
+                    output_of(output, requires_grad=output.requires_grad, leaf=is_leaf(output)) for output in outputs
                 ),
                 alias=alias,
                 inplace=inplace,
@@ -355,16 +358,6 @@ def _wrote(found: Gathered, output: torch.Tensor) -> bool:
     return found.version is not None and (found.version < 0 or found.version != version_of(output))
 
 
-def cause_of_mode(here: Here) -> Cause | None:
-    """Why nothing is tracked at present, None where grad mode is on."""
-    if (torch.is_grad_enabled() and not torch.is_inference_mode_enabled()) or here.is_switched_off():
-        return None
-    region = here.region
-    while region is not None and region.cause is None:
-        region = region.parent
-    return Cause.NO_GRAD if region is None else region.cause
-
-
 def is_integer(dtype: torch.dtype) -> bool:
     """Of whole numbers; truth values are none."""
     return not (dtype is torch.bool or dtype.is_floating_point or dtype.is_complex)
@@ -377,8 +370,9 @@ def _trace(here: Here, nodes: tuple[int, int], value: int, outputs: list[torch.T
         # Results of one node are told apart by their number there; those of several nodes are all number 0.
         ends: dict[int, tuple[int, int]] = {}
         for index, output in enumerate(outputs):
-            if output.grad_fn is not None and index != output.output_nr:
-                ends[output.grad_fn._sequence_nr()] = value + index - output.output_nr, output.output_nr + 1
+            node = grad_fn_of(output)
+            if node is not None and index != output.output_nr:
+                ends[node._sequence_nr()] = value + index - output.output_nr, output.output_nr + 1
         for number in sorted(ends):
             if start <= number < nodes[1]:
                 if start < number:

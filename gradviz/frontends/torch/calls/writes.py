@@ -8,9 +8,9 @@ import torch
 
 from gradviz import events
 from gradviz.events import Cause
-from gradviz.frontends.torch.autograd.nodes import node_name, output_of
+from gradviz.frontends.torch.autograd.nodes import grad_fn_of, is_leaf, node_name, output_of
 from gradviz.frontends.torch.books.book import Book
-from gradviz.frontends.torch.books.here import Here
+from gradviz.frontends.torch.books.here import Here, cause_of_mode
 from gradviz.frontends.torch.books.identity import Known, version_of
 from gradviz.frontends.torch.books.origins import Origins
 from gradviz.sites import Spot
@@ -31,61 +31,73 @@ class Writes:
         known.kind = self._book.kinds.of(tensor)
         known.version = version_of(tensor)
 
-    def pass_on(self, here: Here, view: torch.Tensor, known: Known, site: int | None, last_node: int) -> None:
-        """A tracked write to a view also gives the tensor that it is a view of another history."""
+    def pass_on(self, here: Here, view: torch.Tensor, known: Known, site: int | None, last_node: int | None) -> None:
+        """A write to a view also gives the tensor that it is a view of another history, or other data.
+
+        last_node: the sequence number of autograd's node for that; None where the write was not tracked.
+        """
         owner = known.base
         base = view._base
-        if owner is None or base is None or base.grad_fn is None:
+        if owner is None or base is None:
             return
-        kind = self._book.kinds.of(base)
-        needs = base.grad_fn.next_functions[0][0] is not None
-        signature = self._book.signature(
-            ("copy_slices", kind, needs),
-            lambda id: events.Signature(
-                id,
-                "copy_slices",
-                node_name(base.grad_fn),
-                tracked=True,
-                needs=(needs, True),
-                outputs=(output_of(base, requires_grad=True, leaf=False),),
-                alias=0,
-                inplace=True,
-            ),
-        )
-        value = self._book.tell_op(here, signature, site, (owner.value, known.value))
+        node: Any = None if last_node is None else base.grad_fn
+        if node is None and base.grad_fn is not None:
+            return  # with grad mode off, what has a history keeps it
+        needs = (base.requires_grad, False) if node is None else (node.next_functions[0][0] is not None, True)
+        value = self._tell(here, "copy_slices", base, node, needs, site, (owner.value, known.value))
         self.became(here, base, owner, value)
         known.version = -1  # it is cut anew from its base when it is next used
-        here.trail.add(last_node, last_node + 1, value)
+        if last_node is not None and node is not None:
+            here.trail.add(last_node, last_node + 1, value)
 
     def renew(self, here: Here, view: torch.Tensor, known: Known, site: int | None) -> None:
         """A view of a tensor that was written since is cut out of it anew."""
         owner = known.base
         known.version = version_of(view)
-        if owner is None or not view.requires_grad or view.grad_fn is None:
+        if owner is None:
             return
-        kind = self._book.kinds.of(view)
+        needs = view.requires_grad
+        node = grad_fn_of(view) if needs else None
+        known.value = self._tell(here, "as_strided", view, node, (needs,), site, (owner.value,))
+        if node is not None:
+            here.trail.recall(node._sequence_nr(), known.value, 1)
+
+    def _tell(
+        self,
+        here: Here,
+        name: str,
+        made: torch.Tensor,
+        node: Any,
+        needs: tuple[bool, ...],
+        site: int | None,
+        inputs: tuple[int, ...],
+    ) -> int:
+        """What a write does besides, as an op that gives `made` from its first input, by `node` where it is tracked."""
+        kind = self._book.kinds.of(made)
+        leaf = is_leaf(made)
+        cause = cause_of_mode(here) if node is None and needs[0] else None
         signature = self._book.signature(
-            ("as_strided", kind),
+            (name, kind, node is None, needs, cause, made.requires_grad, leaf),
             lambda id: events.Signature(
                 id,
-                "as_strided",
-                node_name(view.grad_fn),
-                tracked=True,
-                needs=(True,),
-                outputs=(output_of(view, requires_grad=True, leaf=False),),
+                name,
+                "" if node is None else node_name(node),
+                tracked=node is not None,
+                cause=cause,
+                needs=needs,
+                outputs=(output_of(made, requires_grad=made.requires_grad, leaf=leaf),),
                 alias=0,
+                inplace=name == "copy_slices",
             ),
         )
-        known.value = self._book.tell_op(here, signature, site, (owner.value,))
-        number = view.grad_fn._sequence_nr()
-        here.trail.recall(number, known.value, 1)
+        return self._book.tell_op(here, signature, site, inputs)
 
     def took_data(self, here: Here, tensor: torch.Tensor, given: torch.Tensor, path: Path) -> None:
         """`w.data = z`: the same object with other numbers, and no history from where they came."""
         book = self._book
         known, source = self._origins.know(here, tensor), self._origins.know(here, given)
         needs, kind = given.requires_grad, book.kinds.of(tensor)
-        leaf, requires_grad = tensor.is_leaf, tensor.requires_grad
+        leaf, requires_grad = is_leaf(tensor), tensor.requires_grad
         signature = book.signature(
             ("set_data", source.kind, needs, kind, leaf, requires_grad),
             lambda id: events.Signature(

@@ -15,7 +15,7 @@ from gradviz import events
 from gradviz.frontends.torch.autograd.depth import make_room
 from gradviz.frontends.torch.autograd.freed import Freed
 from gradviz.frontends.torch.autograd.gradients import measure
-from gradviz.frontends.torch.autograd.nodes import sequence_number
+from gradviz.frontends.torch.autograd.nodes import is_leaf, sequence_number
 from gradviz.frontends.torch.books.book import Book
 from gradviz.frontends.torch.books.here import Here
 from gradviz.frontends.torch.books.identity import Known
@@ -217,7 +217,7 @@ class Sweeps:
         # The copies that a checkpoint made of its inputs, to begin anew with, are gone by now.
         parts = [leaf for known in sweep.fed if (leaf := known()) is not None]
         reached = asked or ([] if sweep.walk is None else sweep.walk.leaves) + parts
-        pairs = ((leaf, leaf.grad if leaf.is_leaf or leaf.retains_grad else None) for leaf in _once(reached))
+        pairs = ((leaf, leaf.grad if is_leaf(leaf) or leaf.retains_grad else None) for leaf in _once(reached))
         return [(leaf, grad) for leaf, grad in pairs if grad is not None]
 
     def _tell_gradients(self, here: Here, sweep: _Running, made: list[tuple[Known, torch.Tensor]]) -> None:
@@ -254,15 +254,8 @@ class Sweeps:
     def _living(self) -> list[torch.Tensor]:
         """The tensors with a history that are known and alive."""
         tensors = [known() for known in list(self.book.tensors.values())]
-        return [tensor for tensor in tensors if isinstance(tensor, torch.Tensor) and _has_history(tensor)]
+        return [tensor for tensor in tensors if isinstance(tensor, torch.Tensor) and not is_leaf(tensor)]
 
 
 def _once(tensors: Iterable[torch.Tensor]) -> list[torch.Tensor]:
     return list({id(tensor): tensor for tensor in tensors}.values())
-
-
-def _has_history(tensor: torch.Tensor) -> bool:
-    try:
-        return tensor.grad_fn is not None
-    except RuntimeError:  # a view that was written to in a way that autograd refuses to tell of
-        return False

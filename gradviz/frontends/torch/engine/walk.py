@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from gradviz.frontends.torch.autograd.nodes import grad_fn_of
+
 
 class Walk:
     """What lies behind the roots of a sweep, read just before the engine frees it.
@@ -27,7 +29,7 @@ class Walk:
         pending: list[Any] = []
         seen: set[Any] = set()
         for position, root in enumerate(roots):
-            node = root.grad_fn
+            node = grad_fn_of(root)
             if node is None:
                 if root.requires_grad:
                     found.append((0, position, root))

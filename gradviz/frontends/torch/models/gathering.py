@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from gradviz.frontends.torch.autograd.nodes import grad_fn_of
 from gradviz.frontends.torch.books.book import Book
 from gradviz.frontends.torch.patching.calling import strip_own
 from gradviz.frontends.torch.patching.patches import Patches, like
@@ -78,7 +79,7 @@ class Gathering:
         for known in list(self._book.tensors.values()):
             if 0 < known.value <= older:
                 tensor = known()
-                if tensor is not None and tensor.grad_fn is not None:
+                if tensor is not None and grad_fn_of(tensor) is not None:
                     steps.add(bisect_left(ends, known.value))
                     if len(steps) >= STEPS:
                         break
@@ -90,6 +91,6 @@ class Gathering:
         if not isinstance(value, torch.Tensor):
             return False
         known = self._book.tensors.get(id(value))
-        if known is not None and 0 < known.value <= older and "[" in text and value.grad_fn is not None:
+        if known is not None and 0 < known.value <= older and "[" in text and grad_fn_of(value) is not None:
             self._book.add_name(known.value, text)
         return True

@@ -55,6 +55,16 @@ def test_a_gradient_of_several_shapes_is_measured_as_a_whole() -> None:
     assert not found.zero
 
 
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support:UserWarning", "ignore:torch.quantize_per_tensor")
+def test_a_compressed_gradient_is_measured_and_one_without_a_norm_is_left_out() -> None:
+    rows = torch.tensor([[3.0, 0.0], [0.0, 4.0]])
+    quantized = torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8)
+    compressed, left_out, whole = measure([rows.to_sparse_csr(), quantized, rows])
+    assert (compressed.norm, whole.norm) == (5.0, 5.0)
+    assert math.isnan(left_out.norm)
+    assert left_out.estimated
+
+
 def test_a_sweep_for_many_seeds_at_once_is_recorded() -> None:
     with gradviz.record() as rec:
         w = torch.ones(2, requires_grad=True)

@@ -30,7 +30,20 @@ class Measure(NamedTuple):
 
 
 def measure(gradients: list[torch.Tensor]) -> list[Measure]:
-    """Measure each gradient."""
+    """Measure each gradient; one that cannot be looked at, such as one of a layout without norms, is not."""
+    try:
+        return _measured(gradients)
+    except _CANNOT:
+        if len(gradients) > 1:
+            return [found for gradient in gradients for found in measure([gradient])]
+        return [_UNSEEN]
+
+
+_CANNOT = (RuntimeError, TypeError, NotImplementedError)
+"""What PyTorch raises where a dtype, a layout or a device knows no such operation."""
+
+
+def _measured(gradients: list[torch.Tensor]) -> list[Measure]:
     with torch.no_grad():
         seen = [_seen(gradient) for gradient in gradients]
         parts = [part for _, part in seen if part is not None]
@@ -42,6 +55,9 @@ _UNSEEN = Measure(math.nan, zero=False, nan=False, estimated=True)
 """For a gradient without elements to look at."""
 
 
+_COMPRESSED = (torch.sparse_csr, torch.sparse_csc, torch.sparse_bsr, torch.sparse_bsc)
+
+
 def _seen(gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
     """The values of a gradient, and what has the norm of the part of them that is looked at."""
     if is_wrapped(gradient) or gradient.device.type == "meta":
@@ -49,6 +65,8 @@ def _seen(gradient: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
     if gradient.is_nested:
         parts = [part.reshape(-1) for part in gradient.unbind()]
         gradient = torch.cat(parts) if parts else gradient.new_empty(0)
+    if gradient.layout in _COMPRESSED:
+        gradient = gradient.values()
     values = gradient.coalesce().values() if gradient.is_sparse else gradient
     if not (values.numel() > WHOLE and values.device.type == "cpu" and values.is_contiguous()):
         return values, values

@@ -48,7 +48,7 @@ class Unseen:
         @like(getattr(original, "__func__", original))
         def apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
             listener, here = self._listener, self._book.here()
-            if here is None or here.quiet:
+            if here is None or here.quiet or not _is_on():
                 return run(cls, *args, **kwargs)
             call = listener.calls.get(cls)
             if call is None:
@@ -116,7 +116,7 @@ class Unseen:
         def as_subclass(given: torch.Tensor, kind: Any) -> Any:
             made = run(given, kind)
             here = self._book.here()
-            # Within an op, where the mode is off, PyTorch gives results the class of what went into it.
+            # Within an op, PyTorch gives results the class of what went into it.
             if here is not None and not here.quiet and _is_on():
                 self._book.guarded("a subclass", self._tell_subclass, here, given, made, sys._getframe(1))
             return made
@@ -189,9 +189,9 @@ class Unseen:
 
 
 def _is_on() -> bool:
-    """A recording's mode is the one that the next call on this thread comes to."""
-    depth = torch._C._len_torch_function_stack()
-    return depth > 0 and isinstance(torch._C._get_function_stack_at(depth - 1), RecordingMode)
+    """The mode of a recording is on. Within an op it is off: what PyTorch calls there is a part of the op."""
+    modes = map(torch._C._get_function_stack_at, range(torch._C._len_torch_function_stack()))
+    return any(isinstance(mode, RecordingMode) for mode in modes)
 
 
 def _function_name(cls: Any) -> str:

@@ -14,6 +14,7 @@ from ._session import Session
 from ._target import Source
 
 if TYPE_CHECKING:
+    from gradviz.failures import Failure
     from gradviz.graphs import Graph
 
 
@@ -30,7 +31,7 @@ class Recording:
     graph: Graph
     exit_code: int
     file: str
-    failures: tuple[str, ...] = ()
+    failures: tuple[Failure, ...] = ()
     remains: object = None
 
 
@@ -60,8 +61,10 @@ def obtain(source: Source, session: Session, *, times: bool = False, values: boo
     return Recording(recorder.graph(), outcome.exit_code, program.file, tuple(recorder.failures), outcome)
 
 
-def nothing_ran(source: Source, exit_code: int, failures: Sequence[str] = ()) -> GradvizError:
+def nothing_ran(source: Source, exit_code: int, failures: Sequence[Failure] = ()) -> GradvizError:
     """The error for a script that used no tensor, or none that was seen because the recording failed."""
+    if failures and failures[0].help:
+        return UsageError(f"`{source.name}` was not recorded: {failures[0]}", help=failures[0].help)
     if failures:
         help = "report it, with the versions of gradviz and PyTorch"
         return GradvizError(f"`{source.name}` was not recorded: {failures[0]}", help=help)

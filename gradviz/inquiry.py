@@ -109,7 +109,7 @@ def _gradient(tensor: Any) -> Gradient | None:
 
         gradient = tensor._grad if tensor.is_leaf or tensor.retains_grad else None
         return None if gradient is None else measure_gradient(0, gradient)
-    from gradviz.frontends.torch.gradients import measure
+    from gradviz.frontends.torch.autograd.gradients import measure
 
     with sys.modules["torch"]._C.DisableTorchFunction():
         gradient = tensor.grad if tensor.is_leaf or tensor.retains_grad else None

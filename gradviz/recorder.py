@@ -27,9 +27,10 @@ from weakref import WeakValueDictionary
 
 import gradviz
 from gradviz.emitters import FRONT_ENDS, Emitter, Finder, FrontEnd
-from gradviz.endings import ending, tell_ending, text_of
+from gradviz.endings import ending, tell_ending
 from gradviz.errors import UsageError
 from gradviz.events import End, Event, Header, Name, Note, Op, Site, Status
+from gradviz.failures import Failure, failure_of
 from gradviz.graphs import Graph
 from gradviz.gvlog import LogWriter, Row, read_log
 from gradviz.imports import ImportWatch
@@ -104,7 +105,7 @@ class Recorder(AbstractContextManager["Recorder"]):
         self.ops = 0
         self._stopwatch = Stopwatch() if times else None
         self.pending: list[Row] = [] if self._stopwatch is None else TimedRows(self._stopwatch)
-        self.failures: list[str] = []
+        self.failures: list[Failure] = []
         self.interner = Interner(self)
         self._target = target or _running_script()
         self._memory: list[Event] = []
@@ -316,7 +317,7 @@ class Recorder(AbstractContextManager["Recorder"]):
             self._note_failure(what, failure)
 
     def _note_failure(self, what: str, failure: Exception) -> None:
-        self.failures.append(f"{what}: {type(failure).__name__}: {text_of(failure)}".removesuffix(": "))
+        self.failures.append(failure_of(what, failure))
 
     def before_fork(self) -> None:
         """Leave nothing to the child that it could write a second time, and no lock that another thread holds."""

@@ -6,6 +6,7 @@ import os
 import sys
 from types import TracebackType
 
+_HANDING = os.path.join("torch", "overrides.py")
 _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
@@ -41,6 +42,25 @@ def hide_frames(exception: BaseException, own_file: str = "") -> None:
             queue += current.exceptions
 
 
+def _without_handing(entries: list[TracebackType]) -> list[TracebackType]:
+    """Drop what PyTorch's own code adds where a recording listens: `backward` asks who overrides it, and calls itself.
+
+    What the program overrides by itself has a frame of its own in between, and stays.
+    """
+    kept: list[TracebackType] = []
+    for entry in entries:
+        handed = kept[-1].tb_frame.f_code if kept else None
+        if (
+            handed is not None
+            and len(kept) > 1
+            and (handed.co_name, handed.co_filename[-len(_HANDING) :]) == ("handle_torch_function", _HANDING)
+            and kept[-2].tb_frame.f_code is entry.tb_frame.f_code
+        ):
+            del kept[-2:]
+        kept.append(entry)
+    return kept
+
+
 def _without_own(traceback: TracebackType | None, own_file: str) -> TracebackType | None:
     kept = []
     while traceback is not None:
@@ -49,6 +69,6 @@ def _without_own(traceback: TracebackType | None, own_file: str) -> TracebackTyp
             kept.append(traceback)
         traceback = traceback.tb_next
     rest = None
-    for entry in reversed(kept):
+    for entry in reversed(_without_handing(kept)):
         rest = TracebackType(rest, entry.tb_frame, entry.tb_lasti, entry.tb_lineno)
     return rest

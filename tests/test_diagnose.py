@@ -39,6 +39,7 @@ class Training(Builder):
     def train(self, loss: int, *fed: int, zero: bool = False, nan: bool = False, line: int = 90) -> None:
         """Backward from `loss`, which gives `fed` their gradients, then a step."""
         norm = 0.0 if zero else 1.0
+        self.act("zero_grad", optimizer=self.owner, line=line - 1)
         self.sweep(loss, line=line, gradients=[Gradient(value, norm, zero, nan) for value in fed])
         self.act("step", optimizer=self.owner, line=line + 1)
 
@@ -254,6 +255,16 @@ def one_part_is_frozen() -> Builder:
     return b
 
 
+@fires("GV108", "warning", 3, "w", "v")
+def an_optimizer_of_what_is_frozen() -> Builder:
+    b = Training()
+    head = b.leaf("head", (3,), requires_grad=True, line=4, role=Role.PARAMETER, op="Parameter")
+    for value in (b.w, b.v):
+        b.set_requires_grad(value, False, line=5)
+    b.train(loss_of(b, b.op("mul", head, b.op("mul", b.w, b.v, line=10), line=11)), head)
+    return b
+
+
 @fires("GV109", "warning", 21, "w")
 def a_freeze_that_is_undone() -> Builder:
     b = Training()
@@ -411,6 +422,20 @@ def a_step_before_backward() -> Builder:
 def a_step_after_backward() -> Builder:
     b = Training()
     b.train(loss_of(b, b.op("mul", b.v, b.w, line=10)), b.v, b.w)
+    return b
+
+
+@fires("GV301", "error", 20, "h")
+def a_state_through_a_step() -> Builder:
+    """`h = w * h` in each turn, and a step in between: the second backward comes to the first turn's `mul`."""
+    b = Training()
+    h = b.leaf("h", (3,), line=5)
+    first = h = b.op("mul", b.w, h, name="h", line=20)
+    b.train(loss_of(b, h), b.w)
+    w = b.inplace("step", b.w, line=91)
+    h = b.op("mul", w, h, name="h", line=20)
+    error = "one of the variables has been modified by an inplace operation"
+    b.sweep(loss_of(b, h), line=90, error=error, concerned=(first, w))
     return b
 
 
@@ -645,6 +670,83 @@ def _recurrent(*, detached: bool, retain: bool = False, steps: int = 2) -> Build
     return b
 
 
+def _steps(*events: str, times: int = 3) -> Training:
+    """Steps of a training in each of which these things happen, in this order; the lines count from 91."""
+    b = Training()
+    for _ in range(times):
+        loss = loss_of(b, b.op("mul", b.w, b.v, line=10))
+        for line, event in enumerate(events, 91):
+            if event == "backward":
+                b.sweep(loss, line=line, gradients=[Gradient(b.w, 1.0), Gradient(b.v, 1.0)], freed=False)
+            else:
+                b.act(event, optimizer=b.owner, line=line)
+    return b
+
+
+@fires("GV409", "error", 92, "w", "v")
+def cleared_between_backward_and_step() -> Builder:
+    return _steps("backward", "zero_grad", "step")
+
+
+@fires("GV409", "error", 92, "w", "v")
+def cleared_by_the_model() -> Builder:
+    b = Training()
+    b.sweep(loss_of(b, b.w, b.v), line=91, gradients=[Gradient(b.w, 1.0), Gradient(b.v, 1.0)])
+    b.act("zero_grad", b.w, b.v, line=92)
+    b.act("step", optimizer=b.owner, line=93)
+    return b
+
+
+@silent("GV409")
+def cleared_and_differentiated_again() -> Builder:
+    return _steps("backward", "zero_grad", "backward", "step", "zero_grad")
+
+
+@silent("GV409")
+def a_step_before_any_backward() -> Builder:
+    return _steps("zero_grad", "step", "backward", "step")
+
+
+@fires("GV410", "warning", 91, "w", "v")
+def never_cleared() -> Builder:
+    return _steps("backward", "step")
+
+
+@fires("GV410", "warning", 90, "w")
+def never_cleared_by_hand() -> Builder:
+    return _by_hand(cleared=False)
+
+
+@silent("GV410")
+def cleared_by_hand() -> Builder:
+    return _by_hand(cleared=True)
+
+
+@silent("GV410")
+def gathered_over_two_batches() -> Builder:
+    return _steps("backward", "backward", "step", "zero_grad")
+
+
+@silent("GV410")
+def a_first_step_that_was_not_cleared() -> Builder:
+    return _steps("backward", "step", times=2)
+
+
+def _by_hand(*, cleared: bool) -> Builder:
+    """`w -= lr * w.grad` in three steps, and `w.grad.zero_()` where `cleared`."""
+    b = Builder("train.py")
+    w = b.leaf("w", (3,), requires_grad=True, line=1)
+    grad = b.leaf("w.grad", (3,), line=90, op="grad")
+    for _ in range(3):
+        b.sweep(loss_of(b, b.op("exp", w, line=10)), line=90, gradients=[Gradient(w, 1.0)])
+        with b.region("no_grad", line=91):
+            b.act("read_grad", w, line=92)
+            w = b.inplace("sub", w, b.op("mul", grad, "0.1", line=92), line=92)
+            b.act("read_grad", w, line=93)
+            grad = b.inplace("zero_" if cleared else "mul", grad, *([] if cleared else ["1.0"]), line=93)
+    return b
+
+
 @fires("GV501", "error", 20, "state")
 def a_state_with_its_graph() -> Builder:
     return _recurrent(detached=False)
@@ -705,6 +807,19 @@ def _total(*, swept: bool, number: bool = False) -> Builder:
 @fires("GV503", "warning", 20, "total")
 def a_total_with_its_graphs() -> Builder:
     return _total(swept=False)
+
+
+@fires("GV503", "warning", 20, "average")
+def a_moving_average_with_its_graphs() -> Builder:
+    b = Training()
+    average: int | str = "0"
+    for _ in range(4):
+        loss = b.op("mean", b.op("mul", b.w, b.v, line=10), name="loss", shape=(), line=11)
+        b.train(loss, b.w, b.v)
+        part = b.op("mul", loss, "0.1", line=19)
+        past = b.op("mul", average, "0.9", line=18) if isinstance(average, int) else average
+        average = b.op("add", past, part, name="average", line=20)
+    return b
 
 
 @silent("GV503")
@@ -781,6 +896,31 @@ def two_roads_that_cancel() -> Builder:
     b.sweep(loss, line=90, gradients=[Gradient(b.w, 0.0, True), Gradient(b.v, 1.0)])
     b.act("step", optimizer=b.owner)
     return b
+
+
+def _relu_between_layers(*, bias_norm: float) -> Training:
+    """`linear(w)`, `relu` at line 20, `linear(v, bias)`: the weights get zeros, the bias as `bias_norm` says."""
+    b = Training()
+    bias = b.leaf("bias", (3,), requires_grad=True, line=4, role=Role.PARAMETER, op="Parameter")
+    x = b.leaf("x", (3,), line=5)
+    hidden = b.op("dropout", b.op("relu", b.op("linear", x, b.w, line=10), line=20), line=21)
+    loss = loss_of(b, b.op("linear", hidden, b.v, bias, line=30))
+    b.sweep(loss, line=90, gradients=[
+        Gradient(b.w, 0.0, True), Gradient(b.v, 0.0, True), Gradient(bias, bias_norm, not bias_norm),
+    ])  # fmt: skip
+    b.act("step", optimizer=b.owner, line=91)
+    return b
+
+
+@fires("GV601", "warning", 20, "w", "v")
+def a_dead_relu_that_gradients_give_away() -> Builder:
+    return _relu_between_layers(bias_norm=1.0)
+
+
+@silent("GV601")
+def a_loss_that_is_met() -> Builder:
+    """Nothing gets any gradient: what came back to the `relu` was zero already."""
+    return _relu_between_layers(bias_norm=0.0)
 
 
 @fires("GV602", "warning", 20, "w")

@@ -23,6 +23,7 @@ LAYERS = {
     "gradviz.ids": "waist",
     "gradviz.interning": "waist",
     "gradviz.naming": "waist",
+    "gradviz.callees": "waist",
     "gradviz.sites": "waist",
     "gradviz.bytecode": "waist",
     "gradviz.targets": "waist",
@@ -72,6 +73,10 @@ FOREIGN_MORE = {
     "gradviz.frontends.torch": {"torch"},
     "gradviz.utils.saving": {"safetensors"},
 }
+
+# The rooms of the PyTorch front end. Each may import from those before it, and the files beside them from all.
+ROOMS = ("patching", "autograd", "places", "books", "calls", "engine", "listening", "models")
+TORCH = "gradviz.frontends.torch"
 
 LINES = 400
 # Files that are longer, each with the reason why it is one idea all the same.
@@ -148,6 +153,39 @@ def test_the_rules_see_an_arrow_that_runs_back() -> None:
     assert entry(LAYERS, "gradviz.core.ops.table") == "producer"
     assert entry(LAYERS, "gradviz.views.svg") == "consumer"
     assert "producer" not in MAY_IMPORT["consumer"]
+
+
+def room(name: str) -> int:
+    """Where the room of a module of the PyTorch front end stands; the files beside the rooms come last."""
+    first = name.removeprefix(f"{TORCH}.").partition(".")[0]
+    return ROOMS.index(first) if first in ROOMS else len(ROOMS)
+
+
+FRONT_END = {name: path for name, path in MODULES.items() if name.startswith(f"{TORCH}.")}
+
+
+def test_every_room_of_the_front_end_has_its_place() -> None:
+    assert {name.removeprefix(f"{TORCH}.") for name in PACKAGES if name.startswith(f"{TORCH}.")} == set(ROOMS)
+
+
+@pytest.mark.parametrize("name", FRONT_END)
+def test_rooms_of_the_front_end_import_one_way(name: str) -> None:
+    wrong = [
+        f"line {line}: `{imported}`"
+        for line, imported in imports(name, ast.parse(FRONT_END[name].read_bytes()))
+        if imported.startswith(f"{TORCH}.") and room(imported) > room(name)
+    ]
+    assert not wrong, f"{name}: " + "; ".join(wrong)
+
+
+def test_no_file_of_the_front_end_imports_in_a_circle() -> None:
+    waiting = {
+        name: {imported for _, imported in imports(name, ast.parse(path.read_bytes())) if imported in FRONT_END}
+        for name, path in FRONT_END.items()
+    }
+    while free := {name for name, needed in waiting.items() if not needed & waiting.keys()}:
+        waiting = {name: needed for name, needed in waiting.items() if name not in free}
+    assert not waiting
 
 
 def test_import_gradviz_is_light() -> None:

@@ -12,7 +12,9 @@ PROGRAMS = Path(__file__).parent / "programs"
 # The kind of finding, what stands on the culprit's line, and the names that the finding tells, among others.
 EXPECTED: dict[str, tuple[str, str, set[str]]] = {
     "accuracy_as_loss": ("integer", "aux.argmax", {"net.aux_head.weight", "net.aux_head.bias"}),
+    "bias_that_killed_relu": ("zero_gradient", "torch.relu(", {"net.fc1.weight", "net.fc1.bias", "net.fc2.weight"}),
     "branch_by_config": ("unused_param", "if step % 3:", {"model.aux.weight", "model.aux.bias"}),
+    "cleared_before_step": ("discarded_gradient", "optimizer.zero_grad()", {"model.0.weight", "model.2.bias"}),
     "clip_weights_in_place": ("inplace_leaf", "p.clamp_", set()),
     "copy_after_optimizer": ("stale_optimizer", "copy.deepcopy(base)", {"model.0.weight", "model.2.bias"}),
     "data_property": ("data", "self.direction.data", {"net.0.direction"}),
@@ -28,6 +30,8 @@ EXPECTED: dict[str, tuple[str, str, set[str]]] = {
     "list_in_function": ("loss_accumulation", "history.append(loss)", {"history"}),
     "loss_made_of_numbers": ("item", "error.item()", {"model.weight", "model.bias"}),
     "misspelt_flag": ("freeze_noop", "p.require_grad = False", {"encoder.weight", "encoder.bias"}),
+    "never_cleared": ("reused_gradient", "loss.backward()", {"model.0.weight", "model.2.bias"}),
+    "never_cleared_by_hand": ("reused_gradient", "loss.backward()", {"w", "b"}),
     "no_grad_method": ("no_grad", "@torch.no_grad()", {"trainer.model.users.weight"}),
     "numpy_in_loss": ("numpy", "np.sum(", {"model.encode.weight", "model.decode.bias"}),
     "plain_tensor_attribute": ("unregistered_param", "self.temperature = ", {"matcher.temperature"}),

@@ -163,6 +163,44 @@ PROGRAMS = {
         loss = (other * 2).sum()
         loss.backward()
         """,
+    "written through views, untracked": """
+        a = lib.zeros(2, 4)
+        row = a[0]
+        part = row[1:]
+        part.fill_(1)
+        (a * 2).sum()
+        (row * 3).sum()
+        other = a[1]
+        a.add_(1)
+        (other * 4).sum()
+        other.mul_(2)
+        (row + other).sum()
+        """,
+    "a part of a leaf": """
+        w = lib.ones(2, 2, requires_grad=True)
+        with lib.no_grad():
+            w[0].add_(1)
+            row = w[1]
+            row.mul_(2)
+        (w * 2).sum()
+        """,
+    "written with grad off": """
+        w = lib.ones(2, 2, requires_grad=True)
+        y = w * 2
+        z = w * 3
+        with lib.no_grad():
+            y.add_(1)
+            z[0].add_(1)
+        loss = (y + z).sum()
+        loss.backward()
+        """,
+    "views in inference mode": """
+        with lib.inference_mode():
+            a = lib.zeros(4)
+            v = a[:2]
+            v.fill_(1)
+            (a + 1).sum()
+        """,
     "operators": """
         w = lib.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
         a = 1 - w

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import gradviz
-from gradviz.frontends.torch.freed import Freed
+from gradviz.frontends.torch.autograd.freed import Freed
 from gradviz.graphs import Graph
 
 SECOND = "backward through the graph a second time"

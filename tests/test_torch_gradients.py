@@ -7,7 +7,8 @@ import math
 import pytest
 import torch
 
-from gradviz.frontends.torch.gradients import WHOLE, measure
+import gradviz
+from gradviz.frontends.torch.autograd.gradients import WHOLE, measure
 
 
 def test_a_small_gradient_is_measured_whole() -> None:
@@ -45,6 +46,33 @@ def test_special_values_and_layouts() -> None:
     (meta,) = measure([torch.ones(2, device="meta")])
     assert math.isnan(meta.norm)
     assert meta.estimated
+
+
+def test_a_gradient_of_several_shapes_is_measured_as_a_whole() -> None:
+    parts = [torch.ones(2, 3), torch.full((1, 3), 2.0)]
+    (found,) = measure([torch.nested.nested_tensor(parts, layout=torch.jagged)])
+    assert round(found.norm, 3) == round(math.sqrt(6 + 12), 3)
+    assert not found.zero
+
+
+@pytest.mark.filterwarnings("ignore:Sparse CSR tensor support:UserWarning", "ignore:torch.quantize_per_tensor")
+def test_a_compressed_gradient_is_measured_and_one_without_a_norm_is_left_out() -> None:
+    rows = torch.tensor([[3.0, 0.0], [0.0, 4.0]])
+    quantized = torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8)
+    compressed, left_out, whole = measure([rows.to_sparse_csr(), quantized, rows])
+    assert (compressed.norm, whole.norm) == (5.0, 5.0)
+    assert math.isnan(left_out.norm)
+    assert left_out.estimated
+
+
+def test_a_sweep_for_many_seeds_at_once_is_recorded() -> None:
+    with gradviz.record() as rec:
+        w = torch.ones(2, requires_grad=True)
+        (rows,) = torch.autograd.grad(w * 2, w, torch.eye(2), is_grads_batched=True)
+    assert not rec.failures
+    assert rows.tolist() == [[2.0, 0.0], [0.0, 2.0]]
+    (sweep,) = rec.graph().sweeps
+    assert [(gradient.zero, gradient.estimated) for gradient in sweep.gradients] == [(False, True)]
 
 
 def test_a_norm_that_underflows_is_not_zero() -> None:

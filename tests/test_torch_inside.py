@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 import gradviz
 from gradviz.events import BACKWARD, Cause
-from gradviz.frontends.torch.sweeps import MISSED
+from gradviz.frontends.torch.engine.sweeps import MISSED
 from gradviz.graphs import Graph, Op
 from gradviz.picture.composing import compose
 from gradviz.selecting import default_selection

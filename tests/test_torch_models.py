@@ -22,7 +22,7 @@ from torch.utils.checkpoint import checkpoint
 
 import gradviz
 from gradviz.events import Cause, Role
-from gradviz.frontends.torch import unseen
+from gradviz.frontends.torch.listening import unseen
 from gradviz.graphs import Cut, Graph, Op
 from gradviz.gvlog import read_log
 from gradviz.query import ancestors, gradient_inputs, reached_leaves
@@ -362,6 +362,36 @@ def test_custom_function_is_one_op() -> None:
     assert not graph.cuts
 
 
+def test_a_custom_function_inside_of_an_op_is_a_part_of_it() -> None:
+    class Doubled(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+            return x * 2
+
+        @staticmethod
+        def backward(ctx: Any, g: torch.Tensor) -> torch.Tensor:
+            return g * 2
+
+    def doubled(x: torch.Tensor) -> torch.Tensor:
+        """As functions of PyTorch do that are written in Python."""
+        if torch.overrides.has_torch_function_unary(x):
+            return torch.overrides.handle_torch_function(doubled, (x,), x)
+        return Doubled.apply(x.unsqueeze(0)).squeeze(0)
+
+    class Silent(torch.overrides.TorchFunctionMode):
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            return func(*args, **(kwargs or {}))
+
+    with gradviz.record() as rec:
+        x = torch.ones(3, requires_grad=True)
+        y = doubled(x)
+        with Silent():
+            z = Doubled.apply(y)
+        z.sum().backward()
+    graph = read(rec)
+    assert [op.name for op in graph.ops.values() if op.tracked] == ["doubled", "Doubled", "sum"]
+
+
 def test_parameters_made_in_forward_and_replaced() -> None:
     class Lazy(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -376,6 +406,20 @@ def test_parameters_made_in_forward_and_replaced() -> None:
     graph = read(rec)
     (sweep,) = graph.sweeps
     assert names(graph, (gradient.value for gradient in sweep.gradients)) == {"model.weight"}
+
+
+def test_lazy_modules_make_their_parameters_in_the_first_pass() -> None:
+    with gradviz.record() as rec:
+        model = nn.Sequential(nn.LazyLinear(4), nn.ReLU(), nn.LazyLinear(1))
+        loss = model(torch.ones(2, 3)).sum()
+        loss.backward()
+    graph = read(rec)
+    made = ops_called(graph, "Parameter")
+    assert names(graph, (op.outputs[0] for op in made)) == {
+        f"model.{index}.{part}" for index in (0, 2) for part in ("weight", "bias")
+    }
+    assert {line(graph, op) for op in made} == {"loss = model(torch.ones(2, 3)).sum()"}
+    assert not ops_called(graph, "of unknown origin")
 
 
 def test_make_dot_shows_what_was_recorded() -> None:

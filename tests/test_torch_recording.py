@@ -102,6 +102,90 @@ def test_a_write_in_place_by_any_name_is_one(write: str) -> None:
     assert op.id in ancestors(graph, graph.sweeps[0].roots, gradient=True)
 
 
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode, torch.enable_grad])
+@pytest.mark.parametrize(
+    ("write", "name"),
+    [
+        ("F.relu(h, inplace=True)", "relu"), ("F.relu(h, True)", "relu"), ("torch.nn.ReLU(inplace=True)(h)", "relu"),
+        ("F.dropout(h, 0.5, True, True)", "dropout"), ("h.relu_()", "relu"), ("F.silu(h, inplace=True)", "silu"),
+    ],
+)  # fmt: skip
+def test_a_write_that_autograd_takes_no_note_of_is_one_all_the_same(write: str, name: str, mode: Any) -> None:
+    """As in an evaluation, where nothing is tracked, or with data that requires no grad."""
+    with gradviz.record() as rec, mode():
+        x = torch.randn(4)
+        h = x + 1
+        exec(write, {"h": h, "torch": torch, "F": F})
+        y = h * 2
+    graph = checked(rec)
+    (op,) = [op for op in graph.ops.values() if op.inplace]
+    assert (op.name, op.tracked) == (name, False)
+    assert one(graph, "mul").inputs[0] == op.id
+    assert y is not None
+
+
+def test_what_is_written_by_out_comes_from_what_the_op_was_given() -> None:
+    with gradviz.record() as rec:
+        w = torch.ones(2, requires_grad=True)
+        buffer, index = torch.empty(2), torch.empty(2, dtype=torch.long)
+        with torch.no_grad():
+            torch.mul(w, 3, out=buffer)
+            torch.sort(buffer, out=(buffer, index))
+        y = buffer * w
+        y.sum().backward()
+    graph = checked(rec)
+    product = called(graph, "mul")[0]
+    assert (product.inplace, product.cause, name_of(graph, product.id)) == (True, Cause.NO_GRAD, "buffer")
+    values, positions = called(graph, "sort")
+    assert [name_of(graph, op.id) for op in (values, positions)] == ["buffer", "index"]
+    assert called(graph, "mul")[1].inputs[0] == values.id
+    assert graph.values[values.id].version == 2
+    assert [name_of(graph, cut.value) for cut in graph.cuts] == ["w"]
+
+
+def test_a_write_to_several_tensors_is_one_to_each() -> None:
+    with gradviz.record() as rec:
+        w, v = (torch.ones(2, requires_grad=True) for _ in range(2))
+        (w * v).sum().backward()
+        with torch.no_grad():
+            torch._foreach_add_([w, v], [w.grad, v.grad], alpha=-0.1)
+        y = w * v
+    graph = checked(rec)
+    first, second = called(graph, "_foreach_add")
+    assert [name_of(graph, value) for op in (first, second) for value in op.inputs] == ["w", "w.grad", "v", "v.grad"]
+    assert called(graph, "mul")[1].inputs == (first.id, second.id)
+    assert y.requires_grad
+
+
+@pytest.mark.parametrize("call", ["F.dropout(h, 0.5, False, True)", "F.relu(h)", "F.dropout(h, 0.0, inplace=False)"])
+def test_what_writes_nothing_is_no_write(call: str) -> None:
+    with gradviz.record() as rec, torch.no_grad():
+        h = torch.randn(4) + 1
+        exec(call, {"h": h, "torch": torch, "F": F})
+    assert not [op for op in checked(rec).ops.values() if op.inplace]
+
+
+class Image(torch.Tensor):
+    """As datasets of pictures have it."""
+
+
+@pytest.mark.parametrize("needs", [False, True])
+def test_a_tensor_of_another_class_comes_from_the_one_that_it_was(needs: bool) -> None:
+    with gradviz.record() as rec:
+        w = torch.ones(2, requires_grad=needs)
+        x = (w * 1).as_subclass(Image)
+        y = (x * 2).sum()
+        if needs:
+            y.backward()
+    graph = checked(rec)
+    assert type(y) is Image
+    assert [op.name for op in graph.ops.values() if op.inputs] == ["mul", "as_subclass", "mul", "sum"]
+    assert not called(graph, "of unknown origin")
+    changed = one(graph, "as_subclass")
+    assert (name_of(graph, changed.id), changed.tracked, changed.alias) == ("x", needs, 0)
+    assert not needs or coverage(graph).split()[0] == coverage(graph).split()[2]
+
+
 def test_an_op_that_gives_back_what_it_was_given_is_none() -> None:
     with gradviz.record() as rec:
         x = torch.randn(4, requires_grad=True)
@@ -306,8 +390,24 @@ def test_a_pytorch_that_is_too_old_is_said_in_one_line(monkeypatch: pytest.Monke
     monkeypatch.setattr(torch, "__version__", "2.2.1+cpu")
     with gradviz.record() as rec:
         torch.ones(2) * 2
-    assert rec.failures == ["listening to torch: UsageError: PyTorch 2.2.1 is too old to be recorded"]
+    assert rec.failures == ["PyTorch 2.2.1 is too old to be recorded"]
+    assert rec.failures[0].help == "install PyTorch 2.4 or newer"
     assert torch._C._len_torch_function_stack() == 0
+
+
+@pytest.mark.parametrize("command", ["render", "check", "tree", "stats", "record"])
+def test_every_command_says_what_to_do_about_an_old_pytorch(command: str, tmp_path: Path) -> None:
+    (tmp_path / "script.py").write_text("import torch\ntorch.ones(2)\nprint('ran')\n")
+    old = "import sys, torch; torch.__version__ = '2.2.1'; from gradviz_cli.main import main; sys.exit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", old, command, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "ran\n" in done.stdout + done.stderr
+    assert [line for line in done.stderr.splitlines() if line != "ran"] == [
+        "error: `script.py` was not recorded: PyTorch 2.2.1 is too old to be recorded",
+        "help: install PyTorch 2.4 or newer",
+    ]
 
 
 def test_a_model_that_only_a_function_knows_keeps_its_names() -> None:

@@ -26,9 +26,9 @@ from gradviz.core.listeners import observers
 from gradviz.core.values import value_id
 from gradviz.diagnose import Findings, diagnose
 from gradviz.events import Measure
-from gradviz.frontends.torch import measuring
-from gradviz.frontends.torch.book import Book
-from gradviz.frontends.torch.identity import Tensors
+from gradviz.frontends.torch.books import measuring
+from gradviz.frontends.torch.books.book import Book
+from gradviz.frontends.torch.books.identity import Tensors
 from gradviz.graphs import Graph
 from gradviz.gvlog import read_log
 from gradviz.picture.wording import numbers

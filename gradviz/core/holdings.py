@@ -5,7 +5,6 @@ It knows modules and optimizers by what they can be asked, so it needs neither `
 
 from __future__ import annotations
 
-import re
 import threading
 import weakref
 from collections.abc import Iterable, Iterator
@@ -13,6 +12,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from gradviz import events
+from gradviz.callees import callee
 from gradviz.core.listeners import Deed
 from gradviz.core.tensor import Tensor
 from gradviz.core.trace import LATE, Trace, seen
@@ -39,8 +39,8 @@ class Here(threading.local):
 class Holdings:
     """What one recording knows of modules and optimizers.
 
-    A module that is called while no other one runs is a root: its scope is the variable that the caller holds it by, or
-    its class. Those inside it are called by the path that leads there: `model.encoder.layer.3`.
+    A module that is called while no other one runs is a root: its scope is what the caller calls it, or its class.
+    Those inside it are called by the path that leads there: `model.encoder.layer.3`.
     """
 
     def __init__(self, emitter: Emitter) -> None:
@@ -178,7 +178,7 @@ class Holdings:
             for root, scope in list(self._scopes.items()):
                 if any(inner is module and name for name, inner in root.named_modules()):
                     return self._name_all(root, scope, module)
-        return self._name_all(module, _variable(frame) or type(module).__name__, module)
+        return self._name_all(module, callee(frame, module) or type(module).__name__, module)
 
     def _name_all(self, root: Any, name: str, wanted: Any) -> str:
         """Give `root` and the modules in it their scopes; returns that of `wanted`."""
@@ -254,15 +254,6 @@ def _named(target: str, result: Any) -> Iterator[tuple[Tensor, str]]:
                 yield part, name
             else:
                 pending.append((part, name.strip("()[]") if name.startswith(("(", "[")) else name))
-
-
-def _variable(frame: FrameType) -> str:
-    """How the user's code that calls a module writes it, `net` or `self.net`; empty where it is not so simple."""
-    if not is_user_file(frame.f_code.co_filename):
-        return ""
-    place = decode(frame.f_code, frame.f_lasti)
-    found = re.match(r"[^\W\d][\w.]*(?=\()", place.text[max(place.column, 0) :])
-    return found.group() if found else ""
 
 
 def _maker(kind: type, frame: FrameType) -> FrameType:

@@ -2,7 +2,8 @@
 
 ## What it does
 Looks for a backward that raised because nothing behind its root requires grad, with no cut on the way: the tensors
-themselves are frozen. Notes parameters that are frozen though an optimizer owns them.
+themselves are frozen. Notes parameters that are frozen though an optimizer owns them, and warns where those are all
+that an optimizer has, so that its steps do nothing.
 
 ## Why is this bad
 There is nothing to train, and PyTorch's message does not say which line froze it.
@@ -66,17 +67,44 @@ def check(facts: Facts) -> Iterator[Complaint]:
         )
 
 
-def _owned(facts: Facts) -> Iterator[Complaint]:
-    frozen: dict[int | None, list[int]] = {}
+def idle(facts: Facts) -> frozenset[int]:
+    """The optimizers that took steps though all that they have is frozen."""
+    frozen = {id for values in _frozen(facts).values() for id in values}
+    owned = {id: {facts.tensor(value) for value in facts.optimizer(id).values} for id in facts.stepped}
+    return frozenset(id for id, values in owned.items() if values and values <= frozen)
+
+
+def _frozen(facts: Facts) -> dict[int | None, list[int]]:
+    """What is frozen though an optimizer that took a step owns it, by the line that froze it."""
+    found: dict[int | None, list[int]] = {}
     last = {facts.tensor(flag.value): flag for flag in facts.graph.flags}
     for parameter in facts.parameters.values():
         flag = last.get(parameter.id)
         owned = facts.stepped.intersection(parameter.owners)
         if owned and flag is not None and not flag.requires_grad and not parameter.gradients:
-            frozen.setdefault(flag.site, []).append(parameter.id)
-    for site, values in frozen.items():
+            found.setdefault(flag.site, []).append(parameter.id)
+    return found
+
+
+def _owned(facts: Facts) -> Iterator[Complaint]:
+    useless = idle(facts)
+    for site, values in _frozen(facts).items():
         owner = facts.optimizer(facts.parameters[values[0]].owners[0])
         them = verb(values, "it", "them")
+        if owner.id in useless:
+            others = [parameter.id for parameter in facts.parameters.values() if parameter.gradients]
+            yield Complaint(
+                Severity.WARNING,
+                f"the optimizer of {facts.line(owner.site)} trains nothing: all that it has is frozen, "
+                f"{facts.subject(values)} at {facts.line(site)}",
+                f"give it what is to be trained: {facts.subject(others)} {verb(others, 'gets', 'get')} gradients"
+                if others
+                else "let the part that is to be trained require grad",
+                owner.site,
+                tuple(values),
+                ((site, "frozen here"),),
+            )
+            continue
         yield Complaint(
             Severity.NOTE,
             f"{facts.subject(values)} {verb(values, 'is', 'are')} in the optimizer but never trained: "

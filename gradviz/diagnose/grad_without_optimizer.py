@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gradviz.diagnose import stale_optimizer, unregistered_param
+from gradviz.diagnose import frozen, stale_optimizer, unregistered_param
 from gradviz.diagnose.facts import Facts, verb
 from gradviz.diagnose.findings import Complaint, Severity
 from gradviz.events import Role
@@ -29,7 +29,7 @@ CODE = "GV404"
 
 def check(facts: Facts) -> Iterator[Complaint]:
     """One note for each top-level module."""
-    if not facts.stepped:
+    if not facts.stepped or frozen.idle(facts):  # then these are what it should have had, which GV108 tells
         return
     graph = facts.graph
     skip = {id for made in stale_optimizer.made_anew(facts).values() for id in made}

@@ -1,7 +1,8 @@
 """A tensor that backward needs was changed in place.
 
 ## What it does
-Looks for a backward that raised because a saved tensor had a newer version, and names the write.
+Looks for a backward that raised because a saved tensor had a newer version, and names the write. Where the write is an
+optimizer's step and the tensor was saved in the step before, a state carries the graph over, and that is named.
 
 ## Why is this bad
 The gradient would be computed from numbers that are not those of the forward pass. PyTorch says which tensor, not which
@@ -23,8 +24,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from gradviz.diagnose.backward_twice import carried_over
 from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.findings import Complaint, Severity
+from gradviz.graphs import Op
 
 CODE = "GV301"
 RAISED = "modified by an inplace operation"
@@ -48,6 +51,21 @@ def check(facts: Facts) -> Iterator[Complaint]:
             continue
         written, write = writes[-1], graph.ops[graph.values[writes[-1]].op]
         saver = next((graph.ops[graph.values[value].op] for value in told if value not in writes), None)
+        carried = _carried(facts, index, saver) if write.name == "step" and saver is not None else None
+        if saver is not None and carried is not None:
+            state = facts.lasting_name(carried)
+            yield Complaint(
+                Severity.ERROR,
+                f"`{state}` carries the graph of the step before into this one: backward at {facts.line(sweep.site)} "
+                f"comes through it, made at {facts.line(facts.maker_site(carried))}, to parameters that `step` at "
+                f"{facts.line(write.site)} has changed since",
+                f"detach it at the end of the step: {facts.detaching(carried)}; then `retain_graph` is not needed",
+                facts.maker_site(carried),
+                (),
+                ((write.site, "changed here"), (sweep.site, "backward comes to it here")),
+                named=(state,),
+            )
+            continue
         name = facts.name(written) or facts.name(graph.values[written].storage)
         saved = f" after `{saver.name}` saved it at {facts.line(saver.site)}" if saver is not None else ""
         related: list[tuple[int | None, str]] = (
@@ -62,6 +80,15 @@ def check(facts: Facts) -> Iterator[Complaint]:
             (written,),
             (*related, (sweep.site, "backward needs it here")),
         )
+
+
+def _carried(facts: Facts, index: int, saver: Op) -> int | None:
+    """The value by which a sweep comes to what `saver` saved for an earlier turn of the same loop; None for no loop."""
+    graph = facts.graph
+    site = graph.sweeps[index].site
+    turns = [at for at in facts.swept.get(saver.id, ()) if at < index and graph.sweeps[at].site == site]
+    older = frozenset().union(*(facts.walked(at) for at in turns))
+    return carried_over(facts, facts.walked(index) - older, older)
 
 
 def _deduced(facts: Facts, index: int) -> list[int]:

@@ -1,8 +1,8 @@
 """A total of losses, or a list of results, keeps the graph of every step alive.
 
 ## What it does
-Looks for a sum that was carried over three or more steps with its history and that no backward used, and for lists that
-hold a tracked result of each of several steps.
+Looks for a sum, or a moving average, that was carried over three or more steps with its history and that no backward
+used, and for lists that hold a tracked result of each of several steps.
 
 ## Why is this bad
 Each graph, and every tensor that it saved, stays in memory until the total or the list goes.
@@ -19,6 +19,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.findings import Complaint, Severity
@@ -39,34 +40,62 @@ def check(facts: Facts) -> Iterator[Complaint]:
 
 def _totals(facts: Facts) -> Iterator[Complaint]:
     graph = facts.graph
-    length: dict[int, int] = {}
+    sums: dict[int, _Sum] = {}
     if not graph.sweeps:
         return
     for op in graph.ops.values():
-        if op.tracked and op.name in ("add", "sub") and op.outputs and op.id not in facts.swept:
-            before = [graph.ops[graph.values[item].op] for item in gradient_inputs(graph, op)]
-            grown = max((length.get(past.id, 0) for past in before if past.site == op.site), default=0)
-            length[op.id] = grown + 1
-    ends = {graph.ops[id].site: id for id, steps in length.items() if steps >= STEPS}
-    for site, id in ends.items():
-        total = graph.ops[id].outputs[0]
-        makers = {graph.values[item].op: item for item in gradient_inputs(graph, graph.ops[id])}
-        summed = [item for maker, item in makers.items() if graph.ops[maker].site != site]
-        if facts.behind(summed) & {maker for maker in makers if graph.ops[maker].site == site}:
+        if not op.tracked or not op.outputs or op.id in facts.swept:
+            continue
+        inputs = gradient_inputs(graph, op)
+        before = [sums.get(graph.values[item].op) for item in inputs]
+        if op.name in ("add", "sub"):
+            grown = max((past for past in before if past and past.site == op.site), key=_steps_of, default=None)
+            carried = inputs[before.index(grown)] if grown else None
+            sums[op.id] = _Sum(op.site, op.id, 1 + _steps_of(grown), tuple(v for v in inputs if v != carried))
+        elif op.name in ("mul", "div") and len(inputs) == 1 and before[0]:
+            sums[op.id] = before[0]  # a moving average: `total = 0.9 * total + loss`
+    ends = {total.site: total for total in sums.values() if total.steps >= STEPS}
+    for site, total in ends.items():
+        if facts.behind(total.summed) & {past.op for past in sums.values() if past.site == site}:
             continue  # a residual connection: what is added comes from the sum so far
-        name = facts.name(total) or graph.ops[id].name
-        item = facts.name(summed[-1]) if summed else ""
+        value = graph.ops[total.op].outputs[0]
+        name = facts.name(value) or graph.ops[total.op].name
+        item = _unscaled(facts, total.summed[-1]) if total.summed else ""
         added = f"`{item}`" if item else "a value without a name"
         yield Complaint(
             Severity.WARNING,
-            f"`{name}` keeps the graphs of {plural(length[id], 'step')} alive{_held(facts, [total])}: "
+            f"`{name}` keeps the graphs of {plural(total.steps, 'step')} alive{_held(facts, [value])}: "
             f"{facts.line(site)} adds {added} to it with its history",
             f"add `{item}.item()` or `{item}.detach()` in place of `{item}`"
             if item
             else "call `.item()` or `.detach()` on it before it is added",
             site,
-            (total,),
+            (value,),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Sum:
+    """A sum as it stands after `op`, which added `summed` at `site`, for the time that `steps` says."""
+
+    site: int | None
+    op: int
+    steps: int
+    summed: tuple[int, ...]
+
+
+def _steps_of(total: _Sum | None) -> int:
+    return total.steps if total else 0
+
+
+def _unscaled(facts: Facts, value: int) -> str:
+    """The name of `value`, or of what it is a multiple of; empty for none."""
+    graph = facts.graph
+    op = graph.ops[graph.values[value].op]
+    while not facts.name(value) and op.name in ("mul", "div") and len(gradient_inputs(graph, op)) == 1:
+        value = gradient_inputs(graph, op)[0]
+        op = graph.ops[graph.values[value].op]
+    return facts.name(value)
 
 
 def _lists(facts: Facts) -> Iterator[Complaint]:

@@ -2,10 +2,10 @@
 
 ## What it does
 Looks for trained parameters whose gradient was zero in every sweep while others got more. Warns where it finds the
-reason: every road goes through a flat operation such as `sign`, or two roads meet in a difference and cancel. A
-recording with values (`--values`) has more reasons: a ReLU that gives nothing but zeros, a `clamp` that clips
-everything, a factor that is zero. Without a reason it is a note: a zero can be the honest answer, as for a first step
-from weights of zero.
+reason: every road goes through a flat operation such as `sign`, two roads meet in a difference and cancel, or a ReLU
+gives nothing but zeros, which shows in the next layer: its bias has a gradient, its weight has zeros. A recording with
+values (`--values`) has more reasons: a `clamp` that clips everything, a factor that is zero. Without a reason it is a
+note: a zero can be the honest answer, as for a first step from weights of zero.
 
 ## Why is this bad
 Zero is not None: the optimizer takes the gradient and the parameter does not move.
@@ -22,12 +22,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from gradviz.diagnose import numbers
+from gradviz.diagnose.dark_layers import dark, without_passing
 from gradviz.diagnose.facts import Facts, Parameter, verb
 from gradviz.diagnose.findings import Complaint, Severity
 from gradviz.graphs import Op
 from gradviz.query import gradient_inputs
 
 CODE = "GV601"
+DEAD = "gives nothing but zeros"
 FLAT = frozenset({"sign", "sgn", "round", "floor", "ceil", "trunc", "fix", "heaviside", "floor_divide"})
 SHIFTING = frozenset({"add", "sub", "view", "reshape", "clone", "squeeze", "unsqueeze", "expand"})
 
@@ -91,10 +93,10 @@ def _reason(facts: Facts, parameter: Parameter) -> Reason:
     flat = [id for id in on_road if graph.ops[id].name in FLAT]
     if flat and _blocks(facts, parameter, road, flat):
         return graph.ops[flat[0]].name, graph.ops[flat[0]].site
-    numeric = _flat_by_numbers(facts, parameter, on_road) if graph.measures else {}
-    dead = _given_zeros(facts, parameter, on_road) if graph.measures else None
+    numeric = _flat_by_numbers(facts, parameter, on_road) if graph.measures else _flat_by_gradients(facts, on_road)
+    dead = _given_zeros(facts, parameter, on_road)
     if dead is not None:
-        return f"`{dead.name}` at {facts.line(dead.site)} {numbers.why_flat(facts, dead, 0)}", dead.site
+        return f"`{dead.name}` at {facts.line(dead.site)} {DEAD}", dead.site
     if numeric and _blocks(facts, parameter, road, {*numeric, *flat}):
         first = graph.ops[min(numeric)]
         return f"`{first.name}` at {facts.line(first.site)} {numeric[first.id]}", first.site
@@ -131,6 +133,11 @@ def _flat_by_numbers(facts: Facts, parameter: Parameter, on_road: list[int]) -> 
     return found
 
 
+def _flat_by_gradients(facts: Facts, on_road: list[int]) -> dict[int, str]:
+    """The same, from what the gradients of the layers around show."""
+    return {id: DEAD for id in on_road if id in dark(facts)}
+
+
 def _is_layer(facts: Facts, op: Op, calls: int) -> bool:
     """That an op passes nothing on says something: a hinge that is met gives zeros, too, and a small layer may."""
     return numbers.size_of(facts.graph, op.outputs[0]) * calls >= numbers.FEW and numbers.feeds_parameters(facts, op)
@@ -142,8 +149,11 @@ def _given_zeros(facts: Facts, parameter: Parameter, on_road: list[int]) -> Op |
     for id in on_road[:1]:
         for item in graph.ops[id].value_inputs:
             maker = graph.ops[graph.values[item].op]
-            if numbers.is_dead(graph, maker) and _is_layer(facts, maker, len(parameter.gradients)):
-                return maker
+            if graph.measures:
+                if numbers.is_dead(graph, maker) and _is_layer(facts, maker, len(parameter.gradients)):
+                    return maker
+            elif (before := without_passing(facts, maker)).id in dark(facts):
+                return before
     return None
 
 

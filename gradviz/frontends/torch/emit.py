@@ -2,44 +2,31 @@
 
 from __future__ import annotations
 
-from types import FrameType
-from typing import Any
-
 import torch
 
 from gradviz import events
 from gradviz.errors import UsageError
-from gradviz.frontends.torch.acts import Acts
-from gradviz.frontends.torch.attributes import Attributes
-from gradviz.frontends.torch.book import Book, Here
-from gradviz.frontends.torch.building import Building
-from gradviz.frontends.torch.calling import stand_in
-from gradviz.frontends.torch.elsewhere import Elsewhere
-from gradviz.frontends.torch.evaluating import Evaluating
-from gradviz.frontends.torch.frames import is_freezing, is_inner
-from gradviz.frontends.torch.gathering import Gathering
-from gradviz.frontends.torch.handing import Handing
-from gradviz.frontends.torch.holding import plain_attributes
-from gradviz.frontends.torch.lane import Lane, Ticket
-from gradviz.frontends.torch.mode import RecordingMode
-from gradviz.frontends.torch.modules import Modules
-from gradviz.frontends.torch.naming import Call, Deed
-from gradviz.frontends.torch.ops import Gathered, Ops
-from gradviz.frontends.torch.optimizers import Optimizers
-from gradviz.frontends.torch.origins import Origins
-from gradviz.frontends.torch.patches import Patches
-from gradviz.frontends.torch.regions import Regions
-from gradviz.frontends.torch.sweeps import Sweeps
-from gradviz.frontends.torch.threads import Threads
-from gradviz.frontends.torch.transforms import Transforms
-from gradviz.frontends.torch.unpacking import watch_hooks
-from gradviz.frontends.torch.unseen import Unseen
-from gradviz.frontends.torch.writes import Writes
+from gradviz.frontends.torch.autograd.nodes import is_leaf
+from gradviz.frontends.torch.autograd.unpacking import watch_hooks
+from gradviz.frontends.torch.books.book import Book
+from gradviz.frontends.torch.engine.sweeps import Sweeps
+from gradviz.frontends.torch.listening.elsewhere import Elsewhere
+from gradviz.frontends.torch.listening.handing import Handing
+from gradviz.frontends.torch.listening.listener import Listener
+from gradviz.frontends.torch.listening.mode import RecordingMode
+from gradviz.frontends.torch.listening.threads import Threads
+from gradviz.frontends.torch.listening.transforms import Transforms
+from gradviz.frontends.torch.listening.unseen import Unseen
+from gradviz.frontends.torch.models.attributes import Attributes
+from gradviz.frontends.torch.models.building import Building
+from gradviz.frontends.torch.models.evaluating import Evaluating
+from gradviz.frontends.torch.models.gathering import Gathering
+from gradviz.frontends.torch.models.holding import plain_attributes
+from gradviz.frontends.torch.models.modules import Modules
+from gradviz.frontends.torch.models.optimizers import Optimizers
+from gradviz.frontends.torch.patching.patches import Patches
 from gradviz.interning import OpSink
 from gradviz.naming import name_values
-
-Before = tuple[Gathered, Ticket | None]
-"""What is known of a call before it runs: its arguments, and its ticket if the next one like it may take the lane."""
 
 OLDEST = (2, 4)
 """The oldest version of PyTorch that can be recorded."""
@@ -50,24 +37,18 @@ class Emitter:
 
     def __init__(self, sink: OpSink) -> None:
         self.book = Book(sink)
-        self.origins = Origins(self.book)
-        self.writes = Writes(self.book, self.origins)
-        self.ops = Ops(self.book, self.origins, self.writes)
-        self.lane = Lane(self.book, self.ops)
-        self.acts = Acts(self.book, self.origins, self.writes, self.ops)
-        self.regions = Regions(self.book)
-        self.sweeps = Sweeps(self.book, self.origins, lambda here: RecordingMode(self, here))
+        self.listener = listener = Listener(self.book)
+        self.sweeps = Sweeps(self.book, listener.origins, lambda here: RecordingMode(listener, here))
         self.building = Building(self.book)
         self.modules = Modules(self.book, self.building.named)
-        self.optimizers = Optimizers(self.book, self.origins, self.writes)
-        self.unseen = Unseen(self)
-        self.transforms = Transforms(self)
-        self.elsewhere = Elsewhere(self.book)
-        self.evaluating = Evaluating(self.book, self.origins)
-        self.attributes = Attributes(self.book, self.origins)
+        self.optimizers = Optimizers(self.book, listener.origins, listener.writes)
+        self.unseen = Unseen(listener)
+        self.transforms = Transforms(listener)
+        self.elsewhere = Elsewhere(self.book, self.transforms.compiling)
+        self.evaluating = Evaluating(self.book, listener.origins)
+        self.attributes = Attributes(self.book, listener.origins)
         self.handing = Handing(self.book)
         self.gathering = Gathering(self.book)
-        self.calls: dict[Any, Call] = {}
         self.threads = Threads(self.enter_thread)
         self._patches = Patches()
         self._named: set[int] = set()
@@ -102,13 +83,13 @@ class Emitter:
         self.book.guarded("compiled code", self.elsewhere.uninstall)
         self.book.guarded("the coverage", self.sweeps.tell_coverage)
         for mode in self._modes:
-            mode.emitter = None
+            mode.listener = None
         _take_off(self._modes)
         self.book.close()
 
     def enter_thread(self) -> RecordingMode:
         """A mode for the current thread."""
-        mode = RecordingMode(self, self.book.enter_thread())
+        mode = RecordingMode(self.listener, self.book.enter_thread())
         self._modes.append(mode)
         return mode
 
@@ -136,7 +117,7 @@ class Emitter:
             self.book.sink.emit(events.Act("watched", (known.value,), after=self.book.last_value, text=name))
             return
         self.book.tell_name(known, name, role)
-        gradient = tensor.grad if tensor.is_leaf else None
+        gradient = tensor.grad if is_leaf(tensor) else None
         held = None if gradient is None else self.book.tensors.get(id(gradient))
         if held is not None and held.value:
             self.book.add_name(held.value, f"{name}.grad")
@@ -145,53 +126,6 @@ class Emitter:
         """The id of the value that a tensor is at present; None for one that was not recorded."""
         known = self.book.tensors.get(id(value)) if isinstance(value, torch.Tensor) else None
         return None if known is None else known.value or None
-
-    # what the mode tells of
-
-    def before(
-        self, here: Here, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any], frame: FrameType
-    ) -> Before | None:
-        """Look closely at the arguments of an op; None for one that is not to be told of."""
-        if is_inner(frame):
-            return None
-        ticket = None
-        if call.laned and not torch._C._len_torch_function_stack():
-            ticket = self.book.looked("an op", self.lane.ticket, call, args, kwargs)
-        found = self.book.looked("an op", self.ops.gather, here, call, args, kwargs, frame)
-        return None if found is None else (found, ticket)
-
-    def after(
-        self,
-        here: Here,
-        call: Call,
-        args: tuple[Any, ...],
-        before: Before | None,
-        result: Any,
-        nodes: tuple[int, int],
-        frame: FrameType,
-    ) -> None:
-        """Tell of an op that ran."""
-        if before is not None:
-            self.book.guarded("an op", self.lane.first, here, call, args, *before, result, nodes, frame)
-        elif not is_inner(frame):
-            self.book.guarded("an op", self.ops.prepared, call, result, frame)
-
-    def other(
-        self, here: Here, call: Call, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], frame: FrameType
-    ) -> Any:
-        """Run a call that is no op, and tell of what it did."""
-        deed = call.deed
-        if is_inner(frame) and not (deed is Deed.REQUIRES_GRAD and is_freezing(frame)):
-            return stand_in(frame)(func, args, kwargs)
-        if deed is Deed.GRAD_MODE:
-            before = torch.is_grad_enabled()
-            result = stand_in(frame)(func, args, kwargs)
-            self.book.guarded("a grad mode", self.regions.switched, here, bool(args[0]), before, frame)
-            return result
-        result = stand_in(frame)(func, args, kwargs)
-        if args and isinstance(args[0], torch.Tensor):
-            self.book.guarded(f"`{call.name}`", self.acts.told, here, call, args, result, frame)
-        return result
 
 
 def _take_off(modes: list[RecordingMode]) -> None:

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 
 from gradviz import events
-from gradviz.frontends.torch import nodes
-from gradviz.frontends.torch.depth import make_room
+from gradviz.frontends.torch.autograd import nodes
+from gradviz.frontends.torch.autograd.depth import make_room
 
 
 class Snapshot:
@@ -47,21 +47,21 @@ class Snapshot:
         if not isinstance(tensor, torch.Tensor):
             return None
         with torch._C.DisableTorchFunction():
-            if tensor.grad_fn is None:
+            if nodes.is_leaf(tensor):
                 return self._leaves.get(id(tensor))
-            op = self._ops.get(tensor.grad_fn)
+            op = self._ops.get(nodes.grad_fn_of(tensor))
             return None if op is None else op + tensor.output_nr
 
     def _take(self, tensors: Sequence[torch.Tensor]) -> None:
         bases = [tensor._base for tensor in tensors if tensor._is_view() and tensor._base is not None]
         ends = [*bases, *tensors]
-        found = _nodes_behind(tensor.grad_fn for tensor in ends if tensor.grad_fn is not None)
+        found = _nodes_behind(node for node in map(nodes.grad_fn_of, ends) if node is not None)
         views = {node for tensor in tensors for node in _road_to_base(tensor)}
         counts = _count_outputs(found, ends)
         for node in _by_age(found):
             self._take_node(node, counts[node], is_view=node in views)
         for tensor in ends:
-            if tensor.grad_fn is None:
+            if nodes.is_leaf(tensor):
                 self._take_leaf(tensor, tensor.requires_grad)
 
     def _take_node(self, node: Any, count: int, *, is_view: bool) -> None:
@@ -144,7 +144,7 @@ def _count_outputs(found: Iterable[Any], ends: Iterable[torch.Tensor]) -> dict[A
     """How many results each node has: those that it tells of, and at least those that something uses."""
     counts = {node: max(1, len(nodes.outputs_of(node))) for node in found}
     used = [edge for node in counts for edge in node.next_functions]
-    used += [(tensor.grad_fn, tensor.output_nr) for tensor in ends]
+    used += [(nodes.grad_fn_of(tensor), tensor.output_nr) for tensor in ends]
     for node, number in used:
         if node in counts:
             counts[node] = max(counts[node], number + 1)
@@ -181,7 +181,7 @@ def _road_to_base(tensor: torch.Tensor) -> Iterator[Any]:
     if base is None:
         return
     road = []
-    node = tensor.grad_fn
+    node = nodes.grad_fn_of(tensor)
     while node is not None and node != base.grad_fn:
         if getattr(node, "variable", None) is base:
             break

@@ -1,0 +1,1 @@
+"""Calls: from one call of PyTorch to the events that tell of it."""

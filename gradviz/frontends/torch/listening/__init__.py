@@ -1,0 +1,1 @@
+"""Listening: how calls, grad modes, threads and processes of the program come to be heard, or are said not to be."""

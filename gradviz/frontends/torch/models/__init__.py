@@ -1,0 +1,1 @@
+"""Models: what a program is built of, which are modules, their parameters and the optimizers that own these."""

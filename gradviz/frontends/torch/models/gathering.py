@@ -1,0 +1,96 @@
+"""Gathering: lists that keep tensors of one step after another, looked for where the program calls backward.
+
+At the end of a program the variables of its functions are gone. So while it runs, after 4, 8, 16, ... sweeps, the steps
+that some tensor is left of are counted; only where there are several are the variables on the stack looked into.
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from bisect import bisect_left
+from types import FrameType
+from typing import Any
+
+import torch
+
+from gradviz.frontends.torch.autograd.nodes import grad_fn_of
+from gradviz.frontends.torch.books.book import Book
+from gradviz.frontends.torch.patching.calling import strip_own
+from gradviz.frontends.torch.patching.patches import Patches, like
+from gradviz.naming import name_values, variables_of
+from gradviz.sites import is_user_file
+
+FIRST = 4
+"""How many sweeps have to be over before anybody looks."""
+
+STEPS = 3
+"""Of how many earlier steps something has to be left."""
+
+FRAMES_LIMIT = 8
+"""Most functions on the stack whose variables are looked into."""
+
+
+class Gathering:
+    """Gives the tensors in such lists their names, from which a reader sees what holds them."""
+
+    def __init__(self, book: Book) -> None:
+        self._book = book
+        self._ends = array("q")
+
+    def install(self, patches: Patches) -> None:
+        """Stand around `backward`."""
+        patches.replace(torch.autograd, "backward", self._around)
+
+    def _around(self, run: Any) -> Any:
+        @like(run)
+        def backward(*args: Any, **kwargs: Any) -> None:
+            try:
+                run(*args, **kwargs)
+            except BaseException as error:
+                strip_own(error)
+                raise
+            here = self._book.here()
+            if here is None or here.quiet:
+                return
+            self._ends.append(self._book.last_value)
+            count = len(self._ends)
+            if count >= FIRST and not count & (count - 1):
+                self._book.guarded("lists", self._look, sys._getframe(1))
+
+        return backward
+
+    def _look(self, frame: FrameType) -> None:
+        older = self._ends[-2]
+        if self._steps_left(older) < STEPS:
+            return
+        place: FrameType | None = frame
+        looked = 0
+        while place is not None and looked < FRAMES_LIMIT:
+            if is_user_file(place.f_code.co_filename):
+                looked += 1
+                name_values(variables_of(place), lambda value, text: self._name(value, text, older))
+            place = place.f_back
+
+    def _steps_left(self, older: int) -> int:
+        """Of how many steps a tensor with a history is alive that is not younger than value `older`."""
+        ends = self._ends
+        steps = set()
+        for known in list(self._book.tensors.values()):
+            if 0 < known.value <= older:
+                tensor = known()
+                if tensor is not None and grad_fn_of(tensor) is not None:
+                    steps.add(bisect_left(ends, known.value))
+                    if len(steps) >= STEPS:
+                        break
+        return len(steps)
+
+    def _name(self, value: object, text: str, older: int) -> bool:
+        if isinstance(value, torch.nn.Module):
+            return True
+        if not isinstance(value, torch.Tensor):
+            return False
+        known = self._book.tensors.get(id(value))
+        if known is not None and 0 < known.value <= older and "[" in text and grad_fn_of(value) is not None:
+            self._book.add_name(known.value, text)
+        return True

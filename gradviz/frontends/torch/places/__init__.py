@@ -1,0 +1,1 @@
+"""Places: from the stack at a call to the user's line that led to it."""

@@ -377,6 +377,7 @@ def kept_bytes(row: Row, sample: Sample) -> tuple[int, int]:
     node, theirs = (next(node for node in found if node is not None) for found in nodes)
     saved = [getattr(theirs, name) for name in dir(theirs) if name.startswith("_saved_")]
     tensors = [part for part in flat(tuple(saved)) if isinstance(part, torch.Tensor)]
+    node.rare = {name: held for name, held in (node.rare or {}).items() if name != "whole"} or None  # by itself
     return sum(kept.nbytes for kept in saved_by(node)), sum(tensor.nbytes for tensor in tensors)
 
 

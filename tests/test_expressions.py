@@ -161,11 +161,11 @@ def test_ties_share_the_gradient(name: str, ties: list[float]) -> None:
     assert sorted(tensor.grad.tolist()) == [0.0, 0.5, 0.5]
 
 
-def test_erf_is_that_of_the_c_library_but_for_the_last_bit() -> None:
+def test_erf_is_that_of_the_c_library_but_for_two_units_in_the_last_place() -> None:
     points = [k / 64 for k in range(-512, 513)]
     result = gradviz.erf(gradviz.tensor(points, dtype=gradviz.float64)).tolist()
     for point, found in zip(points, result, strict=True):
-        assert abs(found - math.erf(point)) <= math.ulp(found), point
+        assert abs(found - math.erf(point)) <= 2 * math.ulp(found), point
 
 
 def test_only_the_users_own_numpy_warns() -> None:

@@ -120,20 +120,23 @@ def whole(call: F) -> F:
 
 def _unite(made: Trace, given: list[Tensor]) -> None:
     """Let `made` tell of all the steps that led to it from the tensors given."""
-    origins = {id(one._origin) for one in given}
+    known = {id(one._origin) for one in given}
     steps = [made]
     for step in steps:
         for link in step.links:
             origin, _ = origin_of(link)
-            if origin is not None and id(origin) not in origins and not origin.flags & PART:
-                origin.flags |= PART
-                origin.within = made.id
+            if origin is not None and id(origin) not in known:
+                known.add(id(origin))
                 steps.append(origin)
     links: tuple[Link, ...] = tuple((one._origin, one._number) if one._number else one._origin for one in given)
     if isinstance(made, Untracked):
         links = tuple(map(faint, links))
         made.cause = next((step.cause for step in steps if step.cause is not None), None)
+    # First this: a step that Ctrl-C keeps from being marked is told of by itself, which does no harm.
     made.whole = links, tuple(one.requires_grad for one in given)
+    for step in steps[1:]:
+        step.within = made.id
+        step.flags |= PART
 
 
 def maker(result: Any) -> Trace | None:

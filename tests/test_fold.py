@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -26,6 +27,7 @@ from gradviz.layout.arrange import arrange
 from gradviz.layout.check import check
 from gradviz.layout.measure import box_texts
 from gradviz.picture.composing import compose
+from gradviz.picture.fold_words import tell_folds
 from gradviz.picture.records import BoxKind, Picture, WireKind
 from gradviz.selecting import default_selection
 from gradviz.views import Options, draw
@@ -444,6 +446,13 @@ def test_the_note_says_what_is_folded_and_how_to_undo_it() -> None:
         "folded: 30 equal blocks are drawn as one (h.0-h.29); 2 modules are one box each; 1 chain of views is one box; "
         "`--expand model.h.0` opens one, `--all` draws everything"
     )
+
+
+def test_a_model_that_runs_twice_is_said_once_to_be_folded() -> None:
+    graph = fit(blocks(*LARGE))
+    (note,) = tell_folds(replace(graph, folds=(*graph.folds, *graph.folds)))
+    assert note.count("30 equal blocks are drawn as one (h.0-h.29)") == 1
+    assert "more" not in note
 
 
 def test_json_lists_the_folds() -> None:

@@ -162,12 +162,12 @@ def frame_words(graph: Graph, fold: Fold, words: Wording) -> tuple[str, Pairs]:
 
 def tell_folds(graph: Graph) -> tuple[str, ...]:
     """The note that says what is folded, and which options undo it; empty where nothing is."""
-    told = []
     repeated = [fold for fold in graph.folds if fold.times > 1]
-    for fold in repeated[:3]:
-        told.append(f"{fold.times:,} {_UNITS.get(fold.kind, 'equal parts')} are drawn as one ({clean(fold.title)})")
-    if len(repeated) > 3:
-        told.append(f"and so are {sum(fold.times for fold in repeated[3:]):,} more")
+    texts = [f"{f.times:,} {_UNITS.get(f.kind, 'equal parts')} are drawn as one ({clean(f.title)})" for f in repeated]
+    told = list(dict.fromkeys(texts))[:3]  # a model that runs twice has each of its folds twice
+    more = sum(fold.times for fold, text in zip(repeated, texts, strict=True) if text not in told)
+    if more:
+        told.append(f"and so are {more:,} more")
     for kind, (one, many) in _KINDS.items():
         count = sum(fold.kind == kind and not fold.open and fold.times == 1 for fold in graph.folds)
         if count:

@@ -209,7 +209,7 @@ def interrupt(module: str, name: str, before: str, after: str, view: str) -> tup
 
 
 def test_ctrl_c_on_a_terminal_takes_the_bar_back(folder):  # noqa: F811
-    name = write_long_log(count=20_000)
+    name = write_long_log(count=100_000)
     arguments = ["gradviz", "render", name, "--all", "--no-findings", "-o", "out.svg"]
     program = OnTerminal(f"import sys\nsys.argv = {arguments}\nfrom gradviz_cli.main import main\nmain()")
     program.wait_for("laying out")

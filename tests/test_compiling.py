@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,7 +18,7 @@ from gradviz.core.apply import apply_general
 from gradviz.core.ops.table import TABLE, Row
 from gradviz.core.public import METHODS
 from gradviz.core.tensor import Tensor
-from gradviz.core.trace import GENERAL, HOOKED, LATE, SEVERAL, Node, Trace, origin_of
+from gradviz.core.trace import GENERAL, HOOKED, LATE, SEVERAL, SHAPE_LIMIT, SHAPES, Node, Trace, origin_of
 
 KEYS = sorted(key for key, row in TABLE.items() if row.samples is not None)
 _FLAGS = ~(GENERAL | HOOKED | LATE | SEVERAL)
@@ -148,3 +150,24 @@ def test_an_operand_that_is_neither_tensor_nor_number_is_left_to_the_other() -> 
         with pytest.raises(TypeError, match="unsupported operand type"):
             x * object()  # type: ignore[operator]
         assert (x * np.array([2.0], np.float32)).tolist() == [2.0]
+
+
+def test_a_method_that_the_user_replaced_stays_replaced() -> None:
+    program = """
+import gradviz
+for name in ("exp", "sum", "__mul__"):
+    kept = getattr(gradviz.Tensor, name)
+    setattr(gradviz.Tensor, name, lambda *given, kept=kept: ("mine", kept(*given)))
+x = gradviz.tensor([1.0])
+for _ in range(2):
+    assert [x.exp()[0], x.sum()[0], (x * x)[0]] == ["mine"] * 3
+    assert (x * x)[1].tolist() == [1.0]
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_program_of_many_shapes_does_not_grow() -> None:
+    for length in range(SHAPE_LIMIT + 100):
+        gradviz.zeros(length)
+    assert len(SHAPES) <= SHAPE_LIMIT + 1

@@ -163,3 +163,19 @@ def test_a_program_whose_code_never_repeats_does_not_grow() -> None:
     for number in range(50):
         kept.keep(y._origin, (), number, 0)
     assert [type(plan) for plan in kept._plans[()]] == [Plan] * lane.WAYS_LIMIT
+
+
+def test_a_plan_keeps_no_array_alive() -> None:
+    import weakref
+
+    import gradviz
+    from gradviz.core.ops.table import TABLE
+
+    with gradviz.record():
+        x = gradviz.ones(3, requires_grad=True)
+        y = gradviz.nn.functional.rrelu(-x, training=True)
+        step = y._origin
+        assert step.row is TABLE["rrelu"]
+        noise = weakref.ref(next(item for item in step.static if hasattr(item, "shape")))
+        del y, step
+        assert noise() is None

@@ -29,11 +29,16 @@ _PLAIN = frozenset({int, float, bool, str, type(None)})
 Path = tuple[Spot, ...]
 
 
+def _is_plain(item: object) -> bool:
+    """Whether an argument is a number, a text or the like, or a tuple of these, so that its text says all of it."""
+    return type(item) in _PLAIN or (isinstance(item, tuple) and all(type(part) in _PLAIN for part in item))
+
+
 class Plan:
     """What came of an op: the signature and the site that it was told with, and what the next one must be like.
 
     kinds   for each input that is told of its shape and dtype; None for a plain number
-    text    of the plain arguments; None where they are the same object each time, or not at all alike
+    text    of the plain arguments
     """
 
     __slots__ = (
@@ -56,7 +61,7 @@ class Plan:
         self.row, self.needs, self.flags, self.cause = step.row, step.needs, step.flags, step.cause
         self.shape, self.kind = step.shape, step.array_type
         self.static = step.static
-        self.text = repr(step.static) if all(type(item) in _PLAIN for item in step.static) else None
+        self.text = repr(step.static)
         self.links = len(step.links)
         told, _ = told_of(step)
         self.kinds = tuple((link.shape, link.array_type) if isinstance(link, Trace) else None for link in told)
@@ -72,7 +77,7 @@ class Plan:
             and step.array_type is self.kind
             and step.needs == self.needs
             and step.cause is self.cause
-            and (step.static is self.static or (self.text is not None and repr(step.static) == self.text))
+            and (step.static is self.static or repr(step.static) == self.text)
             and len(step.links) == self.links
             and (step.rare is None or step.op_name == self.name)
         )
@@ -143,6 +148,8 @@ class Lane:
         """Plan for ops that are like one that was looked at closely."""
         told = step.rare is None or step.rare.keys() <= _TOLD
         if not told or step.flags & _SLOW or None in step.links or step.row.key == "copy_slices":
+            return
+        if not all(map(_is_plain, step.static)):  # an array among them would live as long as the recording
             return
         if len(self._plans) >= PLAN_LIMIT:
             self._plans.clear()

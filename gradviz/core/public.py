@@ -132,18 +132,22 @@ def compiled_method(
 ) -> Callable[..., Any]:
     """A method of Tensor with nothing between the user's call and what runs the row: see `apply.specialised`.
 
-    It is compiled when it is first called, and then put on Tensor in its own place.
+    It is compiled when it is first called, and then put on Tensor in its own place, unless the user put another there.
     """
+    made: Callable[..., Any] | None = None
 
     def call(*operands: Any, **named: Any) -> Any:
+        nonlocal made
         if spare is not None and (len(operands) != count or named):
             return spare(*operands, **named)
-        forward = plain or getattr(row.forward, "plain", None) or row.forward
-        floats = row.promotes or forward is not row.forward
-        run = specialised(row, count, forward, floats, static, general, spare)
-        run.__name__, run.__qualname__, run.__doc__ = name, f"Tensor.{name}", call.__doc__
-        setattr(Tensor, name, run)
-        return run(*operands, **named)
+        if made is None:
+            forward = plain or getattr(row.forward, "plain", None) or row.forward
+            floats = row.promotes or forward is not row.forward
+            made = specialised(row, count, forward, floats, static, general, spare)
+            made.__name__, made.__qualname__, made.__doc__ = name, f"Tensor.{name}", call.__doc__
+            if vars(Tensor).get(name) is call:
+                setattr(Tensor, name, made)
+        return made(*operands, **named)
 
     call.__name__, call.__qualname__ = name, f"Tensor.{name}"
     call.runs = row, static  # type: ignore[attr-defined]

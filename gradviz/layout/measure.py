@@ -147,7 +147,7 @@ def box_texts(box: Box) -> tuple[str, str]:
 
 def fit(boxes: Sequence[Box]) -> tuple[list[tuple[str, str]], list[tuple[int, int]]]:
     """The texts and the size of each box. A large picture says the same in many boxes; what was measured is kept."""
-    # By kind first: a kind's hash is slow, and boxes of one kind often follow each other.
+    # By kind first, because boxes of one kind often follow each other.
     by_kind: dict[BoxKind, dict[tuple[str, str, int], tuple[tuple[str, str], tuple[int, int]]]] = {}
     details: dict[str, tuple[str, float]] = {}
     kind, known = None, by_kind.setdefault(BoxKind.OP, {})

@@ -28,7 +28,6 @@ _PLAIN = frozenset({BoxKind.LEAF, BoxKind.CONST, BoxKind.OP, BoxKind.OFF, BoxKin
 
 def boxes(drawing: Drawing, remarks: Sequence[Remark]) -> Iterator[str]:
     """Every box, in order. What two boxes of one size and kind have in common is written out once."""
-    # A kind's hash is slow, so each box's is asked for once.
     plain: dict[BoxKind, tuple[str, dict[tuple[float, float], str]]] = {
         kind: (f'<g class="{BOX_CLASS[kind]}">', {}) for kind in _PLAIN
     }

@@ -62,9 +62,8 @@ class Item:
 
 def legend_items(drawing: Drawing) -> list[Item]:
     """What occurs: wires first, then what ends a gradient, then boxes and frames."""
-    # By identity: a kind's own hash is slow.
-    boxes = {*{id(placed.box.kind): placed.box.kind for placed in drawing.boxes}.values()}
-    wires = {*{id(wire.wire.kind): wire.wire.kind for wire in drawing.wires}.values()}
+    boxes = {placed.box.kind for placed in drawing.boxes}
+    wires = {wire.wire.kind for wire in drawing.wires}
     items = [Item(wire_sample(kind, 28), 28, words) for kind, words in _WIRES.items() if kind in wires]
     if BoxKind.CUT in boxes or WireKind.CUT in wires:
         items.append(Item('<path class="c" d="M0-4H14"/>' + scissors(21, -4, 9), 30, "gradient stops"))

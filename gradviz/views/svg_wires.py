@@ -34,13 +34,8 @@ _AT_ONCE = 60
 def wires(drawing: Drawing) -> Iterator[str]:
     """Every wire, kind by kind, then every label."""
     sorted_out: dict[WireKind, list[RoutedWire]] = {kind: [] for kind in _STYLES}
-    # A kind's hash is slow, and wires of one kind often follow each other.
-    last, bucket = None, sorted_out[WireKind.GRADIENT]
     for wire in drawing.wires:
-        kind = wire.wire.kind
-        if kind is not last:
-            last, bucket = kind, sorted_out[kind]
-        bucket.append(wire)
+        sorted_out[wire.wire.kind].append(wire)
     for kind, routed in sorted_out.items():
         style, head = _STYLES[kind]
         down = _HEADS[0, 1]

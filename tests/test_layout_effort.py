@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import crossings
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pictures import ALL, Sketch, no_grad, residual
 
-from gradviz.layout import arrange, order, place, sorter
+from gradviz.layout import arrange, order, place, sorter, tangle
 from gradviz.layout.simplex import extremes, longest_path, solve
 
 
@@ -62,6 +63,41 @@ def test_what_was_found_out_beside_the_same_rows_is_not_found_out_again(monkeypa
     monkeypatch.setattr(order, "Sorter", ForgetfulSorter)
     arrange(tangled(11))
     assert 0 < counted[True] < counted[False]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(1, 6), st.lists(st.tuples(st.integers(0, 4), st.integers(0, 5), st.sampled_from([1, 2, 8]))))
+def test_crossings_are_those_of_any_two_segments_twins_and_all(size, segments):
+    segments = [(upper, lower % size, weight) for upper, lower, weight in segments]
+    expected = sum(
+        weight * other_weight
+        for upper, lower, weight in segments
+        for other_upper, other_lower, other_weight in segments
+        if upper < other_upper and lower > other_lower
+    )
+    keys, weights = [upper * size + lower for upper, lower, _ in segments], [weight for _, _, weight in segments]
+    assert tangle.weight_of_crossings(keys, weights, size) == expected
+    assert tangle.is_tangled(keys, size) == bool(expected)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tangle, "_MANY", -1)
+        assert tangle.weight_of_crossings(keys, weights, size) == expected
+
+
+def test_a_start_far_ahead_of_the_given_order_is_the_only_one_to_go_on_from(monkeypatch):
+    # A tree whose boxes are given in no order.
+    sketch = Sketch("tree", "")
+    for number in range(255):
+        sketch.box(f"n{number * 73 % 255}", "op", "mul")
+    for number in range(1, 255):
+        sketch.wire(f"n{number} -> n{(number - 1) // 2}")
+    starts = []
+    begin, go_on = order.Sorter.begin, order._Run.go_on
+    monkeypatch.setattr(order.Sorter, "begin", lambda self, start: starts.append(start) or begin(self, start))
+    swept = []
+    monkeypatch.setattr(order._Run, "go_on", lambda run, most: swept.append(run) or go_on(run, most))
+    assert crossings.of_drawing(arrange(sketch.picture())) == 0
+    assert starts == ["given", "down"]
+    assert len(set(swept)) == 1
 
 
 def settled(picture, monkeypatch) -> tuple[int, int]:

@@ -110,6 +110,36 @@ def test_blocks_that_look_alike_are_ordered_and_placed_once(monkeypatch):
     assert done == few
 
 
+def uneven(*widths: int):
+    """Layers of one form whose middle ops have names of these many letters."""
+    sketch = Sketch("uneven", "")
+    sketch.box("x", "const", "x", "(8, 32) float32")
+    at = "x"
+    for number, width in enumerate(widths):
+        for name in ("split", "left", "right", "join"):
+            sketch.box(f"{name}{number}", "op", "m" * (12 + width) if name == "left" else name, "line 1")
+        sketch.wire(f"{at} -> split{number} -> left{number} -> join{number}")
+        sketch.wire(f"split{number} -> right{number} -> join{number}")
+        at = f"join{number}"
+    return sketch.picture()
+
+
+@pytest.mark.parametrize(
+    ("widths", "times"), [((0, 1, 2), 1), ((2, 1, 0), 1), ((0, 20, 0), 2), ((0, 2, 4, 6, 8, 10), 3)]
+)
+def test_layers_of_nearly_one_size_are_placed_once_with_room_for_the_largest(widths, times, monkeypatch):
+    placed = []
+    once = place.place
+
+    def placing(sheet, *cells):
+        placed.append(sheet)
+        return once(sheet, *cells)
+
+    monkeypatch.setattr(place, "place", placing)
+    assert check(arrange(uneven(*widths))) == ()
+    assert sum(any(len(row) > 1 for row in sheet.rows) for sheet in placed) == times
+
+
 def test_layers_that_are_alike_look_alike():
     drawing = arrange(attention(4))
     places = [(placed.area.x, placed.area.y) for placed in drawing.boxes]

@@ -6,6 +6,9 @@ places.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
+
 from gradviz.layout.rows import Sheet
 from gradviz.layout.sorter import Rows, Sorter
 from gradviz.layout.threads import rethread
@@ -26,6 +29,10 @@ _IDLE_UNCROSSED = 1
 _LARGE_SWEEPS = 6
 _CYCLE = 4
 """Sweeps differ in direction and in how they weigh neighbours; after so many they begin again."""
+_TANGLED = 20
+"""With more crossings the order as given may be far behind that of a walk."""
+_FAR = 4
+"""From an order with so many times the crossings of another one nothing has ever been seen to catch up."""
 _NEAR = 1.5
 """An order with so many times the crossings of the best one is too far behind to be worth single exchanges."""
 
@@ -50,9 +57,9 @@ def orders(sheet: Sheet, whole: int = 0) -> list[Rows]:
     many = whole > _FEW
     runs: list[_Run] = []
     # Boxes mostly come in an order that does already.
-    for start in ("given", "down", "up") if many else ("down", "up", "given"):
-        runs.append(_Run(sorter, start))
-        runs[-1].go_on(_TRIAL)
+    for run in _starts(sorter) if many else map(partial(_Run, sorter), ("down", "up", "given")):
+        runs.append(run)
+        run.go_on(_TRIAL)
         if many and not runs[-1].least[0]:
             runs = runs[-1:]
             break
@@ -80,9 +87,23 @@ def orders(sheet: Sheet, whole: int = 0) -> list[Rows]:
     return candidates
 
 
+def _starts(sorter: Sorter) -> Iterator[_Run]:
+    """The order as given, then those that walks give; a walk's alone where the given one begins far behind it."""
+    given = _Run(sorter, "given")
+    others: list[_Run] = []
+    for start in ("down", "up") if given.first > _TANGLED else ():
+        others.append(_Run(sorter, start))
+        if given.first > _FAR * others[-1].first:
+            yield others[-1]
+            return
+    yield given
+    yield from others or map(partial(_Run, sorter), ("down", "up"))
+
+
 class _Run:
     """The sweeps from one start.
 
+    first   the crossings that it begins with
     best    the order with the fewest crossings, and of those with the least stretch
     least   its crossings and its stretch
     """
@@ -90,6 +111,9 @@ class _Run:
     def __init__(self, sorter: Sorter, start: str) -> None:
         self.sorter = sorter
         sorter.begin(start)
+        # A walk from below has put in order what is above it.
+        self._downwards = start != "up"
+        self.first = sorter.crossings()
         self.best: Rows = []
         self.least = (-1, -1)
         self._idle = 0
@@ -103,7 +127,7 @@ class _Run:
         for sweep in range(len(self._passed) - 1, most):
             if self._over:
                 break
-            sorter.sweep(downwards=sweep % 2 == 0, median=sweep % 4 >= 2)
+            sorter.sweep(downwards=(sweep % 2 == 0) is self._downwards, median=sweep % 4 >= 2)
             crossings = sorter.crossings()
             near = not self.best or crossings <= _NEAR * self.least[0]
             if crossings and near and sorter.transpose():
@@ -120,7 +144,8 @@ class _Run:
                 self.best, self.least, self._idle = rows, score, 0
             else:
                 self._idle += 1
-            self._over = self._idle > (_IDLE_SWEEPS if self.least[0] else _IDLE_UNCROSSED)
+            lost = crossings > _FAR * self.least[0] > 0
+            self._over = lost or self._idle > (_IDLE_SWEEPS if self.least[0] else _IDLE_UNCROSSED)
 
     def rethread(self) -> None:
         """Lead threads where they cross less, from the best order on."""

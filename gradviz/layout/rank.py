@@ -12,18 +12,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby
 
-from gradviz.layout.simplex import Edge, longest_path, solve
+from gradviz.layout import pieces
+from gradviz.layout.simplex import Edge, longest_path
 from gradviz.layout.strands import Strands
 
 SMALL = 600
 """Up to so many boxes the exact way is taken."""
 
-_TOP = 1          # weight of the wish to start at the top
 _FRAME = 4        # weight of the wish that a frame spans few rows
 _WIRE = 16        # times a wire's own weight
 _SHARED = 4       # from so many heads on, a box's wires are one that many share, as long as its longest
 _OUTPUT_SLACK = 4
 _GROUPS_WITH_DOORS = 60
+_NEVER = -1       # no level: what nothing holds has none
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +48,13 @@ def ranks(count: int, strands: Strands, groups: Sequence[Group], sinks: Sequence
 
 
 def _exact(count: int, strands: Strands, groups: Sequence[Group]) -> list[int]:
-    """Ranks by network simplex. Beside the boxes the problem has a top, and each frame's first and last row."""
+    """Ranks by network simplex. Beside the boxes the problem has each frame's first and last row."""
     shared = _shared(strands)
     edges: list[Edge] = [
         (tail, head, 1, 1 if tail in shared else _WIRE * weight)
         for (tail, head), weight in zip(strands.ends(), strands.weights, strict=True)
     ]
-    fed = set(strands.heads)
-    top = count
-    edges += [(top, box, 0, _TOP) for box in range(count) if box not in fed]
-    nodes = count + 1
+    nodes = count
     doors = _doors(strands, groups, nodes) if len(groups) <= _GROUPS_WITH_DOORS else [[] for _ in groups]
     spans = [_span(group, nodes + 2 * number) for number, group in enumerate(groups)]
     # A wire that many share ends on the row of the last of them, so the others stand where it costs them nothing.
@@ -104,7 +102,7 @@ def _solve(count: int, edges: Sequence[Edge], pendants: dict[int, int]) -> list[
         for tail, head, length, weight in edges
         if at[tail] != at[head]
     ]
-    levels = solve(len(kept), joined)
+    levels = pieces.solve(len(kept), joined)
     return [levels[number] - above for number, above in zip(at, lift, strict=True)]
 
 
@@ -165,25 +163,34 @@ def _is_acyclic(count: int, edges: Sequence[Edge]) -> bool:
 
 def _even_out(levels: list[int], count: int, edges: Sequence[Edge]) -> None:
     """Boxes that are as well off on several levels move to the emptiest of them, or to the middle one."""
-    incoming: list[list[tuple[int, int]]] = [[] for _ in range(count)]
-    outgoing: list[list[tuple[int, int]]] = [[] for _ in range(count)]
-    pull = [0] * count
+    size = len(levels)
+    pull, low, high = [0] * size, [_NEVER] * size, [_NEVER] * size
     for tail, head, length, weight in edges:
-        if tail < count:
-            outgoing[tail].append((head, length))
-            pull[tail] += weight
-        if head < count:
+        pull[tail] += weight
+        pull[head] -= weight
+        above, below = levels[tail] + length, levels[head] - length
+        if low[head] < above:
+            low[head] = above
+        if high[tail] > below or high[tail] == _NEVER:
+            high[tail] = below
+    loose = [box for box in range(count) if not pull[box] and _NEVER < low[box] < high[box]]
+    if not loose:
+        return
+    incoming: dict[int, list[tuple[int, int]]] = {box: [] for box in loose}
+    outgoing: dict[int, list[tuple[int, int]]] = {box: [] for box in loose}
+    for tail, head, length, _ in edges:
+        if head in incoming:
             incoming[head].append((tail, length))
-            pull[head] -= weight
+        if tail in outgoing:
+            outgoing[tail].append((head, length))
     crowd = Counter(levels[:count])
-    for box in range(count):
-        if pull[box] or not incoming[box] or not outgoing[box]:
-            continue
-        low = max(levels[tail] + length for tail, length in incoming[box])
-        high = min(levels[head] - length for head, length in outgoing[box])
+    for box in loose:
+        # One that moved before it may have left more room or less.
+        least = max([levels[tail] + length for tail, length in incoming[box]])
+        most = min([levels[head] - length for head, length in outgoing[box]])
         crowd[levels[box]] -= 1
-        middle = (low + high) / 2
-        levels[box] = min(range(low, high + 1), key=lambda level: (crowd[level], abs(level - middle), level))
+        middle = (least + most) / 2
+        levels[box] = min(range(least, most + 1), key=lambda level: (crowd[level], abs(level - middle), level))
         crowd[levels[box]] += 1
 
 

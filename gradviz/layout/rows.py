@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby, pairwise
+from itertools import pairwise
 
 from gradviz.layout.lanes import find_long
 from gradviz.layout.strands import Strands
@@ -140,10 +140,10 @@ class Sheet:
 
 def _at_each(count: int, ends: Sequence[int]) -> list[tuple[int, ...]]:
     """For each of `count` places the numbers of what ends there, in order."""
-    found: list[tuple[int, ...]] = [()] * count
-    for place, numbers in groupby(sorted(range(len(ends)), key=ends.__getitem__), key=ends.__getitem__):
-        found[place] = tuple(numbers)
-    return found
+    found: list[list[int]] = [[] for _ in range(count)]
+    for number, place in enumerate(ends):
+        found[place].append(number)
+    return [*map(tuple, found)]
 
 
 def cut(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
+from itertools import chain
 from operator import add, sub
 from typing import TypeAlias
 
@@ -95,9 +96,10 @@ class _Tree:
     """A spanning tree of tight edges, rooted at node 0.
 
     leaving, entering
-                for each node the edges at it, each with its other end
+                for each node the edges at it, each with its other end and its least length
     branches    for each node the tree edges at it, each with its other end
     link        for each node the tree edge that it hangs by
+    hanging     for each node the side of that edge that it is on: 1 for the head, -1 for the tail
     parent      the node at that edge's other end, -1 for the root
     pull        net weight of the edges that leave the node's subtree: what moving it one level down would save.
                 (Edges within the subtree cancel, so it is a plain sum of `tail - head` weights over the subtree.)
@@ -107,16 +109,19 @@ class _Tree:
         self.count = count
         self.edges = edges
         self.level = level
-        self.leaving: list[list[tuple[int, int]]] = [[] for _ in range(count)]
-        self.entering: list[list[tuple[int, int]]] = [[] for _ in range(count)]
-        self.pull = [0] * count
-        for number, (tail, head, _, weight) in enumerate(edges):
-            self.leaving[tail].append((number, head))
-            self.entering[head].append((number, tail))
-            self.pull[tail] += weight
-            self.pull[head] -= weight
+        leaving: list[list[tuple[int, int, int]]] = [[] for _ in range(count)]
+        entering: list[list[tuple[int, int, int]]] = [[] for _ in range(count)]
+        pull = [0] * count
+        for number, (tail, head, length, weight) in enumerate(edges):
+            leaving[tail].append((number, head, length))
+            entering[head].append((number, tail, length))
+            if weight:
+                pull[tail] += weight
+                pull[head] -= weight
+        self.leaving, self.entering, self.pull = leaving, entering, pull
         self.branches: list[list[tuple[int, int]]] = [[] for _ in range(count)]
         self.link = [-1] * count
+        self.hanging = [0] * count
         self.parent = [-1] * count
         self._mark = [0] * count
         self._round = 0
@@ -142,11 +147,11 @@ class _Tree:
             for node in queue:
                 here = level[node]
                 for ends, leads, sign in ((self.leaving[node], outward, 1), (self.entering[node], inward, -1)):
-                    for number, other in ends:
+                    for number, other, length in ends:
                         if spanned[other]:
                             continue
                         # Free of the shift, as `here` is.
-                        slack = sign * (level[other] - here) - edges[number][2]
+                        slack = sign * (level[other] - here) - length
                         if slack != sign * shift:
                             heappush(leads, (slack, number))
                             continue
@@ -174,51 +179,50 @@ class _Tree:
         if shift:
             self.level = [found + shift for found in level]
 
-    def _slack(self, number: int) -> int:
-        tail, head, length, _ = self.edges[number]
-        return self.level[head] - self.level[tail] - length
-
     def hang(self) -> None:
         """Root the tree at node 0, and add up each subtree's pull."""
         order = [0]
+        edges, links, parents, hanging, pull = self.edges, self.link, self.parent, self.hanging, self.pull
         for node in order:
-            link = self.link[node]
+            link = links[node]
             for number, child in self.branches[node]:
                 if number != link:
-                    self.link[child], self.parent[child] = number, node
+                    links[child], parents[child] = number, node
+                    hanging[child] = 1 if edges[number][1] == child else -1
                     order.append(child)
-        for node in reversed(order):
-            if self.parent[node] >= 0:
-                self.pull[self.parent[node]] += self.pull[node]
+        for node in reversed(order[1:]):
+            pull[parents[node]] += pull[node]
 
     def find_loose(self) -> int | None:
         """A node whose link may give way and make the whole shorter, looked for round robin, or None at the optimum."""
-        for step in range(self.count):
-            node = (self._next + step) % self.count
-            number = self.link[node]
-            if number < 0:
-                continue
-            pull = self.pull[node]
-            if (pull < 0) if self.edges[number][0] == node else (pull > 0):
+        pull, hanging = self.pull, self.hanging
+        for node in chain(range(self._next, self.count), range(self._next)):
+            if pull[node] * hanging[node] > 0:
                 self._next = node + 1
                 return node
         return None
 
     def exchange(self, loose: int) -> None:
         """Cut `loose` with its subtree off, move it as far as its pull takes it, and hang it where it got stuck."""
-        leaving = self.link[loose]
+        leaving, level, mark = self.link[loose], self.level, self._mark
         subtree = self._subtree(loose)
-        self._round += 1
+        self._round = current = self._round + 1
         for node in subtree:
-            self._mark[node] = self._round
-        downwards = self.pull[loose] > 0
-        entering = min(self._stops(subtree, downwards), key=self._slack)
-        shift = self._slack(entering) if downwards else -self._slack(entering)
+            mark[node] = current
+        # The first of the edges that stop the subtree soonest.
+        sign, ahead = (1, self.leaving) if self.pull[loose] > 0 else (-1, self.entering)
+        shift = inside = outside = entering = -1
+        for node in subtree:
+            base = sign * level[node]
+            for number, other, length in ahead[node]:
+                if mark[other] != current:
+                    slack = sign * level[other] - base - length
+                    if slack < shift or entering < 0:
+                        shift, inside, outside, entering = slack, node, other, number
         if shift:
             for node in subtree:
-                self.level[node] += shift
-        tail, head, _, _ = self.edges[entering]
-        self._rehang(loose, *((tail, head) if downwards else (head, tail)), leaving, entering)
+                level[node] += sign * shift
+        self._rehang(loose, inside, outside, leaving, entering)
 
     def _subtree(self, root: int) -> list[int]:
         nodes = [root]
@@ -228,30 +232,28 @@ class _Tree:
             nodes += [other for number, other in branches[node] if number != link]
         return nodes
 
-    def _stops(self, subtree: list[int], downwards: bool) -> list[int]:
-        """The edges that would stop the marked subtree on its way."""
-        mark, current = self._mark, self._round
-        ahead = self.leaving if downwards else self.entering
-        return [number for node in subtree for number, other in ahead[node] if mark[other] != current]
-
     def _rehang(self, loose: int, inside: int, outside: int, leaving: int, entering: int) -> None:
         """Hang the subtree of `loose` by its node `inside` from `outside`, and correct the pulls on the way."""
-        whole = self.pull[loose]
-        above = self.parent[loose]
+        pull, links, parents, hanging, branches = self.pull, self.link, self.parent, self.hanging, self.branches
+        whole = pull[loose]
+        above = parents[loose]
         # Above the point where the two ways meet, the corrections cancel.
         for node, change in ((above, -whole), (outside, whole)):
             while node >= 0:
-                self.pull[node] += change
-                node = self.parent[node]
-        self.branches[loose].remove((leaving, above))
-        self.branches[above].remove((leaving, loose))
-        self.branches[inside].append((entering, outside))
-        self.branches[outside].append((entering, inside))
+                pull[node] += change
+                node = parents[node]
+        branches[loose].remove((leaving, above))
+        branches[above].remove((leaving, loose))
+        branches[inside].append((entering, outside))
+        branches[outside].append((entering, inside))
         # From `inside` up to `loose` the tree hangs the other way round; all else in the subtree hangs as it did.
         node, below, link, parent = inside, 0, entering, outside
+        side = 1 if self.edges[entering][1] == inside else -1
         while True:
-            self.pull[node], below = whole - below, self.pull[node]
-            (self.link[node], link), (self.parent[node], parent) = (link, self.link[node]), (parent, self.parent[node])
+            pull[node], below = whole - below, pull[node]
+            links[node], link = link, links[node]
+            parents[node], parent = parent, parents[node]
+            hanging[node], side = side, -hanging[node]
             if node == loose:
                 break
             node, parent = parent, node
@@ -260,12 +262,12 @@ class _Tree:
         self,
         heap: list[tuple[int, int]],
         rigid: Sequence[bool],
-        onwards: Sequence[Sequence[tuple[int, int]]],
-        backwards: Sequence[Sequence[tuple[int, int]]],
+        onwards: Sequence[Sequence[tuple[int, int, int]]],
+        backwards: Sequence[Sequence[tuple[int, int, int]]],
         sign: int,
     ) -> list[int]:
         """How far each node can move where those in `heap` could move so far alone, and rigid edges stay tight."""
-        level, edges = self.level, self.edges
+        level = self.level
         # No node can move further than the whole is wide.
         reach = [max(level) - min(level) + 1] * self.count
         for distance, node in heap:
@@ -276,13 +278,13 @@ class _Tree:
             if distance > reach[node]:
                 continue
             base = distance - sign * level[node]
-            for number, other in onwards[node]:
+            for _, other, length in onwards[node]:
                 # A node can move as far as what it leans on, and over the slack between the two.
-                after = base + sign * level[other] - edges[number][2]
+                after = base + sign * level[other] - length
                 if after < reach[other]:
                     reach[other] = after
                     heappush(heap, (after, other))
-            for number, other in backwards[node]:
+            for number, other, _ in backwards[node]:
                 if rigid[number] and distance < reach[other]:
                     reach[other] = distance
                     heappush(heap, (distance, other))

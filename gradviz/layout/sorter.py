@@ -278,9 +278,7 @@ class Sorter:
 
     def _crossings_in(self, row: int, numbers: Sequence[int]) -> int:
         keys, size = self._keys(row, numbers)
-        if not is_tangled(keys, size):
-            return 0
-        return weight_of_crossings(keys, [self.weight[number] for number in numbers], size)
+        return weight_of_crossings(keys, map(self.weight.__getitem__, numbers), size)
 
     def _keys(self, row: int, numbers: Sequence[int]) -> tuple[list[int], int]:
         place, uppers, lowers = self.place, self.sheet.upper, self.sheet.lower

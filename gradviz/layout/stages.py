@@ -7,8 +7,9 @@ are so once: a deep model is mostly one block time after time.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
+from operator import sub
 from typing import TypeVar
 
 from gradviz.layout import order, place
@@ -20,6 +21,9 @@ T = TypeVar("T")
 
 _MOST = 0.75
 """A sheet of which one stage has more than this share is solved as a whole: cutting off the rest would not pay."""
+
+_ALIKE = 8
+"""Stages look alike where no size differs by more: by two letters of a line on either side."""
 
 
 def solve(sheet: Sheet) -> Placement:
@@ -83,27 +87,80 @@ def _stretches(rows: Sequence[int]) -> Iterator[tuple[int, int]]:
         yield first, before
 
 
+@dataclass(slots=True)
+class Look:
+    """A stage by itself, its vertices and segments named by their places in it, with room for all that look alike.
+
+    rows                 how many they are
+    sizes                of the first of those that look alike: `before`, `after` and `room`
+    before, after, room  of each vertex how far it reaches, the most of any; of each box its room for ports, the least
+    """
+
+    rows: int
+    row: list[int]
+    kind: list[int]
+    on_road: list[bool]
+    upper: list[int]
+    lower: list[int]
+    weight: list[int]
+    sizes: tuple[list[int], list[int], list[int]]
+    before: list[int] = field(init=False)
+    after: list[int] = field(init=False)
+    room: list[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.before, self.after, self.room = self.sizes
+
+    def form(self) -> Hashable:
+        """What those that look alike have in common, and all that their order depends on."""
+        columns = self.row, self.kind, self.on_road, self.upper, self.lower, self.weight
+        return tuple([tuple(column) for column in columns])
+
+    def takes_in(self, other: Look) -> bool:
+        """Make room for another one of the same form, if its sizes are nearly the same; whether they are."""
+        for mine, its in zip(self.sizes, other.sizes, strict=True):
+            if mine != its and max(map(abs, map(sub, mine, its))) > _ALIKE:
+                return False
+        self.before, self.after = [*map(max, self.before, other.before)], [*map(max, self.after, other.after)]
+        self.room = [*map(min, self.room, other.room)]
+        return True
+
+    def sheet(self, whole: Sheet) -> Sheet:
+        """The stage as a sheet of its own."""
+        before, after, room = self.before, self.after, self.room
+        own = Sheet(
+            Cells(before, after, [], room, []), whole.strands, (), len(room), self.kind, self.row, before, after,
+            fence=[-1] * len(self.kind), on_road=self.on_road, upper=self.upper, lower=self.lower, weight=self.weight,
+            tab_row=[False] * self.rows,
+        )  # fmt: skip
+        own.knit()
+        return own
+
+
 class _Solver:
     """Solves the stages of a sheet one after the other; of those that look alike only the first.
 
-    orders   what stages of one form may be ordered as, by places among a stage's own vertices
-    solved   the placement of stages of one look, and the order that it is of
+    looks    the looks of one form
+    orders   what stages of one form may be ordered as
+    solved   the placement of the stages of one look, and the order that it is of, by the `id` of the look
     """
 
     def __init__(self, sheet: Sheet) -> None:
         self.sheet = sheet
+        self.looks: dict[Hashable, list[Look]] = {}
         self.orders: dict[Hashable, Sequence[Rows]] = {}
-        self.solved: dict[Hashable, tuple[Placement, Rows]] = {}
+        self.solved: dict[int, tuple[Placement, Rows]] = {}
 
-    def solve(self, stages: Iterable[Stage]) -> Placement:
+    def solve(self, stages: Sequence[Stage]) -> Placement:
         """The placement of the sheet, whose rows are in order then."""
         sheet = self.sheet
         axes = [0] * len(sheet.kind)
         upper_port, lower_port = [0] * len(sheet.upper), [0] * len(sheet.upper)
         rows: Rows = []
         cost, waist = 0.0, -1
-        for stage in stages:
-            placement, order_of_stage = self._solve(stage)
+        looks = [self._find_look(stage) for stage in stages]
+        for stage, (form, look) in zip(stages, looks, strict=True):
+            placement, order_of_stage = self._solve(form, look)
             vertices = stage.vertices
             rows[stage.first :] = [tuple(map(vertices.__getitem__, row)) for row in order_of_stage]
             # The vertex that two stages share stands where the upper one has it.
@@ -118,34 +175,38 @@ class _Solver:
         sheet.rows = rows
         return Placement(axes, upper_port, lower_port, cost)
 
-    def _solve(self, stage: Stage) -> tuple[Placement, Rows]:
-        """The placement of one stage and the order that it is of, by places among its own vertices and segments."""
+    def _find_look(self, stage: Stage) -> tuple[Hashable, Look]:
+        """The form of a stage and its look, which is the same for those that look alike."""
         sheet, vertices, segments = self.sheet, stage.vertices, stage.segments
         at = dict(zip(vertices, range(len(vertices)), strict=True)).__getitem__
-        row = [row - stage.first for row in _picked(sheet.row, vertices)]
-        kind, on_road = _picked(sheet.kind, vertices), _picked(sheet.on_road, vertices)
-        upper, lower = [*map(at, _picked(sheet.upper, segments))], [*map(at, _picked(sheet.lower, segments))]
-        before, after = _picked(sheet.before, vertices), _picked(sheet.after, vertices)
-        weight = _picked(sheet.weight, segments)
         room = _picked(sheet.cells.room, [vertex for vertex in vertices if vertex < sheet.cell_count])
-        form = _key(row, kind, on_road, upper, lower)
-        look = form, _key(before, after, weight, room)
-        if look not in self.solved:
-            own = Sheet(
-                Cells(before, after, [], room, []), sheet.strands, (), len(room), kind, row, before, after,
-                fence=[-1] * len(vertices), on_road=on_road, upper=upper, lower=lower, weight=weight,
-                tab_row=[False] * (stage.last - stage.first + 1),
-            )  # fmt: skip
-            own.knit()
+        look = Look(
+            stage.last - stage.first + 1,
+            [row - stage.first for row in _picked(sheet.row, vertices)],
+            _picked(sheet.kind, vertices),
+            _picked(sheet.on_road, vertices),
+            [*map(at, _picked(sheet.upper, segments))],
+            [*map(at, _picked(sheet.lower, segments))],
+            _picked(sheet.weight, segments),
+            (_picked(sheet.before, vertices), _picked(sheet.after, vertices), room),
+        )
+        form = look.form()
+        alike = self.looks.setdefault(form, [])
+        for other in alike:
+            if other.takes_in(look):
+                return form, other
+        alike.append(look)
+        return form, look
+
+    def _solve(self, form: Hashable, look: Look) -> tuple[Placement, Rows]:
+        """The placement of the stages of one look, and the order that it is of."""
+        if id(look) not in self.solved:
+            sheet = look.sheet(self.sheet)
             if form not in self.orders:
-                self.orders[form] = order.orders(own, len(sheet.kind))
-            self.solved[look] = _best(own, self.orders[form], sheet.cell_count), own.rows
-        return self.solved[look]
+                self.orders[form] = order.orders(sheet, len(self.sheet.kind))
+            self.solved[id(look)] = _best(sheet, self.orders[form], self.sheet.cell_count), sheet.rows
+        return self.solved[id(look)]
 
 
 def _picked(column: Sequence[T], numbers: Iterable[int]) -> list[T]:
     return [*map(column.__getitem__, numbers)]
-
-
-def _key(*columns: Iterable[int]) -> tuple[tuple[int, ...], ...]:
-    return tuple([tuple(column) for column in columns])

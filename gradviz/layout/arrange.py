@@ -16,6 +16,7 @@ from gradviz.layout.strands import Strands, turn_round
 from gradviz.picture.records import BoxKind, Picture, WireKind
 
 _KINDS = sorted(WireKind, key=lambda kind: (kind is not WireKind.GRADIENT, kind is not WireKind.CUT))
+_PLACE_OF = {kind: place for place, kind in enumerate(_KINDS)}
 _GRADIENT = 0
 _ACCENTED = 2
 """Kinds before this one are to catch the eye."""
@@ -173,7 +174,7 @@ def _strands(survey: Survey, part: Part) -> tuple[Strands, list[int], list[bool]
         local = dict(zip(part.boxes, range(len(part.boxes)), strict=True))
         tails, heads = [local[tail] for tail in tails], [local[head] for head in heads]
     fed = set(heads)
-    kinds = [_KINDS.index(wire.kind) for wire in wires]
+    kinds = [_PLACE_OF[wire.kind] for wire in wires]
     # How short and straight each should be. A leaf may stand further off: it is often shared.
     weights = [
         (2 if tail in fed else 0) + (2 if kind < _ACCENTED else 1) for tail, kind in zip(tails, kinds, strict=True)

@@ -200,7 +200,7 @@ def _exact(sheet: Sheet, blocks: Blocks, upper_port: Sequence[int], lower_port: 
 
 def _road_block(sheet: Sheet, blocks: Blocks) -> int:
     """The block of the main road's first vertex."""
-    return next((blocks.block[vertex] for vertex in range(len(sheet.kind)) if sheet.on_road[vertex]), 0)
+    return blocks.block[sheet.on_road.index(True)] if True in sheet.on_road else 0
 
 
 def _between(blocks: Blocks, left: Sequence[int], right: Sequence[int], move: int) -> list[int]:

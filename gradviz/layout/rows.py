@@ -247,8 +247,9 @@ def _run_strands(sheet: Sheet, paths: Sequence[tuple[int, ...]], label_rows: dic
         if start <= end:
             # Labelled wires run alone: the words would not say which one they are about.
             duct = strands.ducts[number] if number not in strands.labels else -1 - number
-            ways = _path(paths, frames[tail]), _path(paths, frames[head])
-            stretches = _stretches(sheet, start, end, *ways)
+            stretches = [(-1, start, end)]
+            if paths:
+                stretches = _stretches(sheet, start, end, _path(paths, frames[tail]), _path(paths, frames[head]))
             for fence, first, last in [(*stretches[0][:2], start)] if number in long else stretches:
                 run = runs.setdefault((duct, fence, first), [])
                 missing = range(first + len(run), last + 1)

@@ -277,15 +277,21 @@ class _Tree:
             distance, node = heappop(heap)
             if distance > reach[node]:
                 continue
-            base = distance - sign * level[node]
-            for _, other, length in onwards[node]:
-                # A node can move as far as what it leans on, and over the slack between the two.
-                after = base + sign * level[other] - length
-                if after < reach[other]:
-                    reach[other] = after
-                    heappush(heap, (after, other))
-            for number, other, _ in backwards[node]:
-                if rigid[number] and distance < reach[other]:
-                    reach[other] = distance
-                    heappush(heap, (distance, other))
+            # Whoever can move just as far is next, and need not queue.
+            tied = [node]
+            for node in tied:
+                base = distance - sign * level[node]
+                for _, other, length in onwards[node]:
+                    # A node can move as far as what it leans on, and over the slack between the two.
+                    after = base + sign * level[other] - length
+                    if after < reach[other]:
+                        reach[other] = after
+                        if after > distance:
+                            heappush(heap, (after, other))
+                        else:
+                            tied.append(other)
+                for number, other, _ in backwards[node]:
+                    if rigid[number] and distance < reach[other]:
+                        reach[other] = distance
+                        tied.append(other)
         return reach

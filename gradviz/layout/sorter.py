@@ -51,20 +51,9 @@ class Sorter:
         self._counted: dict[tuple[object, ...], int] = {}
         self._found: dict[int, int] = {}
 
-    # A sheet whose order is good as it is asks for neither.
-
-    @cached_property
-    def ends(self) -> tuple[list[tuple[tuple[int, int], ...]], ...]:
-        """For each vertex those at the other ends of its segments, above and below, with the segments' weights."""
-        weight, sheet = self.weight, self.sheet
-        return tuple(
-            [tuple([(ends[number], weight[number]) for number in numbers]) for numbers in around]
-            for around, ends in ((sheet.up, sheet.upper), (sheet.down, sheet.lower))
-        )
-
     @cached_property
     def weight(self) -> list[int]:
-        """How much it costs to cross each segment."""
+        """How much it costs to cross each segment; a sheet whose order is good as it is never asks."""
         on_road = self.sheet.on_road
         weights = [
             _ROAD_WEIGHT if on_road[upper] and on_road[lower] else 1 for upper, lower in self.sheet.pairs()
@@ -245,16 +234,15 @@ class Sorter:
 
     def _saved(self, left: int, right: int) -> int:
         """Weight of the crossings that two neighbours' wires lose if the two change places."""
-        place = self.place
+        sheet, place, weights = self.sheet, self.place, self.weight
         saved = 0
-        for ends in self.ends:
-            yours = ends[right]
-            if not yours:
+        for around, ends in ((sheet.up, sheet.upper), (sheet.down, sheet.lower)):
+            if not (mine := around[left]) or not (yours := around[right]):
                 continue
-            for one, weight in ends[left]:
-                here = place[one]
-                for other, other_weight in yours:
-                    there = place[other]
+            others = [(place[ends[number]], weights[number]) for number in yours]
+            for number in mine:
+                here, weight = place[ends[number]], weights[number]
+                for there, other_weight in others:
                     if here > there:
                         saved += weight * other_weight
                     elif here < there:

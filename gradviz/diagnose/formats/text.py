@@ -53,17 +53,19 @@ def block(finding: Finding) -> str:
         column = f":{finding.column}" if finding.column else ""
         lines.append(f"{gutter}--> {clean(finding.path, _LINE_LIMIT)}:{finding.line}{column}")
         if finding.source.strip():
-            source = clean(finding.source.replace("\t", " "), _LINE_LIMIT)
-            lines += [
-                f"{gutter} |",
-                f"{finding.line} | {source}".rstrip(),
-                f"{gutter} | {_carets(finding)}".rstrip(),
-            ]
+            lines += [f"{gutter} |", *excerpt(finding)]
     for other in finding.related:
         lines.append(f"{gutter} = {clean(other.path, _LINE_LIMIT)}:{other.line}: {clean(other.text, _LINE_LIMIT)}")
     if finding.help:
         lines.append(f"{gutter} = help: {clean(finding.help, _LINE_LIMIT)}")
     return "\n".join(lines)
+
+
+def excerpt(finding: Finding) -> list[str]:
+    """The source line behind its number, and carets below the culprit."""
+    source = clean(finding.source.replace("\t", " "), _LINE_LIMIT)
+    gutter = " " * len(str(finding.line))
+    return [f"{finding.line} | {source}".rstrip(), f"{gutter} | {_carets(finding)}".rstrip()]
 
 
 def _carets(finding: Finding) -> str:

@@ -7,6 +7,7 @@ import re
 import xml.etree.ElementTree as ElementTree
 from base64 import b64encode
 from collections.abc import Sequence
+from dataclasses import replace
 from hashlib import sha256
 from html.parser import HTMLParser
 from typing import Any
@@ -22,7 +23,7 @@ from gradviz.diagnose import Finding, Severity, diagnose
 from gradviz.events import Gradient, Saved
 from gradviz.fold.choice import Choice
 from gradviz.fold.page import fold_to_page
-from gradviz.graphs import Graph
+from gradviz.graphs import Fold, Graph
 from gradviz.picture.composing import compose
 from gradviz.picture.records import BoxKind
 from gradviz.views import Options, draw, draw_pieces
@@ -33,7 +34,7 @@ SPACE = "{http://www.w3.org/2000/svg}"
 PAGE = {
     "html", "head", "meta", "title", "style", "body", "header", "div", "h1", "p", "form", "input", "output", "span",
     "button", "main", "aside", "section", "h2", "ol", "ul", "li", "a", "b", "pre", "code", "strong", "dl", "dt", "dd",
-    "kbd", "script",
+    "kbd", "mark", "script",
 }  # fmt: skip
 DRAWING = {"svg", "title", "desc", "g", "path", "rect", "circle", "polygon", "text"}
 VOID = {"meta", "input", "br", "hr", "img", "link"}
@@ -193,7 +194,7 @@ def test_every_finding_is_told_as_check_tells_it(severity):
         assert f"{severity}[{finding.code}]" in entry
         assert places(finding) in entry
         assert "w got no gradient" in entry
-        assert finding.source.strip() in entry
+        assert not finding.source or f"{finding.line}  {finding.source.strip()}" in entry
         assert f"help: {finding.help.replace('`', '')}" in entry
 
 
@@ -222,7 +223,8 @@ def test_title_summary_notes_and_legend_are_there():
     page = Page(draw(graph, "html"))
     assert page.texts("h1") == [picture.title]
     assert picture.summary in page.texts("p")
-    assert all(note in page.texts("li") for note in picture.notes)
+    assert picture.notes
+    assert all(note.replace("`", "") in page.texts("li") for note in picture.notes)
     assert "gradient" in page.texts("li")
     assert drawing_of(draw(graph, "html")).findtext(f"{SPACE}desc") == picture.description
 
@@ -313,6 +315,31 @@ def test_a_folded_box_is_found_by_what_is_in_it():
     (box,) = [box for box, drawn in zip(data_of(text)["boxes"], compose(graph, Options()).boxes, strict=True)
               if drawn.fold is not None]  # fmt: skip
     assert {"relu", "mul", "h5", "train.py:5"} <= set(searched(text, box))
+
+
+def test_a_box_that_is_drawn_for_several_is_found_by_each():
+    b = Builder("train.py")
+    x = b.leaf("x", (3,), requires_grad=True, line=1)
+    turns = []
+    for block in range(3):
+        b.scope = f"net.{block}"
+        first = b.op("mul", x, "2", name=f"h{block}", line=2)
+        turns.append((first, x := b.op("relu", first, name=f"r{block}", line=3)))
+    b.sweep(x, line=4)
+    graph = replace(b.graph(), folds=(Fold("siblings", "net.0-net.2", tuple(turns), open=True),))
+    text = draw(graph, "html")
+    data = data_of(text)
+    box = next(box for box in data["boxes"] if box[0] == "r0 = relu")
+    assert {"net.0", "net.1", "net.2", "r1", "r2", "train.py:3"} <= set(searched(text, box))
+    assert "mul" not in searched(text, box)
+
+
+def test_a_finding_shows_the_culprit_in_its_line():
+    source = "        return self.head(hidden.detach())  # <b>"
+    found = Finding("GV101", "detach", Severity.ERROR, "m", "", "a.py", 7, 7, 26, 41, source)
+    page = Page(draw(detach(), "html", Options(), [found]))
+    assert page.texts("pre") == ["7  return self.head(hidden.detach())  # <b>"]
+    assert page.texts("mark") == ["hidden.detach()"]
 
 
 # a real browser
@@ -490,6 +517,10 @@ def test_the_drawing_is_moved_and_zoomed():
   view.dispatchEvent(event);
   say("wheel", [scale > 1.1, event.defaultPrevented]);
   id("out").click(); id("fit").click(); say("buttons", scale);
+  const fingers = (...places) => view.dispatchEvent(new TouchEvent("touchmove", { cancelable: true,
+    touches: places.map((x, at) => new Touch({ identifier: at, target: view, clientX: x, clientY: 300 })) }));
+  fingers(100); say("one finger", scale);
+  fingers(100, 200); fingers(90, 210); say("pinch", scale);
 """,
     )
     assert told == {
@@ -500,7 +531,15 @@ def test_the_drawing_is_moved_and_zoomed():
         "dragged": [100, ""],
         "wheel": [True, True],
         "buttons": 1,
+        "one finger": 1,
+        "pinch": pytest.approx(1.2),
     }
+
+
+@pytest.mark.parametrize("direction", ["TB", "LR"])
+def test_a_long_drawing_begins_legible_whichever_way_it_runs(direction):
+    told = driven(draw(chain(400), "html", Options(direction=direction)), 'say("scale", scale);')
+    assert told["scale"] == 1
 
 
 def test_a_box_lights_what_leads_to_it_and_where_it_goes():

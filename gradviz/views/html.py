@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from gradviz.views import Options
 
 _MARGIN = 16
+_LEGIBLE = 0.3
 _TEXT_LIMIT = 2000
 _SIGNS = {"error": "✕", "warning": "!", "note": "i"}
 
@@ -38,7 +39,7 @@ _KEYS = (
     ("click on a box", "what it is, what leads to it, where it goes"),
     ("drag, <kbd>←</kbd> <kbd>↓</kbd> <kbd>↑</kbd> <kbd>→</kbd>", "move"),
     ("wheel, pinch, <kbd>+</kbd> <kbd>-</kbd>", "zoom"),
-    ("<kbd>0</kbd>", "fit to the width"),
+    ("<kbd>0</kbd>", "fit to the page"),
     ("<kbd>/</kbd>", "search"),
     ("<kbd>Enter</kbd>, <kbd>Shift</kbd>+<kbd>Enter</kbd>", "next hit, the one before"),
     ("<kbd>Escape</kbd>", "clear"),
@@ -60,20 +61,21 @@ def write_pieces(drawing: Drawing, graph: Graph, findings: Sequence[Finding] | N
     picture = drawing.picture
     title, summary = (escape(one_line(text)) for text in (picture.title, picture.summary))
     script = _resource("page.js")
-    style = _style(drawing)
+    size = [ceil(max(side, 40)) + 2 * _MARGIN for side in (drawing.width, drawing.height)]
+    # Without the script, too, a long drawing is not so small that nothing could be read.
+    style = f"{_style(drawing)}#view>svg{{min-width:{round(_LEGIBLE * size[0])}px}}\n"
     yield _HEAD.format(policy=_policy(style, script), title=title, style=style)
     yield _HEADER.format(title=title, summary=summary)
-    size = [ceil(max(side, 40)) + 2 * _MARGIN for side in (drawing.width, drawing.height)]
     yield _DRAWING.format(
         start=-_MARGIN, width=size[0], height=size[1], title=title, description=escape(one_line(picture.description))
     )
     for part in marks(drawing):
         if part:
             yield part + "\n"
-    yield '</g>\n</svg>\n</main>\n<aside>\n<section id="box" aria-live="polite" hidden></section>\n'
+    yield _BESIDE
     if findings is not None:
         yield from _findings(graph, findings, picture.remarks)
-    yield from _section("notes", "Notes", [escape(one_line(note)) for note in picture.notes])
+    yield from _section("notes", "Notes", [_told(note) for note in picture.notes])
     yield from _section("legend", "Legend", _legend(drawing))
     keys = "".join(f"<dt>{keys}</dt><dd>{what}</dd>\n" for keys, what in _KEYS)
     yield f'<section id="keys" hidden>\n<h2>On this page</h2>\n<dl>\n{keys}</dl>\n</section>\n'
@@ -111,7 +113,7 @@ aria-label="Find boxes by name, op, scope or file:line" aria-describedby="hits" 
 <output id="hits" for="find"></output>
 <span role="group" aria-label="Zoom">
 <button id="out" type="button" title="Zoom out" aria-label="Zoom out" aria-keyshortcuts="-">−</button>
-<button id="fit" type="button" title="Fit to the width" aria-keyshortcuts="0">Fit</button>
+<button id="fit" type="button" title="Fit to the page" aria-keyshortcuts="0">Fit</button>
 <button id="in" type="button" title="Zoom in" aria-label="Zoom in" aria-keyshortcuts="+">+</button>
 </span>
 </form>
@@ -125,6 +127,15 @@ height="{height}" role="img" aria-labelledby="name description">
 <title id="name">gradviz: {title}</title>
 <desc id="description">{description}</desc>
 <g>
+"""
+
+
+_BESIDE = """\
+</g>
+</svg>
+</main>
+<aside aria-label="Details, findings and legend">
+<section id="box" aria-live="polite" hidden></section>
 """
 
 
@@ -185,8 +196,6 @@ def _findings(graph: Graph, findings: Sequence[Finding], remarks: Sequence[Remar
 
 
 def _finding(finding: Finding, number: int | None) -> str:
-    from gradviz.diagnose.formats.text import excerpt
-
     code = f"[{escape(clean(finding.code))}]" if finding.code else ""
     column = f":{finding.column}" if finding.column else ""
     parts = [f'<b class="tag">{number or _SIGNS[finding.severity]}</b> {finding.severity}{code}']
@@ -196,12 +205,23 @@ def _finding(finding: Finding, number: int | None) -> str:
     lines = [f'<a href="#finding={number}">{head}</a>' if number else f"<div>{head}</div>"]
     lines.append(f"<p>{_told(finding.message)}</p>")
     if finding.line and finding.source.strip():
-        lines.append("<pre>" + escape("\n".join(excerpt(finding))) + "</pre>")
+        lines.append(_excerpt(finding))
     for other in finding.related:
         lines.append(f"<p><span>{_told(other.path)}:{other.line}</span> {_told(other.text)}</p>")
     if finding.help:
         lines.append(f"<p><strong>help:</strong> {_told(finding.help)}</p>")
     return f'<li class="{finding.severity}">{"".join(lines)}</li>\n'
+
+
+def _excerpt(finding: Finding) -> str:
+    """The source line behind its number, without indentation, the culprit marked in it."""
+    from gradviz.diagnose.formats.text import span
+
+    source = finding.source.replace("\t", " ").rstrip()
+    start, end = span(finding)
+    parts = source[:start], source[start:end], source[end:]
+    before, culprit, after = (escape(clean(part, _TEXT_LIMIT)) for part in parts)
+    return f"<pre>{finding.line}  {before.lstrip()}<mark>{culprit}</mark>{after}</pre>"
 
 
 def _told(text: str) -> str:

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from gradviz.fold.joining import stand_for
 from gradviz.layout.drawing import Drawing
 from gradviz.picture.records import Box, BoxKind, WireKind
 from gradviz.picture.wording import TOOLTIP_LIMIT, clean
@@ -35,6 +36,10 @@ SOURCE_LIMIT = 200
 
 _STOPS = "gradient stops"
 _AT_ONCE = 1000
+
+
+_APART = (BoxKind.SAVED, BoxKind.CUT)
+"""Boxes that stand beside that of their op, which tells of it."""
 
 
 class _Table(dict[object, int]):
@@ -81,32 +86,41 @@ class _Facts:
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        self._folds = {fold.id: fold for fold in graph.folds}
+        standing = stand_for(graph.folds)
+        self._drawn_as: dict[int, list[int]] = {}
+        for op in chain(standing.twins, standing.within):
+            self._drawn_as.setdefault(standing.shown(op), []).append(op)
         self._gradients = {given.value: given for sweep in graph.sweeps for given in sweep.gradients}
         self.words, self.pairs, self.files, self.sites = _Table(), _Table(), _Table(), _Table()
 
     def of(self, box: Box) -> list[object]:
         """The entry of one box."""
         graph = self._graph
-        fold = self._folds.get(box.fold) if box.fold is not None else None
-        value = graph.values.get(box.value) if box.value is not None else None
-        ops = [graph.ops[id] for id in fold.turns[0]] if fold is not None else []
-        if fold is None and (box.op is not None or value is not None):
-            ops = [graph.ops[box.op if box.op is not None else value.op]]  # type: ignore[union-attr]
-        literal = value is None and box.kind is BoxKind.CONST
-        named = [] if literal or (box.op is None and fold is None) else ops
-        names = [clean(op.name) for op in named] + [clean(op.scope, TOOLTIP_LIMIT) for op in named]
-        if fold is not None:
-            names += [clean(graph.values[output].name, TOOLTIP_LIMIT) for op in ops for output in op.outputs]
-        places = [self._place(op.site) for op in ops] if ops else [self._place(box.site)]
-        found_by = dict.fromkeys(word for word in (*names, *places) if word)
-        site = -1 if fold is not None else self._site(ops[0].site if ops else box.site)
+        op = graph.ops[box.op] if box.op is not None else None
+        value = graph.values[box.value] if box.value is not None else None
+        place = op.site if op is not None else graph.ops[value.op].site if value is not None else box.site
+        site = self._site(place) if any(label == "at" for label, _ in box.tooltip) else -1
         pairs = [pair for pair in box.tooltip if pair[0] != "source" or site < 0]
-        if fold is None and not literal and box.kind not in (BoxKind.SAVED, BoxKind.CUT):
-            pairs += self._more(box, ops[0] if box.op is not None and ops else None)
+        if box.fold is None and box.kind not in _APART and not _is_literal(box):
+            pairs += self._more(box, op)
         pairs.sort(key=lambda pair: pair[0] == "called from")  # it is long
-        numbered = [self.words[word] for word in found_by]
-        return [box.title, box.detail, numbered, site, [self.pairs[pair] for pair in pairs]]
+        words = [self.words[word] for word in self._words(box, op, place)]
+        return [box.title, box.detail, words, site, [self.pairs[pair] for pair in pairs]]
+
+    def _words(self, box: Box, op: Op | None, place: int | None) -> Iterable[str]:
+        """What a box is found by besides its title: its op, scope and line, and those of all that it stands for."""
+        found: dict[str, None] = {}
+        if op is not None and not _is_literal(box):
+            others = [self._graph.ops[id] for id in self._drawn_as.get(op.id, ())]
+            for name, scope in dict.fromkeys((one.name, one.scope) for one in (op, *others)):
+                found.update({clean(name): None, clean(scope, TOOLTIP_LIMIT): None})
+            outputs = chain.from_iterable(one.outputs for one in others)
+            for name in dict.fromkeys(self._graph.values[output].name for output in outputs):
+                found[clean(name, TOOLTIP_LIMIT)] = None
+            for other in dict.fromkeys(one.site for one in others):
+                found[self._place(other)] = None
+        found[self._place(place)] = None
+        return filter(None, found)
 
     def _more(self, box: Box, op: Op | None) -> Iterator[tuple[str, str]]:
         """What a tooltip has no room for."""
@@ -135,6 +149,10 @@ class _Facts:
         """`src/train.py:5`"""
         site = self._graph.sites.get(id) if id is not None else None
         return f"{clean(site.file, TOOLTIP_LIMIT)}:{site.line}" if site is not None and site.line else ""
+
+
+def _is_literal(box: Box) -> bool:
+    return box.kind is BoxKind.CONST and box.value is None
 
 
 def _gradient(given: Gradient) -> str:

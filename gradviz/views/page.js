@@ -14,7 +14,7 @@ const numbers = new Map(boxes.map((box, at) => [box, at]));
 // By number: a finding that is not drawn has no link.
 const links = document.querySelectorAll("#findings a");
 
-const LEAST = 0.02, MOST = 5, READABLE = 0.6;
+const LEAST = 0.02, LEGIBLE = 0.3, READABLE = 0.6, MOST = 5;
 // Lines of source on each side of a box's own; neighbours told one by one; boxes lit while the pointer moves.
 const AROUND = 4, LISTED = 30, AT_ONCE = 1500;
 
@@ -37,8 +37,10 @@ function size(wanted) {
   svg.style.width = `${page.width * scale}px`;
 }
 
+// To the width; where nothing could be read then, to the height.
 function fit() {
-  size(Math.min(1, view.clientWidth / page.width));
+  const across = view.clientWidth / page.width, down = view.clientHeight / page.height;
+  size(Math.min(1, across < LEGIBLE ? Math.max(across, down) : across));
   fitted = true;
 }
 

@@ -53,7 +53,12 @@ def block(finding: Finding) -> str:
         column = f":{finding.column}" if finding.column else ""
         lines.append(f"{gutter}--> {clean(finding.path, _LINE_LIMIT)}:{finding.line}{column}")
         if finding.source.strip():
-            lines += [f"{gutter} |", *excerpt(finding)]
+            source = clean(finding.source.replace("\t", " "), _LINE_LIMIT)
+            lines += [
+                f"{gutter} |",
+                f"{finding.line} | {source}".rstrip(),
+                f"{gutter} | {_carets(finding)}".rstrip(),
+            ]
     for other in finding.related:
         lines.append(f"{gutter} = {clean(other.path, _LINE_LIMIT)}:{other.line}: {clean(other.text, _LINE_LIMIT)}")
     if finding.help:
@@ -61,17 +66,16 @@ def block(finding: Finding) -> str:
     return "\n".join(lines)
 
 
-def excerpt(finding: Finding) -> list[str]:
-    """The source line behind its number, and carets below the culprit."""
-    source = clean(finding.source.replace("\t", " "), _LINE_LIMIT)
-    gutter = " " * len(str(finding.line))
-    return [f"{finding.line} | {source}".rstrip(), f"{gutter} | {_carets(finding)}".rstrip()]
-
-
 def _carets(finding: Finding) -> str:
-    """A caret below each character of the culprit; of one that goes on, up to the end of its first line."""
+    """A caret below each character of the culprit."""
+    start, end = span(finding)
+    return " " * start + "^" * (end - start) if end > start else ""
+
+
+def span(finding: Finding) -> tuple[int, int]:
+    """Where in its source line the culprit begins and ends; one that goes on ends with the line."""
     source = finding.source.rstrip()
     start = finding.column - 1 if finding.column else len(source) - len(source.lstrip())
     one_line = finding.end_line <= finding.line and finding.end_column > finding.column
     end = min(finding.end_column - 1, len(source)) if one_line else len(source)
-    return " " * start + "^" * max(1, end - start) if start < len(source) else ""
+    return (start, max(start + 1, end)) if start < len(source) else (start, start)

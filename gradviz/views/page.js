@@ -241,7 +241,7 @@ function blame(number) {
   const areas = [...culprits.map(at => boxes[at]), ...frames.map(at => tabs[at])].map(outline);
   ring("here", areas);
   if (areas.length) reveal(areas);
-  links[number].scrollIntoView({ block: "nearest" });
+  links[number].closest("li").scrollIntoView({ block: "nearest" });
 }
 
 // Pointer, wheel, fingers, keys.

@@ -1,4 +1,4 @@
-"""Programs from outside that judge what gradviz writes: Graphviz reads our DOT, Chromium opens our SVG.
+"""Programs from outside that judge what gradviz writes: Graphviz reads our DOT, Chromium opens our SVG and HTML.
 
 On a machine that lacks one, the tests that need it skip and say so. Where the environment says `CI=true` they fail
 instead, so that a missing oracle never passes for a passing test.
@@ -56,12 +56,17 @@ def screenshot(svg_path: Path, png_path: Path, *, dark: bool = False) -> None:
     assert png_path.exists(), f"Chromium drew no {png_path}"
 
 
-def open_in_chromium(html: str) -> str:
-    """The document as Chromium holds it after loading `html` and running its scripts, written out as HTML."""
+def open_in_chromium(html: str, fragment: str = "", wait: int = 0) -> str:
+    """The document as Chromium holds it after loading `html` and running its scripts, written out as HTML.
+
+    fragment   what follows `#` in its address
+    wait       milliseconds of the page's own time that timers may run after loading
+    """
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder, "page.html")
         page.write_text(html, encoding="utf-8")
-        return _run_chromium("--dump-dom", page.as_uri())
+        timers = [f"--virtual-time-budget={wait}"] if wait else []
+        return _run_chromium("--dump-dom", *timers, f"{page.as_uri()}#{fragment}" if fragment else page.as_uri())
 
 
 def _run_chromium(*arguments: str) -> str:

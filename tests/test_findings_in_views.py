@@ -361,7 +361,7 @@ def test_findings_can_be_left_out(folder, capfd):
 def test_a_view_without_findings_loads_no_rules():
     code = (
         "import sys; sys.path.insert(0, 'tests'); from canonical import detach; from gradviz.views import draw;"
-        "[draw(detach(), view) for view in ('svg', 'dot', 'tree', 'json')];"
+        "[draw(detach(), view) for view in ('svg', 'html', 'dot', 'tree', 'json')];"
         "print(any(name.startswith('gradviz.diagnose') for name in sys.modules))"
     )
     root = Path(__file__).parents[1]

@@ -223,6 +223,21 @@ def test_every_package_is_installed() -> None:
     assert sorted(listed) == sorted(PACKAGES)
 
 
+def test_every_file_beside_the_modules_is_installed() -> None:
+    """What a module reads at run time has to be in a wheel, too."""
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        listed = tomllib.load(file)["tool"]["setuptools"]["package-data"]
+    named = {f"{package.replace('.', '/')}/{name}" for package, names in listed.items() for name in names}
+    folders = {"gradviz": ROOT / "gradviz", "gradviz_cli": ROOT / "cli"}
+    beside = {
+        f"{package}/{path.relative_to(folder).as_posix()}"
+        for package, folder in folders.items()
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix not in (".py", ".pyc")
+    }
+    assert named == beside
+
+
 def test_no_module_takes_the_name_of_something_public() -> None:
     """`gradviz.log` is the logarithm: a module of that name would take its place as soon as it was imported."""
     modules = {path.stem for path in (ROOT / "gradviz").iterdir() if not path.name.startswith("_")}

@@ -14,6 +14,7 @@ from test_views import HOSTILE, parse_dot
 
 from gradviz.events import Cause, Saved
 from gradviz.graphs import Graph
+from gradviz.views import draw
 from gradviz.views.torchviz import digraph
 
 
@@ -239,6 +240,17 @@ def test_svg_is_rendered_to_a_file_without_dot(without_dot):
     assert (without_dot / "out.gv").exists()
     with pytest.raises(graphviz.FileExistsError):
         dot.render(outfile="out.svg", raise_if_result_exists=True)
+
+
+def test_html_is_written_without_dot_and_is_the_page_of_the_graph(without_dot):
+    dot = digraph(detach(), [6])
+    assert dot.render(outfile="out.html") == "out.html"
+    assert (without_dot / "out.html").read_text(encoding="utf-8") == draw(detach(), "html")
+    assert dot.pipe("html", encoding="utf-8") == draw(detach(), "html")
+    assert dot.render("graph", format="html", cleanup=True) == "graph.html"
+    dot.node("mine")
+    with pytest.raises(ValueError, match="html"):
+        dot.pipe("html")
 
 
 def test_other_formats_need_dot_and_say_so(without_dot):

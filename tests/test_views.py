@@ -106,7 +106,7 @@ def test_a_view_goes_by_name_and_by_extension():
         assert callable(load(name).draw)
 
 
-@pytest.mark.parametrize(("name", "near"), [("svgg", "`svg`"), ("jsn", "`json`"), ("\n", "svg, dot")])
+@pytest.mark.parametrize(("name", "near"), [("svgg", "`svg`"), ("jsn", "`json`"), ("\n", "svg, html, dot")])
 def test_an_unknown_view_suggests_near_ones(name, near):
     with pytest.raises(UsageError) as caught:
         draw(detach(), name)

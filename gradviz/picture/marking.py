@@ -47,19 +47,20 @@ def mark_findings(
 
     Those that concern nothing in it, neither a box nor a line that `graph` knows, are counted in a note.
     """
-    shown = [finding for finding in findings if finding.severity in SHOWN]
-    if not shown:
+    listed = [(at, finding) for at, finding in enumerate(findings) if finding.severity in SHOWN]
+    if not listed:
         return picture
+    shown = [finding for _, finding in listed]
     finder = _Finder(picture, graph, goals)
     returned = join_returns(picture, finder.of_op, shown)
     if returned is not picture:
         picture, finder = returned, _Finder(returned, graph, goals)
     remarks: list[Remark] = []
     marks: list[_Marks] = []
-    for finding in shown:
+    for at, finding in listed:
         found = finder.find(finding)
         if found.boxes or found.frames or finder.places.sites(finding) or not (finding.line or finding.values):
-            remarks.append(_remark(len(remarks) + 1, finding, words))
+            remarks.append(_remark(len(remarks) + 1, finding, words, at))
             marks.append(found)
     elsewhere = len(shown) - len(remarks)
     verb = "is" if elsewhere == 1 else "are"
@@ -83,10 +84,10 @@ def _them(count: int) -> str:
     return "it" if count == 1 else "them"
 
 
-def _remark(number: int, finding: Finding, words: Wording) -> Remark:
+def _remark(number: int, finding: Finding, words: Wording, at: int) -> Remark:
     place = words.place(finding.path, finding.line)
     message, help = clean(finding.message, TEXT_LIMIT), clean(finding.help, TEXT_LIMIT)
-    return Remark(number, finding.severity.value, finding.code, place, message, help)
+    return Remark(number, finding.severity.value, finding.code, place, message, help, at)
 
 
 def _describe(remarks: Sequence[Remark]) -> list[str]:

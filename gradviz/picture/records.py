@@ -100,6 +100,7 @@ class Remark:
 
     severity    "error", "warning" or "note"
     place       `line 5`, or empty where no line is known
+    finding     its place among the findings that were given, from 0 on
     """
 
     number: int
@@ -108,6 +109,7 @@ class Remark:
     place: str
     message: str
     help: str
+    finding: int = 0
 
     @property
     def heading(self) -> str:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 VIEWS: Mapping[str, str] = MappingProxyType(
     {
         "svg": "gradviz.views.svg",
+        "html": "gradviz.views.html",
         "dot": "gradviz.views.dot",
         "tree": "gradviz.views.tree",
         "json": "gradviz.views.json",
@@ -37,8 +38,8 @@ IMAGES: Mapping[str, str] = MappingProxyType({"png": "gradviz.views.png", "pdf":
 
 EXTENSIONS: Mapping[str, str] = MappingProxyType(
     {
-        ".svg": "svg", ".dot": "dot", ".gv": "dot", ".json": "json", ".txt": "tree", ".mmd": "mermaid",
-        ".mermaid": "mermaid", ".png": "png", ".pdf": "pdf",
+        ".svg": "svg", ".html": "html", ".htm": "html", ".dot": "dot", ".gv": "dot", ".json": "json", ".txt": "tree",
+        ".mmd": "mermaid", ".mermaid": "mermaid", ".png": "png", ".pdf": "pdf",
     }
 )
 """File extension, lower case, and the view that such a file holds."""

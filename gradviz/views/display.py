@@ -9,17 +9,20 @@ from typing import Any
 
 import graphviz
 
+_OWN = ("svg", "html")
+
 
 class Drawing(graphviz.Digraph):  # type: ignore[misc]
-    """A `graphviz.Digraph` that needs no `dot` executable to be shown or written as SVG.
+    """A `graphviz.Digraph` that needs no `dot` executable to be shown or written as SVG or HTML.
 
-    SVG is drawn by gradviz itself. Graphviz draws every other format, and SVG too where the caller has changed the
-    source or asks for an engine or a renderer; without the executable it raises its own `ExecutableNotFound`.
+    Those are drawn by gradviz itself: `own` gives the text of such a format. Graphviz draws every other format, and SVG
+    too where the caller has changed the source or asks for an engine or a renderer; without the executable it raises
+    its own `ExecutableNotFound`. It knows no HTML.
     """
 
-    def __init__(self, *args: Any, svg: Callable[[], str] | None = None, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, own: Callable[[str], str] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._svg = svg
+        self._own = own
         self._as_drawn: object = None
 
     def seal(self) -> None:
@@ -30,17 +33,18 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]
         attrs = dict(self.graph_attr), dict(self.node_attr), dict(self.edge_attr)
         return list(self.body), attrs, self.engine, self.renderer, self.formatter
 
-    def _own_svg(self, format: str | None, requests: Iterable[object]) -> str | None:
-        """gradviz's SVG where that is what is asked for, else None."""
-        if (format or self.format) != "svg" or self._svg is None or any(requests) or self._state() != self._as_drawn:
+    def _own_text(self, format: str | None, requests: Iterable[object]) -> str | None:
+        """What gradviz draws where that is what is asked for, else None."""
+        wanted = format or self.format
+        if wanted not in _OWN or self._own is None or any(requests) or self._state() != self._as_drawn:
             return None
-        return self._svg()
+        return self._own(wanted)
 
     def pipe(self, format: str | None = None, *args: Any, encoding: str | None = None, **kwargs: Any) -> bytes | str:
         """The drawing in `format`: bytes, or text where `encoding` is given."""
-        svg = self._own_svg(format, [*args, *kwargs.values()])
-        if svg is not None:
-            return svg if encoding is not None else svg.encode()
+        own = self._own_text(format, [*args, *kwargs.values()])
+        if own is not None:
+            return own if encoding is not None else own.encode()
         result: bytes | str = super().pipe(format, *args, encoding=encoding, **kwargs)
         return result
 
@@ -60,8 +64,8 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]
         if outfile is not None and format is None:
             format = PurePath(outfile).suffix.lstrip(".") or None
         requests = [*args, *(value for name, value in kwargs.items() if not name.startswith("quiet"))]
-        svg = self._own_svg(format, requests)
-        if svg is None:
+        own = self._own_text(format, requests)
+        if own is None:
             rendered: str = super().render(
                 filename, directory=directory, view=view, cleanup=cleanup, format=format, outfile=outfile,
                 raise_if_result_exists=raise_if_result_exists, **kwargs,
@@ -72,10 +76,10 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]
             filename = filename or target.with_suffix(".gv")
         source = Path(fspath(self.save(filename, directory=directory)))
         if outfile is None:
-            target = source.with_name(f"{source.name}.svg")
+            target = source.with_name(f"{source.name}.{format or self.format}")
         if raise_if_result_exists and target.exists():
             raise graphviz.FileExistsError(f"output file exists: {str(target)!r}")
-        target.write_text(svg, encoding="utf-8")
+        target.write_text(own, encoding="utf-8")
         if cleanup:
             source.unlink()
         if view or kwargs.get("quiet_view"):

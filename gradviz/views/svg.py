@@ -41,14 +41,18 @@ def draw(graph: Graph, options: Options, findings: Sequence[Finding] | None = No
 
 def draw_pieces(graph: Graph, options: Options, findings: Sequence[Finding] | None = None) -> Iterator[str]:
     """The graph as SVG text in many small pieces, for a file that need not be held in memory."""
+    return write_pieces(lay_out(graph, options, findings))
+
+
+def lay_out(graph: Graph, options: Options, findings: Sequence[Finding] | None = None) -> Drawing:
+    """The picture of the graph, in which everything has its place."""
     from gradviz.layout import arrange
     from gradviz.picture.composing import compose
 
     direction: Literal["TB", "LR"] = "LR" if options.direction == "LR" else "TB"
     picture = compose(graph, options, findings)
     with step(f"laying out {len(picture.boxes):,} boxes"):
-        drawing = arrange(picture, direction)
-    return write_pieces(drawing)
+        return arrange(picture, direction)
 
 
 def write(drawing: Drawing) -> str:
@@ -98,12 +102,7 @@ def write_pieces(drawing: Drawing) -> Iterator[str]:
     )
     for part in chain(
         head,
-        (_frame(placed, remarks) for placed in sorted(drawing.frames, key=lambda placed: -placed.area.width)),
-        bands(drawing),
-        wires(drawing),
-        boxes(drawing, remarks),
-        (_tab(placed, remarks) for placed in drawing.frames),
-        (cross(wire) for wire in drawing.wires if wire.wire.lost),
+        marks(drawing),
         ("</g>",),
         listing.draw(_MARGIN, list_at),
         (text(_MARGIN, bottom + 18 + _LINE * index, line, "s") for index, line in enumerate(notes)),
@@ -112,6 +111,22 @@ def write_pieces(drawing: Drawing) -> Iterator[str]:
     ):
         if part:
             yield part + "\n"
+
+
+def marks(drawing: Drawing) -> Iterator[str]:
+    """All that has a place in the drawing, each part an element: frames, bands, wires, boxes, tabs, crosses.
+
+    Each group with a class is a box, in order, except `lost`, a cross; each group without one is a frame's tab.
+    """
+    remarks = drawing.picture.remarks
+    return chain(
+        (_frame(placed, remarks) for placed in sorted(drawing.frames, key=lambda placed: -placed.area.width)),
+        bands(drawing),
+        wires(drawing),
+        boxes(drawing, remarks),
+        (_tab(placed, remarks) for placed in drawing.frames),
+        (cross(wire) for wire in drawing.wires if wire.wire.lost),
+    )
 
 
 def _frame(placed: PlacedFrame, remarks: Sequence[Remark]) -> str:

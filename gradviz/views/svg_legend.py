@@ -25,14 +25,16 @@ ROW_HEIGHT = 22
 _SAMPLE_GAP = 7
 _GAP = 20
 
-_WIRES = {
+WIRE_WORDS = {
     WireKind.GRADIENT: "gradient",
     WireKind.SHADOW: "data only",
     WireKind.ALIAS: "same storage",
     WireKind.SAVED: "kept for backward",
     WireKind.ERROR: "error",
 }
-_BOXES = {
+"""What a wire of a kind is; cuts have an entry of their own in the legend."""
+
+BOX_WORDS = {
     BoxKind.LEAF: "requires grad",
     BoxKind.CONST: "requires no grad",
     BoxKind.OP: "tracked op",
@@ -44,6 +46,7 @@ _BOXES = {
     BoxKind.ERROR: "raised here",
     BoxKind.MORE: "not drawn",
 }
+"""The same of boxes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ def legend_items(drawing: Drawing) -> list[Item]:
     """What occurs: wires first, then what ends a gradient, then boxes and frames."""
     boxes = {placed.box.kind for placed in drawing.boxes}
     wires = {wire.wire.kind for wire in drawing.wires}
-    items = [Item(wire_sample(kind, 28), 28, words) for kind, words in _WIRES.items() if kind in wires]
+    items = [Item(wire_sample(kind, 28), 28, words) for kind, words in WIRE_WORDS.items() if kind in wires]
     if BoxKind.CUT in boxes or WireKind.CUT in wires:
         items.append(Item('<path class="c" d="M0-4H14"/>' + scissors(21, -4, 9), 30, "gradient stops"))
     sample = band_sample(drawing)
@@ -72,7 +75,7 @@ def legend_items(drawing: Drawing) -> list[Item]:
         items.append(Item(sample, 28, "road of a lost gradient"))
     if any(wire.wire.lost for wire in drawing.wires):
         items.append(Item(wire_sample(WireKind.SHADOW, 30) + cross_at(11, -4), 30, "gradient lost here"))
-    for kind, words in _BOXES.items():
+    for kind, words in BOX_WORDS.items():
         if kind in boxes:
             sample = f'<g class="{BOX_CLASS[kind]}">{outline(kind, Rectangle(0, -11, 22, 14))}</g>'
             items.append(Item(sample, 22, words))

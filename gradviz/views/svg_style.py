@@ -33,8 +33,9 @@ PAINTS: Mapping[str, tuple[str, str]] = {
     "warning mark": ("#ffffff", "#1f1503"),
     "error road": ("#fbcaca", "#5c2323"),
     "warning road": ("#f5dd9a", "#4d3b10"),
+    "mark": ("#7c3aed", "#b794f6"),
 }
-"""Each paint on a light and on a dark page."""
+"""Each paint on a light and on a dark page. No SVG has `mark`: it is for what a reader of an HTML page points at."""
 
 TEXT_ON: tuple[tuple[str, str], ...] = (
     ("ink", "paper"),

@@ -33,10 +33,7 @@ _AT_ONCE = 60
 
 def wires(drawing: Drawing) -> Iterator[str]:
     """Every wire, kind by kind, then every label."""
-    sorted_out: dict[WireKind, list[RoutedWire]] = {kind: [] for kind in _STYLES}
-    for wire in drawing.wires:
-        sorted_out[wire.wire.kind].append(wire)
-    for kind, routed in sorted_out.items():
+    for kind, routed in by_kind(drawing).items():
         style, head = _STYLES[kind]
         down = _HEADS[0, 1]
         for start in range(0, len(routed), _AT_ONCE):
@@ -64,6 +61,14 @@ def wires(drawing: Drawing) -> Iterator[str]:
     for wire in drawing.wires:
         if wire.label_area is not None:
             yield text(wire.label_area.x, wire.label_area.bottom - 4, wire.label, "k")
+
+
+def by_kind(drawing: Drawing) -> dict[WireKind, list[RoutedWire]]:
+    """The wires as they are written out: what comes last lies on top."""
+    sorted_out: dict[WireKind, list[RoutedWire]] = {kind: [] for kind in _STYLES}
+    for wire in drawing.wires:
+        sorted_out[wire.wire.kind].append(wire)
+    return sorted_out
 
 
 def wire_sample(kind: WireKind, length: int) -> str:

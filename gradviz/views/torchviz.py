@@ -86,7 +86,7 @@ class _Drawer:
     def __post_init__(self) -> None:
         self.words = Wording(self.graph, name_file=True)
         graph, options = self.graph, self.options
-        self.dot = Drawing(filename="Digraph.gv", node_attr=NODE, svg=lambda: draw(graph, "svg", options))
+        self.dot = Drawing(filename="Digraph.gv", node_attr=NODE, own=lambda format: draw(graph, format, options))
         self.frames, self.frame_of = frame_ops(self.graph, self.words)
         self.inside = {None: self.dot}
         self.touched = _find_touched(self.graph)

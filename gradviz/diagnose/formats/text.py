@@ -67,9 +67,15 @@ def block(finding: Finding) -> str:
 
 
 def _carets(finding: Finding) -> str:
-    """A caret below each character of the culprit; of one that goes on, up to the end of its first line."""
+    """A caret below each character of the culprit."""
+    start, end = span(finding)
+    return " " * start + "^" * (end - start) if end > start else ""
+
+
+def span(finding: Finding) -> tuple[int, int]:
+    """Where in its source line the culprit begins and ends; one that goes on ends with the line."""
     source = finding.source.rstrip()
     start = finding.column - 1 if finding.column else len(source) - len(source.lstrip())
     one_line = finding.end_line <= finding.line and finding.end_column > finding.column
     end = min(finding.end_column - 1, len(source)) if one_line else len(source)
-    return " " * start + "^" * max(1, end - start) if start < len(source) else ""
+    return (start, max(start + 1, end)) if start < len(source) else (start, start)

@@ -7,9 +7,11 @@ from typing import Any
 from gradviz.errors import missing_name
 from gradviz.optim import lr_scheduler
 from gradviz.optim.adam import Adam, AdamW
-from gradviz.optim.adam_more import Adadelta, Adamax, NAdam, RAdam
+from gradviz.optim.adamax import Adamax
+from gradviz.optim.nadam import NAdam
 from gradviz.optim.optimizer import Optimizer
-from gradviz.optim.scaled import Adagrad, RMSprop
+from gradviz.optim.radam import RAdam
+from gradviz.optim.scaled import Adadelta, Adagrad, RMSprop
 from gradviz.optim.sgd import SGD
 
 __all__ = [

@@ -8,13 +8,18 @@ from gradviz.errors import missing_name
 from gradviz.optim import lr_scheduler
 from gradviz.optim.adam import Adam, AdamW
 from gradviz.optim.adamax import Adamax
+from gradviz.optim.asgd import ASGD
+from gradviz.optim.lbfgs import LBFGS
 from gradviz.optim.nadam import NAdam
 from gradviz.optim.optimizer import Optimizer
 from gradviz.optim.radam import RAdam
+from gradviz.optim.rprop import Rprop
 from gradviz.optim.scaled import Adadelta, Adagrad, RMSprop
 from gradviz.optim.sgd import SGD
 
 __all__ = [
+    "ASGD",
+    "LBFGS",
     "SGD",
     "Adadelta",
     "Adagrad",
@@ -25,6 +30,7 @@ __all__ = [
     "Optimizer",
     "RAdam",
     "RMSprop",
+    "Rprop",
     "lr_scheduler",
 ]
 

@@ -142,7 +142,7 @@ class Optimizer(Holder):
 
     def _prepared(self, array: Any, grad: Any, group: dict[str, Any]) -> Any:
         """The gradient to step against, with the weight decay in it unless that is taken off `array` itself."""
-        kind, decay = array.dtype.type, group["weight_decay"]
+        kind, decay = array.dtype.type, group.get("weight_decay")
         if group["maximize"]:
             grad = -grad
         if decay and group.get("decoupled_weight_decay"):

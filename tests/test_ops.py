@@ -26,6 +26,7 @@ CHECKED_ELSEWHERE = {
     **dict.fromkeys(("max_pool.backward", "max_pool.picked", "avg_pool.backward"), LINEAR),
     **dict.fromkeys(("adaptive_avg_pool.backward", "to_index", "unfold_backward", "upsample.backward"), LINEAR),
     **dict.fromkeys(("linalg_cholesky", "linalg_qr", "linalg_svd", "linalg_eigh"), SIGNS),
+    **dict.fromkeys(("lu_unpack", "linalg_lu_solve", "cholesky_solve", "cholesky_inverse"), "tested in test_linalg"),
     "linalg_matrix_exp": "PyTorch's float16 overflows on the way; tested in test_linalg",
     "prelu": "is given its weight in the input's shape; tested in test_composed_functional",
     "safe_softmax": "only runs inside attention, which is compared with PyTorch",
@@ -40,6 +41,10 @@ CHECKED_ELSEWHERE = {
     **dict.fromkeys(("Parameter.tensor", "BackwardHookFunction"), "what modules do, which test_module compares"),
     "step": "what an optimizer does, which test_optimizers and test_nn_conformance compare with PyTorch",
     "mul.number": "only runs inside cross_entropy with label smoothing, which test_functional compares with PyTorch",
+    **dict.fromkeys(
+        [f"{key}.in_place" for key in ("t", "transpose", "squeeze", "squeeze.dim", "squeeze.dims", "unsqueeze")],
+        "turns a tensor in place, which test_aliasing compares with PyTorch",
+    ),
     **dict.fromkeys(("copy", "fill.number", "fill.tensor", "zero"), FILL),
 }
 """The rows that may be without samples, each with its reason; besides these only sources, which have no input."""

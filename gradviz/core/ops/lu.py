@@ -40,7 +40,7 @@ def _eliminated(x: Any) -> tuple[Any, Any]:
 
 def _compact(x: Any) -> tuple[Any, Any]:
     """`_eliminated` of every matrix of a batch."""
-    if x.dtype.kind != "f":
+    if x.dtype.kind != "f" or x.dtype.itemsize < 4:
         raise NotImplementedError(f"\"lu_cpu\" not implemented for '{dtypes.of(x).type_name.removesuffix('Tensor')}'")
     lead = x.shape[:-2]
     compact, pivots = np.empty_like(x, order="C"), np.empty((*lead, min(x.shape[-2:])), np.int32)

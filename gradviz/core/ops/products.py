@@ -1,13 +1,17 @@
-"""Products: `kron`, `cross`, `tensordot`, `addr`, powers in `vander`, and older names."""
+"""Products: `kron`, `cross`, `tensordot`, `addr`, `bilinear`, powers in `vander`, and older names."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
-from gradviz.core.composites import called, composite
+import numpy as np
+
+from gradviz.core.apply import apply
+from gradviz.core.composites import called, composite, whole
 from gradviz.core.ops.shapes import wrap
-from gradviz.core.public import FUNCTIONS, METHODS, both, function
+from gradviz.core.ops.table import Row, op
+from gradviz.core.public import FUNCTIONS, METHODS, both, function, functional
 from gradviz.core.tensor import Tensor
 
 
@@ -80,3 +84,54 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Tensor:
 
 for _name in ("ger", "vdot"):
     FUNCTIONS[_name] = METHODS[_name] = called(_name)(FUNCTIONS["outer" if _name == "ger" else "dot"])
+
+
+# ---- of two vectors and a matrix between them
+
+
+def _between(x: Any, weight: Any, y: Any) -> Any:
+    return ((x @ weight) * y).sum(-1).T
+
+
+def _columns(g: Any) -> Any:
+    """The cotangents of each output, as a column beside the rows of an input."""
+    return g.T[..., None]
+
+
+TRILINEAR: Row = op(
+    "_trilinear(x, weight, y)",
+    _between,
+    node="TrilinearBackward0",
+    x=lambda g, weight, y: (_columns(g) * (y @ np.swapaxes(weight, -1, -2))).sum(0),
+    weight=lambda g, x, y: np.swapaxes(_columns(g) * x, -1, -2) @ y,
+    y=lambda g, x, weight: (_columns(g) * (x @ weight)).sum(0),
+)
+
+
+@functional
+@whole
+def bilinear(input1: Any, input2: Any, weight: Any, bias: Any = None) -> Tensor:
+    """For each output k, `input1 @ weight[k] @ input2 + bias[k]`.
+
+    input1 (..., n), input2 (..., m), weight (k, n, m), bias (k,). Returns (..., k).
+    """
+    lead = input1.shape[:-1]
+    for at, (one, two) in enumerate(zip(lead, input2.shape[:-1], strict=True)):
+        if one != two:
+            raise RuntimeError(f"bilinear(): input batch dimensions do not match at dim {at}: got {one} and {two}")
+    for number, one in ((1, input1), (2, input2)):
+        if one.shape[-1] != weight.shape[number]:
+            raise RuntimeError(
+                f"bilinear(): input{number} size does not match weight size: got {one.shape[-1]} but expected "
+                f"{weight.shape[number]}"
+            )
+    if bias is not None and bias.shape[0] != weight.shape[0]:
+        raise RuntimeError(
+            f"bilinear(): bias size does not match weight size: got {bias.shape[0]} but expected {weight.shape[0]}"
+        )
+    rows, columns = (one.reshape(-1, one.shape[-1]) if one.ndim != 2 else one for one in (input1, input2))
+    found = apply(TRILINEAR, (rows, weight, columns)).view(*lead, weight.shape[0])
+    return found if bias is None else found.add(bias)  # type: ignore[no-any-return]
+
+
+FUNCTIONS["bilinear"] = bilinear

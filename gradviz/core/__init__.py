@@ -62,6 +62,7 @@ from gradviz.core.ops import (
     probability,
     products,
     quantiles,
+    ragged,
     rearranging,
     rectifiers,
     reductions,

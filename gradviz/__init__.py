@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gradviz._version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from gradviz import amp as amp
     from gradviz import autograd as autograd
     from gradviz import distributions as distributions
     from gradviz import func as func
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from gradviz import special as special
     from gradviz import testing as testing
     from gradviz import utils as utils
+    from gradviz.amp import autocast as autocast
     from gradviz.checkup import check as check
     from gradviz.core.device import device as device
     from gradviz.core.dtypes import dtype as dtype
@@ -63,6 +65,7 @@ _HOMES = {
     "manual_seed": "gradviz.core.random",
     "initial_seed": "gradviz.core.random",
     "Generator": "gradviz.core.random",
+    "autocast": "gradviz.amp",
     "vmap": "gradviz.func",
     "save": "gradviz.utils.saving",
     "load": "gradviz.utils.saving",
@@ -72,7 +75,7 @@ _HOMES = {
 }
 """Where a public name lives, for those that are not ops."""
 
-_PACKAGES = ("autograd", "distributions", "func", "linalg", "nn", "optim", "special", "testing", "utils")
+_PACKAGES = ("amp", "autograd", "distributions", "func", "linalg", "nn", "optim", "special", "testing", "utils")
 
 _DTYPES = {
     "bool": "bool_",

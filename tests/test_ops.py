@@ -34,6 +34,7 @@ CHECKED_ELSEWHERE = {
     "prelu": "is given its weight in the input's shape; tested in test_composed_functional",
     "safe_softmax": "only runs inside attention, which is compared with PyTorch",
     **dict.fromkeys(("copy_slices", "as_strided"), INTERNAL),
+    "_ctc_loss_backward": "runs behind ctc_loss; tested in test_ctc",
     "ctc_loss": "its gradient is that of what `log_softmax` was taken of; tested in test_ctc",
     "pdist": "PyTorch crashes on empty tensors; tested in test_special",
     "cdist.product": "only runs for many vectors; tested in test_special",

@@ -198,3 +198,23 @@ def test_a_log_is_not_run(script: Path) -> None:
     done = gv("render", "--core", "run.gvlog", folder=script.parent)
     assert done.returncode == 2
     assert "leave out `--core`" in done.stderr
+
+
+def test_mixed_precision_for_a_gpu_that_is_not_there_is_disabled(tmp_path: Path) -> None:
+    (tmp_path / "amp.py").write_text(
+        "import torch\n"
+        "from torch.cuda.amp import GradScaler, autocast\n"
+        "scaler = GradScaler()\n"
+        "w = torch.ones(2, requires_grad=True)\n"
+        "optimizer = torch.optim.SGD([w], lr=0.1)\n"
+        "with autocast(), torch.cuda.amp.autocast(False), torch.autocast('cuda', enabled=torch.cuda.is_available()):\n"
+        "    loss = (w * 2).sum()\n"
+        "scaler.scale(loss).backward()\n"
+        "scaler.step(optimizer)\n"
+        "scaler.update()\n"
+        "print(w.tolist(), torch.cuda.device_count())\n"
+    )
+    done = gv("check", "--core", "amp.py", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "[0.800000011920929, 0.800000011920929] 0" in done.stderr + done.stdout
+    assert "is deprecated. Please use `torch.amp.autocast('cuda', args...)` instead." in done.stderr

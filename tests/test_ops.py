@@ -49,6 +49,13 @@ CHECKED_ELSEWHERE = {
         [f"{key}.in_place" for key in ("t", "transpose", "squeeze", "squeeze.dim", "squeeze.dims", "unsqueeze")],
         "turns a tensor in place, which test_aliasing compares with PyTorch",
     ),
+    **dict.fromkeys(
+        [
+            f"{key}.{kind}_in_place"
+            for key in ("eq", "ne", "lt", "le", "gt", "ge") for kind in ("number", "tensor")
+        ],
+        "only runs in place, which test_aliasing compares with PyTorch",
+    ),
     **dict.fromkeys(("copy", "fill.number", "fill.tensor", "zero"), FILL),
 }
 """The rows that may be without samples, each with its reason; besides these only sources, which have no input."""

@@ -52,6 +52,7 @@ from gradviz.core.ops import (
     max_pooling,
     normalising,
     norms,
+    overwriting,
     padding,
     pairs,
     pairwise,

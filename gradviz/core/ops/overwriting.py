@@ -1,4 +1,4 @@
-"""In-place forms whose arguments need sorting out: products, running sums, comparisons, logic, `renorm_`."""
+"""In-place forms whose arguments need sorting out: running sums, comparisons, logic."""
 
 from __future__ import annotations
 
@@ -10,22 +10,25 @@ from gradviz.core.ops.comparison import EQ, GE, GT, LE, LT, NE
 from gradviz.core.ops.cumulative import CUMPROD, CUMSUM
 from gradviz.core.ops.distances import XLOGY
 from gradviz.core.ops.elementwise import no_slope
-from gradviz.core.ops.linear import ADDMM, ADDMV, BADDBMM
 from gradviz.core.ops.logic import LOGICAL_AND, LOGICAL_NOT, LOGICAL_OR, LOGICAL_XOR
-from gradviz.core.ops.norms import RENORM
 from gradviz.core.ops.pairs import LDEXP
 from gradviz.core.ops.shapes import wrap
 from gradviz.core.ops.table import Row, op
-from gradviz.core.public import METHODS, inplace_of, method, operand
+from gradviz.core.public import METHODS, inplace_of, operand
 from gradviz.core.tensor import Tensor
 
-for _row in (ADDMM, ADDMV, BADDBMM, XLOGY, LDEXP, LOGICAL_AND, LOGICAL_NOT, LOGICAL_OR, LOGICAL_XOR):
+for _row in (XLOGY, LDEXP, LOGICAL_AND, LOGICAL_NOT, LOGICAL_OR, LOGICAL_XOR):
     METHODS[_row.name + "_"] = inplace_of(_row)
 
 
 def _running(row: Row) -> None:
     def call(self: Tensor, dim: int, *, dtype: dtypes.dtype | None = None) -> Tensor:
-        return apply_inplace(row, self, (), (wrap(dim, self.ndim), dtype))
+        if dtype is not None and dtype is not self.dtype:
+            own, other = (one.type_name.removesuffix("Tensor").lower() for one in (self.dtype, dtype))
+            raise RuntimeError(
+                f"Bad in-place call: input tensor dtype {own} and output tensor dtype {other} should match"
+            )
+        return apply_inplace(row, self, (), (wrap(dim, self.ndim), self.dtype))
 
     call.__name__ = call.__qualname__ = row.name + "_"
     call.__doc__ = f"In-place `{row.name}`."
@@ -34,12 +37,6 @@ def _running(row: Row) -> None:
 
 _running(CUMSUM)
 _running(CUMPROD)
-
-
-@method
-def renorm_(self: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
-    """In-place `renorm`."""
-    return apply_inplace(RENORM, self, (), (p, wrap(dim, self.ndim), maxnorm))
 
 
 def _written(row: Row, kind: str, at: int, **more: Any) -> Row:

@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING, Any
 from gradviz._version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from gradviz import amp as amp
     from gradviz import autograd as autograd
     from gradviz import distributions as distributions
+    from gradviz import func as func
     from gradviz import linalg as linalg
     from gradviz import nn as nn
     from gradviz import optim as optim
     from gradviz import special as special
     from gradviz import testing as testing
     from gradviz import utils as utils
+    from gradviz.amp import autocast as autocast
     from gradviz.checkup import check as check
     from gradviz.core.device import device as device
     from gradviz.core.dtypes import dtype as dtype
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from gradviz.core.grad_mode import set_grad_enabled as set_grad_enabled
     from gradviz.core.size import Size as Size
     from gradviz.core.tensor import Tensor as Tensor
+    from gradviz.func import vmap as vmap
     from gradviz.inquiry import explain as explain
     from gradviz.recorder import record as record
     from gradviz.snapshot import graph as graph
@@ -61,6 +65,8 @@ _HOMES = {
     "manual_seed": "gradviz.core.random",
     "initial_seed": "gradviz.core.random",
     "Generator": "gradviz.core.random",
+    "autocast": "gradviz.amp",
+    "vmap": "gradviz.func",
     "save": "gradviz.utils.saving",
     "load": "gradviz.utils.saving",
     "set_printoptions": "gradviz.core.printing",
@@ -69,7 +75,7 @@ _HOMES = {
 }
 """Where a public name lives, for those that are not ops."""
 
-_PACKAGES = ("autograd", "distributions", "linalg", "nn", "optim", "special", "testing", "utils")
+_PACKAGES = ("amp", "autograd", "distributions", "func", "linalg", "nn", "optim", "special", "testing", "utils")
 
 _DTYPES = {
     "bool": "bool_",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.abc import Loader, MetaPathFinder
@@ -26,6 +27,8 @@ _SAME = {
     "torch.nn.modules": "nn",
     "torch.utils.data.dataset": "utils.data",
     "torch.utils.data.dataloader": "utils.data",
+    "torch.cuda": "amp",
+    "torch.cuda.amp": "amp",
 }
 """Modules of PyTorch whose names gradviz has elsewhere."""
 
@@ -114,19 +117,42 @@ def _behind(name: str) -> ModuleType | None:
 
 def _own_names(name: str) -> dict[str, Any]:
     """What a stand-in has besides: the questions that programs ask of PyTorch before they begin."""
-    if name != "torch":
-        return {}
-    none = SimpleNamespace(is_available=lambda: False, device_count=lambda: 0, manual_seed_all=_nothing)
-    return {
-        "__version__": f"{LIKE}+gradviz",
-        "cuda": none,
-        "backends": SimpleNamespace(
-            mps=SimpleNamespace(is_available=lambda: False, is_built=lambda: False),
-            cudnn=SimpleNamespace(deterministic=False, benchmark=False, enabled=False),
-        ),
-        "set_num_threads": _nothing,
-        "use_deterministic_algorithms": _nothing,
-    }
+    match name:
+        case "torch":
+            return {
+                "__version__": f"{LIKE}+gradviz",
+                "cuda": StandIn("torch.cuda", importlib.import_module("gradviz.amp"), _own_names("torch.cuda")),
+                "backends": SimpleNamespace(
+                    mps=SimpleNamespace(is_available=lambda: False, is_built=lambda: False),
+                    cudnn=SimpleNamespace(deterministic=False, benchmark=False, enabled=False),
+                ),
+                "set_num_threads": _nothing,
+                "use_deterministic_algorithms": _nothing,
+            }
+        case "torch.cuda":
+            return {"is_available": lambda: False, "device_count": lambda: 0, "manual_seed_all": _nothing}
+        case "torch.cuda.amp":
+            return {"autocast": _older("autocast"), "GradScaler": _older("GradScaler")}
+        case _:
+            return {}
+
+
+def _older(name: str) -> Any:
+    """What `torch.cuda.amp` has: that of `torch.amp` for "cuda", and a warning."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        warnings.warn(
+            f"`torch.cuda.amp.{name}(args...)` is deprecated. Please use `torch.amp.{name}('cuda', args...)` instead.",
+            FutureWarning,
+            stacklevel=2,
+        )
+        if name == "autocast":
+            kwargs |= dict(zip(("enabled", "dtype", "cache_enabled"), args, strict=False))
+            return gradviz.amp.autocast("cuda", **kwargs)
+        return gradviz.amp.GradScaler("cuda", *args, **kwargs)
+
+    call.__name__ = call.__qualname__ = name
+    return call
 
 
 def _nothing(*args: Any, **kwargs: Any) -> None:

@@ -35,6 +35,32 @@ SHARING = {
     "contiguous returns itself": "y = w * 1; a = y.contiguous(); same = a is y; b = y.t().contiguous()",
 }
 GRADIENTS = {
+    **{
+        f"{name} in place": f"y = w * 1; y.{name}_({given}); (y * w).sum().backward()"
+        for name, given in (
+            ("cumsum", "0"), ("cumprod", "-1"), ("xlogy", "w * w"), ("ldexp", "v"),
+            ("lt", "0.5"), ("ge", "v"), ("eq", "w"), ("ne", "0"), ("le", "v"), ("gt", "0.1"),
+            ("less", "0.5"), ("not_equal", "v"),
+        )
+    },
+    "logic in place": "a = w.detach() > 0; a.logical_and_(v > 0).logical_or_(v > 1).logical_xor_(v < 0).logical_not_()",
+    "functions that write": "y = w * 1; lib.round_(lib.clamp_(y, max=1)); a = v * 1; lib.relu_(a); a.sum().backward()",
+    "unsqueeze in place": "y = w * 1; a = y.unsqueeze_(1); same = a is y; (y * v).sum().backward()",
+    "t in place": "y = w * 1; y.t_(); (y * v).sum().backward()",
+    "transpose in place": "y = w * 1; y.unsqueeze_(0); y.transpose_(0, -1); (y * v).sum().backward()",
+    "swapaxes in place": "y = w * 1; y.swapaxes_(0, 1).swapdims_(-1, 0).swapaxes_(0, 1); (y * v).sum().backward()",
+    "squeeze in place": "y = w[:1] * 1; y.squeeze_(); (y * v).sum().backward()",
+    "squeeze one dimension in place": "y = w[:1] * 1; y.squeeze_(0); (y * v).sum().backward()",
+    "squeeze several in place": "y = w[:1] * 1; y.squeeze_((0, 1)); (y * v).sum().backward()",
+    "a write after an in-place view": "y = w * 1; y.t_(); y[0].mul_(2); y.add_(v); (y * v).sum().backward()",
+    "an in-place view of a view": "y = w * 1; a = y[0]; a.unsqueeze_(1); (a * v).sum().backward()",
+    "a write through one": "y = w * 1; a = y[:2]; a.t_(); a.mul_(v[:, None]); (y * w).sum().backward()",
+    "a view of what is turned then": "y = w * 1; a = y[0]; y.t_(); (a * v).sum().backward()",
+    "a write through such a view": "y = w * 1; a = y[0]; y.t_(); a.mul_(v); (y * w).sum().backward()",
+    "a view of it and a view after": "y = w * 1; a = y[:1]; y.t_(); b = y[0]; a.squeeze_(0); (a * b).sum().backward()",
+    "an in-place view with nothing tracked": "a = lib.zeros(2, 3); b = a[0]; a.t_(); b.add_(1); a.squeeze_()",
+    "an in-place view under no_grad": "with_mode = lib.no_grad(); with_mode.__enter__(); w.t_(); "
+    "with_mode.__exit__(None, None, None); (w * v).sum().backward()",
     "write to a view": "y = w * 1; y[0].mul_(2); (y * w).sum().backward()",
     "write to a view, view used": "y = w * 1; a = y[0]; a.mul_(v); (a * a).sum().backward()",
     "write to a view, another view used": "y = w * 1; a = y[0]; b = y[:, 0]; a.mul_(2); (b * v).sum().backward()",
@@ -91,6 +117,10 @@ GRADIENTS = {
     "inference mode bumps the version": "with lib.inference_mode(): a = w[0]; a.add_(1)",
 }
 REFUSED = {
+    "an in-place view of a leaf": ("w.t_()", LEAF),
+    "an in-place view of a view of a leaf": ("a = w[0]; a.unsqueeze_(0)", VIEW_OF_LEAF),
+    "an in-place view along no dimension": ("a = lib.zeros(2); a.squeeze_(3)", "Dimension out of range"),
+    "a turn of more than a matrix": ("a = lib.zeros(2, 3, 4); a.t_()", "t_() expects a tensor with <= 2 dimensions"),
     "leaf": ("w.add_(1)", LEAF),
     "leaf by operator": ("w += 1", LEAF),
     "leaf by list": ("w[[0]] = 3", LEAF),
@@ -162,6 +192,7 @@ REFUSED = {
 }
 MODIFIED = "one of the variables needed for gradient computation has been modified by an inplace operation: "
 STALE = {
+    "a saved result that is turned": ("y = w.exp(); y.t_(); y.sum().backward()", "which is output 0 of Exp"),
     "result": (
         "y = v.exp(); y.add_(1); y.sum().backward()",
         "[torch.DoubleTensor [3]], which is output 0 of Exp, is at",

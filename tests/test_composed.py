@@ -182,3 +182,14 @@ def test_diagonals_and_states() -> None:
     for lib in (gv, torch):
         assert (lib.is_nonzero(lib.tensor([0.0])), lib.tensor(2).is_nonzero()) == (False, True)
         assert (lib.ones(2, 3).ndimension(), lib.ones(2, 3).nelement()) == (2, 6)
+
+
+@pytest.mark.parametrize("kind", ["int32", "uint8", "int8", "float16", "float64", "int64"])
+@pytest.mark.parametrize("name", ["sum", "prod", "cumsum", "cumprod"])
+def test_a_total_has_the_dtype_that_is_asked_for(name: str, kind: str) -> None:
+    told = []
+    for library in (gv, torch):
+        x = library.tensor([[2, 0, 3], [1, 4, 1]], dtype=library.int32)
+        found = getattr(x, name)(1, dtype=getattr(library, kind))
+        told.append((found.tolist(), str(found.dtype).rpartition(".")[2]))
+    assert told[0] == told[1]

@@ -236,3 +236,40 @@ def test_what_cannot_be_saved_or_read_is_said(tmp_path: Path) -> None:
             gradviz.load(tmp_path / name)
     with pytest.raises(FileNotFoundError):
         gradviz.load(tmp_path / "nothing.npz")
+
+
+def chained_and_stacked(library: Any) -> list[Any]:
+    data = library.utils.data
+
+    class Numbers(data.IterableDataset):  # type: ignore[misc,name-defined]
+        def __init__(self, count: int) -> None:
+            self.count = count
+
+        def __iter__(self) -> Any:
+            return iter(range(self.count))
+
+        def __len__(self) -> int:
+            return self.count
+
+    rows = data.TensorDataset(library.arange(3), library.arange(3) * 2)
+    pairs, named = data.StackDataset(rows, rows), data.StackDataset(x=rows, y=[5, 6, 7])
+    chain = Numbers(2) + Numbers(3)
+    converted = data.default_convert({"a": np.arange(2), "b": (np.float32(1.5), "text", [None])})
+    seen: list[Any] = [list(chain), len(chain), str(pairs[1]), len(pairs), str(named[2]), str(converted)]
+    seen += [str(batch) for batch in data.DataLoader(named, batch_size=2)]
+    seen.append(data.get_worker_info())
+    for call in (
+        lambda: data.StackDataset(),
+        lambda: data.StackDataset(rows, y=rows),
+        lambda: data.StackDataset(rows, [1]),
+        lambda: list(data.ChainDataset([rows])),
+    ):
+        with pytest.raises((ValueError, AssertionError)) as caught:
+            call()
+        seen.append((caught.type.__name__, str(caught.value)))
+    return seen
+
+
+def test_chained_and_stacked_data_sets_are_torchs() -> None:
+    ours, theirs = (chained_and_stacked(library) for library in (gradviz, torch))
+    assert [str(one).replace("gradviz.", "torch.") for one in ours] == [str(one) for one in theirs]

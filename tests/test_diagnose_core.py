@@ -68,3 +68,55 @@ def test_a_right_program_gives_no_finding(tmp_path: Path) -> None:
         encoding="utf-8",
     )
     assert not findings_of(program)
+
+
+MODULES = """\
+import gradviz as gv
+from gradviz import nn
+from gradviz.utils.checkpoint import checkpoint
+gv.manual_seed(0)
+"""
+
+# Kind, what the finding names, what stands on the culprit's line, and the program after its beginning.
+MISTAKES_WITH_MODULES = [
+    (
+        "freeze_noop", {"net.0.weight", "net.0.bias"}, "p.requires_grad = True",
+        "net = nn.Sequential(nn.Linear(2, 2), nn.Tanh(), nn.Linear(2, 1))\n"
+        "for p in net[0].parameters():\n    p.requires_grad = False\n"
+        "for p in net.parameters():\n    p.requires_grad = True\n"
+        "optimizer = gv.optim.SGD(net.parameters(), lr=0.1)\nnet(gv.randn(3, 2)).sum().backward()\noptimizer.step()\n",
+    ),
+    (
+        "backward_twice", {"state"}, "state = layer(x, state)",
+        "layer = nn.GRU(2, 3, batch_first=True)\nstate = None\nfor _ in range(2):\n    x = gv.randn(4, 5, 2)\n"
+        "    seen, state = layer(x, state)\n    loss = seen.pow(2).sum()\n    loss.backward()\n",
+    ),
+    (
+        "create_graph_cycle", {"net.0.weight", "net.0.bias", "net.2.weight", "net.2.bias"}, "create_graph=True",
+        "net = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 1))\nloss = net(gv.randn(4, 2)).pow(2).mean()\n"
+        "loss.backward(create_graph=True)\nsum(p.grad.pow(2).sum() for p in net.parameters()).item()\n",
+    ),
+    (
+        "eval_with_grad", {"shared.0"}, "start()",
+        "import threading\nnet = nn.Linear(2, 2)\nshared = []\nx = gv.randn(3, 2)\n"
+        "work = threading.Thread(target=lambda: shared.append(net(x)))\n"
+        "with gv.no_grad():\n    work.start()\n    work.join()\n",
+    ),
+    (
+        "checkpoint_reentrant", {"block.0.weight", "block.0.bias"}, "checkpoint(block",
+        "block, head = nn.Sequential(nn.Linear(2, 2), nn.Tanh()), nn.Linear(2, 1)\n"
+        "optimizer = gv.optim.SGD([*block.parameters(), *head.parameters()], lr=0.1)\n"
+        "h = checkpoint(block, gv.randn(3, 2), use_reentrant=True)\nhead(h).sum().backward()\noptimizer.step()\n",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "names", "source", "rest"), MISTAKES_WITH_MODULES, ids=[kind for kind, *_ in MISTAKES_WITH_MODULES]
+)
+def test_a_mistake_with_the_cores_modules(kind: str, names: set[str], source: str, rest: str, tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(MODULES + rest, encoding="utf-8")
+    told = [finding for finding in findings_of(program) if finding["kind"] == kind]
+    assert [set(finding["names"]) for finding in told] == [names]
+    assert source in program.read_text(encoding="utf-8").splitlines()[told[0]["line"] - 1]

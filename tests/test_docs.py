@@ -114,7 +114,7 @@ def listed(page: str) -> dict[str, set[str]]:
     return found
 
 
-@pytest.mark.parametrize("name", ["nn", "optim", "optim.lr_scheduler", "linalg", "special", "distributions"])
+@pytest.mark.parametrize("name", ["nn", "optim", "optim.lr_scheduler", "func", "linalg", "special", "distributions"])
 def test_what_there_is_of_the_core_is_all_that_there_is(name: str) -> None:
     module = importlib.import_module(f"gradviz.{name}")
     public = set(getattr(module, "__all__", ())) | ({*dir(module)} if name in ("linalg", "special") else set())

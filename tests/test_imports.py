@@ -27,8 +27,10 @@ LAYERS = {
     "gradviz.sites": "waist",
     "gradviz.bytecode": "waist",
     "gradviz.targets": "waist",
+    "gradviz.amp": "producer",
     "gradviz.core": "producer",
     "gradviz.distributions": "producer",
+    "gradviz.func": "producer",
     "gradviz.linalg": "producer",
     "gradviz.nn": "producer",
     "gradviz.optim": "producer",
@@ -243,7 +245,7 @@ def test_no_module_takes_the_name_of_something_public() -> None:
     modules = {path.stem for path in (ROOT / "gradviz").iterdir() if not path.name.startswith("_")}
     listed = "import gradviz; print(*dir(gradviz))"
     public = subprocess.run([sys.executable, "-c", listed], capture_output=True, text=True, check=True).stdout.split()
-    shared = {"autograd", "distributions", "linalg", "nn", "optim", "special", "testing", "utils"}
+    shared = {"amp", "autograd", "distributions", "func", "linalg", "nn", "optim", "special", "testing", "utils"}
     assert modules & set(public) == shared, "these are modules in public, too"
 
 

@@ -56,6 +56,38 @@ CASES: list[tuple[str, Any, Callable[[Any, Any], Any]]] = [
     ("matrix_exp of large ones", grid(2, 2, 2) * 6, lambda lib, x: lib.matrix_exp(x)),
     ("lu of each", definite(2, 3, 3), lambda lib, x: lib.linalg.lu(x).L ** 2 + lib.linalg.lu(x)[2] ** 2),
     ("lu pivots", anything(4, 3), lambda lib, x: lib.linalg.lu(x)[0] @ x),
+    ("lu of wide ones", anything(2, 2, 4), lambda lib, x: lib.linalg.lu(x).L.sum() + lib.linalg.lu(x).U ** 2),
+    ("lu of high ones", anything(2, 4, 2), lambda lib, x: lib.linalg.lu(x).U.sum() + lib.linalg.lu(x).L ** 2),
+    ("lu, L of wide ones", anything(2, 4), lambda lib, x: lib.linalg.lu(x).L ** 2),
+    ("lu_factor", anything(2, 3, 3), lambda lib, x: lib.linalg.lu_factor(x).LU ** 2),
+    ("lu_factor of high ones", anything(4, 2), lambda lib, x: lib.linalg.lu_factor(x)[0] ** 2),
+    ("lu_factor pivots", anything(4, 4), lambda lib, x: x[0] * lib.linalg.lu_factor(x).pivots),
+    ("lu_factor_ex", np.zeros((2, 2)), lambda lib, x: x * lib.linalg.lu_factor_ex(x.detach()).info),
+    ("lu_unpack", anything(2, 2, 4), lambda lib, x: lib.lu_unpack(*lib.linalg.lu_factor(x)).U ** 2),
+    ("lu_unpack L", anything(4, 2), lambda lib, x: lib.lu_unpack(*lib.linalg.lu_factor(x)).L ** 2),
+    *(
+        (
+            f"lu_solve left={left} adjoint={adjoint}",
+            anything(2, 3, 3),
+            lambda lib, x, left=left, adjoint=adjoint: lib.linalg.lu_solve(
+                *lib.linalg.lu_factor(x), x.exp(), left=left, adjoint=adjoint
+            ),
+        )
+        for left in (True, False)
+        for adjoint in (True, False)
+    ),
+    *(
+        (
+            f"cholesky_solve upper={upper}",
+            definite(2, 3, 3),
+            lambda lib, x, upper=upper: lib.cholesky_solve(
+                x[..., :2].sin(), x.triu() if upper else x.tril(), upper=upper
+            ),
+        )
+        for upper in (True, False)
+    ),
+    ("cholesky_inverse", definite(3, 3), lambda lib, x: lib.cholesky_inverse(x.tril()) ** 2),
+    ("cholesky_inverse upper", definite(2, 3, 3), lambda lib, x: x.triu().cholesky_inverse(upper=True) ** 2),
     ("pinv of low rank", np.outer([1.0, 2.0, 3.0], [1.0, -1.0]), lambda lib, x: lib.linalg.pinv(x.detach()) @ x),
     ("pinverse", anything(3, 2), lambda lib, x: x.pinverse()),
     ("lstsq", anything(4, 2), lambda lib, x: lib.linalg.lstsq(x, x.detach()[:, :1] * 2 + 1).solution),
@@ -116,6 +148,8 @@ def test_same_as_torch(position: int) -> None:
         ("svd", "LinalgSvdBackward0"),
         ("eigh", "LinalgEighBackward0"),
         ("matrix_exp", "LinalgMatrixExpBackward0"),
+        ("lu_factor", "LinalgLuFactorExBackward0"),
+        ("lu_factor_ex", "LinalgLuFactorExBackward0"),
     ],
 )
 def test_the_nodes_are_torchs(name: str, row: str) -> None:
@@ -160,3 +194,42 @@ def test_the_determinant_of_a_singular_matrix_has_a_derivative() -> None:
     x = gv.tensor([[1.0, 2.0], [2.0, 4.0]], requires_grad=True)
     gv.det(x).backward()
     assert np.allclose(x.grad.numpy(), [[4, -2], [-2, 1]])
+
+
+ELIMINATION = [name for name, *_ in CASES if name.startswith(("lu", "cholesky_")) and "pivots" not in name]
+
+
+@pytest.mark.parametrize("name", [name for name in ELIMINATION if name != "lu_factor_ex"])
+def test_elimination_has_second_derivatives(name: str) -> None:
+    array, call = next(case[1:] for case in CASES if case[0] == name)
+    x = gv.tensor(array, requires_grad=True)
+    assert gv.autograd.gradgradcheck(lambda x: call(gv, x), (x,))
+
+
+REFUSED: list[Callable[[Any, Any, Any], Any]] = [
+    lambda lib, a, b: lib.cholesky_solve(b[:2], a),
+    lambda lib, a, b: lib.cholesky_solve(b[:, 0], a),
+    lambda lib, a, b: lib.cholesky_solve(b, a[:, :2]),
+    lambda lib, a, b: lib.cholesky_inverse(a[:2]),
+    lambda lib, a, b: lib.linalg.lu_factor(a * 0),
+    lambda lib, a, b: lib.linalg.lu_factor(lib.stack([a, a * 0])),
+    lambda lib, a, b: lib.linalg.lu_factor(a[0]),
+    lambda lib, a, b: lib.linalg.lu_factor(a.long()),
+    lambda lib, a, b: lib.linalg.lu_factor(a, pivot=False),
+    lambda lib, a, b: lib.linalg.lu_solve(a[:2], lib.tensor([1, 2, 3], dtype=lib.int32), b),
+    lambda lib, a, b: lib.linalg.lu_solve(a, lib.tensor([1, 2], dtype=lib.int32), b),
+    lambda lib, a, b: lib.linalg.lu_solve(a, lib.tensor([1, 2, 3], dtype=lib.int32), b[:2]),
+    lambda lib, a, b: lib.linalg.lu_solve(a, lib.tensor([1, 2, 3], dtype=lib.int32), b, left=False),
+    lambda lib, a, b: lib.linalg.lu_solve(a, lib.tensor([1, 2, 3]), b),
+    lambda lib, a, b: lib.linalg.lu_solve(a, lib.tensor([1, 2, 3], dtype=lib.int32), b[:, 0]),
+]
+
+
+@pytest.mark.parametrize("position", range(len(REFUSED)))
+def test_elimination_is_refused_in_torchs_words(position: int) -> None:
+    told = []
+    for library in (torch, gv):
+        with pytest.raises((RuntimeError, NotImplementedError)) as caught:
+            REFUSED[position](library, library.tensor(definite(3, 3)), library.tensor(grid(3, 2)))
+        told.append((caught.type.__name__.strip("_"), str(caught.value)))
+    assert told[0] == told[1]

@@ -26,10 +26,15 @@ CHECKED_ELSEWHERE = {
     **dict.fromkeys(("max_pool.backward", "max_pool.picked", "avg_pool.backward"), LINEAR),
     **dict.fromkeys(("adaptive_avg_pool.backward", "to_index", "unfold_backward", "upsample.backward"), LINEAR),
     **dict.fromkeys(("linalg_cholesky", "linalg_qr", "linalg_svd", "linalg_eigh"), SIGNS),
+    **dict.fromkeys(("lu_unpack", "linalg_lu_solve", "cholesky_solve", "cholesky_inverse"), "tested in test_linalg"),
+    **dict.fromkeys(("_pack_padded_sequence", "_pad_packed_sequence"), "tested in test_packing"),
+    "_weight_norm": "PyTorch crashes on empty tensors; tested in test_parametrize",
+    "_trilinear": "only runs inside bilinear; tested in test_composed_functional",
     "linalg_matrix_exp": "PyTorch's float16 overflows on the way; tested in test_linalg",
-    "prelu": "is given its weight in the input's shape; tested in test_functional_more",
+    "prelu": "is given its weight in the input's shape; tested in test_composed_functional",
     "safe_softmax": "only runs inside attention, which is compared with PyTorch",
     **dict.fromkeys(("copy_slices", "as_strided"), INTERNAL),
+    "_ctc_loss_backward": "runs behind ctc_loss; tested in test_ctc",
     "ctc_loss": "its gradient is that of what `log_softmax` was taken of; tested in test_ctc",
     "pdist": "PyTorch crashes on empty tensors; tested in test_special",
     "cdist.product": "only runs for many vectors; tested in test_special",
@@ -40,6 +45,17 @@ CHECKED_ELSEWHERE = {
     **dict.fromkeys(("Parameter.tensor", "BackwardHookFunction"), "what modules do, which test_module compares"),
     "step": "what an optimizer does, which test_optimizers and test_nn_conformance compare with PyTorch",
     "mul.number": "only runs inside cross_entropy with label smoothing, which test_functional compares with PyTorch",
+    **dict.fromkeys(
+        [f"{key}.in_place" for key in ("t", "transpose", "squeeze", "squeeze.dim", "squeeze.dims", "unsqueeze")],
+        "turns a tensor in place, which test_aliasing compares with PyTorch",
+    ),
+    **dict.fromkeys(
+        [
+            f"{key}.{kind}_in_place"
+            for key in ("eq", "ne", "lt", "le", "gt", "ge") for kind in ("number", "tensor")
+        ],
+        "only runs in place, which test_aliasing compares with PyTorch",
+    ),
     **dict.fromkeys(("copy", "fill.number", "fill.tensor", "zero"), FILL),
 }
 """The rows that may be without samples, each with its reason; besides these only sources, which have no input."""

@@ -42,6 +42,11 @@ OPTIONS: list[tuple[str, dict[str, Any]]] = [
     ("RAdam", {"lr": 0.05, "weight_decay": 0.1, "decoupled_weight_decay": True}),
     ("Adadelta", {}),
     ("Adadelta", {"lr": 0.5, "rho": 0.8, "eps": 1e-3, "weight_decay": 0.1}),
+    ("ASGD", {}),
+    ("ASGD", {"lr": 0.05, "lambd": 0.01, "alpha": 0.5, "t0": 3, "weight_decay": 0.1, "maximize": True}),
+    ("Rprop", {}),
+    ("Rprop", {"lr": 0.05, "etas": (0.4, 1.5), "step_sizes": (1e-3, 0.2)}),
+    ("Rprop", {"lr": 0.02, "maximize": True}),
     ("Adagrad", {}),
     ("Adagrad", {"lr": 0.3, "lr_decay": 0.05, "weight_decay": 0.1}),
     ("Adagrad", {"lr": 0.3, "initial_accumulator_value": 0.5, "eps": 1e-3, "maximize": True}),
@@ -237,6 +242,12 @@ WRONG: dict[str, Any] = {
     "decay": lambda lib, w: lib.optim.RMSprop([w], weight_decay=-1),
     "alpha": lambda lib, w: lib.optim.RMSprop([w], alpha=-1),
     "lr_decay": lambda lib, w: lib.optim.Adagrad([w], lr_decay=-1),
+    "decay of the average": lambda lib, w: lib.optim.ASGD([w], weight_decay=-1),
+    "etas": lambda lib, w: lib.optim.Rprop([w], etas=(1.5, 2.0)),
+    "a mode that is none": lambda lib, w: lib.optim.lr_scheduler.CyclicLR(lib.optim.SGD([w]), 0.1, 1.0, mode="saw"),
+    "no momentum": lambda lib, w: lib.optim.lr_scheduler.CyclicLR(lib.optim.Adagrad([w]), 0.1, 1.0),
+    "two rates for one group": lambda lib, w: lib.optim.lr_scheduler.CyclicLR(lib.optim.SGD([w]), [0.1, 0.2], 1.0),
+    "nothing to chain": lambda lib, w: lib.optim.lr_scheduler.ChainedScheduler([]),
     "other groups": lambda lib, w: lib.optim.SGD([w]).load_state_dict({"state": {}, "param_groups": []}),
     "other sizes": lambda lib, w: lib.optim.SGD([w]).load_state_dict({"state": {}, "param_groups": [{"params": []}]}),
 }
@@ -270,6 +281,16 @@ SCHEDULES: dict[str, Any] = {
     ),
     "PolynomialLR": lambda s, o: s.PolynomialLR(o, 9, power=2.0),
     "CosineAnnealingWarmRestarts": lambda s, o: s.CosineAnnealingWarmRestarts(o, 3, 2, 0.01),
+    "OneCycleLR, in three phases": lambda s, o: s.OneCycleLR(o, 0.7, total_steps=25, three_phase=True),
+    "CyclicLR": lambda s, o: s.CyclicLR(o, 0.01, 0.3, step_size_up=4, step_size_down=3),
+    "CyclicLR, smaller each time": lambda s, o: s.CyclicLR(o, [0.01, 0.1], [0.3, 0.5], 3, mode="triangular2"),
+    "CyclicLR, smaller each step": lambda s, o: s.CyclicLR(
+        o, 0.01, 0.3, 3, mode="exp_range", gamma=0.9, base_momentum=0.7, max_momentum=0.95
+    ),
+    "CyclicLR, by a function": lambda s, o: s.CyclicLR(
+        o, 0.01, 0.3, 4, scale_fn=lambda x: 0.5 ** (x - 1), scale_mode="cycle", cycle_momentum=False
+    ),
+    "ChainedScheduler": lambda s, o: s.ChainedScheduler([s.ConstantLR(o, 0.1, 3), s.ExponentialLR(o, 0.8)]),
     "SequentialLR": lambda s, o: s.SequentialLR(o, [s.ConstantLR(o, 0.1, 3), s.ExponentialLR(o, 0.8)], [4]),
 }
 
@@ -334,3 +355,72 @@ def test_a_schedule_that_steps_first_warns() -> None:
             scheduler.step()
         told.append([str(warning.message) for warning in caught])
     assert told[0] == told[1]
+
+
+SEARCHES: list[dict[str, Any]] = [
+    {"lr": 0.1},
+    {"lr": 0.5, "max_iter": 4, "history_size": 2},
+    {"line_search_fn": "strong_wolfe"},
+    {"lr": 0.7, "max_iter": 6, "max_eval": 9, "line_search_fn": "strong_wolfe", "history_size": 3},
+    {"tolerance_grad": 1e-2, "tolerance_change": 1e-3, "line_search_fn": "strong_wolfe"},
+]
+
+
+def rosenbrock(library: Any, w: Any) -> Any:
+    """A long bent valley, along which steps must turn."""
+    return ((1 - w[:, :-1]) ** 2 + 10 * (w[:, 1:] - w[:, :-1] ** 2) ** 2).sum()
+
+
+@pytest.mark.parametrize("options", SEARCHES, ids=str)
+def test_lbfgs_steps_state_and_evaluations(options: dict[str, Any]) -> None:
+    found = []
+    for library in (gradviz, torch):
+        w = library.nn.Parameter(library.tensor(START, dtype=library.float64))
+        unused = library.nn.Parameter(library.ones(2, dtype=library.float64))
+        optimizer = library.optim.LBFGS([w, unused], **options)
+        losses: list[float] = []
+
+        def closure(w: Any = w, library: Any = library, optimizer: Any = optimizer, losses: Any = losses) -> Any:
+            optimizer.zero_grad()
+            loss = rosenbrock(library, w)
+            loss.backward()
+            losses.append(loss.item())
+            return loss
+
+        returned = []
+        for _ in range(4):
+            returned.append(optimizer.step(closure).item())
+            again = library.optim.LBFGS([w, unused], **options)
+            again.load_state_dict(optimizer.state_dict())
+            optimizer = again
+        found.append((losses, returned, w.detach().tolist(), optimizer.state_dict()))
+    ours, theirs = found
+    np.testing.assert_allclose(ours[0], theirs[0], rtol=1e-7)
+    np.testing.assert_allclose(ours[1], theirs[1], rtol=1e-7)
+    np.testing.assert_allclose(ours[2], theirs[2], rtol=1e-7)
+    for one in (ours[3], theirs[3]):
+        one["state"] = {number: dict(sorted(held.items())) for number, held in one["state"].items()}
+    assert_close(ours[3], theirs[3])
+
+
+def _squared(w: Any) -> Any:
+    loss = (w**2).sum()
+    loss.backward()
+    return loss
+
+
+def test_lbfgs_refuses_what_it_cannot_do() -> None:
+    found = []
+    for library in (gradviz, torch):
+        w, b = (library.nn.Parameter(library.ones(2)) for _ in range(2))
+        texts = []
+        for call in (
+            lambda o, w=w, b=b: o.LBFGS([{"params": [w]}, {"params": [b]}]),
+            lambda o, w=w: o.LBFGS([w], lr=-1.0),
+            lambda o, w=w: o.LBFGS([w], line_search_fn="golden").step(lambda: _squared(w)),
+        ):
+            with pytest.raises((ValueError, RuntimeError)) as caught:
+                call(library.optim)
+            texts.append((type(caught.value), str(caught.value)))
+        found.append(texts)
+    assert found[0] == found[1]

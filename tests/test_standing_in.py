@@ -137,7 +137,7 @@ def test_another_missing_module_gets_no_such_help(tmp_path: Path) -> None:
     [
         ("import torch; torch.no_such_thing", "AttributeError", "module 'torch' has no attribute 'no_such_thing'"),
         ("import torch; torch.nn.Linaer", "AttributeError", "did you mean `torch.nn.Linear`?"),
-        ("from torch.optim import LBFGS", "ModuleNotFoundError", "there is no 'LBFGS' in 'torch.optim'; gradviz runs"),
+        ("from torch.optim import Muon", "ModuleNotFoundError", "there is no 'Muon' in 'torch.optim'; gradviz runs"),
         ("from torch import fx", "ModuleNotFoundError", "there is no 'fx' in 'torch'; gradviz runs"),
         ("import torch.distributed", "ModuleNotFoundError", "there is no 'distributed' in 'torch'; gradviz runs"),
         ("import torch; torch.recorder", "AttributeError", "module 'torch' has no attribute 'recorder'"),
@@ -198,3 +198,23 @@ def test_a_log_is_not_run(script: Path) -> None:
     done = gv("render", "--core", "run.gvlog", folder=script.parent)
     assert done.returncode == 2
     assert "leave out `--core`" in done.stderr
+
+
+def test_mixed_precision_for_a_gpu_that_is_not_there_is_disabled(tmp_path: Path) -> None:
+    (tmp_path / "amp.py").write_text(
+        "import torch\n"
+        "from torch.cuda.amp import GradScaler, autocast\n"
+        "scaler = GradScaler()\n"
+        "w = torch.ones(2, requires_grad=True)\n"
+        "optimizer = torch.optim.SGD([w], lr=0.1)\n"
+        "with autocast(), torch.cuda.amp.autocast(False), torch.autocast('cuda', enabled=torch.cuda.is_available()):\n"
+        "    loss = (w * 2).sum()\n"
+        "scaler.scale(loss).backward()\n"
+        "scaler.step(optimizer)\n"
+        "scaler.update()\n"
+        "print(w.tolist(), torch.cuda.device_count())\n"
+    )
+    done = gv("check", "--core", "amp.py", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "[0.800000011920929, 0.800000011920929] 0" in done.stderr + done.stdout
+    assert "is deprecated. Please use `torch.amp.autocast('cuda', args...)` instead." in done.stderr

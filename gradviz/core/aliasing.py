@@ -29,15 +29,25 @@ class View:
     """How a view's memory is cut out of its base's: `replay` maps an array like the base's to the same cut of it.
 
     version     of the memory when the view's origin was last right
+    own         `replay` for the shape that the base had then; in-place views may have given it another one
     """
 
-    __slots__ = ("base", "made", "replay", "version")
+    __slots__ = ("base", "made", "own", "version")
 
     def __init__(self, base: Tensor, replay: Replay, version: int | None, made: Made) -> None:
         self.base = base
-        self.replay = replay
+        self.own = replay
         self.version = version
         self.made = made
+
+    @property
+    def replay(self) -> Replay:
+        """The forwards that lead from the base's array to this view's."""
+        memory = self.base._memory
+        turned = () if memory is None else getattr(memory, "turned", ())
+        if not turned or self.version is None:
+            return self.own
+        return (*(back for version, back in reversed(turned) if self.version < version), *self.own)
 
 
 def cut(replay: Replay, array: Any) -> Any:

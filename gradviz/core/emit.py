@@ -13,6 +13,7 @@ from typing import Any
 
 from gradviz import events
 from gradviz.core.grad_mode import Region, current
+from gradviz.core.handing import Handing
 from gradviz.core.holdings import Holdings
 from gradviz.core.lane import Lane
 from gradviz.core.listeners import Deed, Holder, listen, observers, unlisten
@@ -51,6 +52,7 @@ class Emitter:
         self._variants: dict[str, set[tuple[str, ...]]] = {}
         self._regions: dict[int, int] = {}
         self._holdings = Holdings(self)
+        self._handing = Handing(self)
         self._lane: Lane | None = None
         if isinstance(sink, OpSink) and self._measures is None:  # what an op's results hold is told right after it
             self._lane = Lane(sink, self._older, self._flags)
@@ -64,6 +66,7 @@ class Emitter:
             listen(self)
             if self._measures is not None:
                 observers.append(self)
+            self._handing.install()
             self._began = next_id()
             if self._lane is not None:
                 self._lane.began = self._began
@@ -71,6 +74,7 @@ class Emitter:
     def uninstall(self) -> None:
         """Stop listening."""
         unlisten(self)
+        self._handing.uninstall()
         if self in observers:
             observers.remove(self)
 
@@ -224,8 +228,11 @@ class Emitter:
         self._sink.emit(events.Act(kind, (raw_value_id(tensor),), site, context, after=self._latest))
 
     def _name_flagged(self, origin: Trace) -> None:
-        """Name what `W1 = (...).requires_grad_()` gave: the op that made it is not what was assigned."""
-        place = getattr(origin, "flagged", None)
+        """Name what `W1 = (...).requires_grad_()` gave: the op that made it is not what was assigned.
+
+        A library's parameter is called by its place in the module, and not as the loop that thaws it does.
+        """
+        place = None if origin.flags & LATE else getattr(origin, "flagged", None)
         if place is not None and not decode(origin.code, origin.lasti).target:
             name = single_target(decode(*place).target)
             if name:

@@ -99,9 +99,11 @@ class Holdings:
         known = self._names.get(id(leaf))
         if known is None or known[0]() is not leaf:
             origin = leaf._origin
-            target = "" if origin.flags & LATE else decode(origin.code, origin.lasti).target
-            if not target and hasattr(origin, "flagged"):
-                target = single_target(decode(*origin.flagged).target)
+            target = ""
+            if not origin.flags & LATE:
+                target = decode(origin.code, origin.lasti).target
+                if not target and hasattr(origin, "flagged"):
+                    target = single_target(decode(*origin.flagged).target)
             self._keep_name(leaf, target)
             return target
         return known[1]

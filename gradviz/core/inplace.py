@@ -22,7 +22,7 @@ from gradviz.core.complaints import untraceable
 from gradviz.core.composites import tell
 from gradviz.core.dtypes import promoted
 from gradviz.core.dual import run_row
-from gradviz.core.grad_mode import current
+from gradviz.core.grad_mode import Region, current
 from gradviz.core.hooks import hooks_of
 from gradviz.core.listeners import listeners
 from gradviz.core.ops.shapes import refuse_shapes
@@ -142,11 +142,7 @@ def apply_inplace(
     if tracks and any(isinstance(operand, Tensor) and operand.requires_grad for operand in inputs):
         check(target)
     storage = target._storage
-    if storage.version is None and (region is None or not region.inference):
-        raise RuntimeError(
-            "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a "
-            "normal tensor before doing inplace update.See https://github.com/pytorch/rfcs/pull/17 for more details."
-        )
+    check_counted(target, region)
     memory = target._array()
     arrays = [operand._data if isinstance(operand, Tensor) else operand for operand in inputs]
     if not overlaps:
@@ -178,7 +174,7 @@ def apply_inplace(
         mark_result(step, row, storage)
     elif isinstance(step, Untracked):
         cause_of(step, row, memory, region)
-        step.flags |= _kept_by(target)
+        step.flags |= kept_by(target)
     if listeners:
         tell(step, frame, memory)
     _adopt(target, step, frame)
@@ -204,6 +200,15 @@ def check(target: Tensor) -> None:
             raise RuntimeError("a view of a leaf Variable that requires grad is being used in an in-place operation.")
     if target.requires_grad and not target._origin.tracked:
         raise RuntimeError("a leaf Variable that requires grad is being used in an in-place operation.")
+
+
+def check_counted(target: Tensor, region: Region | None) -> None:
+    """Raise PyTorch's error where an inference tensor is written outside inference mode."""
+    if target._storage.version is None and (region is None or not region.inference):
+        raise RuntimeError(
+            "Inplace update to inference tensor outside InferenceMode is not allowed.You can make a clone to get a "
+            "normal tensor before doing inplace update.See https://github.com/pytorch/rfcs/pull/17 for more details."
+        )
 
 
 def _untraceable(target: Tensor, view: View, what: str) -> str:
@@ -270,7 +275,7 @@ def _adopt(target: Tensor, step: Trace, frame: FrameType) -> None:
     """
     view = target._view
     if view is None:
-        _replace(target, step)
+        replace(target, step)
         return
     base = view.base
     if base._origin.tracked and not step.tracked:
@@ -296,7 +301,7 @@ def _adopt(target: Tensor, step: Trace, frame: FrameType) -> None:
     )
     if isinstance(merged, Untracked):
         cause_of(merged, COPY_SLICES, base._data, step.region)
-        merged.flags |= _kept_by(base)
+        merged.flags |= kept_by(base)
     merged.flags |= ALIAS | INPLACE
     if step.flags & PART:
         merged.flags &= ~INNER
@@ -304,17 +309,18 @@ def _adopt(target: Tensor, step: Trace, frame: FrameType) -> None:
         target._storage.written = (merged.id,)
     if listeners:
         tell(merged, frame, base._data)
-    _replace(base, merged)
+    replace(base, merged)
 
 
-def _kept_by(target: Tensor) -> int:
+def kept_by(target: Tensor) -> int:
     """The flag of an untracked write: what autograd still holds of the tensor that was written."""
     if target._origin.tracked:
         return KEEPS_NODE
     return LEAF_GRAD if target.requires_grad else 0
 
 
-def _replace(target: Tensor, step: Trace) -> None:
+def replace(target: Tensor, step: Trace) -> None:
+    """Make `step` the origin of what the target is from here on; a tracked one keeps its node where `step` has none."""
     before = target._origin
     if isinstance(step, Node):
         _move_retained(target, step)
@@ -361,7 +367,7 @@ def regenerate(target: Tensor, view: View, strict: bool) -> None:
             raise RuntimeError(_untraceable(target, view, "its base or another view of its base has been"))
         return
     if tracked:
-        view.version = target._storage.version
+        view.own, view.version = view.replay, target._storage.version
     links, needs, leaves = connect((base,))
     frame = user_frame(sys._getframe(1))
     step: Trace = Untracked()

@@ -20,7 +20,7 @@ from gradviz.core.hooks import hooks_of
 from gradviz.core.listeners import listeners
 from gradviz.core.ops.table import TABLE
 from gradviz.core.tensor import Tensor
-from gradviz.core.trace import INNER, Node, Plain, origin_of, seen
+from gradviz.core.trace import INNER, PART, Node, Plain, origin_of, seen
 from gradviz.ids import next_id
 from gradviz.sites import user_frame
 
@@ -106,7 +106,10 @@ class Graphed:
         tell(step, frame, arrays if len(arrays) > 1 else arrays[0])
 
     def _beginnings(self, made: list[Tensor]) -> tuple[Any, ...]:
-        """What lies behind the nodes of the pass: leaves, and ops that ran before it, in the order of their ids."""
+        """What lies behind the nodes of the pass: leaves, and ops that ran before it, in the order of their ids.
+
+        A step inside of an op such as `linear` is not told of; what it was made from stands for it.
+        """
         found: dict[tuple[int, int], Any] = {}
         queue = [tensor._origin for tensor in made]
         known = set(queue)
@@ -115,7 +118,7 @@ class Graphed:
                 origin, number = origin_of(link)
                 if origin is None or not need:
                     continue
-                if origin.tracked and origin.id > self._first:
+                if origin.tracked and (origin.id > self._first or origin.flags & PART):
                     if origin not in known:
                         known.add(origin)
                         queue.append(origin)

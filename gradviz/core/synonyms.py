@@ -25,6 +25,8 @@ _SYNONYMS = {
 """Functions, methods, and methods that write in place."""
 _COMPARISONS = {"greater": "gt", "greater_equal": "ge", "less": "lt", "less_equal": "le", "not_equal": "ne"}
 """Functions and methods."""
+_WRITES = ("relu_", "zero_", "fill_", "clamp_", "clamp_min_", "clamp_max_", "detach_", "round_", "xlogy_", "ldexp_")
+"""Methods that are functions, too."""
 _STACKS = {"row_stack": "vstack"}
 """Functions only."""
 
@@ -35,6 +37,8 @@ def add_synonyms() -> None:
         FUNCTIONS[second] = called(second)(FUNCTIONS[first])
     for second, first in {**_SYNONYMS, **_COMPARISONS}.items():
         METHODS[second] = called(second)(METHODS[first])
+    for name in _WRITES:
+        FUNCTIONS.setdefault(name, METHODS[name])
     for second, first in _SYNONYMS.items():
         METHODS[f"{second}_"] = METHODS[f"{first}_"]
         if f"{first}_" in FUNCTIONS:

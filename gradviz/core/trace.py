@@ -41,13 +41,16 @@ class Storage:
     It is not tracked for tensors made in inference mode. `writer` is the id of the last tracked in-place write, the
     name of its node, and the id of what the tensor that was written was `before_writes`; unset where there was none.
     `written` has the id of the last write that the version counts, tracked or not; unset where there was none.
+    `turned` has the in-place views of the tensor that the memory began with: the version after each, and the way back;
+    unset where there was none.
     """
 
-    __slots__ = ("version", "writer", "written")
+    __slots__ = ("turned", "version", "writer", "written")
 
     version: int | None
     writer: tuple[int, str, int]
     written: tuple[int]
+    turned: tuple[tuple[int, Any], ...]
 
     def __init__(self) -> None:
         self.version = 0

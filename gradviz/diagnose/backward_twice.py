@@ -41,7 +41,8 @@ def check(facts: Facts) -> Iterator[Complaint]:
         walked = facts.walked(index)
         earlier = sorted({i for op in walked for i in facts.swept[op] if i < index and graph.sweeps[i].freed})
         freed = frozenset().union(*(facts.walked(past) for past in earlier))
-        carried = carried_over(facts, walked - freed, freed)
+        older = freed | _left_over(facts, walked - freed, freed, earlier)
+        carried = carried_over(facts, walked - older, older)
         first = graph.sweeps[earlier[-1]] if earlier else None
         related = ((sweep.site, "backward comes to it here"),)
         if carried is None:
@@ -107,6 +108,18 @@ def _shared(facts: Facts, carried: int, first: Sweep, sweep: Sweep) -> Complaint
         ((first.site, "freed here"), (sweep.site, "backward comes to it here")),
         named=(name,),
     )
+
+
+def _left_over(facts: Facts, walked: Collection[int], freed: Collection[int], earlier: list[int]) -> set[int]:
+    """Ops that ran before an earlier sweep, behind which lies what it freed, though it did not come through them."""
+    graph = facts.graph
+    last = max((root for index in earlier for root in graph.sweeps[index].roots), default=0)
+    found: set[int] = set()
+    for id in sorted(walked):
+        behind = {graph.values[item].op for item in gradient_inputs(graph, graph.ops[id])}
+        if id < last and not (behind.isdisjoint(freed) and behind.isdisjoint(found)):
+            found.add(id)
+    return found
 
 
 def carried_over(facts: Facts, newer: Collection[int], older: Collection[int]) -> int | None:

@@ -268,9 +268,12 @@ class Facts:
         The last value from the same place, which the program may still hold, has the fullest name.
         """
         graph = self.graph
-        site = self.maker_site(value)
-        alike = (v for v in reversed(list(graph.values)) if graph.ops[graph.values[v].op].site == site)
-        name = next((name for v in alike if (name := self.name(v))), graph.ops[graph.values[value].op].name)
+        site, maker = self.maker_site(value), graph.ops[graph.values[value].op]
+        kind = (maker.name, graph.values[value].shape)
+        there = [v for v in reversed(list(graph.values)) if graph.ops[graph.values[v].op].site == site]
+        # A line may give several, such as the outputs and the state of a recurrent layer.
+        alike = [v for v in there if (graph.ops[graph.values[v].op].name, graph.values[v].shape) == kind]
+        name = next((name for v in (*alike, *there) if (name := self.name(v))), maker.name)
         return re.sub(r"(\[\d+\])+$", "", name)
 
     def detaching(self, value: int) -> str:

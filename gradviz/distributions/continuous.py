@@ -15,8 +15,8 @@ from gradviz.distributions.distribution import LOG_ROOT_2_PI, Distribution, show
 _ABOVE_ZERO = "GreaterThan(lower_bound=0.0)"
 
 
-class Normal(Distribution):
-    """loc: the mean. scale: the standard deviation."""
+class _Located(Distribution):
+    """A variable moved by `loc` and widened by `scale`."""
 
     has_rsample = True
 
@@ -31,6 +31,13 @@ class Normal(Distribution):
     def mean(self) -> Any:
         """`loc`."""
         return self.loc
+
+    def _parameters(self) -> str:
+        return shown(loc=self.loc, scale=self.scale)
+
+
+class Normal(_Located):
+    """loc: the mean. scale: the standard deviation."""
 
     @property
     def stddev(self) -> Any:
@@ -70,9 +77,6 @@ class Normal(Distribution):
     def entropy(self) -> Any:
         """The expected negated logarithm of the density."""
         return 0.5 + 0.5 * math.log(2 * math.pi) + self.scale.log()
-
-    def _parameters(self) -> str:
-        return shown(loc=self.loc, scale=self.scale)
 
 
 class LogNormal(Distribution):
@@ -209,22 +213,8 @@ class Exponential(Distribution):
         return shown(rate=self.rate)
 
 
-class Laplace(Distribution):
+class Laplace(_Located):
     """loc: the middle. scale: the expected distance from it."""
-
-    has_rsample = True
-
-    def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
-        self.loc, self.scale = tensors(loc, scale)
-        super().__init__(self.loc.shape, validate_args=validate_args)
-
-    def _limits(self) -> list[tuple[str, str, Any]]:
-        return [("loc", "Real()", self.loc._data == self.loc._data), ("scale", _ABOVE_ZERO, self.scale._data > 0)]
-
-    @property
-    def mean(self) -> Any:
-        """`loc`."""
-        return self.loc
 
     @property
     def variance(self) -> Any:
@@ -245,6 +235,3 @@ class Laplace(Distribution):
     def entropy(self) -> Any:
         """The expected negated logarithm of the density."""
         return 1 + (2 * self.scale).log()
-
-    def _parameters(self) -> str:
-        return shown(loc=self.loc, scale=self.scale)

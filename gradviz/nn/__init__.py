@@ -36,7 +36,7 @@ from gradviz.nn.activation import (
     Tanhshrink,
     Threshold,
 )
-from gradviz.nn.attention import MultiheadAttention, TransformerEncoder, TransformerEncoderLayer
+from gradviz.nn.attention import MultiheadAttention
 from gradviz.nn.containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from gradviz.nn.convolution import (
     Conv1d,
@@ -46,31 +46,36 @@ from gradviz.nn.convolution import (
     ConvTranspose2d,
     ConvTranspose3d,
 )
-from gradviz.nn.linear import Bilinear, Identity, LazyLinear, Linear
-from gradviz.nn.loss import (
+from gradviz.nn.distance import (
+    CosineSimilarity,
+    PairwiseDistance,
+)
+from gradviz.nn.likelihood import (
     BCELoss,
     BCEWithLogitsLoss,
-    CosineEmbeddingLoss,
     CrossEntropyLoss,
-    HuberLoss,
-    KLDivLoss,
-    L1Loss,
-    MSELoss,
-    NLLLoss,
-    SmoothL1Loss,
-    TripletMarginLoss,
-)
-from gradviz.nn.loss_more import (
     CTCLoss,
     GaussianNLLLoss,
+    KLDivLoss,
+    MultiLabelSoftMarginLoss,
+    NLLLoss,
+    PoissonNLLLoss,
+)
+from gradviz.nn.linear import Bilinear, Identity, LazyLinear, Linear
+from gradviz.nn.loss import (
+    HuberLoss,
+    L1Loss,
+    MSELoss,
+    SmoothL1Loss,
+)
+from gradviz.nn.margins import (
+    CosineEmbeddingLoss,
     HingeEmbeddingLoss,
     MarginRankingLoss,
     MultiLabelMarginLoss,
-    MultiLabelSoftMarginLoss,
     MultiMarginLoss,
-    PairwiseDistance,
-    PoissonNLLLoss,
     SoftMarginLoss,
+    TripletMarginLoss,
     TripletMarginWithDistanceLoss,
 )
 from gradviz.nn.module import Module
@@ -87,28 +92,24 @@ from gradviz.nn.normalization import (
     RMSNorm,
 )
 from gradviz.nn.padding import (
-    ChannelShuffle,
     CircularPad1d,
     CircularPad2d,
     CircularPad3d,
     ConstantPad1d,
     ConstantPad2d,
     ConstantPad3d,
-    Fold,
-    PixelShuffle,
-    PixelUnshuffle,
     ReflectionPad1d,
     ReflectionPad2d,
     ReflectionPad3d,
     ReplicationPad1d,
     ReplicationPad2d,
     ReplicationPad3d,
-    Unfold,
     ZeroPad1d,
     ZeroPad2d,
     ZeroPad3d,
 )
 from gradviz.nn.parameter import Buffer, Parameter
+from gradviz.nn.places import ChannelShuffle, Fold, PixelShuffle, PixelUnshuffle, Unfold
 from gradviz.nn.pooling import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
@@ -132,7 +133,6 @@ from gradviz.nn.pooling import (
 from gradviz.nn.recurrent import GRU, LSTM, RNN, GRUCell, LSTMCell, RNNBase, RNNCell
 from gradviz.nn.regularizing import (
     AlphaDropout,
-    CosineSimilarity,
     Dropout,
     Dropout1d,
     Dropout2d,
@@ -148,7 +148,13 @@ from gradviz.nn.resizing import (
     UpsamplingBilinear2d,
     UpsamplingNearest2d,
 )
-from gradviz.nn.transformer import Transformer, TransformerDecoder, TransformerDecoderLayer
+from gradviz.nn.transformer import Transformer
+from gradviz.nn.transformer_layers import (
+    TransformerDecoder,
+    TransformerDecoderLayer,
+    TransformerEncoder,
+    TransformerEncoderLayer,
+)
 
 __all__ = [
     "CELU",

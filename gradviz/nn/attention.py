@@ -1,10 +1,8 @@
-"""Attention: `MultiheadAttention`, and the blocks of a transformer that use it."""
+"""`MultiheadAttention`: attentions side by side, each on its part of the queries, keys and values."""
 
 from __future__ import annotations
 
-import copy
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,12 +12,9 @@ from gradviz.core.ops.table import TABLE
 from gradviz.core.tensor import Tensor
 from gradviz.errors import NotWrittenError
 from gradviz.nn import functional, init
-from gradviz.nn.containers import ModuleList
 from gradviz.nn.linear import Linear, zeros
 from gradviz.nn.module import Module
-from gradviz.nn.normalization import LayerNorm
 from gradviz.nn.parameter import born
-from gradviz.nn.regularizing import Dropout
 
 
 class MultiheadAttention(Module):
@@ -168,98 +163,3 @@ def _added(mask: Tensor, like: Tensor) -> Any:
     if mask._data.dtype.kind == "f":
         return mask
     return born(np.where(mask._data, -np.inf, 0.0).astype(like._data.dtype), False, Tensor, TABLE["tensor"])
-
-
-class TransformerEncoderLayer(Module):
-    """Attention of a sequence to itself, then two linear layers; each added to its input and normalised.
-
-    activation: "relu", "gelu" or a function. norm_first: normalise before and not after.
-    """
-
-    def __init__(
-        self,
-        d_model: int,
-        nhead: int,
-        dim_feedforward: int = 2048,
-        dropout: float = 0.1,
-        activation: str | Callable[[Tensor], Tensor] = "relu",
-        layer_norm_eps: float = 1e-5,
-        batch_first: bool = False,
-        norm_first: bool = False,
-        bias: bool = True,
-        device: Any = None,
-        dtype: dtypes.dtype | None = None,
-    ) -> None:
-        super().__init__()
-        self.self_attn = MultiheadAttention(d_model, nhead, dropout, bias, batch_first=batch_first, dtype=dtype)
-        self.linear1 = Linear(d_model, dim_feedforward, bias, dtype=dtype)
-        self.dropout = Dropout(dropout)
-        self.linear2 = Linear(dim_feedforward, d_model, bias, dtype=dtype)
-        self.norm_first = norm_first
-        self.norm1 = LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype)
-        self.norm2 = LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype)
-        self.dropout1 = Dropout(dropout)
-        self.dropout2 = Dropout(dropout)
-        if isinstance(activation, str):
-            if activation not in ("relu", "gelu"):
-                raise RuntimeError(f"activation should be relu/gelu, not {activation}")
-            activation = getattr(functional, activation)
-        self.activation = activation
-
-    def forward(
-        self,
-        src: Tensor,
-        src_mask: Tensor | None = None,
-        src_key_padding_mask: Tensor | None = None,
-        is_causal: bool = False,
-    ) -> Tensor:
-        """src: (length, batch, d_model), or as `batch_first` says. Returns that shape. The masks: see attention."""
-        masks = (src_mask, src_key_padding_mask, is_causal)
-        x: Any = src
-        if self.norm_first:
-            x = x + self._attend(self.norm1(x), *masks)
-            return x + self._feed(self.norm2(x))  # type: ignore[no-any-return]
-        x = self.norm1(x + self._attend(x, *masks))
-        return self.norm2(x + self._feed(x))  # type: ignore[no-any-return]
-
-    def _attend(self, x: Any, mask: Tensor | None, keys: Tensor | None, is_causal: bool) -> Any:
-        found, _ = self.self_attn(
-            x, x, x, attn_mask=mask, key_padding_mask=keys, need_weights=False, is_causal=is_causal
-        )
-        return self.dropout1(found)
-
-    def _feed(self, x: Any) -> Any:
-        activation: Callable[..., Any] = self.activation  # type: ignore[assignment]
-        return self.dropout2(self.linear2(self.dropout(activation(self.linear1(x)))))
-
-
-class TransformerEncoder(Module):
-    """`num_layers` copies of an encoder layer, one after the other. norm: a last layer."""
-
-    def __init__(
-        self,
-        encoder_layer: Module,
-        num_layers: int,
-        norm: Module | None = None,
-        enable_nested_tensor: bool = True,
-        mask_check: bool = True,
-    ) -> None:
-        super().__init__()
-        self.layers = ModuleList([copy.deepcopy(encoder_layer) for _ in range(num_layers)])
-        self.num_layers = num_layers
-        self.norm = norm
-
-    def forward(
-        self,
-        src: Tensor,
-        mask: Tensor | None = None,
-        src_key_padding_mask: Tensor | None = None,
-        is_causal: bool | None = None,
-    ) -> Tensor:
-        """src: as the layers take it. Returns that shape."""
-        output: Any = src
-        for layer in self.layers:
-            output = layer(
-                output, src_mask=mask, src_key_padding_mask=src_key_padding_mask, is_causal=bool(is_causal)
-            )
-        return output if self.norm is None else self.norm(output)  # type: ignore[no-any-return]

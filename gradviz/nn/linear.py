@@ -137,13 +137,8 @@ class Bilinear(Module):
 
     def forward(self, input1: Tensor, input2: Tensor) -> Tensor:
         """Inputs (..., in1_features) and (..., in2_features). Returns (..., out_features)."""
-        if "bilinear" in dir(functional):
-            result: Tensor = functional.bilinear(input1, input2, self.weight, self.bias)
-            return result
-        from gradviz.core.ops.einsum import einsum  # only where the op table has no `bilinear`
-
-        result = einsum("...i,oij,...j->...o", input1, self.weight, input2)
-        return result if self.bias is None else result.add(self.bias)  # type: ignore[no-any-return]
+        result: Tensor = functional.bilinear(input1, input2, self.weight, self.bias)
+        return result
 
     def extra_repr(self) -> str:
         """The lengths, and whether there is a bias."""

@@ -1,4 +1,4 @@
-"""Borders and other places as modules: `ZeroPad2d`, `ReflectionPad2d`, ..., `PixelShuffle`, `Unfold` and `Fold`."""
+"""Borders as modules: `ZeroPad2d`, `ConstantPad2d`, `ReflectionPad2d`, `ReplicationPad2d`, `CircularPad2d`."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ class _Pad(Module):
 
 
 class _ConstantPad(_Pad):
+    """A border of one number."""
+
     def __init__(self, padding: Any, value: float) -> None:
         super().__init__(padding)
         self.value = value
@@ -39,201 +41,100 @@ class _ConstantPad(_Pad):
         return f"padding={self.padding}, value={self.value}"
 
 
-class ConstantPad1d(_ConstantPad):
-    """A border of one number."""
+class _ZeroPad(_Pad):
+    """A border of zeros."""
 
+    value = 0.0
+
+
+class _ReflectionPad(_Pad):
+    """A border of what lies inside, the other way round."""
+
+    _mode = "reflect"
+
+
+class _ReplicationPad(_Pad):
+    """A border of the elements at the ends."""
+
+    _mode = "replicate"
+
+
+class _CircularPad(_Pad):
+    """A border of the elements at the other end."""
+
+    _mode = "circular"
+
+
+class ConstantPad1d(_ConstantPad):
+    __doc__ = _ConstantPad.__doc__
     _count = 1
 
 
 class ConstantPad2d(_ConstantPad):
-    """A border of one number."""
-
+    __doc__ = _ConstantPad.__doc__
     _count = 2
 
 
 class ConstantPad3d(_ConstantPad):
-    """A border of one number."""
-
+    __doc__ = _ConstantPad.__doc__
     _count = 3
 
 
-class _ZeroPad(_Pad):
-    value = 0.0
-
-
 class ZeroPad1d(_ZeroPad):
-    """A border of zeros."""
-
+    __doc__ = _ZeroPad.__doc__
     _count = 1
 
 
 class ZeroPad2d(_ZeroPad):
-    """A border of zeros."""
-
+    __doc__ = _ZeroPad.__doc__
     _count = 2
 
 
 class ZeroPad3d(_ZeroPad):
-    """A border of zeros."""
-
+    __doc__ = _ZeroPad.__doc__
     _count = 3
 
 
-class ReflectionPad1d(_Pad):
-    """A border of what lies inside, the other way round."""
-
+class ReflectionPad1d(_ReflectionPad):
+    __doc__ = _ReflectionPad.__doc__
     _count = 1
-    _mode = "reflect"
 
 
-class ReflectionPad2d(_Pad):
-    """A border of what lies inside, the other way round."""
-
+class ReflectionPad2d(_ReflectionPad):
+    __doc__ = _ReflectionPad.__doc__
     _count = 2
-    _mode = "reflect"
 
 
-class ReflectionPad3d(_Pad):
-    """A border of what lies inside, the other way round."""
-
+class ReflectionPad3d(_ReflectionPad):
+    __doc__ = _ReflectionPad.__doc__
     _count = 3
-    _mode = "reflect"
 
 
-class ReplicationPad1d(_Pad):
-    """A border of the elements at the ends."""
-
+class ReplicationPad1d(_ReplicationPad):
+    __doc__ = _ReplicationPad.__doc__
     _count = 1
-    _mode = "replicate"
 
 
-class ReplicationPad2d(_Pad):
-    """A border of the elements at the ends."""
-
+class ReplicationPad2d(_ReplicationPad):
+    __doc__ = _ReplicationPad.__doc__
     _count = 2
-    _mode = "replicate"
 
 
-class ReplicationPad3d(_Pad):
-    """A border of the elements at the ends."""
-
+class ReplicationPad3d(_ReplicationPad):
+    __doc__ = _ReplicationPad.__doc__
     _count = 3
-    _mode = "replicate"
 
 
-class CircularPad1d(_Pad):
-    """A border of the elements at the other end."""
-
+class CircularPad1d(_CircularPad):
+    __doc__ = _CircularPad.__doc__
     _count = 1
-    _mode = "circular"
 
 
-class CircularPad2d(_Pad):
-    """A border of the elements at the other end."""
-
+class CircularPad2d(_CircularPad):
+    __doc__ = _CircularPad.__doc__
     _count = 2
-    _mode = "circular"
 
 
-class CircularPad3d(_Pad):
-    """A border of the elements at the other end."""
-
+class CircularPad3d(_CircularPad):
+    __doc__ = _CircularPad.__doc__
     _count = 3
-    _mode = "circular"
-
-
-# ---- other places
-
-
-class PixelShuffle(Module):
-    """(..., C * r * r, H, W) as (..., C, H * r, W * r)."""
-
-    def __init__(self, upscale_factor: int) -> None:
-        super().__init__()
-        self.upscale_factor = upscale_factor
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Returns the same elements at more places in fewer channels."""
-        result: Tensor = functional.pixel_shuffle(input, self.upscale_factor)
-        return result
-
-    def extra_repr(self) -> str:
-        """The factor."""
-        return f"upscale_factor={self.upscale_factor}"
-
-
-class PixelUnshuffle(Module):
-    """(..., C, H * r, W * r) as (..., C * r * r, H, W)."""
-
-    def __init__(self, downscale_factor: int) -> None:
-        super().__init__()
-        self.downscale_factor = downscale_factor
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Returns the same elements at fewer places in more channels."""
-        result: Tensor = functional.pixel_unshuffle(input, self.downscale_factor)
-        return result
-
-    def extra_repr(self) -> str:
-        """The factor."""
-        return f"downscale_factor={self.downscale_factor}"
-
-
-class ChannelShuffle(Module):
-    """One channel of each group after the other."""
-
-    def __init__(self, groups: int) -> None:
-        super().__init__()
-        self.groups = groups
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Input (n, channels, ...). Returns that shape."""
-        result: Tensor = functional.channel_shuffle(input, self.groups)
-        return result
-
-    def extra_repr(self) -> str:
-        """How many groups."""
-        return f"groups={self.groups}"
-
-
-class Unfold(Module):
-    """The windows of images, each a column."""
-
-    def __init__(self, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> None:
-        super().__init__()
-        self.kernel_size = kernel_size
-        self.dilation = dilation
-        self.padding = padding
-        self.stride = stride
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Input (n, channels, height, width). Returns (n, channels * window, positions)."""
-        result: Tensor = functional.unfold(input, self.kernel_size, self.dilation, self.padding, self.stride)
-        return result
-
-    def extra_repr(self) -> str:
-        """The window, and how it moves."""
-        return (
-            f"kernel_size={self.kernel_size}, dilation={self.dilation}, padding={self.padding}, stride={self.stride}"
-        )
-
-
-class Fold(Unfold):
-    """Columns added up where `Unfold` finds them in images of `output_size`."""
-
-    def __init__(
-        self, output_size: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1
-    ) -> None:
-        super().__init__(kernel_size, dilation, padding, stride)
-        self.output_size = output_size
-
-    def forward(self, input: Tensor) -> Tensor:
-        """Input (n, channels * window, positions). Returns (n, channels, *output_size)."""
-        result: Tensor = functional.fold(
-            input, self.output_size, self.kernel_size, self.dilation, self.padding, self.stride
-        )
-        return result
-
-    def extra_repr(self) -> str:
-        """The size, the window, and how it moves."""
-        return f"output_size={self.output_size}, {super().extra_repr()}"

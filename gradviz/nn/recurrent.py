@@ -18,6 +18,7 @@ from gradviz.nn import functional, init
 from gradviz.nn.linear import zeros
 from gradviz.nn.module import Module
 from gradviz.nn.parameter import Parameter
+from gradviz.nn.utils.rnn import PackedSequence
 
 _GATES = {"RNN": 1, "LSTM": 4, "GRU": 3}
 
@@ -203,57 +204,74 @@ class RNNBase(Module):
             return _lstm_step
         return _gru_step if self.mode == "GRU" else _rnn_step("relu" if self.mode == "RNN_RELU" else "tanh")
 
-    def forward(self, input: Tensor, hx: Any = None) -> Any:
-        """Input (length, batch, input_size), without the batch for one sequence, or as `batch_first` says.
+    def forward(self, input: Any, hx: Any = None) -> Any:
+        """Input (length, batch, input_size), without the batch for one sequence, or as `batch_first` says; or packed.
 
         hx: the first states, (layers * directions, batch, hidden_size); of an LSTM a pair of these. Returns the states
-        of the last layer at each step, and the last states of all layers.
+        of the last layer at each step, packed if the input was, and the last states of all layers.
         """
+        if self.mode == "LSTM" and hx is not None:
+            hx = tuple(hx)
+        if isinstance(input, PackedSequence):
+            return self._packed(input, hx)
         if input.ndim not in (2, 3):
             raise ValueError(f"{type(self).__name__}: Expected input to be 2D or 3D, got {input.ndim}D instead")
-        if input.shape[-1] != self.input_size:
-            raise RuntimeError(
-                f"input.size(-1) must be equal to input_size. Expected {self.input_size}, got {input.shape[-1]}"
-            )
+        self._check(input)
         batched = input.ndim == 3
         x: Any = input if batched else input.unsqueeze(1)
         if batched and self.batch_first:
             x = x.transpose(0, 1)
-        count = self.num_layers * (1 + self.bidirectional)
-        pair = self.mode == "LSTM"
         if hx is None:
-            shape = (count, x.shape[1], self.hidden_size)
-            hx = (_nothing(input, shape), _nothing(input, shape)) if pair else _nothing(input, shape)
+            hx = self._first(x, x.shape[1])
         elif not batched:
-            hx = tuple(part.unsqueeze(1) for part in hx) if pair else hx.unsqueeze(1)
-        output, last = self._run(x, hx, pair)
+            hx = _mapped(lambda part: part.unsqueeze(1), hx)
+        output, last = self._run(x, hx, lambda x: list(x.unbind(0)), joining.stack)
         if batched and self.batch_first:
             output = output.transpose(0, 1)
         if not batched:
             output = output.squeeze(1)
-            last = tuple(part.squeeze(1) for part in last) if pair else last.squeeze(1)
+            last = _mapped(lambda part: part.squeeze(1), last)
         return output, last
 
-    def _run(self, x: Any, hx: Any, pair: bool) -> tuple[Any, Any]:
-        step = self._step
+    def _packed(self, input: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:
+        data, sizes, order, back = input
+        self._check(data)
+        counts = sizes.tolist()
+        if hx is None:
+            hx = self._first(data, counts[0])
+        elif order is not None:
+            hx = _mapped(lambda part: part.index_select(1, order), hx)
+        output, last = self._run(data, hx, lambda x: list(x.split(counts)), joining.cat)
+        if back is not None:
+            last = _mapped(lambda part: part.index_select(1, back), last)
+        return PackedSequence(output, sizes, order, back), last
+
+    def _check(self, input: Any) -> None:
+        if input.shape[-1] != self.input_size:
+            raise RuntimeError(
+                f"input.size(-1) must be equal to input_size. Expected {self.input_size}, got {input.shape[-1]}"
+            )
+
+    def _first(self, like: Any, batch: int) -> Any:
+        """The states to begin with where none are given."""
+        shape = (self.num_layers * (1 + self.bidirectional), batch, self.hidden_size)
+        return (_nothing(like, shape), _nothing(like, shape)) if self.mode == "LSTM" else _nothing(like, shape)
+
+    def _run(self, x: Any, hx: Any, apart: Callable[[Any], list[Any]], joined: Callable[[Any], Any]) -> tuple[Any, Any]:
+        """apart: the input at each step, of the sequences that are left then. joined: what puts these together."""
         ends: list[Any] = []
         for layer in range(self.num_layers):
             ways = []
             for backwards, suffix in enumerate(self._suffixes(layer)):
                 number = len(ends)
-                state = tuple(part[number] for part in hx) if pair else hx[number]
-                weights = self._weights(suffix)
-                given = list(x.unbind(0))
-                outputs = []
-                for one in reversed(given) if backwards else given:
-                    state = step(one, state, weights)
-                    outputs.append(state[0] if pair else state)
-                ends.append(state)
-                ways.append(joining.stack(outputs[::-1] if backwards else outputs))
+                state = _mapped(lambda part, number=number: part[number], hx)
+                outputs, end = _steps(self._step, apart(x), state, self._weights(suffix), bool(backwards))
+                ends.append(end)
+                ways.append(joined(outputs))
             x = joining.cat(ways, -1) if self.bidirectional else ways[0]
             if self.dropout and layer < self.num_layers - 1:
                 x = functional.dropout(x, self.dropout, self.training)
-        if pair:
+        if self.mode == "LSTM":
             return x, (joining.stack([h for h, _ in ends]), joining.stack([c for _, c in ends]))
         return x, joining.stack(ends)
 
@@ -264,6 +282,46 @@ class RNNBase(Module):
         return text + "".join(
             f", {name}={getattr(self, name)}" for name, value in usual if getattr(self, name) != value
         )
+
+
+def _mapped(call: Callable[..., Any], state: Any) -> Any:
+    """`call` of a state, or of both states of an LSTM."""
+    return tuple(map(call, state)) if isinstance(state, tuple) else call(state)
+
+
+def _steps(
+    step: Callable[..., Any], given: list[Any], first: Any, weights: tuple[Any, ...], backwards: bool
+) -> tuple[list[Any], Any]:
+    """The state at each step, of an LSTM the hidden one, and the last states; of sequences that end later fewer ones.
+
+    first: the states to begin with, of all sequences.
+    """
+    state, outputs, ended = first, [], []
+    rows = len(given[-1] if backwards else given[0])
+    if rows < _rows(first):
+        state = _mapped(lambda part: part[:rows], first)
+    for one in reversed(given) if backwards else given:
+        before, rows = rows, len(one)
+        if rows < before:
+            ended.append(_mapped(lambda part, rows=rows: part[rows:], state))
+            state = _mapped(lambda part, rows=rows: part[:rows], state)
+        elif rows > before:
+            more = _mapped(lambda part, before=before, rows=rows: part[before:rows], first)
+            state = _together([state, more])
+        state = step(one, state, weights)
+        outputs.append(state[0] if isinstance(state, tuple) else state)
+    return outputs[::-1] if backwards else outputs, _together([state, *reversed(ended)]) if ended else state
+
+
+def _rows(state: Any) -> int:
+    return len(state[0] if isinstance(state, tuple) else state)
+
+
+def _together(parts: list[Any]) -> Any:
+    """States of some sequences, then of the others."""
+    if isinstance(parts[0], tuple):
+        return tuple(joining.cat(list(same)) for same in zip(*parts, strict=True))
+    return joining.cat(parts)
 
 
 class RNN(RNNBase):

@@ -1,4 +1,4 @@
-"""Layers that are other in training than in evaluation, or look things up: `Dropout`, `Embedding`; `Flatten`."""
+"""Layers that differ between training and evaluation, or look things up: `Dropout`, `Embedding`; `Flatten`."""
 
 from __future__ import annotations
 
@@ -249,17 +249,3 @@ class Unflatten(Module):
     def extra_repr(self) -> str:
         """Which dimension, and what it becomes."""
         return f"dim={self.dim}, unflattened_size={self.unflattened_size}"
-
-
-class CosineSimilarity(Module):
-    """The cosine of the angle between two inputs along `dim`."""
-
-    def __init__(self, dim: int = 1, eps: float = 1e-8) -> None:
-        super().__init__()
-        self.dim = dim
-        self.eps = eps
-
-    def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
-        """Both (...). Returns that shape without `dim`."""
-        result: Tensor = functional.cosine_similarity(x1, x2, self.dim, self.eps)
-        return result

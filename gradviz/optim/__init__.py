@@ -7,12 +7,19 @@ from typing import Any
 from gradviz.errors import missing_name
 from gradviz.optim import lr_scheduler
 from gradviz.optim.adam import Adam, AdamW
-from gradviz.optim.adam_more import Adadelta, Adamax, NAdam, RAdam
+from gradviz.optim.adamax import Adamax
+from gradviz.optim.asgd import ASGD
+from gradviz.optim.lbfgs import LBFGS
+from gradviz.optim.nadam import NAdam
 from gradviz.optim.optimizer import Optimizer
-from gradviz.optim.scaled import Adagrad, RMSprop
+from gradviz.optim.radam import RAdam
+from gradviz.optim.rprop import Rprop
+from gradviz.optim.scaled import Adadelta, Adagrad, RMSprop
 from gradviz.optim.sgd import SGD
 
 __all__ = [
+    "ASGD",
+    "LBFGS",
     "SGD",
     "Adadelta",
     "Adagrad",
@@ -23,6 +30,7 @@ __all__ = [
     "Optimizer",
     "RAdam",
     "RMSprop",
+    "Rprop",
     "lr_scheduler",
 ]
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from gradviz.core.tensor import Tensor
-from gradviz.optim.optimizer import Optimizer, check
+from gradviz.optim.moments import Moments, check_moments
 
 
-class Adam(Optimizer):
+class Adam(Moments):
     """x -= lr * mean / (sqrt(mean square) + eps), both corrected for their start. Source: D. Kingma and J. Ba, 2015.
 
     betas: how much of each mean is kept. amsgrad: use the greatest mean square so far. weight_decay: added to the
@@ -34,11 +34,7 @@ class Adam(Optimizer):
         fused: bool | None = None,
         decoupled_weight_decay: bool = False,
     ) -> None:
-        check("learning rate", lr)
-        check("epsilon value", eps)
-        for index, beta in enumerate(betas):
-            check(f"beta parameter at index {index}", beta, 0.0, 1.0)
-        check("weight_decay value", weight_decay)
+        check_moments(lr, betas, eps, weight_decay)
         super().__init__(
             params,
             {
@@ -59,19 +55,9 @@ class Adam(Optimizer):
     def _update(self, tensor: Tensor, array: Any, grad: Any, group: dict[str, Any]) -> None:
         kind = array.dtype.type
         keep, keep_square = group["betas"]
-        lr, decay = group["lr"], group["weight_decay"]
         count = self._count(tensor)
-        if group["maximize"]:
-            grad = -grad
-        if decay and group["decoupled_weight_decay"]:
-            array *= kind(1 - lr * decay)
-        elif decay:
-            grad = grad + array * kind(decay)
-        mean = self._kept(tensor, "exp_avg")
-        mean += (grad - mean) * kind(1 - keep)
-        square = self._kept(tensor, "exp_avg_sq")
-        square *= kind(keep_square)
-        square += grad * grad * kind(1 - keep_square)
+        grad = self._prepared(array, grad, group)
+        mean, square = self._moments(tensor, grad, group)
         if group["amsgrad"]:
             greatest = self._kept(tensor, "max_exp_avg_sq")
             np.maximum(greatest, square, out=greatest)
@@ -79,7 +65,7 @@ class Adam(Optimizer):
         correction, correction_square = 1 - keep**count, 1 - keep_square**count
         divisor = np.sqrt(square) / kind(correction_square**0.5)
         divisor += kind(group["eps"])
-        array -= mean * kind(lr / correction) / divisor
+        array -= mean * kind(group["lr"] / correction) / divisor
 
 
 class AdamW(Adam):

@@ -140,6 +140,17 @@ class Optimizer(Holder):
         """Change `array`, the elements of `tensor`, in place by the gradient."""
         raise NotImplementedError
 
+    def _prepared(self, array: Any, grad: Any, group: dict[str, Any]) -> Any:
+        """The gradient to step against, with the weight decay in it unless that is taken off `array` itself."""
+        kind, decay = array.dtype.type, group.get("weight_decay")
+        if group["maximize"]:
+            grad = -grad
+        if decay and group.get("decoupled_weight_decay"):
+            array *= kind(1 - group["lr"] * decay)
+        elif decay:
+            grad = grad + array * kind(decay)
+        return grad
+
     def _kept(self, tensor: Tensor, name: str, value: float = 0.0) -> Any:
         """The array that the state of `tensor` holds under `name`, made of `value` when first asked for."""
         state = self.state[tensor]
@@ -280,3 +291,18 @@ def check(name: str, value: float, low: float = 0.0, high: float = float("inf"))
     if not low <= value < high:
         raise ValueError(f"Invalid {name}: {value}")
 
+
+ACCEPTED: dict[str, Any] = {"maximize": False, "foreach": None, "capturable": False, "differentiable": False}
+"""Options that are taken by name; only `maximize` makes a difference."""
+
+
+def accepted(name: str, given: dict[str, Any], order: str, **own: Any) -> dict[str, Any]:
+    """`ACCEPTED` with what was given, and an optimizer's own, in the order that PyTorch's groups have.
+
+    Raises TypeError for an option that is none.
+    """
+    unknown = set(given) - set(ACCEPTED)
+    if unknown:
+        raise TypeError(f"{name}.__init__() got an unexpected keyword argument '{min(unknown)}'")
+    known = {**ACCEPTED, **given, **own}
+    return {key: known[key] for key in order.split()}

@@ -1,4 +1,4 @@
-"""Optimizers that scale each element by its past gradients: `RMSprop`, `Adagrad`."""
+"""Optimizers that scale each element by its past gradients: `RMSprop`, `Adagrad`, `Adadelta`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from gradviz.core.tensor import Tensor
-from gradviz.optim.optimizer import Optimizer, check
+from gradviz.optim.optimizer import Optimizer, accepted, check
 
 
 class RMSprop(Optimizer):
@@ -56,10 +56,7 @@ class RMSprop(Optimizer):
         kind = array.dtype.type
         alpha, lr = group["alpha"], kind(group["lr"])
         self._count(tensor)
-        if group["maximize"]:
-            grad = -grad
-        if group["weight_decay"]:
-            grad = grad + array * kind(group["weight_decay"])
+        grad = self._prepared(array, grad, group)
         square = self._kept(tensor, "square_avg")
         square *= kind(alpha)
         square += grad * grad * kind(1 - alpha)
@@ -126,11 +123,45 @@ class Adagrad(Optimizer):
     def _update(self, tensor: Tensor, array: Any, grad: Any, group: dict[str, Any]) -> None:
         kind = array.dtype.type
         count = self._count(tensor)
-        if group["maximize"]:
-            grad = -grad
-        if group["weight_decay"]:
-            grad = grad + array * kind(group["weight_decay"])
+        grad = self._prepared(array, grad, group)
         lr = group["lr"] / (1 + (count - 1) * group["lr_decay"])
         summed = self._kept(tensor, "sum", group["initial_accumulator_value"])
         summed += grad * grad
         array -= grad * kind(lr) / (np.sqrt(summed) + kind(group["eps"]))
+
+
+class Adadelta(Optimizer):
+    """Steps as long as past ones were for past gradients. Source: M. Zeiler, 2012.
+
+    rho: how much of the past is kept.
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: float = 1.0,
+        rho: float = 0.9,
+        eps: float = 1e-6,
+        weight_decay: float = 0,
+        **options: Any,
+    ) -> None:
+        check("learning rate", lr)
+        if not 0.0 <= rho <= 1.0:
+            raise ValueError(f"Invalid rho value: {rho}")
+        check("epsilon value", eps)
+        check("weight_decay value", weight_decay)
+        more = accepted("Adadelta", options, "maximize capturable foreach differentiable")
+        super().__init__(params, {"lr": lr, "rho": rho, "eps": eps, "weight_decay": weight_decay, **more})
+
+    def _update(self, tensor: Tensor, array: Any, grad: Any, group: dict[str, Any]) -> None:
+        kind = array.dtype.type
+        rho, eps = group["rho"], kind(group["eps"])
+        self._count(tensor)
+        grad = self._prepared(array, grad, group)
+        square, steps = self._kept(tensor, "square_avg"), self._kept(tensor, "acc_delta")
+        square *= kind(rho)
+        square += grad * grad * kind(1 - rho)
+        step = np.sqrt(steps + eps) / np.sqrt(square + eps) * grad
+        steps *= kind(rho)
+        steps += step * step * kind(1 - rho)
+        array -= step * kind(group["lr"])

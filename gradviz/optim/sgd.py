@@ -53,10 +53,7 @@ class SGD(Optimizer):
 
     def _update(self, tensor: Tensor, array: Any, grad: Any, group: dict[str, Any]) -> None:
         kind = array.dtype.type
-        if group["maximize"]:
-            grad = -grad
-        if group["weight_decay"]:
-            grad = grad + array * kind(group["weight_decay"])
+        grad = self._prepared(array, grad, group)
         momentum = group["momentum"]
         if momentum:
             state = self.state[tensor]

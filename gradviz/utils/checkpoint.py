@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gradviz.core.apply import leaf
-from gradviz.core.composites import Unheard, untold_as
+from gradviz.core.composites import Unheard, called, untold_as
 from gradviz.core.engine import backward
 from gradviz.core.function import Function
 from gradviz.core.grad_mode import enable_grad, in_backward
@@ -56,7 +56,7 @@ def checkpoint(
         raise ValueError("Unexpected keyword arguments: " + ",".join(kwargs))
     if not any(isinstance(one, Tensor) and one.requires_grad for one in args):
         warnings.warn("None of the inputs have requires_grad=True. Gradients will be None", UserWarning, stacklevel=2)
-    return CheckpointFunction.apply(function, preserve_rng_state, *args)
+    return _as_one_node(function, preserve_rng_state, *args)
 
 
 class CheckpointFunction(Function):
@@ -90,6 +90,11 @@ class CheckpointFunction(Function):
             raise RuntimeError("none of output has requires_grad=True, this checkpoint() is not necessary")
         backward([output for output, _ in pairs], [gradient for _, gradient in pairs])
         return (None, None, *(one._grad if isinstance(one, Tensor) else None for one in arguments))
+
+
+@called("checkpoint")
+def _as_one_node(*args: Any) -> Any:
+    return CheckpointFunction.apply(*args)
 
 
 class _drawing_again:

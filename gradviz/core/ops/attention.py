@@ -179,7 +179,7 @@ def _additive(mask: Tensor | None, query: Tensor) -> Tensor | None:
 def _in_several(
     query: Any, key: Any, value: Any, mask: Any, dropout_p: float, is_causal: bool, scale: float
 ) -> Tensor:
-    from gradviz.core.ops.activations import dropout
+    from gradviz.core.ops.dropping import dropout
 
     if is_causal:
         if mask is not None:

@@ -14,7 +14,7 @@ from gradviz.core.listeners import listeners
 from gradviz.core.ops.samples import grid, integers
 from gradviz.core.ops.shapes import broadcast
 from gradviz.core.ops.table import Row, Sample, op, sample
-from gradviz.core.public import METHODS, both, first_tensor, operand, publish
+from gradviz.core.public import FUNCTIONS, METHODS, both, first_tensor, function, operand, publish
 from gradviz.core.tensor import Tensor
 from gradviz.events import Cause
 
@@ -98,3 +98,26 @@ def equal(input: Tensor, other: Tensor) -> bool:
     if listeners:
         apply_several(EQUAL, (first_tensor("equal", input), other))
     return bool(np.array_equal(input._data, other._data))
+
+
+def _among(x: Any, others: Any, invert: bool) -> Any:
+    if x.dtype.kind == "b":
+        raise RuntimeError("Unsupported input type encountered for isin(): Bool")
+    return np.isin(x, others, invert=invert)
+
+
+ISIN: Row = op(
+    "isin(elements, test_elements, *, invert=False)",
+    _among,
+    samples=lambda: [
+        sample(integers(2, 3), np.array([0, 3])),
+        sample(np.array([1.0, np.nan]), np.array([np.nan, 1.0]), invert=True),
+    ],
+)
+
+
+@function
+def isin(elements: Any, test_elements: Any, *, assume_unique: bool = False, invert: bool = False) -> Tensor:
+    """True where an element is among `test_elements`; either may be a number, one of them must be a tensor."""
+    tensors = [one if isinstance(one, Tensor) else FUNCTIONS["tensor"](one) for one in (elements, test_elements)]
+    return apply(ISIN, tensors, (invert,))

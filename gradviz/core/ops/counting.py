@@ -12,7 +12,7 @@ import numpy as np
 
 from gradviz.core import dtypes
 from gradviz.core.apply import apply, apply_several
-from gradviz.core.ops.pairs import NOT_IMPLEMENTED, no_derivative
+from gradviz.core.ops.refusals import NOT_IMPLEMENTED, no_derivative
 from gradviz.core.ops.samples import grid, integers
 from gradviz.core.ops.shapes import wrap
 from gradviz.core.ops.table import Row, op, sample

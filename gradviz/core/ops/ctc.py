@@ -11,8 +11,9 @@ import numpy as np
 
 from gradviz.core.apply import apply
 from gradviz.core.composites import composite
-from gradviz.core.dual import array_of
+from gradviz.core.dual import run_row
 from gradviz.core.ops.losses import check_reduction
+from gradviz.core.ops.refusals import NOT_IMPLEMENTED, no_derivative
 from gradviz.core.ops.table import Row, op
 from gradviz.core.public import FUNCTIONS, first_tensor, functional
 from gradviz.core.tensor import Tensor
@@ -89,7 +90,6 @@ def _losses_back(
     g: Any, log_probs: Any, targets: Any, out: Any, steps: Any, lengths: Any, blank: int, zero_infinity: bool
 ) -> Any:
     """The cotangent for scores whose `log_softmax` `log_probs` is, as PyTorch has it: behind that it is the same."""
-    log_probs, g, out = array_of(log_probs), array_of(g), array_of(out)
     labels = _extended(targets, blank)
     with np.errstate(all="ignore"):
         said = np.take_along_axis(log_probs, np.broadcast_to(labels, (len(log_probs), *labels.shape)), 2)
@@ -110,7 +110,17 @@ CTC_LOSS: Row = op(
     "ctc_loss(log_probs, targets, *, steps, lengths, blank=0, zero_infinity=False)",
     lambda log_probs, targets, steps, lengths, blank, zero_infinity: _losses(log_probs, targets, steps, lengths, blank),
     call="nn.functional.ctc_loss",
-    log_probs=_losses_back,
+    log_probs=lambda g, log_probs, targets, out, steps, lengths, blank, zero_infinity: run_row(
+        CTC_LOSS_BACKWARD, (g, log_probs, targets, out), (steps, lengths, blank, zero_infinity)
+    ),
+)
+CTC_LOSS_BACKWARD: Row = op(
+    "_ctc_loss_backward(g, log_probs, targets, out, *, steps, lengths, blank, zero_infinity)",
+    _losses_back,
+    node=NOT_IMPLEMENTED,
+    g=no_derivative("_ctc_loss_backward"),
+    log_probs=no_derivative("_ctc_loss_backward"),
+    out=no_derivative("_ctc_loss_backward"),
 )
 
 
@@ -133,7 +143,7 @@ def ctc_loss(
 
     log_probs: (T, N, C) or (T, C), from `log_softmax`. targets: (N, S), or the labels of all samples one after the
     other. blank: the class that is no label. zero_infinity: what is impossible costs nothing, and has no gradient.
-    Second derivatives are not written.
+    There is no second derivative.
     """
     check_reduction(reduction)
     steps, lengths = _numbers(input_lengths), _numbers(target_lengths)

@@ -25,7 +25,7 @@ def _running(ufunc: Any, x: Any, dim: int, dtype: dtypes.dtype | None) -> Any:
         x = x.astype(dtype.array_type)
     elif x.dtype.kind != "f":
         x = x.astype(np.int64)
-    return ufunc.accumulate(x, axis) if x.ndim else x.copy()
+    return ufunc.accumulate(x, axis, x.dtype) if x.ndim else x.copy()
 
 
 def _running_back(g: Any, dim: int) -> Any:

@@ -1,4 +1,4 @@
-"""Noise in training: `dropout1d` to `dropout3d`, `alpha_dropout`, `rrelu`, `gumbel_softmax`; `multinomial`.
+"""Noise in training: `dropout`, `dropout1d` to `dropout3d`, `alpha_dropout`, `rrelu`, `gumbel_softmax`; `multinomial`.
 
 Source of `alpha_dropout`: Klambauer et al., "Self-normalizing neural networks", arXiv:1706.02515.
 """
@@ -45,14 +45,46 @@ def _times(input: Any, noise: Any, inplace: bool) -> Tensor:
     return apply_inplace(MUL, input, (mask,)) if inplace else apply(MUL, (input, mask))
 
 
+def _scaled(input: Tensor, p: float, whole_channels: bool) -> Any:
+    """What to multiply with, so that the expected value stays."""
+    kind = input._data.dtype.type
+    return np.zeros((), kind) if p == 1 else _noise(input, p, whole_channels) / kind(1 - p)
+
+
+@called("dropout")
+def _dropped(input: Tensor, p: float, train: bool, inplace: bool) -> Tensor:
+    data = first_tensor("dropout", input)._data
+    if not train or p == 0 or not data.size:
+        return input
+    return _times(input, _scaled(input, p, False), inplace)
+
+
+@functional
+def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    """Zero each element with probability `p` and scale the others by `1 / (1 - p)`; `input` itself if not training.
+
+    inplace: write it over `input`. Raises ValueError for a probability outside 0 to 1.
+    """
+    _check(p)
+    return _dropped(input, p, training, inplace)
+
+
+def _dropout(input: Tensor, p: float, train: bool) -> Tensor:
+    """Zero each element with probability `p` and scale the others by `1 / (1 - p)`; `input` itself if not `train`."""
+    if not 0 <= p <= 1:
+        raise RuntimeError(f"dropout probability has to be between 0 and 1, but got {p}")
+    return _dropped(input, p, train, False)
+
+
+FUNCTIONS["dropout"] = _dropout
+
+
 @called("feature_dropout")
 def _channels_dropped(input: Any, p: float, training: bool, inplace: bool) -> Tensor:
     if not training or p == 0 or not input.numel():
         result: Tensor = input
         return result
-    kind = input._data.dtype.type
-    noise = np.zeros((), kind) if p == 1 else _noise(input, p, True) / kind(1 - p)
-    return _times(input, noise, inplace)
+    return _times(input, _scaled(input, p, True), inplace)
 
 
 def _of_channels(count: int) -> Callable[..., Tensor]:

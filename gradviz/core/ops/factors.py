@@ -1,4 +1,4 @@
-"""Matrices in other forms: `lu`, `matrix_exp`; and `vander`, `tensorsolve`, `tensorinv`, `vecdot`, `cross`, `diagonal`.
+"""`matrix_exp`; and of `linalg` what others make up: `vander`, `tensorsolve`, `vecdot`, `cross`, `diagonal`.
 
 Sources: N. Higham, "The scaling and squaring method for the matrix exponential revisited" (2005); R. Mathias, "A chain
 rule for matrix functions and applications" (1996), whose block matrix gives the derivative.
@@ -12,99 +12,17 @@ from typing import Any
 import numpy as np
 
 from gradviz.core import dtypes
-from gradviz.core.apply import apply, apply_several
+from gradviz.core.apply import apply
 from gradviz.core.composites import called
-from gradviz.core.dual import run_row, size_of
+from gradviz.core.dual import run_row
 from gradviz.core.ops.decompositions import cholesky
 from gradviz.core.ops.linear import matmul
-from gradviz.core.ops.matrices import SOLVE_TRIANGULAR, check_matrix, inv, solve, turned
+from gradviz.core.ops.matrices import check_matrix, inv, solve, turned
 from gradviz.core.ops.return_types import return_type
-from gradviz.core.ops.samples import grid
 from gradviz.core.ops.shapes import LinAlgError
-from gradviz.core.ops.table import Row, op, sample
+from gradviz.core.ops.table import Row, op
 from gradviz.core.public import FUNCTIONS, LINALG, METHODS, linear_algebra
 from gradviz.core.tensor import Tensor
-from gradviz.errors import NotWrittenError
-
-# ---- LU
-
-
-def _eliminated(x: Any) -> tuple[Any, Any]:
-    """L below the diagonal and U above it in one matrix, and the order of the rows, by Gaussian elimination."""
-    compact = np.array(x)
-    rows, columns = x.shape
-    order = np.arange(rows)
-    for at in range(min(rows, columns)):
-        best = at + int(np.argmax(abs(compact[at:, at])))
-        if best != at:
-            compact[[at, best]] = compact[[best, at]]
-            order[[at, best]] = order[[best, at]]
-        if compact[at, at] != 0:
-            compact[at + 1 :, at] /= compact[at, at]
-            compact[at + 1 :, at + 1 :] -= compact[at + 1 :, at, None] * compact[at, None, at + 1 :]
-    return compact, order
-
-
-def _each(x: Any) -> tuple[Any, Any]:
-    """`_eliminated` of every matrix of a batch."""
-    lead = x.shape[:-2]
-    compact, order = np.empty_like(x, order="C"), np.empty((*lead, x.shape[-2]), np.int64)
-    for place in np.ndindex(*lead):
-        compact[place], order[place] = _eliminated(x[place])
-    return compact, order
-
-
-def _lower(compact: Any) -> Any:
-    rows, columns = compact.shape[-2:]
-    size = min(rows, columns)
-    return np.tril(compact[..., :, :size], -1) + np.eye(rows, size, dtype=compact.dtype)
-
-
-def _factors(x: Any) -> Any:
-    compact, order = _each(x)
-    size = min(x.shape[-2:])
-    permutation = np.zeros((*x.shape[:-1], x.shape[-2]), x.dtype)
-    np.put_along_axis(permutation, order[..., None, :], 1, -2)
-    return permutation, _lower(compact), np.triu(compact[..., :size, :])
-
-
-def _factors_back(g: Any, x: Any) -> Any:
-    if not size_of(x):
-        return x * 0
-    permutation, lower, upper = run_row(LU, (x,))
-    if lower.shape[-2] != upper.shape[-1]:
-        raise NotWrittenError("the derivative of `linalg.lu` of matrices that are not square is not written yet")
-    inner: Any = 0
-    if g[1] is not None:
-        inner = inner + np.tril(turned(lower) @ g[1], -1)
-    if g[2] is not None:
-        inner = inner + np.triu(g[2] @ turned(upper))
-    left = run_row(SOLVE_TRIANGULAR, (turned(lower), inner), (True, True))
-    return permutation @ turned(run_row(SOLVE_TRIANGULAR, (upper, turned(left)), (True, False)))
-
-
-LU: Row = op(
-    "linalg_lu(x)",
-    _factors,
-    call="linalg.lu",
-    x=_factors_back,
-    nondifferentiable_outputs=(0,),
-    samples=lambda: [sample(grid(3, 3) ** 3), sample(grid(2, 2, 2) ** 3)],
-)
-_LuResult = return_type("linalg_lu", "P", "L", "U")
-
-
-@linear_algebra
-def lu(A: Tensor, *, pivot: bool = True) -> Any:
-    """P, L and U with `P @ L @ U = A`: a permutation, a lower triangle with ones on its diagonal, an upper triangle.
-
-    Raises RuntimeError for `pivot=False`, which PyTorch does not have on a CPU.
-    """
-    if not pivot:
-        raise RuntimeError("linalg.lu_factor: LU without pivoting is not implemented on the CPU")
-    check_matrix("linalg.lu", A, square=False)
-    return _LuResult(apply_several(LU, (A,)))
-
 
 # ---- exponential
 

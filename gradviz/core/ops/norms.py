@@ -13,11 +13,12 @@ from gradviz.core.apply import apply
 from gradviz.core.composites import called
 from gradviz.core.ops.decompositions import svdvals
 from gradviz.core.ops.matrices import check_matrix, inv
+from gradviz.core.ops.normalising import wide
 from gradviz.core.ops.reductions import NORM
 from gradviz.core.ops.samples import grid
 from gradviz.core.ops.shapes import wrap, wrap_all
 from gradviz.core.ops.table import Row, op, sample
-from gradviz.core.public import both, first_tensor, linear_algebra
+from gradviz.core.public import FUNCTIONS, both, first_tensor, function, linear_algebra
 from gradviz.core.tensor import Tensor
 
 Dims = int | Sequence[int] | None
@@ -182,3 +183,63 @@ def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
         raise RuntimeError(f"renorm: input needs at least 2 dimensions, got {input.ndim} dimensions")
     _floating("linalg.vector_norm", input, None)
     return apply(RENORM, (input,), (p, wrap(dim, input.ndim), maxnorm))
+
+
+# ---- all dimensions but one
+
+
+def _others(x: Any, dim: int) -> tuple[int, ...]:
+    """The dimensions that are summed over: all but `dim`, or all for -1."""
+    return tuple(axis for axis in range(x.ndim) if axis != dim)
+
+
+def norm_except_dim(v: Any, pow: int = 2, dim: int = 0) -> Tensor:
+    """The norm of each part along `dim`, with the other dimensions kept at length 1; of the whole for -1."""
+    if dim == -1:
+        whole: Tensor = v.norm(pow)
+        return whole
+    result: Tensor = v.norm(pow, _others(v, dim), keepdim=True) if v.ndim > 1 else v.norm(pow, (), keepdim=True)
+    return result
+
+
+FUNCTIONS["norm_except_dim"] = called("norm_except_dim")(norm_except_dim)
+
+
+def _root_of_squares(v: Any, dim: int) -> Any:
+    return np.sqrt(np.add.reduce(wide(v) * wide(v), axis=_others(v, dim), keepdims=True))
+
+
+def _along(g: Any, v: Any, dim: int) -> Any:
+    """How much of the cotangent goes along each direction."""
+    return np.add.reduce(wide(g) * wide(v), axis=_others(v, dim), keepdims=True) / _root_of_squares(v, dim)
+
+
+def _turning(g: Any, v: Any, lengths: Any, dim: int) -> Any:
+    norms = _root_of_squares(v, dim)
+    return (wide(g) - wide(v) * (_along(g, v, dim) / norms)) * (wide(lengths) / norms)
+
+
+WEIGHT_NORM: Row = op(
+    "_weight_norm(v, lengths, *, dim)",
+    lambda v, lengths, dim: (v * (lengths / _root_of_squares(v, dim))).astype(v.dtype, copy=False),
+    node="WeightNormInterfaceBackward0",
+    v=_turning,
+    lengths=lambda g, v, dim: _along(g, v, dim),
+)
+
+
+@function
+@called("_weight_norm")
+def _weight_norm(v: Any, g: Any, dim: int = 0) -> Tensor:
+    """Directions `v` of the lengths `g`, for each part along `dim`; -1 for one length."""
+    if dim != -1:
+        wrap(dim, v.ndim)
+        if not v.ndim:
+            raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
+    if dim in (0, v.ndim - 1):
+        if v.dtype is not g.dtype:
+            names = [one.dtype.type_name.removesuffix("Tensor") for one in (v, g)]
+            raise RuntimeError(f"expected scalar type {names[0]} but found {names[1]}")
+        return apply(WEIGHT_NORM, (v, g), (dim,))
+    result: Tensor = v * (g / norm_except_dim(v, 2, dim))
+    return result

@@ -1,7 +1,8 @@
-"""Functions of two tensors, element by element: angles, remainders, interpolation, logic and bits."""
+"""Smooth functions of two tensors, element by element: `atan2`, `lerp`, `logaddexp2`, `ldexp`, `float_power`."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -9,14 +10,12 @@ import numpy as np
 
 from gradviz.core import dtypes
 from gradviz.core.apply import apply
+from gradviz.core.composites import composite
 from gradviz.core.inplace import apply_inplace
-from gradviz.core.ops.samples import grid, integers, positive
+from gradviz.core.ops.samples import grid, integers, positive, unit
 from gradviz.core.ops.table import Row, op, sample
-from gradviz.core.public import METHODS, both, first_tensor, method, operand, publish
+from gradviz.core.public import FUNCTIONS, both, first_tensor, method, operand, publish
 from gradviz.core.tensor import Tensor
-from gradviz.errors import NotDifferentiableError
-
-# ---- angles and interpolation
 
 
 def _angle(x: Any, y: Any) -> Any:
@@ -97,161 +96,50 @@ def lerp_(self: Tensor, end: Tensor, weight: Any) -> Tensor:
     return apply_inplace(LERP, self, (end,), (weight,))
 
 
-# ---- remainders and whole quotients
+# ---- powers and logarithms
 
 
-def _dividing(divide: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """A forward that raises for integers where numpy would warn and give 0."""
-
+def _floats(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
     def forward(x: Any, y: Any) -> Any:
-        result = divide(x, y)
-        if result.dtype.kind != "f" and not np.all(y):
-            raise RuntimeError("ZeroDivisionError")
-        return result
+        if x.dtype.kind != "f":
+            kind = dtypes.of(x).type_name.removesuffix("Tensor")
+            raise NotImplementedError(f"\"{name}\" not implemented for '{kind}'")
+        return call(x, y)
 
     return forward
 
 
-def no_derivative(name: str) -> Callable[[Any], Any]:
-    """A VJP for an op whose derivative PyTorch refuses too: it raises when a backward comes to it."""
-
-    def refuse(g: Any) -> Any:
-        raise NotDifferentiableError(f"derivative for aten::{name} is not implemented")
-
-    refuse.refuses = True  # type: ignore[attr-defined]
-    return refuse
-
-
-NOT_IMPLEMENTED = "torch::autograd::NotImplemented"
-"""PyTorch's name for the node of an op that has no derivative."""
-
-FMOD_NUMBER = op(
-    "fmod(x, y)",
-    _dividing(np.fmod),
-    key="fmod.number",
+LOGADDEXP2: Row = op(
+    "logaddexp2(x, y)",
+    _floats("logaddexp2_cpu", np.logaddexp2),
     promotes=True,
-    x=lambda g: g,
-    samples=lambda: [sample(grid(2, 3), 0.7), sample(integers(4), 3)],
+    x=lambda g, x, y: g / (1 + 2 ** (y - x)),
+    y=lambda g, x, y: g / (1 + 2 ** (x - y)),
+    samples=lambda: [sample(grid(2, 3), unit(3, 2).T)],
 )
-FMOD = op(
-    "fmod(x, y)",
-    _dividing(np.fmod),
-    node="FmodBackward1",
+publish(LOGADDEXP2, numbers=False)
+
+
+def _scaled_by_power(x: Any, y: Any) -> Any:
+    x = x if x.dtype.kind == "f" else x.astype(np.float32)
+    return (x * 2.0 ** np.asarray(y, x.dtype)).astype(x.dtype)
+
+
+LDEXP: Row = op(
+    "ldexp(x, y)",
+    _scaled_by_power,
     promotes=True,
-    x=lambda g: g,
-    y=lambda g, x, y: -g * np.trunc(x / y),
-    samples=lambda: [
-        sample(grid(2, 3), positive(2, 3)),
-        sample(grid(2, 3), positive(3)),
-        sample(integers(4), integers(4) + 1),
-    ],
+    x=lambda g, y: g * 2.0**y,
+    y=lambda g, x, y: g * x * 2.0**y * math.log(2),
+    samples=lambda: [sample(grid(2, 3), integers(3)), sample(grid(2, 3), unit(2, 3))],
 )
-REMAINDER_NUMBER = op(
-    "remainder(x, y)",
-    _dividing(np.remainder),
-    key="remainder.number",
-    promotes=True,
-    x=lambda g: g,
-    samples=lambda: [sample(grid(2, 3), 0.7), sample(grid(3), -0.7), sample(integers(4), -3)],
-)
-REMAINDER = op(
-    "remainder(x, y)",
-    _dividing(np.remainder),
-    node="RemainderBackward1",
-    promotes=True,
-    x=lambda g: g,
-    y=lambda g, x, y: -g * np.floor(x / y),
-    samples=lambda: [
-        sample(grid(2, 3), positive(2, 3)),
-        sample(grid(2, 3), -positive(3)),
-        sample(integers(4), integers(4) + 1),
-    ],
-)
-REMAINDER_OF_NUMBER = op(
-    "remainder(x, y)",
-    _dividing(np.remainder),
-    key="remainder.of_number",
-    node=NOT_IMPLEMENTED,
-    call="operator.mod",
-    promotes=True,
-    y=no_derivative("remainder"),
-    samples=lambda: [sample(2.5, positive(2, 3)), sample(7, integers(4) + 1)],
-)
-FLOOR_DIVIDE = op(
-    "floor_divide(x, y)",
-    _dividing(np.floor_divide),
-    node=NOT_IMPLEMENTED,
-    promotes=True,
-    x=no_derivative("floor_divide"),
-    y=no_derivative("floor_divide"),
-    samples=lambda: [sample(grid(2, 3), positive(3)), sample(integers(4), integers(4) + 1)],
-)
-FLOOR_DIVIDE_NUMBER = op(
-    "floor_divide(x, y)",
-    _dividing(np.floor_divide),
-    key="floor_divide.number",
-    node=NOT_IMPLEMENTED,
-    promotes=True,
-    x=no_derivative("floor_divide"),
-    samples=lambda: [sample(grid(2, 3), 0.4), sample(integers(4), -3)],
-)
-FLOOR_DIVIDE_OF_NUMBER = op(
-    "floor_divide(x, y)",
-    _dividing(np.floor_divide),
-    key="floor_divide.of_number",
-    node=NOT_IMPLEMENTED,
-    call="operator.floordiv",
-    promotes=True,
-    y=no_derivative("floor_divide"),
-    samples=lambda: [sample(2.5, positive(2, 3)), sample(7, integers(4) + 1)],
-)
+publish(LDEXP, numbers=False)
 
 
-def _by_operand(name: str, both_tensors: Row, number: Row) -> None:
-    """Publish a function, its method and its in-place method, which run one of two rows."""
-
-    def call(input: Tensor, other: Any) -> Tensor:
-        input, other = first_tensor(name, input), operand(other)
-        return apply(both_tensors if isinstance(other, Tensor) else number, (input, other))
-
-    def inplace(self: Tensor, other: Any) -> Tensor:
-        other = operand(other)
-        return apply_inplace(both_tensors if isinstance(other, Tensor) else number, self, (other,))
-
-    call.__name__ = call.__qualname__ = name
-    inplace.__name__ = inplace.__qualname__ = name + "_"
-    call.__doc__ = f"`{both_tensors.signature}`, elementwise; `y` may be a number."
-    inplace.__doc__ = f"In-place `{both_tensors.signature}`; `y` may be a number."
-    both(call)
-    method(inplace)
-
-
-_by_operand("fmod", FMOD, FMOD_NUMBER)
-_by_operand("remainder", REMAINDER, REMAINDER_NUMBER)
-_by_operand("floor_divide", FLOOR_DIVIDE, FLOOR_DIVIDE_NUMBER)
-
-
-def _operator(name: str) -> Callable[[Tensor, Any], Any]:
-    def call(self: Tensor, other: Any) -> Any:
-        other = operand(other)
-        return METHODS[name](self, other) if isinstance(other, (Tensor, float, int)) else NotImplemented
-
-    return call
-
-
-def _swapped(row: Row) -> Callable[[Tensor, Any], Any]:
-    def call(self: Tensor, other: Any) -> Any:
-        other = operand(other)
-        return apply(row, (other, self)) if isinstance(other, (Tensor, float, int)) else NotImplemented
-
-    return call
-
-
-METHODS.update(
-    __mod__=_operator("remainder"),
-    __rmod__=_swapped(REMAINDER_OF_NUMBER),
-    __imod__=_operator("remainder_"),
-    __floordiv__=_operator("floor_divide"),
-    __rfloordiv__=_swapped(FLOOR_DIVIDE_OF_NUMBER),
-    __ifloordiv__=_operator("floor_divide_"),
-)
+@both
+@composite
+def float_power(input: Any, exponent: Any) -> Tensor:
+    """`input ** exponent` in float64; either may be a number."""
+    base, power = (one.double() if isinstance(one, Tensor) else one for one in (operand(input), operand(exponent)))
+    result: Tensor = FUNCTIONS["pow"](base, power)
+    return result

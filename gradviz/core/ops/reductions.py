@@ -72,7 +72,7 @@ def folded(ufunc: Any, x: Any, dim: Any, keepdim: bool, dtype: dtypes.dtype | No
         x = x.astype(np.int64)
     if x.dtype == np.float16:
         return reduced(ufunc, x.astype(np.float32), dim, keepdim).astype(np.float16)
-    return reduced(ufunc, x, dim, keepdim)
+    return ufunc.reduce(x, axis=dims_of(dim, x.ndim), keepdims=keepdim, dtype=x.dtype)
 
 
 def _dim_samples() -> list[Sample]:

@@ -36,11 +36,19 @@ def _places(old: int, new: int, step: float, align_corners: bool, exact: bool) -
     return np.arange(new) * step if not exact else (np.arange(new) + 0.5) * step - 0.5
 
 
-def _cubic(distance: Any) -> Any:
+def cubic(distance: Any) -> Any:
     """The weight of an element at a distance of at most 2."""
     a, x = _SHARPNESS, abs(distance)
     near = ((a + 2) * x - (a + 3)) * x * x + 1
     return np.where(x <= 1, near, ((a * x - 5 * a) * x + 8 * a) * x - 4 * a)
+
+
+def cubic_slope(distance: Any) -> Any:
+    """How fast `cubic` changes with the distance."""
+    a, x = _SHARPNESS, abs(distance)
+    near = (3 * (a + 2) * x - 2 * (a + 3)) * x
+    slope = np.where(x <= 1, near, (3 * a * x - 10 * a) * x + 8 * a)
+    return np.where(distance < 0, -slope, slope)
 
 
 @functools.lru_cache(maxsize=256)
@@ -56,7 +64,7 @@ def weights(mode: str, old: int, new: int, step: float, align_corners: bool, kin
         first = np.floor(place).astype(np.int64)
         for offset in range(-1, 3):
             column = np.clip(first + offset, 0, old - 1)
-            np.add.at(matrix, (rows, column), _cubic(place - (first + offset)))
+            np.add.at(matrix, (rows, column), cubic(place - (first + offset)))
         return matrix.astype(kind)
     place = np.maximum(place, 0)
     first = np.minimum(place.astype(np.int64), old - 1)

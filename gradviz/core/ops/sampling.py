@@ -15,12 +15,12 @@ import numpy as np
 from gradviz.core.apply import apply
 from gradviz.core.dual import added_at, array_of, taken_at
 from gradviz.core.ops.normalising import wide
+from gradviz.core.ops.resizing import cubic, cubic_slope
 from gradviz.core.ops.samples import grid as some
 from gradviz.core.ops.samples import unit
 from gradviz.core.ops.table import Row, op, sample
 from gradviz.core.public import functional
 from gradviz.core.tensor import Tensor
-from gradviz.errors import NotWrittenError
 
 # ---- where
 
@@ -96,14 +96,18 @@ class _Axis(NamedTuple):
     length: int
 
 
-def _axis(coordinate: Any, length: int, padding_mode: str, align_corners: bool, near: bool) -> _Axis:
+def _axis(coordinate: Any, length: int, padding_mode: str, align_corners: bool, mode: str) -> _Axis:
     """Raw coordinates may be Tensors; what is not differentiated is not."""
     scale = (length - 1) / 2 if align_corners else length / 2
     place = (coordinate + 1) * scale - (0 if align_corners else 0.5)
     slope: Any = np.full(coordinate.shape, scale)
     plain = array_of(place)
+    if mode == "bicubic":  # beyond the ends each neighbour is found by itself
+        first = np.floor(np.clip(np.where(np.isfinite(plain), plain, -1.0), -_FAR, _FAR))
+        return _Axis(first.astype(np.int64), place - first, slope, length)
+    near = mode == "nearest"
     if padding_mode == "reflection":
-        low, span = (0.0, length - 1.0) if align_corners else (-0.5, float(length))
+        low, span = _mirrors(length, align_corners)
         turns = np.floor((plain - low) / span) if span else np.zeros(plain.shape)
         odd = turns % 2 == 1
         place = np.where(odd, span - (place - low - turns * span) + low, place - turns * span) if span else place * 0
@@ -124,27 +128,60 @@ def _axis(coordinate: Any, length: int, padding_mode: str, align_corners: bool, 
 def _axes(shape: tuple[int, ...], grid: Any, mode: str, padding_mode: str, align_corners: bool) -> list[_Axis]:
     count = len(shape) - 2
     return [
-        _axis(grid[..., count - 1 - axis], shape[2 + axis], padding_mode, align_corners, mode == "nearest")
+        _axis(grid[..., count - 1 - axis], shape[2 + axis], padding_mode, align_corners, mode)
         for axis in range(count)
     ]
 
 
-def _corners(axes: list[_Axis], mode: str) -> Iterator[tuple[tuple[int, ...], Any, tuple[Any, ...]]]:
-    """Each neighbour: whether it is the next one along each dimension; where it is inside; its position."""
-    for offset in itertools.product((0,) if mode == "nearest" else (0, 1), repeat=len(axes)):
+_FAR = float(1 << 40)
+"""A place so far beyond the ends that it makes no difference how far."""
+
+
+def _mirrors(length: int, align_corners: bool) -> tuple[float, float]:
+    """Where the first mirror stands, and how far from it the second one."""
+    return (0.0, length - 1.0) if align_corners else (-0.5, float(length))
+
+
+_OFFSETS = {"nearest": (0,), "bilinear": (0, 1), "bicubic": (-1, 0, 1, 2)}
+
+
+def _corners(
+    axes: list[_Axis], mode: str, padding_mode: str, align_corners: bool
+) -> Iterator[tuple[tuple[int, ...], Any, tuple[Any, ...]]]:
+    """Each neighbour: how far it is along each dimension; where it is inside; its position."""
+    for offset in itertools.product(_OFFSETS[mode], repeat=len(axes)):
         places = [axis.first + step for axis, step in zip(axes, offset, strict=True)]
+        if mode == "bicubic" and padding_mode != "zeros":
+            places = [
+                _brought_in(place, axis.length, padding_mode == "reflection", align_corners)
+                for axis, place in zip(axes, places, strict=True)
+            ]
         inside = np.ones(places[0].shape, np.bool_)
         for axis, place in zip(axes, places, strict=True):
             inside &= (place >= 0) & (place < axis.length)
         yield offset, inside, tuple(np.where(inside, place, 0) for place in places)
 
 
-def _share(axes: list[_Axis], offset: tuple[int, ...], without: int | None = None) -> Any:
+def _brought_in(place: Any, length: int, reflects: bool, align_corners: bool) -> Any:
+    """Whole places beyond the ends as the places inside that stand for them."""
+    if reflects:
+        low, span = _mirrors(length, align_corners)
+        way = np.abs(place - low) % (2 * span) if span else place * 0
+        place = (np.minimum(way, 2 * span - way) + low).astype(np.int64)
+    return np.clip(place, 0, length - 1)
+
+
+def _share(axes: list[_Axis], offset: tuple[int, ...], mode: str, without: int | None = None) -> Any:
     """How much a neighbour counts; or by how much that changes with the part of the way along one dimension."""
     total: Any = 1.0
     for number, (axis, step) in enumerate(zip(axes, offset, strict=True)):
-        share = axis.part if step else 1 - axis.part
-        total = total * ((1.0 if step else -1.0) if number == without else share)
+        if mode == "bicubic":
+            distance = axis.part - step
+            total = total * (cubic_slope(distance) if number == without else cubic(distance))
+        elif number == without:
+            total = total * (1.0 if step else -1.0)
+        else:
+            total = total * (axis.part if step else 1 - axis.part)
     return total
 
 
@@ -158,8 +195,8 @@ def _read(x: Any, grid: Any, mode: str, padding_mode: str, align_corners: bool) 
     image = wide(x)
     axes = _axes(x.shape, wide(grid), mode, padding_mode, align_corners)
     out = np.zeros((*grid.shape[:-1], x.shape[1]), image.dtype)
-    for offset, inside, position in _corners(axes, mode):
-        out += image[_key(position)] * np.asarray(_share(axes, offset) * inside, image.dtype)[..., None]
+    for offset, inside, position in _corners(axes, mode, padding_mode, align_corners):
+        out += image[_key(position)] * np.asarray(_share(axes, offset, mode) * inside, image.dtype)[..., None]
     return np.ascontiguousarray(np.moveaxis(out, -1, 1), x.dtype)
 
 
@@ -169,8 +206,8 @@ def _of_image(
     axes = _axes(tuple(shape), wide(grid), mode, padding_mode, align_corners)
     channels_last = np.moveaxis(wide(g), 1, -1)
     total: Any = 0
-    for offset, inside, position in _corners(axes, mode):
-        share = _share(axes, offset) * inside
+    for offset, inside, position in _corners(axes, mode, padding_mode, align_corners):
+        share = _share(axes, offset, mode) * inside
         total = total + added_at(channels_last * share[..., None], tuple(shape), _key(position))
     return total
 
@@ -181,10 +218,10 @@ def _of_grid(g: Any, x: Any, grid: Any, mode: str, padding_mode: str, align_corn
         return grid * 0
     channels_last = np.moveaxis(wide(g), 1, -1)
     slopes: list[Any] = [0] * len(axes)
-    for offset, inside, position in _corners(axes, mode):
+    for offset, inside, position in _corners(axes, mode, padding_mode, align_corners):
         felt = np.add.reduce(channels_last * taken_at(wide(x), _key(position)), axis=-1) * inside
         for number in range(len(axes)):
-            slopes[number] = slopes[number] + felt * _share(axes, offset, number)
+            slopes[number] = slopes[number] + felt * _share(axes, offset, mode, number)
     return np.stack([slope * axis.slope for slope, axis in reversed([*zip(slopes, axes, strict=True)])], -1)
 
 
@@ -210,6 +247,12 @@ def _row(count: int) -> Row:
             *(sample(x, beyond, "bilinear", padding, False) for padding in ("zeros", "border", "reflection")),
             sample(x, beyond, "bilinear", "reflection", True),
             sample(x, where, "nearest", "border", False),
+            *(
+                sample(x, beyond[:, :1, :1] * 2, "bicubic", padding, align_corners)
+                for padding in ("zeros", "border", "reflection")
+                for align_corners in (False, True)
+                if count == 2
+            ),
         ],
     )
 
@@ -227,7 +270,7 @@ def grid_sample(
 ) -> Tensor:
     """`input` read at the places that `grid` names, between its elements.
 
-    mode: "bilinear" or "nearest"; "bicubic" is not written yet. padding_mode: beyond the ends are "zeros", the nearest
+    mode: "bilinear", "nearest", or of images "bicubic". padding_mode: beyond the ends are "zeros", the nearest
     element ("border"), or the image turned round ("reflection"). align_corners: as in `affine_grid`.
     """
     if mode not in ("bilinear", "nearest", "bicubic"):
@@ -240,8 +283,6 @@ def grid_sample(
             "nn.functional.grid_sample(): expected padding_mode to be 'zeros', 'border', or 'reflection', but got: "
             f"'{padding_mode}'"
         )
-    if mode == "bicubic":
-        raise NotWrittenError('`grid_sample` with mode="bicubic" is not written yet')
     if input.ndim not in (4, 5) or input.ndim != grid.ndim:
         raise RuntimeError(
             "grid_sampler(): expected 4D or 5D input and grid with same number of dimensions, but got input with "
@@ -258,6 +299,8 @@ def grid_sample(
             f"grid_sampler(): expected grid to have size {count} in last dimension, but got grid with sizes "
             f"{list(grid.shape)}"
         )
+    if mode == "bicubic" and count == 3:
+        raise RuntimeError("grid_sampler(): bicubic interpolation only supports 4D input")
     if 0 in input.shape[2:]:
         raise RuntimeError(
             "grid_sampler(): expected input to have non-empty spatial dimensions, but input has sizes "

@@ -6,6 +6,7 @@ bounds, `maximum` splits it evenly.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,9 @@ import numpy as np
 from gradviz.core import dtypes
 from gradviz.core.apply import apply
 from gradviz.core.dtypes import promoted
+from gradviz.core.dual import array_of
 from gradviz.core.inplace import apply_inplace
-from gradviz.core.ops.samples import flags, grid
+from gradviz.core.ops.samples import flags, grid, unit
 from gradviz.core.ops.table import op, sample
 from gradviz.core.public import METHODS, both, first_tensor, function, method, operand, publish
 from gradviz.core.tensor import Tensor
@@ -185,6 +187,31 @@ MINIMUM = op(
 )
 maximum = publish(MAXIMUM, numbers=False)
 minimum = publish(MINIMUM, numbers=False)
+
+
+def _passing_over_nan(name: str, ufunc: Any, first: Callable[[Any, Any], Any]) -> None:
+    """A row that takes one of two elements; `first` says where that is the first."""
+
+    def chosen(x: Any, y: Any) -> Any:
+        x, y = array_of(x), array_of(y)
+        return (first(x, y) | np.isnan(y)).astype(x.dtype)
+
+    row = op(
+        f"{name}(x, y)",
+        ufunc,
+        promotes=True,
+        x=lambda g, x, y: g * chosen(x, y),
+        y=lambda g, x, y: g * (1 - chosen(x, y)),
+        samples=lambda: [
+            sample(grid(2, 3), unit(3, 2).T),
+            sample(np.array([1.0, np.nan, 2.0, np.nan]), np.array([np.nan, 1.0, 2.5, np.nan]), smooth=False),
+        ],
+    )
+    publish(row, numbers=False)
+
+
+_passing_over_nan("fmax", np.fmax, np.greater_equal)
+_passing_over_nan("fmin", np.fmin, np.less_equal)
 
 # ---- by a mask
 

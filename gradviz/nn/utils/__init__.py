@@ -1,19 +1,24 @@
-"""What is done to gradients and parameters: clipping, one long vector of them, `spectral_norm`; and `rnn`."""
+"""What is done to gradients and parameters: clipping, one long vector of them, weights made of others; and `rnn`."""
 
 from __future__ import annotations
 
-from gradviz.nn.utils import rnn
+from gradviz.nn.utils import parametrizations, parametrize, rnn
 from gradviz.nn.utils.clipping import clip_grad_norm_, clip_grad_value_, get_total_norm
 from gradviz.nn.utils.spectral import remove_spectral_norm, spectral_norm
 from gradviz.nn.utils.vectors import parameters_to_vector, vector_to_parameters
+from gradviz.nn.utils.weight_norm import remove_weight_norm, weight_norm
 
 __all__ = [
     "clip_grad_norm_",
     "clip_grad_value_",
     "get_total_norm",
     "parameters_to_vector",
+    "parametrizations",
+    "parametrize",
     "remove_spectral_norm",
+    "remove_weight_norm",
     "rnn",
     "spectral_norm",
     "vector_to_parameters",
+    "weight_norm",
 ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from gradviz.errors import missing_name
+from gradviz.optim.lr_scheduler.combining import ChainedScheduler, SequentialLR
+from gradviz.optim.lr_scheduler.cycles import CyclicLR, OneCycleLR
 from gradviz.optim.lr_scheduler.plateau import ReduceLROnPlateau
 from gradviz.optim.lr_scheduler.restarting import CosineAnnealingWarmRestarts, PolynomialLR
 from gradviz.optim.lr_scheduler.schedules import (
@@ -16,15 +18,15 @@ from gradviz.optim.lr_scheduler.schedules import (
     LRScheduler,
     MultiplicativeLR,
     MultiStepLR,
-    OneCycleLR,
-    SequentialLR,
     StepLR,
 )
 
 __all__ = [
+    "ChainedScheduler",
     "ConstantLR",
     "CosineAnnealingLR",
     "CosineAnnealingWarmRestarts",
+    "CyclicLR",
     "ExponentialLR",
     "LRScheduler",
     "LambdaLR",

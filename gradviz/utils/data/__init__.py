@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from gradviz.errors import missing_name
-from gradviz.utils.data.collating import default_collate
+from gradviz.utils.data.collating import default_collate, default_convert, get_worker_info
 from gradviz.utils.data.datasets import (
+    ChainDataset,
     ConcatDataset,
     Dataset,
     IterableDataset,
+    StackDataset,
     Subset,
     TensorDataset,
     random_split,
@@ -26,6 +28,7 @@ from gradviz.utils.data.sampling import (
 
 __all__ = [
     "BatchSampler",
+    "ChainDataset",
     "ConcatDataset",
     "DataLoader",
     "Dataset",
@@ -33,11 +36,14 @@ __all__ = [
     "RandomSampler",
     "Sampler",
     "SequentialSampler",
+    "StackDataset",
     "Subset",
     "SubsetRandomSampler",
     "TensorDataset",
     "WeightedRandomSampler",
     "default_collate",
+    "default_convert",
+    "get_worker_info",
     "random_split",
 ]
 

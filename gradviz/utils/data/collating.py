@@ -1,4 +1,4 @@
-"""Collating: entries of a data set become a batch."""
+"""Collating: entries of a data set become a batch, or tensors; and who does it."""
 
 from __future__ import annotations
 
@@ -41,3 +41,21 @@ def default_collate(batch: Sequence[Any]) -> Any:
         "default_collate: batch must contain tensors, numpy arrays, numbers, dicts or lists; found "
         f"{type(first)}"
     )
+
+
+def default_convert(data: Any) -> Any:
+    """Arrays as tensors, in dictionaries and sequences, too; anything else as it is."""
+    if isinstance(data, (np.ndarray, np.generic)):
+        array = np.asarray(data)
+        return data if array.dtype.kind in "SUO" else as_tensor(array)
+    if isinstance(data, Mapping):
+        return {key: default_convert(value) for key, value in data.items()}
+    if isinstance(data, tuple) and hasattr(data, "_fields"):
+        return type(data)(*map(default_convert, data))
+    if isinstance(data, Sequence) and not isinstance(data, (str, bytes)):
+        return [default_convert(value) for value in data]
+    return data
+
+
+def get_worker_info() -> None:
+    """None: all data is loaded in this process."""

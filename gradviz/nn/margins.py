@@ -1,4 +1,4 @@
-"""Losses that are met less often, as modules: of margins, of distributions, of sequences."""
+"""Losses with a margin, as modules: of classes, of pairs, of triplets."""
 
 from __future__ import annotations
 
@@ -7,32 +7,19 @@ from typing import Any
 
 from gradviz.core.tensor import Tensor
 from gradviz.nn import functional
-from gradviz.nn.loss import _Loss, _WeightedLoss
-from gradviz.nn.module import Module
+from gradviz.nn.distance import PairwiseDistance
+from gradviz.nn.loss import Loss, WeightedLoss
+
+# ---- classes
 
 
-class SoftMarginLoss(_Loss):
+class SoftMarginLoss(Loss):
     """log(1 + exp(-target * input)), for targets 1 and -1."""
 
     _call = "soft_margin_loss"
 
 
-class MultiLabelMarginLoss(_Loss):
-    """How much less than 1 each right class is above each wrong one. Targets: classes up to the first -1."""
-
-    _call = "multilabel_margin_loss"
-
-
-class MultiLabelSoftMarginLoss(_WeightedLoss):
-    """Cross entropy of each class by itself, averaged over the classes."""
-
-    def forward(self, input: Tensor, target: Tensor) -> Tensor:
-        """Both (n, classes)."""
-        result: Tensor = functional.multilabel_soft_margin_loss(input, target, self.weight, reduction=self.reduction)
-        return result
-
-
-class MultiMarginLoss(_WeightedLoss):
+class MultiMarginLoss(WeightedLoss):
     """How much less than `margin` the right class is above the others, to the power `p`."""
 
     def __init__(
@@ -58,7 +45,16 @@ class MultiMarginLoss(_WeightedLoss):
         return result
 
 
-class MarginRankingLoss(_Loss):
+class MultiLabelMarginLoss(Loss):
+    """How much less than 1 each right class is above each wrong one. Targets: classes up to the first -1."""
+
+    _call = "multilabel_margin_loss"
+
+
+# ---- pairs and triplets
+
+
+class MarginRankingLoss(Loss):
     """How much less than `margin` the one that should be larger is above the other."""
 
     def __init__(
@@ -75,7 +71,7 @@ class MarginRankingLoss(_Loss):
         return result
 
 
-class HingeEmbeddingLoss(_Loss):
+class HingeEmbeddingLoss(Loss):
     """The input where the target is 1, how much less than `margin` it is where the target is -1."""
 
     def __init__(
@@ -90,66 +86,58 @@ class HingeEmbeddingLoss(_Loss):
         return result
 
 
-class PoissonNLLLoss(_Loss):
-    """The negated log likelihood of counts at rates exp(input), or input unless `log_input`."""
+class CosineEmbeddingLoss(Loss):
+    """1 - cosine of pairs whose target is 1, the cosine above `margin` of pairs whose target is -1."""
+
+    def __init__(
+        self, margin: float = 0.0, size_average: Any = None, reduce: Any = None, reduction: str = "mean"
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.margin = margin
+
+    def forward(self, input1: Tensor, input2: Tensor, target: Tensor) -> Tensor:  # type: ignore[override]
+        """Inputs (n, m) or (m,), target (n,)."""
+        result: Tensor = functional.cosine_embedding_loss(
+            input1, input2, target, margin=self.margin, reduction=self.reduction
+        )
+        return result
+
+
+class TripletMarginLoss(Loss):
+    """How much nearer `anchor` is to `negative` than to `positive`, plus `margin`, where that is above 0."""
 
     def __init__(
         self,
-        log_input: bool = True,
-        full: bool = False,
+        margin: float = 1.0,
+        p: float = 2.0,
+        eps: float = 1e-6,
+        swap: bool = False,
         size_average: Any = None,
-        eps: float = 1e-8,
         reduce: Any = None,
         reduction: str = "mean",
     ) -> None:
         super().__init__(size_average, reduce, reduction)
-        self.log_input = log_input
-        self.full = full
+        self.margin = margin
+        self.p = p
         self.eps = eps
+        self.swap = swap
 
-    def forward(self, log_input: Tensor, target: Tensor) -> Tensor:
-        """Both of one shape."""
-        result: Tensor = functional.poisson_nll_loss(
-            log_input, target, self.log_input, self.full, eps=self.eps, reduction=self.reduction
+    def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:  # type: ignore[override]
+        """All (n, m) or (m,)."""
+        result: Tensor = functional.triplet_margin_loss(
+            anchor,
+            positive,
+            negative,
+            margin=self.margin,
+            p=self.p,
+            eps=self.eps,
+            swap=self.swap,
+            reduction=self.reduction,
         )
         return result
 
 
-class GaussianNLLLoss(_Loss):
-    """The negated log likelihood of the target under normal distributions."""
-
-    def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
-        super().__init__(reduction=reduction)
-        self.full = full
-        self.eps = eps
-
-    def forward(self, input: Tensor, target: Tensor, var: Any) -> Tensor:  # type: ignore[override]
-        """Means, targets and variances of one shape."""
-        result: Tensor = functional.gaussian_nll_loss(
-            input, target, var, self.full, self.eps, reduction=self.reduction
-        )
-        return result
-
-
-class CTCLoss(_Loss):
-    """How unlikely a sequence of labels is, whichever way it is spread over the steps."""
-
-    def __init__(self, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False) -> None:
-        super().__init__(reduction=reduction)
-        self.blank = blank
-        self.zero_infinity = zero_infinity
-
-    def forward(  # type: ignore[override]
-        self, log_probs: Tensor, targets: Tensor, input_lengths: Any, target_lengths: Any
-    ) -> Tensor:
-        """log_probs (steps, n, classes), targets (n, labels)."""
-        result: Tensor = functional.ctc_loss(
-            log_probs, targets, input_lengths, target_lengths, self.blank, self.reduction, self.zero_infinity
-        )
-        return result
-
-
-class TripletMarginWithDistanceLoss(_Loss):
+class TripletMarginWithDistanceLoss(Loss):
     """How much nearer than `margin` the negative is, compared with the positive, by a distance of your own."""
 
     def __init__(
@@ -176,19 +164,4 @@ class TripletMarginWithDistanceLoss(_Loss):
             swap=self.swap,
             reduction=self.reduction,
         )
-        return result
-
-
-class PairwiseDistance(Module):
-    """The p-norm of the difference along the last dimension."""
-
-    def __init__(self, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> None:
-        super().__init__()
-        self.norm = p
-        self.eps = eps
-        self.keepdim = keepdim
-
-    def forward(self, x1: Tensor, x2: Tensor) -> Tensor:
-        """Both (n, m). Returns (n,)."""
-        result: Tensor = functional.pairwise_distance(x1, x2, self.norm, self.eps, self.keepdim)
         return result

@@ -1,0 +1,214 @@
+"""Rectifiers, which are straight on one side: `relu` and its relatives, `elu`, `selu`, `celu`, `prelu`, `threshold`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gradviz.core.apply import apply
+from gradviz.core.composites import called, composite
+from gradviz.core.dual import kept_where
+from gradviz.core.inplace import apply_inplace
+from gradviz.core.ops.activations import activation, publish_activation, run_on
+from gradviz.core.ops.samples import grid, positive
+from gradviz.core.ops.table import Row, op, sample
+from gradviz.core.public import FUNCTIONAL, FUNCTIONS, both, first_tensor, functional, inplace_of, method
+from gradviz.core.tensor import Tensor
+
+ALPHA, SCALE = 1.6732632423543772, 1.0507009873554805
+"""SELU's constants. Source: Klambauer et al., arXiv:1706.02515."""
+_KINKS = np.array([-1.0, 0.0, -0.0, 1.0, 6.0, np.nan])
+
+
+# ---- straight on both sides
+
+
+def _ramp(x: Any) -> Any:
+    if x.dtype.kind == "b":
+        raise RuntimeError("Boolean inputs not supported for relu")
+    return np.maximum(x, x.dtype.type(0))
+
+
+def _between(x: Any, low: float, high: float) -> Any:
+    if x.dtype.kind == "b":
+        raise RuntimeError("Bool inputs not supported for hardtanh")
+    if x.dtype.kind == "u" and int(low) < 0:
+        raise RuntimeError("cannot do hardtanh on an unsigned type with negative limits")
+    return np.minimum(np.maximum(x, x.dtype.type(low)), x.dtype.type(high))
+
+
+RELU = op(
+    "relu(x)",
+    _ramp,
+    x=lambda g, out: kept_where(~(out <= 0), g),
+    samples=lambda: [sample(grid(2, 3)), sample(_KINKS, smooth=False)],
+)
+LEAKY_RELU = op(
+    "leaky_relu(x, *, negative_slope=0.01)",
+    lambda x, negative_slope: np.where(x > 0, x, x * negative_slope).astype(x.dtype),
+    call="nn.functional.leaky_relu",
+    x=lambda g, x, negative_slope: np.where(x > 0, g, g * negative_slope),
+    samples=lambda: [sample(grid(2, 3)), sample(grid(2, 3), 0.2), sample(_KINKS, smooth=False)],
+)
+HARDTANH = op(
+    "hardtanh(x, *, min_val=-1.0, max_val=1.0)",
+    _between,
+    call="nn.functional.hardtanh",
+    x=lambda g, x, min_val, max_val: kept_where(~((x <= min_val) | (x >= max_val)), g),
+    samples=lambda: [sample(grid(2, 3)), sample(grid(2, 3), -0.3, 1.1), sample(_KINKS, smooth=False)],
+)
+RELU6 = op(
+    "relu6(x)",
+    lambda x: _between(x, 0, 6),
+    node="HardtanhBackward0",
+    call="nn.functional.relu6",
+    x=lambda g, x: np.where((x <= 0) | (x >= 6), 0, g),
+    samples=lambda: [sample(positive(2, 3)), sample(_KINKS, smooth=False)],
+)
+
+
+@method
+def relu_(self: Tensor) -> Tensor:
+    """In-place `relu`."""
+    return apply_inplace(RELU, self)
+
+
+@both
+def relu(input: Tensor) -> Tensor:
+    """`input` where it is positive, else zero."""
+    return run_on(RELU, input, (), False)
+
+
+def _functional_relu(input: Tensor, inplace: bool = False) -> Tensor:
+    """`input` where it is positive, else zero. inplace: write it over `input`."""
+    return run_on(RELU, input, (), inplace)
+
+
+FUNCTIONAL["relu"] = _functional_relu
+
+
+@functional
+def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
+    """`input` where it is positive, else `negative_slope * input`. inplace: write it over `input`."""
+    return run_on(LEAKY_RELU, input, (negative_slope,), inplace)
+
+
+@functional
+def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
+    """`input` kept between two numbers; no gradient at the bounds. inplace: write it over `input`."""
+    if min_val > max_val:
+        raise ValueError("min_val cannot be greater than max_val")
+    return run_on(HARDTANH, input, (min_val, max_val), inplace)
+
+
+@functional
+def relu6(input: Tensor, inplace: bool = False) -> Tensor:
+    """`input` kept between 0 and 6. inplace: write it over `input`."""
+    return run_on(RELU6, input, (), inplace)
+
+
+def _above(x: Any, threshold: float, value: float) -> Any:
+    if x.dtype.kind == "u" and (value < 0 or threshold < 0):
+        raise RuntimeError("value cannot be converted to type uint8_t without overflow")
+    return np.where(x <= threshold, value, x).astype(x.dtype)
+
+
+THRESHOLD = op(
+    "_threshold(x, *, threshold, value)",
+    _above,
+    node="ThresholdBackward0",
+    call="nn.functional.threshold",
+    x=lambda g, x, threshold: np.where(x <= threshold, 0.0, g),
+    samples=lambda: [sample(grid(2, 3), 0.1, 2.0), sample(_KINKS, 0.5, -1.0, smooth=False)],
+)
+
+
+# ---- exponential below zero
+
+ELU = op(
+    "elu(x, *, alpha=1.0)",
+    lambda x, alpha: np.where(x > 0, x, alpha * np.expm1(x)).astype(x.dtype),
+    call="nn.functional.elu",
+    x=lambda g, x, alpha: np.where(x <= 0, g * alpha * np.exp(np.where(x < 0, x, 0)), g),
+    samples=lambda: [sample(grid(2, 3)), sample(grid(2, 3), 0.5), sample(_KINKS, smooth=False)],
+)
+
+
+@functional
+def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """`input` where it is positive, else `alpha * (exp(input) - 1)`. inplace: write it over `input`."""
+    return run_on(ELU, input, (alpha,), inplace)
+
+
+SELU = activation(
+    "selu(x)",
+    lambda x: SCALE * np.where(x > 0, x, ALPHA * np.expm1(x)),
+    lambda g, x: g * np.where(x <= 0, SCALE * ALPHA * np.exp(np.where(x < 0, x, 0)), SCALE),
+    "EluBackward0",
+)
+
+
+def _celu_back(g: Any, x: Any, alpha: float) -> Any:
+    """The cotangent with PyTorch's `1 / alpha`, for which it takes `alpha` as a float32 whatever the dtype."""
+    steepness = 1 / float(np.float32(alpha))
+    return g * np.where(x <= 0, alpha * steepness * np.exp(np.where(x < 0, x, 0) * steepness), 1.0)
+
+
+CELU = activation(
+    "celu(x, *, alpha=1.0)",
+    lambda x, alpha: np.where(x > 0, x, alpha * np.expm1(x / alpha)),
+    _celu_back,
+    "",
+    (),
+    (0.5,),
+)
+for _each in (SELU, CELU, THRESHOLD):
+    publish_activation(_each)
+    _name = _each.name.strip("_")
+    FUNCTIONS[_name] = FUNCTIONAL[_name]
+    FUNCTIONAL[_name + "_"] = FUNCTIONS[_name + "_"] = inplace_of(_each)
+for _name in ("relu", "leaky_relu", "elu", "hardtanh"):
+    FUNCTIONAL[_name + "_"] = called(_name + "_")(
+        lambda input, *args, _call=FUNCTIONAL[_name], **kwargs: _call(input, *args, inplace=True, **kwargs)
+    )
+
+
+# ---- with a slope that is learned
+
+PRELU: Row = op(
+    "prelu(x, weight)",
+    lambda x, weight: np.where(x > 0, x, x * weight).astype(x.dtype),
+    node="PreluKernelBackward0",
+    call="nn.functional.prelu",
+    x=lambda g, x, weight: np.where(x > 0, g, g * weight),
+    weight=lambda g, x: np.where(x > 0, 0.0, g * x),
+)
+
+
+@functional
+@composite
+def prelu(input: Any, weight: Any) -> Tensor:
+    """`input` where it is positive, else `weight * input`. weight: one number, or one for each channel."""
+    first_tensor("prelu", input)
+    if input.dtype is not weight.dtype:
+        first, second = (one.dtype.type_name.removesuffix("Tensor").lower() for one in (input, weight))
+        raise RuntimeError(f"prelu: Type promoting not supported. Got {first} and {second}")
+    if weight.numel() != 1:
+        channels = input.shape[1] if input.ndim > 1 else 1
+        if channels != weight.numel() or not input.ndim:
+            raise RuntimeError(
+                f"Mismatch of parameter numbers and input channel size. Found parameter numbers = {weight.numel()} "
+                f"and channel size = {channels}."
+            )
+    if weight.ndim > 1:
+        raise RuntimeError(f"prelu: Expected `weight` to be a scalar or 1D tensor, but got: ndim = {weight.ndim}")
+    if weight.ndim != input.ndim:
+        shape = [1] * input.ndim
+        if input.ndim > 1:
+            shape[1] = weight.numel()
+        weight = weight.reshape(shape)
+    return apply(PRELU, (input, weight))
+
+
+FUNCTIONS["prelu"] = prelu

@@ -55,8 +55,8 @@ def can_run(row: Row, count: int) -> bool:
 
 def can_pull(row: Row) -> bool:
     """Whether the backward of `row` can be compiled."""
-    known = {*row.inputs, *row.static, "out", "shape", "index"}
-    read = {name for formula in row.formulas if formula is not None for name in formula[1]}
+    known = {*row.inputs, *row.static, *row.shared, "out", "shape", "index"}
+    read = {name for names in row.reading_of for name in names}
     return not row.variadic and not row.several and read <= known
 
 
@@ -230,14 +230,18 @@ def source_of_pull(row: Row, pointwise: bool) -> str:
         put(f" elif marks is NUMBERS:\n  if {' or '.join(first + own) or 'False'}: check_versions(node)")
         put(" else: check_versions(node)")
         put(f" {''.join(f'v_{name}, ' for name in names)} = saved")
-    read = {name for reads in derived.values() for name in reads}
+    read = {name for names in row.reading_of for name in names}
     for place, name in enumerate(row.static):
         if name in read and name not in names:
             put(f" v_{name} = node.static[{place}]")
+    for name, (_, reads) in row.shared_by(row.formulas):
+        readers = [i for i in derived if name in row.reading_of[i]]
+        when = " or ".join(f"len(needs) > {i} and needs[{i}]" if i else "needs[0]" for i in readers)
+        put(f" if {when}: v_{name} = s_{name}({', '.join(['g', *(f'v_{one}' for one in reads)])})")
     for i, reads in derived.items():
         arguments = ["g"]
         for name in reads:
-            known = name in names or name in row.static
+            known = name in names or name in row.static or name in row.shared
             arguments.append(f"v_{name}" if known else f"links[{i}].shape" if name == "shape" else str(i))
         put(f" if len(needs) > {i} and needs[{i}]:" if i else " if needs[0]:")
         put(f"  l = links[{i}]; c = d{i}({', '.join(arguments)})")

@@ -58,6 +58,13 @@ def kept_where(keep: Any, x: Any) -> Any:
     return (x.view(bits) & -keep.astype(bits)).view(x.dtype)
 
 
+def sums(x: Any, axes: tuple[int, ...]) -> Any:
+    """Sums over some dimensions, kept as 1. Of rows by a product with ones, which is faster than numpy's sum."""
+    if isinstance(x, np.ndarray) and axes == (x.ndim - 1,):
+        return x @ np.ones((x.shape[-1], 1), x.dtype)
+    return np.add.reduce(x, axis=axes, keepdims=True)
+
+
 def at_least_1d(x: Any) -> Any:
     """The same with one dimension where it has none."""
     return x if x.ndim else x.reshape(1)

@@ -13,7 +13,7 @@ import numpy as np
 
 from gradviz.core.apply import apply, leaf
 from gradviz.core.composites import composite
-from gradviz.core.dual import run_row
+from gradviz.core.dual import run_row, sums
 from gradviz.core.ops.classification import MUL_NUMBER
 from gradviz.core.ops.linear import matmul
 from gradviz.core.ops.normalising import wide
@@ -24,19 +24,35 @@ from gradviz.core.public import first_tensor, functional
 from gradviz.core.tensor import Tensor
 from gradviz.errors import NotWrittenError
 
+NEAR = 40
+"""The powers of numbers up to here, and their sums, are well within float32."""
+
 
 def _safe_shares(x: Any, dim: int) -> Any:
     """Softmax, but zeros where everything is minus infinity."""
     kind = x.dtype
     x = wide(x)
-    top = np.maximum.reduce(x, axis=dim, keepdims=True, initial=-np.inf)
-    top[np.isneginf(top)] = 0
-    shares = x - top
-    np.exp(shares, out=shares)
-    total = np.add.reduce(shares, axis=dim, keepdims=True)
+    if _all_near(x):
+        shares = np.exp(x)
+    else:
+        top = np.maximum.reduce(x, axis=dim, keepdims=True, initial=-np.inf)
+        top[np.isneginf(top)] = 0
+        shares = x - top
+        np.exp(shares, out=shares)
+    return _divided(shares, dim).astype(kind, copy=False)
+
+
+def _all_near(x: Any) -> bool:
+    """Whether the powers of all of `x` can be computed as they are. It takes a tenth of finding each line's largest."""
+    return bool(x.size and np.minimum.reduce(x, axis=None) > -NEAR and np.maximum.reduce(x, axis=None) < NEAR)
+
+
+def _divided(shares: Any, dim: int) -> Any:
+    """Divide in place by the sums along `dim`, but for sums of 0."""
+    total = sums(shares, (dim % shares.ndim,))
     total[total == 0] = 1
     shares /= total
-    return shares.astype(kind, copy=False)
+    return shares
 
 
 SAFE_SOFTMAX: Row = op(
@@ -53,6 +69,10 @@ def _causal(rows: int, columns: int, kind: Any) -> Any:
     return np.where(np.tri(rows, columns, dtype=bool), 0, -np.inf).astype(kind)
 
 
+_before = functools.lru_cache(maxsize=32)(np.tri)
+"""1 where a key does not come after the query, else 0."""
+
+
 def _weights(query: Any, key: Any, mask: Any, is_causal: bool, scale: float) -> Any:
     """(..., L, S): how much each value counts for each query."""
     scores = (wide(query) * scale) @ np.swapaxes(wide(key), -1, -2)
@@ -60,7 +80,12 @@ def _weights(query: Any, key: Any, mask: Any, is_causal: bool, scale: float) -> 
         scores = scores + wide(mask)
     if is_causal:
         rows, columns = scores.shape[-2:]
-        scores = scores + _causal(rows, columns, np.float64 if scores.dtype == np.float64 else np.float32)
+        kind = np.float64 if scores.dtype == np.float64 else np.float32
+        if isinstance(scores, np.ndarray) and _all_near(scores):
+            np.exp(scores, out=scores)
+            scores *= _before(rows, columns, 0, kind)
+            return _divided(scores, -1)
+        scores = scores + _causal(rows, columns, kind)
     return run_row(SAFE_SOFTMAX, (scores,), (-1,))
 
 
@@ -68,12 +93,9 @@ def _forward(query: Any, key: Any, value: Any, mask: Any, is_causal: bool, scale
     return (_weights(query, key, mask, is_causal, scale) @ wide(value)).astype(query.dtype, copy=False)
 
 
-def _score_cotangent(
-    g: Any, query: Any, key: Any, value: Any, mask: Any, is_causal: bool, scale: float
-) -> Any:
-    weights = _weights(query, key, mask, is_causal, scale)
+def _score_cotangent(g: Any, weights: Any, value: Any, scale: float) -> Any:
     pulled = wide(g) @ np.swapaxes(wide(value), -1, -2)
-    return weights * (pulled - np.add.reduce(weights * pulled, axis=-1, keepdims=True)) * scale
+    return weights * (pulled - sums(weights * pulled, (weights.ndim - 1,))) * scale
 
 
 ATTENTION: Row = op(
@@ -81,15 +103,13 @@ ATTENTION: Row = op(
     _forward,
     node="ScaledDotProductFlashAttentionForCpuBackward0",
     call="nn.functional.scaled_dot_product_attention",
-    query=lambda g, query, keys, value, mask, is_causal, scale: (
-        _score_cotangent(g, query, keys, value, mask, is_causal, scale) @ wide(keys)
-    ),
-    keys=lambda g, query, keys, value, mask, is_causal, scale: (
-        np.swapaxes(_score_cotangent(g, query, keys, value, mask, is_causal, scale), -1, -2) @ wide(query)
-    ),
-    value=lambda g, query, keys, mask, is_causal, scale: (
-        np.swapaxes(_weights(query, keys, mask, is_causal, scale), -1, -2) @ wide(g)
-    ),
+    shared={
+        "weights": lambda g, query, keys, mask, is_causal, scale: _weights(query, keys, mask, is_causal, scale),
+        "slope": _score_cotangent,
+    },
+    query=lambda g, slope, keys: slope @ wide(keys),
+    keys=lambda g, slope, query: np.swapaxes(slope, -1, -2) @ wide(query),
+    value=lambda g, weights: np.swapaxes(weights, -1, -2) @ wide(g),
     samples=lambda: [
         sample(grid(1, 2, 3, 4), grid(1, 2, 5, 4), grid(1, 2, 5, 4) + 0.1),
         sample(grid(2, 1, 3, 2), grid(2, 1, 3, 2) - 0.1, grid(2, 1, 3, 2), is_causal=True, scale=0.3),

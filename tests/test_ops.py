@@ -28,6 +28,7 @@ CHECKED_ELSEWHERE = {
     **dict.fromkeys(("linalg_cholesky", "linalg_qr", "linalg_svd", "linalg_eigh"), SIGNS),
     "linalg_matrix_exp": "PyTorch's float16 overflows on the way; tested in test_linalg",
     "prelu": "is given its weight in the input's shape; tested in test_functional_more",
+    "mm.columns": "is `mm` of a matrix that was transposed, which test_owned_gradients compares with PyTorch",
     "safe_softmax": "only runs inside attention, which is compared with PyTorch",
     **dict.fromkeys(("copy_slices", "as_strided"), INTERNAL),
     "ctc_loss": "its gradient is that of what `log_softmax` was taken of; tested in test_ctc",

@@ -236,8 +236,17 @@ def _release(
     if not entry[1] and entry[2] is not None:
         cotangent, entry[2] = entry[2], None
         # Nobody else has it where this is the one name for it: two references, with that of the call.
-        owned = type(cotangent) is not np.ndarray or (cotangent.base is None and sys.getrefcount(cotangent) == 2)
+        owned = type(cotangent) is not np.ndarray or (
+            sys.getrefcount(cotangent) == 2 and (cotangent.base is None or _has_all(cotangent))
+        )
         feed(entry[0], cotangent, sweep, wanted, collected, owned)
+
+
+def _has_all(view: Any) -> bool:
+    """Whether a view is of a whole array that nobody else knows of, as a transpose of what a VJP gave is."""
+    base = view.base
+    whole = type(base) is np.ndarray and base.base is None and base.size == view.size and view.flags.writeable
+    return whole and sys.getrefcount(base) == 3  # the view's, the one here and that of the call
 
 
 def _wanted(sweep: Sweep) -> dict[Any, list[int]] | None:

@@ -10,7 +10,7 @@ import numpy as np
 from gradviz.core import dtypes
 from gradviz.core.apply import apply, leaf
 from gradviz.core.composites import called, composite
-from gradviz.core.dual import kept_where, run_row
+from gradviz.core.dual import kept_where, run_row, sums
 from gradviz.core.error_function import erf
 from gradviz.core.inplace import apply_inplace
 from gradviz.core.ops.arithmetic import MUL
@@ -215,17 +215,17 @@ def _axes(x: Any, dim: int) -> tuple[int, ...]:
 def _shares(x: Any, dim: int) -> Any:
     axes = _axes(x, dim)
     powers = np.exp(x - np.maximum.reduce(x, axis=axes, keepdims=True, initial=-np.inf))
-    return powers / np.add.reduce(powers, axis=axes, keepdims=True)
+    return powers / sums(powers, axes)
 
 
 def _log_shares(x: Any, dim: int) -> Any:
     axes = _axes(x, dim)
     shifted = x - np.maximum.reduce(x, axis=axes, keepdims=True, initial=-np.inf)
-    return shifted - np.log(np.add.reduce(np.exp(shifted), axis=axes, keepdims=True))
+    return shifted - np.log(sums(np.exp(shifted), axes))
 
 
 def _total(x: Any, dim: int) -> Any:
-    return np.add.reduce(x, axis=_axes(x, dim), keepdims=True)
+    return sums(x, _axes(x, dim))
 
 
 def _softmax_samples() -> list[Sample]:

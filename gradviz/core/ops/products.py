@@ -1,13 +1,14 @@
-"""The rows of `dot`, `mv`, `mm`, `bmm`, `addmm` and their relatives, and of what `matmul` is for vectors and matrices."""
+"""The rows of products: `dot`, `mv`, `mm`, `bmm`, `addmm` and relatives, and what `matmul` is for vectors and matrices."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from gradviz.core.ops.samples import grid
-from gradviz.core.ops.table import Row, op, sample
+from gradviz.core.ops.table import Row, Samples, op, sample
 from gradviz.core.tensor import Tensor
 
 
@@ -99,21 +100,24 @@ BADDBMM = op(
 
 # ---- by columns
 
-_COLUMN_SAMPLES = {
-    "matmul.mm": lambda: [sample(grid(2, 3), grid(4, 3))],
-    "addmm": lambda: [sample(grid(2, 3), grid(4, 3), grid(4))],
-}
+
+def _by_columns(row: Row, vjp: Callable[..., Any], samples: Samples | None = None) -> Row:
+    vjps = {**row.vjps, row.inputs[-1]: vjp}
+    key, call = f"{row.key}.columns", "nn.functional.linear"
+    return op(row.signature, row.forward, key=key, node=row.node_name, call=call, samples=samples, **vjps)
+
+
 _BY_COLUMNS = {
-    row.key: op(
-        row.signature, row.forward, key=f"{row.key}.columns", node=row.node_name, call="nn.functional.linear",
-        samples=_COLUMN_SAMPLES.get(row.key), **{**row.vjps, row.inputs[-1]: vjp},
-    )
-    for row, vjp in (
-        (MM, lambda g, x: _flipped(_flipped(g) @ x)),
-        (MATMUL[2, 2], lambda g, x: _flipped(_flipped(g) @ x)),
-        (ADDMM, lambda g, mat1, alpha: _scaled(_flipped(_flipped(g) @ mat1), alpha)),
-    )
-}  # fmt: skip
+    MM: _by_columns(MM, lambda g, x: _flipped(_flipped(g) @ x)),
+    MATMUL[2, 2]: _by_columns(
+        MATMUL[2, 2], lambda g, x: _flipped(_flipped(g) @ x), lambda: [sample(grid(2, 3), grid(4, 3))]
+    ),
+    ADDMM: _by_columns(
+        ADDMM,
+        lambda g, mat1, alpha: _scaled(_flipped(_flipped(g) @ mat1), alpha),
+        lambda: [sample(grid(2, 3), grid(4, 3), grid(4))],
+    ),
+}
 
 
 def laid_out(row: Row, matrix: Tensor) -> Row:
@@ -122,4 +126,4 @@ def laid_out(row: Row, matrix: Tensor) -> Row:
     A layer's weight is used transposed. What comes back to it is then in one piece, as the weight is.
     """
     down, along = matrix._data.strides
-    return _BY_COLUMNS[row.key] if down < along else row
+    return _BY_COLUMNS[row] if down < along else row

@@ -1,4 +1,4 @@
-"""The rows of products: `dot`, `mv`, `mm`, `bmm`, `addmm` and relatives, and what `matmul` is for vectors and matrices."""
+"""The rows of products of vectors and matrices: `dot`, `mv`, `mm`, `bmm`, `addmm`, and what `matmul` is for them."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ BADDBMM = op(
 
 
 def _by_columns(row: Row, vjp: Callable[..., Any], samples: Samples | None = None) -> Row:
-    vjps = {**row.vjps, row.inputs[-1]: vjp}
+    vjps: dict[str, Any] = {**row.vjps, row.inputs[-1]: vjp}
     key, call = f"{row.key}.columns", "nn.functional.linear"
     return op(row.signature, row.forward, key=key, node=row.node_name, call=call, samples=samples, **vjps)
 

@@ -57,29 +57,36 @@ class Adam(Optimizer):
         )
 
     def _update(self, tensor: Tensor, array: Any, grad: Any, group: dict[str, Any]) -> None:
-        kind = array.dtype.type
         keep, keep_square = group["betas"]
         lr, decay = group["lr"], group["weight_decay"]
         count = self._count(tensor)
         if group["maximize"]:
             grad = -grad
         if decay and group["decoupled_weight_decay"]:
-            array *= kind(1 - lr * decay)
+            array *= 1 - lr * decay
         elif decay:
-            grad = grad + array * kind(decay)
+            grad = grad + array * decay
+        part = np.empty_like(array)  # all that is computed on the way: memory that is new costs more than a product
         mean = self._kept(tensor, "exp_avg")
-        mean += (grad - mean) * kind(1 - keep)
+        np.subtract(grad, mean, out=part)
+        part *= 1 - keep
+        mean += part
         square = self._kept(tensor, "exp_avg_sq")
-        square *= kind(keep_square)
-        square += grad * grad * kind(1 - keep_square)
+        square *= keep_square
+        np.multiply(grad, grad, out=part)
+        part *= 1 - keep_square
+        square += part
         if group["amsgrad"]:
             greatest = self._kept(tensor, "max_exp_avg_sq")
             np.maximum(greatest, square, out=greatest)
             square = greatest
         correction, correction_square = 1 - keep**count, 1 - keep_square**count
-        divisor = np.sqrt(square) / kind(correction_square**0.5)
-        divisor += kind(group["eps"])
-        array -= mean * kind(lr / correction) / divisor
+        np.sqrt(square, out=part)
+        part /= correction_square**0.5
+        part += group["eps"]
+        np.divide(mean, part, out=part)
+        part *= lr / correction
+        array -= part
 
 
 class AdamW(Adam):

@@ -228,7 +228,11 @@ def source_of_pull(row: Row, pointwise: bool) -> str:
         own = ["node.flags & STORED"] if "out" in names else []
         put(f" if marks is FRESH:\n  if {' or '.join(late + own)}: check_versions(node)")
         put(f" elif marks is NUMBERS:\n  if {' or '.join(first + own) or 'False'}: check_versions(node)")
-        put(" else: check_versions(node)")
+        stored = [f"getattr(links[{i}], 'flags', 0) & STORED if len(links) > {i} else 0" for i in kept]
+        places = [names.index(row.inputs[i]) for i in kept]
+        changed = [f"(m[0].version != m[1] if (m := marks[{place}]) else {text})"
+                   for place, text in zip(places, stored, strict=True)]  # fmt: skip
+        put(f" elif {' or '.join(changed + own)}: check_versions(node)")
         put(f" {''.join(f'v_{name}, ' for name in names)} = saved")
     read = {name for names in row.reading_of for name in names}
     for place, name in enumerate(row.static):

@@ -7,6 +7,7 @@ VJP calls a row of the op table by `run_row`, or one of the functions here.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -58,7 +59,7 @@ def kept_where(keep: Any, x: Any) -> Any:
     return (x.view(bits) & -keep.astype(bits)).view(x.dtype)
 
 
-SHORT = 1024
+SHORT = 4096
 """So long a row may be summed number by number: it costs float32 no digit."""
 
 
@@ -66,8 +67,13 @@ def sums(x: Any, axes: tuple[int, ...]) -> Any:
     """Sums over some dimensions, kept as 1. Of short rows by a product with ones: numpy's sum begins anew with each."""
     short = isinstance(x, np.ndarray) and axes == (x.ndim - 1,) and x.shape[-1] <= SHORT
     if short and x.dtype.char in "fd":
-        return x @ np.ones((x.shape[-1], 1), x.dtype)
+        return x @ _ones(x.shape[-1], x.dtype)
     return np.add.reduce(x, axis=axes, keepdims=True)
+
+
+@functools.lru_cache(maxsize=64)
+def _ones(count: int, kind: Any) -> Any:
+    return np.ones((count, 1), kind)
 
 
 def at_least_1d(x: Any) -> Any:

@@ -84,8 +84,9 @@ def questions(node: Node, g: Any, known: dict[str, Any], value: Callable[..., An
             about["outputs"] = ((node.shape, node.array_type), *node.more)
         asked.append((shape, array_type, formula, about))
     wanted = [question for question in asked if question is not None]
-    for name, formula in row.shared_by(formula for _, _, formula, _ in wanted):
-        known[name] = value(node, formula, g, known)
+    if row.shared:
+        for name, formula in row.shared_by(formula for _, _, formula, _ in wanted):
+            known[name] = value(node, formula, g, known)
     for *_, about in wanted:
         about.update(known)
     return asked

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from gradviz.core.dual import run_row
+from gradviz.core.dual import run_row, sums
 from gradviz.core.ops.convolution_lines import (
     by_lines,
     goes_by_lines,
@@ -155,7 +155,8 @@ def _weight_grad(
 
 
 def _over_positions(g: Any) -> Any:
-    return np.add.reduce(g, axis=(0, *range(2, g.ndim)))
+    lines = g.reshape((*g.shape[:2], math.prod(g.shape[2:])))
+    return np.add.reduce(sums(lines, (2,)), axis=(0, 2))
 
 
 # ---- rows

@@ -58,11 +58,15 @@ def _routed(
     found = np.zeros(whole.shape, g.dtype)
     left = np.ones(values.shape, np.bool_)
     apart = all(step > gap * (width - 1) for step, gap, width in zip(stride, dilation, kernel, strict=True))
+    last = tuple(width - 1 for width in kernel)
     for offset in np.ndindex(kernel):
         where = _in_windows(offset, stride, dilation, size)
-        here = whole[where] == values
-        here &= left
-        left ^= here
+        if offset == last:
+            here = left  # what was found nowhere before
+        else:
+            here = whole[where] == values
+            here &= left
+            left ^= here
         if apart:
             found[where] = g * here
         else:

@@ -27,7 +27,13 @@ def _scaled(g: Any, factor: Any) -> Any:
 def _added(total: Any, product: Any, beta: Any, alpha: Any) -> Any:
     """beta * total + alpha * product in the product's dtype; NaN in `total` does not count where beta is 0."""
     product = _scaled(product, alpha)
-    return product if beta == 0 else (product + _scaled(total, beta)).astype(product.dtype, copy=False)
+    if beta == 0:
+        return product
+    total = _scaled(total, beta)
+    if total.dtype == product.dtype and product.shape:
+        product += total
+        return product
+    return (product + total).astype(product.dtype, copy=False)
 
 
 DOT = op(

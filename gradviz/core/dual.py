@@ -65,9 +65,12 @@ SHORT = 4096
 
 def sums(x: Any, axes: tuple[int, ...]) -> Any:
     """Sums over some dimensions, kept as 1. Of short rows by a product with ones: numpy's sum begins anew with each."""
-    short = isinstance(x, np.ndarray) and axes == (x.ndim - 1,) and x.shape[-1] <= SHORT
-    if short and x.dtype.char in "fd":
-        return x @ _ones(x.shape[-1], x.dtype)
+    if isinstance(x, np.ndarray) and x.dtype.char in "fd":
+        if axes == (x.ndim - 1,) and x.shape[-1] <= SHORT:
+            return x @ _ones(x.shape[-1], x.dtype)
+        if x.ndim > 2 and axes == (0, *range(2, x.ndim)):
+            lines = x.reshape((*x.shape[:2], math.prod(x.shape[2:])))
+            return np.add.reduce(sums(lines, (2,)), axis=0).reshape((1, x.shape[1], *(1,) * (x.ndim - 2)))
     return np.add.reduce(x, axis=axes, keepdims=True)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from gradviz.core.apply import apply, leaf
 from gradviz.core.composites import composite
-from gradviz.core.dual import run_row, sums
+from gradviz.core.dual import array_type, run_row, sums
 from gradviz.core.ops.classification import MUL_NUMBER
 from gradviz.core.ops.linear import matmul
 from gradviz.core.ops.normalising import wide
@@ -30,16 +30,10 @@ NEAR = 40
 
 def _safe_shares(x: Any, dim: int) -> Any:
     """Softmax, but zeros where everything is minus infinity."""
-    kind = x.dtype
-    x = wide(x)
-    if _all_near(x):
-        shares = np.exp(x)
-    else:
-        top = np.maximum.reduce(x, axis=dim, keepdims=True, initial=-np.inf)
-        top[np.isneginf(top)] = 0
-        shares = x - top
-        np.exp(shares, out=shares)
-    return _divided(shares, dim).astype(kind, copy=False)
+    wider = wide(x)
+    shares = np.exp(wider) if _all_near(wider) else _powers(wider, dim)
+    shares /= _totals(shares, dim)
+    return shares.astype(x.dtype, copy=False)
 
 
 def _all_near(x: Any) -> bool:
@@ -47,12 +41,19 @@ def _all_near(x: Any) -> bool:
     return bool(x.size and np.minimum.reduce(x, axis=None) > -NEAR and np.maximum.reduce(x, axis=None) < NEAR)
 
 
-def _divided(shares: Any, dim: int) -> Any:
-    """Divide in place by the sums along `dim`, but for sums of 0."""
-    total = sums(shares, (dim % shares.ndim,))
-    total[total == 0] = 1
-    shares /= total
-    return shares
+def _powers(x: Any, dim: int) -> Any:
+    """The powers of what lies below each line's largest."""
+    top = np.maximum.reduce(x, axis=dim, keepdims=True, initial=-np.inf)
+    top[np.isneginf(top)] = 0
+    powers = x - top
+    return np.exp(powers, out=powers)
+
+
+def _totals(powers: Any, dim: int) -> Any:
+    """Their sums, but 1 for 0."""
+    totals = sums(powers, (dim % powers.ndim,))
+    totals[totals == 0] = 1
+    return totals
 
 
 SAFE_SOFTMAX: Row = op(
@@ -73,29 +74,50 @@ _before = functools.lru_cache(maxsize=32)(np.tri)
 """1 where a key does not come after the query, else 0."""
 
 
+def _scores(query: Any, key: Any, mask: Any, scale: float) -> Any:
+    """(..., L, S): how well each key fits each query."""
+    scores = (wide(query) * scale) @ np.swapaxes(wide(key), -1, -2)
+    return scores if mask is None else scores + wide(mask)
+
+
+def _unequalled(scores: Any, is_causal: bool) -> tuple[Any, Any]:
+    """In place of an array of scores how much each value counts, up to a factor for each query, and that factor."""
+    rows, columns = scores.shape[-2:]
+    near = _all_near(scores)
+    if is_causal and not near:
+        scores += _causal(rows, columns, scores.dtype.type)
+    powers = np.exp(scores, out=scores) if near else _powers(scores, -1)
+    if is_causal and near:
+        powers *= _before(rows, columns, 0, scores.dtype.type)
+    return powers, _totals(powers, -1)
+
+
 def _weights(query: Any, key: Any, mask: Any, is_causal: bool, scale: float) -> Any:
     """(..., L, S): how much each value counts for each query."""
-    scores = (wide(query) * scale) @ np.swapaxes(wide(key), -1, -2)
-    if mask is not None:
-        scores = scores + wide(mask)
+    scores = _scores(query, key, mask, scale)
+    if isinstance(scores, np.ndarray):
+        powers, totals = _unequalled(scores, is_causal)
+        powers /= totals
+        return powers
     if is_causal:
-        rows, columns = scores.shape[-2:]
-        kind = np.float64 if scores.dtype == np.float64 else np.float32
-        if isinstance(scores, np.ndarray) and _all_near(scores):
-            np.exp(scores, out=scores)
-            scores *= _before(rows, columns, 0, kind)
-            return _divided(scores, -1)
-        scores = scores + _causal(rows, columns, kind)
+        scores = scores + _causal(*scores.shape[-2:], array_type(scores))
     return run_row(SAFE_SOFTMAX, (scores,), (-1,))
 
 
 def _forward(query: Any, key: Any, value: Any, mask: Any, is_causal: bool, scale: float) -> Any:
-    return (_weights(query, key, mask, is_causal, scale) @ wide(value)).astype(query.dtype, copy=False)
+    powers, totals = _unequalled(_scores(query, key, mask, scale), is_causal)
+    out = powers @ wide(value)
+    out /= totals
+    return out.astype(query.dtype, copy=False)
 
 
-def _score_cotangent(g: Any, weights: Any, value: Any, scale: float) -> Any:
+def _score_cotangent(g: Any, weights: Any, value: Any) -> Any:
     pulled = wide(g) @ np.swapaxes(wide(value), -1, -2)
-    return weights * (pulled - sums(weights * pulled, (weights.ndim - 1,))) * scale
+    if not isinstance(pulled, np.ndarray):
+        return weights * (pulled - sums(weights * pulled, (weights.ndim - 1,)))
+    pulled -= np.vecdot(weights, pulled)[..., None]
+    pulled *= weights
+    return pulled
 
 
 ATTENTION: Row = op(
@@ -107,8 +129,8 @@ ATTENTION: Row = op(
         "weights": lambda g, query, keys, mask, is_causal, scale: _weights(query, keys, mask, is_causal, scale),
         "slope": _score_cotangent,
     },
-    query=lambda g, slope, keys: slope @ wide(keys),
-    keys=lambda g, slope, query: np.swapaxes(slope, -1, -2) @ wide(query),
+    query=lambda g, slope, keys, scale: slope @ (wide(keys) * scale),
+    keys=lambda g, slope, query, scale: np.swapaxes(slope, -1, -2) @ (wide(query) * scale),
     value=lambda g, weights: np.swapaxes(weights, -1, -2) @ wide(g),
     samples=lambda: [
         sample(grid(1, 2, 3, 4), grid(1, 2, 5, 4), grid(1, 2, 5, 4) + 0.1),

@@ -155,8 +155,7 @@ def _weight_grad(
 
 
 def _over_positions(g: Any) -> Any:
-    lines = g.reshape((*g.shape[:2], math.prod(g.shape[2:])))
-    return np.add.reduce(sums(lines, (2,)), axis=(0, 2))
+    return sums(g, (0, *range(2, g.ndim))).reshape(-1)
 
 
 # ---- rows

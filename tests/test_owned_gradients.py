@@ -177,6 +177,46 @@ def a_transposed_cotangent_twice(lib: Any) -> list[Any]:
     return [x.grad, y.grad, z.grad]
 
 
+@program
+def parts_of_a_leaf(lib: Any) -> list[Any]:
+    x = matrix(lib, 4, 3)
+    (x[0] + x[-1] * x[2] + x[1:3].sum(0) + x[:, 1].sum() + x[0]).sum().backward()
+    return [x, x.grad]
+
+
+@program
+def parts_of_what_shares_its_cotangent(lib: Any) -> list[Any]:
+    x, u = matrix(lib, 4, 3), matrix(lib, 4, 3)
+    y, v = x * 2.0, u * 1.0
+    parts = y[0] * 3.0 + y[1:][1]
+    y.retain_grad()
+    v.retain_grad()
+    (y + v).backward(lib.ones(4, 3), retain_graph=True)
+    ((y + v).sum() + parts.sum()).backward()
+    return [x.grad, u.grad, y.grad, v.grad]
+
+
+@program
+def parts_beside_the_users_own_cotangent(lib: Any) -> list[Any]:
+    x = matrix(lib, 4, 3)
+    y = x * 2.0
+    g = lib.ones(4, 3)
+    lib.autograd.backward([y, (y[1] + y[2]).sum()], [g, None])
+    return [x.grad, g]
+
+
+@program
+def parts_that_a_hook_saw(lib: Any) -> list[Any]:
+    x = matrix(lib, 4, 3)
+    y = x * 2.0
+    seen: list[Any] = []
+    total = y[0] + y[1]
+    total.register_hook(lambda g: seen.append(g))
+    y.register_hook(lambda g: seen.append(g))
+    total.sum().backward()
+    return [x.grad, *seen]
+
+
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_every_gradient_has_pytorchs_numbers_strides_and_memory_of_its_own(name: str) -> None:
     ours, theirs = PROGRAMS[name](gradviz), PROGRAMS[name](torch)

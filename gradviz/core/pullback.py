@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -18,6 +19,16 @@ if TYPE_CHECKING:
 
 SMALL = 4096
 """So many elements are written in less time than numpy takes to make a view of one."""
+
+
+
+def _count_of_one() -> int:
+    one = object()
+    return sys.getrefcount(one)
+
+
+SOLE = _count_of_one()
+"""How many references Python counts to what has one local name and no other."""
 
 Arrivals: TypeAlias = dict[int, list[Any]]
 """For each leaf, by its `id`: the leaf, how many uses of it are still to come, what came back so far, and whether that
@@ -129,6 +140,7 @@ def pull_of(row: Row) -> Callable[..., None]:
         return pull
     vjps = {f"d{i}": formula[0] for i, formula in enumerate(row.formulas) if formula is not None}
     vjps |= {f"s_{name}": function for name, function in row.shared.items()}
+    vjps |= {f"p{row.inputs.index(name)}": function for name, function in row.parts.items()}
     plain = getattr(row.forward, "plain", None) or row.forward
     return compiled(_NAMES, source_of_pull(row, keeps_type(plain)), row, **vjps)
 
@@ -181,6 +193,8 @@ _NAMES = {
     "SECOND_TIME": SECOND_TIME,
     "__name__": __name__,
     "check_versions": check_versions,
+    "getrefcount": sys.getrefcount,
+    "SOLE": SOLE,
     "fitted": fitted,
     "ndarray": np.ndarray,
     "noted": noted,

@@ -63,6 +63,8 @@ class Row:
     node_name   PyTorch's name for the node
     vjps        for each input name its VJP; an input without one is not differentiable
     shared      by name what several VJPs read
+    parts       for an input whose cotangent is zero but for one part, that of the result: from static arguments the
+                part's key, at which a cotangent can be added to one that came before
     view        the result is a view of input 0's memory wherever numpy gives one
     several     each call gives a tuple of views, however many
     call        dotted name of the public function that runs the row, under `gradviz` and under `torch` alike
@@ -81,6 +83,7 @@ class Row:
         call: str,
         vjps: dict[str, Callable[..., Any]],
         shared: dict[str, Callable[..., Any]] | None = None,
+        parts: dict[str, Callable[..., Any]] | None = None,
         samples: Samples | None,
         view: bool,
         several: bool,
@@ -102,6 +105,7 @@ class Row:
         self.nondifferentiable_outputs = nondifferentiable_outputs
         self.vjps = vjps
         self.shared = shared or {}
+        self.parts = parts or {}
         self.differentiable = bool(vjps)
         self.runs: dict[int, Callable[..., Any]] = {}
         """Compiled: by number of inputs what runs the op on inputs and static arguments. `apply` fills it."""
@@ -119,7 +123,7 @@ class Row:
         for name, function in self.shared.items():
             if name in taken:
                 raise TypeError(f"row `{self.key}` has `{name}` under `shared`, which is the name of something else")
-            for read in _argument_names(function):
+            for read in argument_names(function):
                 if read in missing:
                     raise TypeError(f"`{name}` of row `{self.key}` reads `{read}`, which is not known before the VJPs")
             missing.discard(name)
@@ -128,13 +132,13 @@ class Row:
     def formulas(self) -> tuple[tuple[Callable[..., Any], tuple[str, ...]] | None, ...]:
         """For each input its VJP and the names of what the VJP reads after `g`, or None."""
         return tuple(
-            (self.vjps[name], _argument_names(self.vjps[name])) if name in self.vjps else None for name in self.inputs
+            (self.vjps[name], argument_names(self.vjps[name])) if name in self.vjps else None for name in self.inputs
         )
 
     def shared_by(self, formulas: Iterable[Any]) -> list[tuple[str, tuple[Callable[..., Any], tuple[str, ...]]]]:
         """Of what is shared what these of the row's formulas need, in order: its name, function and what that reads."""
         read = {name for formula in formulas if formula is not None for name in self._behind(formula[1])}
-        return [(name, (made, _argument_names(made))) for name, made in self.shared.items() if name in read]
+        return [(name, (made, argument_names(made))) for name, made in self.shared.items() if name in read]
 
     def _behind(self, names: tuple[str, ...]) -> tuple[str, ...]:
         """`names` and those that are read for what is shared among them, in the order in which they are read."""
@@ -146,7 +150,7 @@ class Row:
             name = left.pop()
             found[name] = None
             if name in self.shared:
-                left.extend(reversed(_argument_names(self.shared[name])))
+                left.extend(reversed(argument_names(self.shared[name])))
         return tuple(found)
 
     @functools.cached_property
@@ -207,6 +211,7 @@ def op(
     cause: Any = None,
     nondifferentiable_outputs: tuple[int, ...] = (),
     shared: dict[str, Callable[..., Any]] | None = None,
+    parts: dict[str, Callable[..., Any]] | None = None,
     **vjps: Callable[..., Any],
 ) -> Row:
     """Add a row to the table.
@@ -225,6 +230,7 @@ def op(
         call=call,
         vjps=vjps,
         shared=shared,
+        parts=parts,
         samples=samples,
         view=view,
         several=several,
@@ -257,6 +263,7 @@ def _stretched(items: tuple[T, ...], count: int) -> tuple[T, ...]:
     return items[:-1] + items[-1:] * (count - len(items) + 1)
 
 
-def _argument_names(function: Callable[..., Any]) -> tuple[str, ...]:
+def argument_names(function: Callable[..., Any], first: int = 1) -> tuple[str, ...]:
+    """The names of a function's arguments, from number `first`."""
     code = function.__code__
-    return code.co_varnames[1 : code.co_argcount]
+    return code.co_varnames[first : code.co_argcount]

@@ -74,6 +74,13 @@ def sums(x: Any, axes: tuple[int, ...]) -> Any:
     return np.add.reduce(x, axis=axes, keepdims=True)
 
 
+def dots(x: Any, y: Any, axes: tuple[int, ...]) -> Any:
+    """`sums(x * y, axes)`."""
+    if isinstance(x, np.ndarray) and axes == (x.ndim - 1,) and x.dtype.char in "fd" and x.shape == y.shape:
+        return np.vecdot(x, y)[..., None]
+    return sums(x * y, axes)
+
+
 @functools.lru_cache(maxsize=64)
 def _ones(count: int, kind: Any) -> Any:
     return np.ones((count, 1), kind)

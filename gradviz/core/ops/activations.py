@@ -12,7 +12,7 @@ from gradviz.core import dtypes
 from gradviz.core.apply import apply, leaf
 from gradviz.core.blocks import in_blocks
 from gradviz.core.composites import called, composite
-from gradviz.core.dual import kept_where, run_row, sums
+from gradviz.core.dual import dots, kept_where, run_row, sums
 from gradviz.core.error_function import erf
 from gradviz.core.inplace import apply_inplace
 from gradviz.core.ops.arithmetic import MUL
@@ -245,7 +245,7 @@ def _softmax_samples() -> list[Sample]:
 SOFTMAX = op(
     "softmax(x, *, dim)",
     _shares,
-    x=lambda g, out, dim: out * (g - _total(g * out, dim)),
+    x=lambda g, out, dim: out * (g - dots(g, out, _axes(g, dim))),
     samples=_softmax_samples,
 )
 LOG_SOFTMAX = op(

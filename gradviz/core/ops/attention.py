@@ -13,7 +13,7 @@ import numpy as np
 
 from gradviz.core.apply import apply, leaf
 from gradviz.core.composites import composite
-from gradviz.core.dual import array_type, run_row, sums
+from gradviz.core.dual import array_type, dots, run_row, sums
 from gradviz.core.ops.classification import MUL_NUMBER
 from gradviz.core.ops.linear import matmul
 from gradviz.core.ops.normalising import wide
@@ -60,7 +60,7 @@ SAFE_SOFTMAX: Row = op(
     "safe_softmax(x, *, dim)",
     _safe_shares,
     node="SafeSoftmaxBackward0",
-    x=lambda g, out, dim: out * (g - np.add.reduce(g * out, axis=dim, keepdims=True)),
+    x=lambda g, out, dim: out * (g - dots(g, out, (dim % len(g.shape),))),
 )
 
 
@@ -113,9 +113,10 @@ def _forward(query: Any, key: Any, value: Any, mask: Any, is_causal: bool, scale
 
 def _score_cotangent(g: Any, weights: Any, value: Any) -> Any:
     pulled = wide(g) @ np.swapaxes(wide(value), -1, -2)
+    along = dots(weights, pulled, (weights.ndim - 1,))
     if not isinstance(pulled, np.ndarray):
-        return weights * (pulled - sums(weights * pulled, (weights.ndim - 1,)))
-    pulled -= np.vecdot(weights, pulled)[..., None]
+        return weights * (pulled - along)
+    pulled -= along
     pulled *= weights
     return pulled
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from gradviz.core.apply import apply
 from gradviz.core.composites import composite, whole
-from gradviz.core.dual import added_at, array_type, cast, sums, taken_at
+from gradviz.core.dual import added_at, array_type, cast, dots, sums, taken_at
 from gradviz.core.ops.arithmetic import ADD
 from gradviz.core.ops.linear import addmm, matmul
 from gradviz.core.ops.losses import apply_trimmed
@@ -125,7 +125,7 @@ def _standardised(x: Any, count: int, eps: float) -> tuple[Any, Any]:
     wide = cast(x, np.float32) if array_type(x) == np.float16 else x
     size = max(math.prod(x.shape[-count:]), 1)
     centred = wide - sums(wide, axes) / size
-    factor = 1 / np.sqrt(sums(centred * centred, axes) / size + eps)
+    factor = 1 / np.sqrt(dots(centred, centred, axes) / size + eps)
     return centred * factor, factor
 
 
@@ -145,7 +145,7 @@ def _layer_norm_slope(g: Any, standard: tuple[Any, Any], weight: Any, count: int
     size = max(math.prod(out.shape[-count:]), 1)
     g = g if weight is None else g * weight
     mean = sums(g, axes) / size
-    along = sums(g * out, axes) / size
+    along = dots(g, out, axes) / size
     return (g - mean - out * along) * factor
 
 

@@ -1,4 +1,4 @@
-"""What several VJPs of a row share is computed once a backward, for those that need it, and else not at all."""
+"""What VJPs share is computed once a backward, where it is needed; parts of one tensor share an array for theirs."""
 
 from __future__ import annotations
 
@@ -124,3 +124,30 @@ def test_a_shared_reads_what_is_there_before_any_vjp(name: str) -> None:
     with pytest.raises(TypeError, match=f"reads `{name}`"):
         op("shared_wrong(x)", np.exp, shared={"first": function, "later": lambda g: g}, x=lambda g, first: g)
     assert "shared_wrong" not in TABLE
+
+
+# ---- parts
+
+PARTS = sorted(key for key, row in TABLE.items() if row.parts)
+
+
+@pytest.mark.parametrize("key", PARTS)
+@pytest.mark.parametrize("leaf", [False, True])
+def test_the_cotangents_of_equal_parts_add_up(key: str, leaf: bool) -> None:
+    row = TABLE[key]
+    assert row.samples is not None
+    for sample in row.samples():
+        slopes = []
+        for count in (1, 3):
+            x = gradviz.tensor(sample.args[0], requires_grad=True)
+            base = x if leaf else x * 1.0
+            parts = [_called(row.call, base, sample.args[1:]) for _ in range(count)]
+            cotangent = gradviz.tensor(np.arange(parts[0].numel(), dtype=np.float64).reshape(parts[0].shape) + 0.5)
+            gradviz.autograd.backward(parts, [cotangent] * count)
+            assert x.grad is not None
+            slopes.append(x.grad.numpy())
+        np.testing.assert_allclose(slopes[1], 3 * slopes[0])
+
+
+def _called(call: str, x: Any, arguments: tuple[Any, ...]) -> Any:
+    return x[arguments[0]] if call == "operator.getitem" else getattr(gradviz, call)(x, *arguments)

@@ -206,6 +206,14 @@ def parts_beside_the_users_own_cotangent(lib: Any) -> list[Any]:
 
 
 @program
+def parts_of_one_of_several_outputs(lib: Any) -> list[Any]:
+    x = matrix(lib, 4, 3)
+    first, second = x.split(2)
+    (first[0] + first[1] * 2.0 + second[0]).sum().backward()
+    return [x.grad]
+
+
+@program
 def parts_that_a_hook_saw(lib: Any) -> list[Any]:
     x = matrix(lib, 4, 3)
     y = x * 2.0

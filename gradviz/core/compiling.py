@@ -258,8 +258,9 @@ def source_of_pull(row: Row, pointwise: bool) -> str:
             key = ", ".join(f"v_{name}" for name in argument_names(part, 0))
             put(f"  entry = None if entries is None else entries[{i}]")
             put("  held = pending[l] if entry is None else entry[2] if entry[3] else None")
-            put("  alone = entry is not None or getrefcount(held) == SOLE + 1 and held.base is None")
-            put(f"  if type(held) is ndarray and alone: held[p{i}({key})] += g")
+            put("  if type(held) is ndarray and "
+                "(entry is not None or getrefcount(held) == SOLE + 1 and held.base is None): "
+                f"held[p{i}({key})] += g")  # fmt: skip
             put("  else:")
             lines += _pull_whole(i, arguments, pointwise, "   ", fresh=True)
     if names:

@@ -144,6 +144,24 @@ def test_a_tensor_that_was_saved_before_it_had_a_storage_is_still_watched(number
     assert x.grad.tolist() == [2.0 * number] * 2
 
 
+@pytest.mark.parametrize("later", [False, True])
+@pytest.mark.parametrize("swapped", [False, True])
+def test_of_two_saved_tensors_each_is_watched_whether_it_has_a_storage_or_not(later: bool, swapped: bool) -> None:
+    x = gradviz.tensor([1.0, 2.0], requires_grad=True)
+    stored, fresh = x * 2, x * 3
+    stored += 1
+    product = fresh * stored if swapped else stored * fresh
+    again, scaled = stored * fresh, stored * 2.0
+    product.sum().backward(retain_graph=True)
+    written = fresh if later else stored
+    written += 1
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        again.sum().backward()
+    scaled.sum().backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [19.0, 31.0]
+
+
 def test_an_operand_that_is_neither_tensor_nor_number_is_left_to_the_other() -> None:
     x = gradviz.tensor([1.0])
     for _ in range(2):  # the first call compiles

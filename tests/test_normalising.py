@@ -14,6 +14,8 @@ import gradviz as gv
 from gradviz.core.ops.samples import flags, grid, positive
 from gradviz.core.ops.table import sample
 
+_FAR = grid(1, 2, 3, 4, low=-20, high=20)
+"""Of which the scores are so far apart that their powers are not computed as they are."""
 CALLS: list[tuple[str, Sample]] = [
     ("instance_norm", sample(grid(2, 3, 4))),
     ("instance_norm", sample(grid(2, 3, 2, 2), None, None, grid(3), grid(3))),
@@ -39,6 +41,9 @@ CALLS: list[tuple[str, Sample]] = [
         "scaled_dot_product_attention",
         sample(grid(1, 2, 3, 4), grid(1, 2, 3, 4), grid(1, 2, 3, 4), np.zeros((3, 3), dtype=bool)),
     ),
+    ("scaled_dot_product_attention", sample(_FAR, _FAR, grid(1, 2, 3, 4), is_causal=True)),
+    ("scaled_dot_product_attention", sample(_FAR, -_FAR, grid(1, 2, 3, 4), is_causal=True)),
+    ("scaled_dot_product_attention", sample(_FAR, _FAR, grid(1, 2, 3, 4))),
 ]
 WRONG: list[tuple[str, Sample]] = [
     ("batch_norm", sample(grid(2, 3, 2), None, None)),

@@ -32,6 +32,7 @@ CHECKED_ELSEWHERE = {
     "_trilinear": "only runs inside bilinear; tested in test_composed_functional",
     "linalg_matrix_exp": "PyTorch's float16 overflows on the way; tested in test_linalg",
     "prelu": "is given its weight in the input's shape; tested in test_composed_functional",
+    "mm.columns": "is `mm` of a matrix that was transposed, which test_owned_gradients compares with PyTorch",
     "safe_softmax": "only runs inside attention, which is compared with PyTorch",
     **dict.fromkeys(("copy_slices", "as_strided"), INTERNAL),
     "_ctc_loss_backward": "runs behind ctc_loss; tested in test_ctc",

@@ -254,9 +254,7 @@ def describe(
     if first is None:
         step.shape, step.array_type = (), None
     else:
-        if len(SHAPES) > SHAPE_LIMIT:
-            SHAPES.clear()
-        step.shape, step.array_type = SHAPES.setdefault(first.shape, first.shape), first.dtype
+        step.shape, step.array_type = _one_shape(first.shape), first.dtype
     step.flags = GENERAL | (ALIAS if row.view else 0) | (0 if untold() is None else INNER)
     if others:
         step.more = tuple((array.shape, array.dtype) for array in others)
@@ -354,8 +352,18 @@ def leaf(
 def source(row: Row, data: Any, frame: FrameType) -> Untracked:
     """The record of a leaf: `row` made the array `data`, called from `frame`, and nothing lies behind it."""
     step = Untracked()
-    describe(step, row, (), (), (), data, current(), frame)
-    step.cause = None
+    step.id = step.oldest = next_id()
+    step.links = step.needs = step.static = ()
+    step.row, step.region = row, current()
+    step.code, step.lasti = frame.f_code, frame.f_lasti
+    step.rare = step.cause = None
     step.past = 0
-    step.oldest = step.id
+    step.shape, step.array_type = _one_shape(data.shape), data.dtype
+    step.flags = GENERAL if untold() is None else GENERAL | INNER
     return step
+
+
+def _one_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    if len(SHAPES) > SHAPE_LIMIT:
+        SHAPES.clear()
+    return SHAPES.setdefault(shape, shape)

@@ -18,6 +18,8 @@ import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from gradviz.core.ops.table import argument_names
+
 if TYPE_CHECKING:
     from gradviz.core.ops.table import Row
 
@@ -55,8 +57,8 @@ def can_run(row: Row, count: int) -> bool:
 
 def can_pull(row: Row) -> bool:
     """Whether the backward of `row` can be compiled."""
-    known = {*row.inputs, *row.static, "out", "shape", "index"}
-    read = {name for formula in row.formulas if formula is not None for name in formula[1]}
+    known = {*row.inputs, *row.static, *row.shared, "out", "shape", "index"}
+    read = {name for names in row.reading_of for name in names}
     return not row.variadic and not row.several and read <= known
 
 
@@ -228,34 +230,62 @@ def source_of_pull(row: Row, pointwise: bool) -> str:
         own = ["node.flags & STORED"] if "out" in names else []
         put(f" if marks is FRESH:\n  if {' or '.join(late + own)}: check_versions(node)")
         put(f" elif marks is NUMBERS:\n  if {' or '.join(first + own) or 'False'}: check_versions(node)")
-        put(" else: check_versions(node)")
+        stored = [f"getattr(links[{i}], 'flags', 0) & STORED if len(links) > {i} else 0" for i in kept]
+        places = [names.index(row.inputs[i]) for i in kept]
+        changed = [f"(m[0].version != m[1] if (m := marks[{place}]) else {text})"
+                   for place, text in zip(places, stored, strict=True)]  # fmt: skip
+        put(f" elif {' or '.join(changed + own)}: check_versions(node)")
         put(f" {''.join(f'v_{name}, ' for name in names)} = saved")
-    read = {name for reads in derived.values() for name in reads}
+    read = {name for names in row.reading_of for name in names}
     for place, name in enumerate(row.static):
         if name in read and name not in names:
             put(f" v_{name} = node.static[{place}]")
+    for name, (_, reads) in row.shared_by(row.formulas):
+        readers = [i for i in derived if name in row.reading_of[i]]
+        when = " or ".join(f"len(needs) > {i} and needs[{i}]" if i else "needs[0]" for i in readers)
+        put(f" if {when}: v_{name} = s_{name}({', '.join(['g', *(f'v_{one}' for one in reads)])})")
     for i, reads in derived.items():
         arguments = ["g"]
         for name in reads:
-            known = name in names or name in row.static
+            known = name in names or name in row.static or name in row.shared
             arguments.append(f"v_{name}" if known else f"links[{i}].shape" if name == "shape" else str(i))
         put(f" if len(needs) > {i} and needs[{i}]:" if i else " if needs[0]:")
-        put(f"  l = links[{i}]; c = d{i}({', '.join(arguments)})")
-        put("  if c is not None:")
-        misfit = "l.shape is not shape and c.shape != l.shape" if pointwise else "c.shape != l.shape"
-        put("   if type(c) is ndarray:")
-        put(f"    if {misfit} or c.dtype is not l.array_type: c = fitted(c, l.shape, l.array_type)")
-        put("   elif l.shape or type(c) is not l.array_type.type: c = fitted(c, l.shape, l.array_type)")
-        put(f"   if entries is not None and entries[{i}] is not None:")
-        put(f"    entry = entries[{i}]; held = entry[2]")
-        put("    if held is None: entry[2] = c")
-        put("    elif entry[3]: held += c; entry[2] = held")
-        put("    else: entry[2] = held + c; entry[3] = True")
-        put("   else:")
-        put("    held = pending[l]")
-        put("    if held is None: pending[l] = c")
-        put("    elif type(held) is list: held[0] = c if held[0] is None else held[0] + c")
-        put("    else: pending[l] = held + c")
+        put(f"  l = links[{i}]")
+        part = row.parts.get(row.inputs[i])
+        if part is None:
+            lines += _pull_whole(i, arguments, pointwise, "  ")
+        else:
+            key = ", ".join(f"v_{name}" for name in argument_names(part, 0))
+            put(f"  entry = None if entries is None else entries[{i}]")
+            put("  held = pending[l] if entry is None else entry[2] if entry[3] else None")
+            put("  if type(held) is ndarray and "
+                "(entry is not None or getrefcount(held) == SOLE + 1 and held.base is None): "
+                f"held[p{i}({key})] += g")  # fmt: skip
+            put("  else:")
+            lines += _pull_whole(i, arguments, pointwise, "   ", fresh=True)
     if names:
         put(" if not keep: node.saved = FREED; node.marks = ()")
     return "\n".join(lines) + "\n"
+
+
+def _pull_whole(i: int, arguments: list[str], pointwise: bool, indent: str, fresh: bool = False) -> list[str]:
+    """The lines that compute the cotangent of input `i` and send it on. fresh: nobody else has what the VJP gives."""
+    misfit = "l.shape is not shape and c.shape != l.shape" if pointwise else "c.shape != l.shape"
+    lines = [
+        f"c = d{i}({', '.join(arguments)})",
+        "if c is not None:",
+        " if type(c) is ndarray:",
+        f"  if {misfit} or c.dtype is not l.array_type: c = fitted(c, l.shape, l.array_type)",
+        " elif l.shape or type(c) is not l.array_type.type: c = fitted(c, l.shape, l.array_type)",
+        f" if entries is not None and entries[{i}] is not None:",
+        f"  entry = entries[{i}]; held = entry[2]",
+        f"  if held is None: entry[2] = c{'; entry[3] = True' if fresh else ''}",
+        "  elif entry[3]: held += c; entry[2] = held",
+        "  else: entry[2] = held + c; entry[3] = True",
+        " else:",
+        "  held = pending[l]",
+        "  if held is None: pending[l] = c",
+        "  elif type(held) is list: held[0] = c if held[0] is None else held[0] + c",
+        "  else: pending[l] = held + c",
+    ]
+    return [indent + line for line in lines]

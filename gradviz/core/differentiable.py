@@ -62,12 +62,14 @@ def _pull_tensors(node: Node, slots: Sequence[Any]) -> list[Any]:
     """`pullback.pull_arrays` by ops."""
     g: Any = slots[0] if not node.more else tuple(slots)
     found: list[Any] = []
-    for question in questions(node, _saved_tensors(node)):
+    for question in questions(node, g, _saved_tensors(node), _value):
         cotangent = None
         if question is not None:
             shape, array_type, formula, known = question
-            cotangent = _derivative(node, formula, g, known)
+            cotangent = _value(node, formula, g, known)
             if cotangent is not None:
+                if not isinstance(cotangent, Tensor):
+                    raise _not_written(node)
                 cotangent = sum_to(cotangent, shape) if cotangent._data.shape != shape else cotangent
                 cotangent = cast(cotangent, array_type)
         found.append(cotangent)
@@ -77,24 +79,24 @@ def _pull_tensors(node: Node, slots: Sequence[Any]) -> list[Any]:
 _run_node = functools.partial(run_node, pull=_pull_tensors)
 
 
-def _derivative(node: Node, formula: Any, g: Any, known: dict[str, Any]) -> Tensor | None:
-    """One VJP run on Tensors. Raises NotWrittenError where it was written for arrays only."""
-    vjp, names = formula
-    failure: Exception | None = None
+def _value(node: Node, formula: Any, g: Any, known: dict[str, Any]) -> Any:
+    """What a formula says, computed on Tensors. Raises NotWrittenError where it was written for arrays only."""
+    function, names = formula
     try:
-        cotangent = vjp(g, *[known[name] for name in names])
-        if cotangent is None or isinstance(cotangent, Tensor):
-            return cotangent
+        return function(g, *[known[name] for name in names])
     except (TypeError, AttributeError) as error:
-        failure = error
+        raise _not_written(node) from error
     except RuntimeError as error:
         if not str(error).startswith("Can't call numpy() on Tensor"):
             raise
-        failure = error
-    raise NotWrittenError(
+        raise _not_written(node) from error
+
+
+def _not_written(node: Node) -> NotWrittenError:
+    return NotWrittenError(
         f"the second derivative of `{node.op_name}` (row `{node.row.key}`) is not written yet in gradviz's core",
         help="run the script with PyTorch installed, or leave out `create_graph=True`",
-    ) from failure
+    )
 
 
 # ---- what a node saved, as Tensors

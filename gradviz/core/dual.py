@@ -7,6 +7,7 @@ VJP calls a row of the op table by `run_row`, or one of the functions here.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -58,6 +59,33 @@ def kept_where(keep: Any, x: Any) -> Any:
     return (x.view(bits) & -keep.astype(bits)).view(x.dtype)
 
 
+SHORT = 4096
+"""So long a row may be summed number by number: it costs float32 no digit."""
+
+
+def sums(x: Any, axes: tuple[int, ...]) -> Any:
+    """Sums over some dimensions, kept as 1. Of short rows by a product with ones: numpy's sum begins anew with each."""
+    if isinstance(x, np.ndarray) and x.dtype.char in "fd":
+        if axes == (x.ndim - 1,) and x.shape[-1] <= SHORT:
+            return x @ _ones(x.shape[-1], x.dtype)
+        if x.ndim > 2 and axes == (0, *range(2, x.ndim)):
+            lines = x.reshape((*x.shape[:2], math.prod(x.shape[2:])))
+            return np.add.reduce(sums(lines, (2,)), axis=0).reshape((1, x.shape[1], *(1,) * (x.ndim - 2)))
+    return np.add.reduce(x, axis=axes, keepdims=True)
+
+
+def dots(x: Any, y: Any, axes: tuple[int, ...]) -> Any:
+    """`sums(x * y, axes)`."""
+    if isinstance(x, np.ndarray) and axes == (x.ndim - 1,) and x.dtype.char in "fd" and x.shape == y.shape:
+        return np.vecdot(x, y)[..., None]
+    return sums(x * y, axes)
+
+
+@functools.lru_cache(maxsize=64)
+def _ones(count: int, kind: Any) -> Any:
+    return np.ones((count, 1), kind)
+
+
 def at_least_1d(x: Any) -> Any:
     """The same with one dimension where it has none."""
     return x if x.ndim else x.reshape(1)
@@ -79,7 +107,14 @@ def _placed(x: Any, shape: tuple[int, ...], key: Any) -> Any:
 
 def _added(x: Any, shape: tuple[int, ...], key: Any) -> Any:
     whole = np.zeros(shape, x.dtype)
-    np.add.at(whole, key, x)
+    rows = key[0] if isinstance(key, tuple) and len(key) == 1 else key
+    if len(shape) > 1 and isinstance(rows, np.ndarray) and rows.dtype.kind == "i":
+        # Whole rows, number by number: numpy has a quick way for these alone.
+        width = math.prod(shape[1:])
+        places = rows.reshape(-1, 1).astype(np.intp) * width + np.arange(width)
+        np.add.at(whole.reshape(-1), places.reshape(-1), x.reshape(-1))
+    else:
+        np.add.at(whole, key, x)
     return whole
 
 

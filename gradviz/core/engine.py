@@ -21,7 +21,7 @@ from gradviz.core.complaints import NO_GRAD_FN, NOT_SCALAR, NOT_USED
 from gradviz.core.differentiable import pull as differentiable_pull
 from gradviz.core.feeding import Sweep, accumulate, feed, run_node_hooks
 from gradviz.core.listeners import listeners
-from gradviz.core.pullback import Arrivals, arrive
+from gradviz.core.pullback import SOLE, Arrivals, arrive
 from gradviz.core.tensor import Tensor
 from gradviz.core.trace import GENERAL, HOOKED, SEVERAL, Node, Untracked, origin_of
 from gradviz.core.walking import run_node
@@ -235,9 +235,18 @@ def _release(
     entry[1] -= 1
     if not entry[1] and entry[2] is not None:
         cotangent, entry[2] = entry[2], None
-        # Nobody else has it where this is the one name for it: two references, with that of the call.
-        owned = type(cotangent) is not np.ndarray or (cotangent.base is None and sys.getrefcount(cotangent) == 2)
+        # Nobody else has it where this is the one name for it.
+        owned = type(cotangent) is not np.ndarray or (
+            sys.getrefcount(cotangent) == SOLE and (cotangent.base is None or _has_all(cotangent))
+        )
         feed(entry[0], cotangent, sweep, wanted, collected, owned)
+
+
+def _has_all(view: Any) -> bool:
+    """Whether a view is of a whole array that nobody else knows of, as a transpose of what a VJP gave is."""
+    base = view.base
+    whole = type(base) is np.ndarray and base.base is None and base.size == view.size and view.flags.writeable
+    return whole and sys.getrefcount(base) == SOLE + 1  # the view has the other one
 
 
 def _wanted(sweep: Sweep) -> dict[Any, list[int]] | None:

@@ -109,6 +109,15 @@ def _retain(tensor: Tensor, cotangent: Any) -> None:
         tensor._grad = new_leaf(total, "grad", False, inner=True)
 
 
+def _copied(cotangent: Any, like: Any) -> Any:
+    """A copy that lies in memory as the array of the leaf does."""
+    if cotangent.ndim < 2 or cotangent.shape != like.shape:
+        return np.array(cotangent)
+    copy = np.empty_like(like, cotangent.dtype)
+    copy[...] = cotangent
+    return copy
+
+
 def accumulate(tensor: Tensor, cotangent: Any, sweep: Sweep | None, owned: bool = False) -> None:
     """Add to `.grad`, in place where there is one already, so that it stays the same object.
 
@@ -122,7 +131,9 @@ def accumulate(tensor: Tensor, cotangent: Any, sweep: Sweep | None, owned: bool 
             tensor._grad._storage.version = 1  # PyTorch copies into what was there
     elif tensor._grad is None:
         frame = None if sweep is None else sweep.frame
-        tensor._grad = new_leaf(cotangent if owned else np.array(cotangent), "grad", False, inner=True, frame=frame)
+        if not owned or (cotangent.ndim > 1 and cotangent.strides != tensor._data.strides):
+            cotangent = _copied(cotangent, tensor._data)
+        tensor._grad = new_leaf(cotangent, "grad", False, inner=True, frame=frame)
     else:
         held = tensor._grad
         assert held is not None

@@ -40,6 +40,7 @@ def _let_go(trace: Untracked) -> None:
         for link in step.links:
             if type(link) is tuple:
                 link = link[0]
+            # A leaf is no history, and most links lead to one, or to what tracks gradient.
             if type(link) is Untracked and link.past and id(link) not in found:
                 found.add(id(link))
                 queue.append(link)
@@ -49,12 +50,17 @@ def _let_go(trace: Untracked) -> None:
         ends: dict[int, Untracked] = {}
         oldest = kept[-1].id
         for step in kept:
-            if any(_is_older(link, oldest) for link in step.links):
-                step.links = tuple([_ended(link, oldest, ends) for link in step.links])
+            for link in step.links:
+                if type(link) is tuple:
+                    link = link[0]
+                if type(link) is Untracked and link.id < oldest and link.past:
+                    step.links = tuple([_ended(link, oldest, ends) for link in step.links])
+                    break
             if step.rare is not None and step.whole is not None:
                 links, needs = step.whole
                 step.whole = tuple([_ended(link, oldest, ends) for link in links]), needs
-        hidden = len(rest) + sum([step.forgotten for step in rest]) - len(ends)
+        hidden = len(rest) - len(ends)
+        hidden += sum([step.forgotten for step in rest if step.rare is not None])
         last = min(ends.values(), key=_by_id)
         last.forgotten += max(0, hidden - sum(end.forgotten for end in ends.values()))
         queue = kept

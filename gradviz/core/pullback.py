@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -18,6 +19,16 @@ if TYPE_CHECKING:
 
 SMALL = 4096
 """So many elements are written in less time than numpy takes to make a view of one."""
+
+
+
+def _count_of_one() -> int:
+    one = object()
+    return sys.getrefcount(one)
+
+
+SOLE = _count_of_one()
+"""How many references Python counts to what has one local name and no other."""
 
 Arrivals: TypeAlias = dict[int, list[Any]]
 """For each leaf, by its `id`: the leaf, how many uses of it are still to come, what came back so far, and whether that
@@ -44,21 +55,26 @@ def pull_arrays(node: Node, slots: Sequence[Any]) -> list[Any]:
     """From the cotangents of a node's outputs that of each input; None where there is none."""
     g = slots[0] if not node.more else tuple(slots)
     found: list[Any] = []
-    for question in questions(node, dict(zip(node.row.saved_names, node.saved, strict=True))):
+    for question in questions(node, g, dict(zip(node.row.saved_names, node.saved, strict=True))):
         cotangent = None
         if question is not None:
-            shape, array_type, (vjp, names), known = question
-            cotangent = vjp(g, *[known[name] for name in names])
+            shape, array_type, formula, known = question
+            cotangent = _value(node, formula, g, known)
             if cotangent is not None:
                 cotangent = fitted(cotangent, shape, array_type)
         found.append(cotangent)
     return found
 
 
-def questions(node: Node, known: dict[str, Any]) -> list[Any]:
+def _value(node: Node, formula: Any, g: Any, known: dict[str, Any]) -> Any:
+    function, names = formula
+    return function(g, *[known[name] for name in names])
+
+
+def questions(node: Node, g: Any, known: dict[str, Any], value: Callable[..., Any] = _value) -> list[Any]:
     """For each input that a cotangent goes to: its shape, its dtype, its formula and what that may read; else None.
 
-    known: what the node saved, by name.
+    known: what the node saved, by name. value: computes what a formula says, for what several of them share.
     """
     row = node.row
     known.update(zip(row.static, node.static, strict=True))
@@ -77,7 +93,13 @@ def questions(node: Node, known: dict[str, Any]) -> list[Any]:
             about["shapes"] = input_shapes(node)
         if "outputs" in formula[1]:
             about["outputs"] = ((node.shape, node.array_type), *node.more)
-        asked.append((shape, array_type, formula, about | known))
+        asked.append((shape, array_type, formula, about))
+    wanted = [question for question in asked if question is not None]
+    if row.shared:
+        for name, formula in row.shared_by(formula for _, _, formula, _ in wanted):
+            known[name] = value(node, formula, g, known)
+    for *_, about in wanted:
+        about.update(known)
     return asked
 
 
@@ -117,6 +139,8 @@ def pull_of(row: Row) -> Callable[..., None]:
 
         return pull
     vjps = {f"d{i}": formula[0] for i, formula in enumerate(row.formulas) if formula is not None}
+    vjps |= {f"s_{name}": function for name, function in row.shared.items()}
+    vjps |= {f"p{row.inputs.index(name)}": function for name, function in row.parts.items()}
     plain = getattr(row.forward, "plain", None) or row.forward
     return compiled(_NAMES, source_of_pull(row, keeps_type(plain)), row, **vjps)
 
@@ -169,6 +193,8 @@ _NAMES = {
     "SECOND_TIME": SECOND_TIME,
     "__name__": __name__,
     "check_versions": check_versions,
+    "getrefcount": sys.getrefcount,
+    "SOLE": SOLE,
     "fitted": fitted,
     "ndarray": np.ndarray,
     "noted": noted,

@@ -53,19 +53,21 @@ class Adam(Moments):
         )
 
     def _update(self, tensor: Tensor, array: Any, grad: Any, group: dict[str, Any]) -> None:
-        kind = array.dtype.type
         keep, keep_square = group["betas"]
         count = self._count(tensor)
         grad = self._prepared(array, grad, group)
-        mean, square = self._moments(tensor, grad, group)
+        mean, square, part = self._moments(tensor, grad, group)
         if group["amsgrad"]:
             greatest = self._kept(tensor, "max_exp_avg_sq")
             np.maximum(greatest, square, out=greatest)
             square = greatest
         correction, correction_square = 1 - keep**count, 1 - keep_square**count
-        divisor = np.sqrt(square) / kind(correction_square**0.5)
-        divisor += kind(group["eps"])
-        array -= mean * kind(group["lr"] / correction) / divisor
+        np.sqrt(square, out=part)
+        part /= correction_square**0.5
+        part += group["eps"]
+        np.divide(mean, part, out=part)
+        part *= group["lr"] / correction
+        array -= part
 
 
 class AdamW(Adam):

@@ -32,6 +32,6 @@ class Adamax(Moments):
         keep, keep_largest = group["betas"]
         count = self._count(tensor)
         grad = self._prepared(array, grad, group)
-        mean, largest = self._mean(tensor, grad, group), self._kept(tensor, "exp_inf")
+        (mean, _), largest = self._mean(tensor, grad, group), self._kept(tensor, "exp_inf")
         np.maximum(largest * kind(keep_largest), np.abs(grad) + kind(group["eps"]), out=largest)
         array -= mean / largest * kind(group["lr"] / (1 - keep**count))

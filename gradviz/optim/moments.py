@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from gradviz.core.tensor import Tensor
 from gradviz.optim.optimizer import Optimizer, check
 
@@ -11,20 +13,23 @@ from gradviz.optim.optimizer import Optimizer, check
 class Moments(Optimizer):
     """Keeps `exp_avg` and `exp_avg_sq` of each parameter. betas: how much of each is kept."""
 
-    def _moments(self, tensor: Tensor, grad: Any, group: dict[str, Any]) -> tuple[Any, Any]:
-        """Both means, with the gradient in them."""
-        kind = grad.dtype.type
+    def _moments(self, tensor: Tensor, grad: Any, group: dict[str, Any]) -> tuple[Any, Any, Any]:
+        """Both means, with the gradient in them, and an array of their shape that is free for use."""
         _, keep_square = group["betas"]
-        mean = self._mean(tensor, grad, group)
+        mean, part = self._mean(tensor, grad, group)
         square = self._kept(tensor, "exp_avg_sq")
-        square *= kind(keep_square)
-        square += grad * grad * kind(1 - keep_square)
-        return mean, square
+        square *= keep_square
+        np.multiply(grad, grad, out=part)
+        part *= 1 - keep_square
+        square += part
+        return mean, square, part
 
-    def _mean(self, tensor: Tensor, grad: Any, group: dict[str, Any]) -> Any:
+    def _mean(self, tensor: Tensor, grad: Any, group: dict[str, Any]) -> tuple[Any, Any]:
         mean = self._kept(tensor, "exp_avg")
-        mean += (grad - mean) * grad.dtype.type(1 - group["betas"][0])
-        return mean
+        part = grad - mean  # the one array for all that is computed on the way: new memory costs more than a product
+        part *= 1 - group["betas"][0]
+        mean += part
+        return mean, part
 
 
 def check_moments(lr: float, betas: tuple[float, float], eps: float, weight_decay: float) -> None:

@@ -54,7 +54,7 @@ class NAdam(Moments):
         )
         product = state["mu_product"]._array()
         product *= np.float32(momentum)
-        mean, square = self._moments(tensor, grad, group)
+        mean, square, _ = self._moments(tensor, grad, group)
         divisor = np.sqrt(square / kind(1 - keep_square**count)) + kind(group["eps"])
         array -= grad / divisor * kind(group["lr"] * (1 - momentum) / (1 - float(product)))
         array -= mean / divisor * kind(group["lr"] * coming / (1 - float(product) * coming))

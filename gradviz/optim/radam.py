@@ -39,7 +39,7 @@ class RAdam(Moments):
         keep, keep_square = group["betas"]
         count = self._count(tensor)
         grad = self._prepared(array, grad, group)
-        mean, square = self._moments(tensor, grad, group)
+        mean, square, _ = self._moments(tensor, grad, group)
         correction, correction_square = 1 - keep**count, 1 - keep_square**count
         longest = 2 / (1 - keep_square) - 1
         length = longest - 2 * count * keep_square**count / correction_square

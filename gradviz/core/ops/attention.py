@@ -13,7 +13,7 @@ import numpy as np
 
 from gradviz.core.apply import apply, leaf
 from gradviz.core.composites import composite
-from gradviz.core.dual import run_row
+from gradviz.core.dual import array_type, dots, run_row, sums
 from gradviz.core.ops.classification import MUL_NUMBER
 from gradviz.core.ops.linear import matmul
 from gradviz.core.ops.normalising import wide
@@ -24,26 +24,43 @@ from gradviz.core.public import first_tensor, functional
 from gradviz.core.tensor import Tensor
 from gradviz.errors import NotWrittenError
 
+NEAR = 40
+"""The powers of numbers up to here, and their sums, are well within float32."""
+
 
 def _safe_shares(x: Any, dim: int) -> Any:
     """Softmax, but zeros where everything is minus infinity."""
-    kind = x.dtype
-    x = wide(x)
+    wider = wide(x)
+    shares = np.exp(wider) if _all_near(wider) else _powers(wider, dim)
+    shares /= _totals(shares, dim)
+    return shares.astype(x.dtype, copy=False)
+
+
+def _all_near(x: Any) -> bool:
+    """Whether the powers of all of `x` can be computed as they are. It takes a tenth of finding each line's largest."""
+    return bool(x.size and np.minimum.reduce(x, axis=None) > -NEAR and np.maximum.reduce(x, axis=None) < NEAR)
+
+
+def _powers(x: Any, dim: int) -> Any:
+    """The powers of what lies below each line's largest."""
     top = np.maximum.reduce(x, axis=dim, keepdims=True, initial=-np.inf)
     top[np.isneginf(top)] = 0
-    shares = x - top
-    np.exp(shares, out=shares)
-    total = np.add.reduce(shares, axis=dim, keepdims=True)
-    total[total == 0] = 1
-    shares /= total
-    return shares.astype(kind, copy=False)
+    powers = x - top
+    return np.exp(powers, out=powers)
+
+
+def _totals(powers: Any, dim: int) -> Any:
+    """Their sums, but 1 for 0."""
+    totals = sums(powers, (dim % powers.ndim,))
+    totals[totals == 0] = 1
+    return totals
 
 
 SAFE_SOFTMAX: Row = op(
     "safe_softmax(x, *, dim)",
     _safe_shares,
     node="SafeSoftmaxBackward0",
-    x=lambda g, out, dim: out * (g - np.add.reduce(g * out, axis=dim, keepdims=True)),
+    x=lambda g, out, dim: out * (g - dots(g, out, (dim % len(g.shape),))),
 )
 
 
@@ -53,27 +70,55 @@ def _causal(rows: int, columns: int, kind: Any) -> Any:
     return np.where(np.tri(rows, columns, dtype=bool), 0, -np.inf).astype(kind)
 
 
+_before = functools.lru_cache(maxsize=32)(np.tri)
+"""1 where a key does not come after the query, else 0."""
+
+
+def _scores(query: Any, key: Any, mask: Any, scale: float) -> Any:
+    """(..., L, S): how well each key fits each query."""
+    scores = (wide(query) * scale) @ np.swapaxes(wide(key), -1, -2)
+    return scores if mask is None else scores + wide(mask)
+
+
+def _unequalled(scores: Any, is_causal: bool) -> tuple[Any, Any]:
+    """In place of an array of scores how much each value counts, up to a factor for each query, and that factor."""
+    rows, columns = scores.shape[-2:]
+    near = _all_near(scores)
+    if is_causal and not near:
+        scores += _causal(rows, columns, scores.dtype.type)
+    powers = np.exp(scores, out=scores) if near else _powers(scores, -1)
+    if is_causal and near:
+        powers *= _before(rows, columns, 0, scores.dtype.type)
+    return powers, _totals(powers, -1)
+
+
 def _weights(query: Any, key: Any, mask: Any, is_causal: bool, scale: float) -> Any:
     """(..., L, S): how much each value counts for each query."""
-    scores = (wide(query) * scale) @ np.swapaxes(wide(key), -1, -2)
-    if mask is not None:
-        scores = scores + wide(mask)
+    scores = _scores(query, key, mask, scale)
+    if isinstance(scores, np.ndarray):
+        powers, totals = _unequalled(scores, is_causal)
+        powers /= totals
+        return powers
     if is_causal:
-        rows, columns = scores.shape[-2:]
-        scores = scores + _causal(rows, columns, np.float64 if scores.dtype == np.float64 else np.float32)
+        scores = scores + _causal(*scores.shape[-2:], array_type(scores))
     return run_row(SAFE_SOFTMAX, (scores,), (-1,))
 
 
 def _forward(query: Any, key: Any, value: Any, mask: Any, is_causal: bool, scale: float) -> Any:
-    return (_weights(query, key, mask, is_causal, scale) @ wide(value)).astype(query.dtype, copy=False)
+    powers, totals = _unequalled(_scores(query, key, mask, scale), is_causal)
+    out = powers @ wide(value)
+    out /= totals
+    return out.astype(query.dtype, copy=False)
 
 
-def _score_cotangent(
-    g: Any, query: Any, key: Any, value: Any, mask: Any, is_causal: bool, scale: float
-) -> Any:
-    weights = _weights(query, key, mask, is_causal, scale)
+def _score_cotangent(g: Any, weights: Any, value: Any) -> Any:
     pulled = wide(g) @ np.swapaxes(wide(value), -1, -2)
-    return weights * (pulled - np.add.reduce(weights * pulled, axis=-1, keepdims=True)) * scale
+    along = dots(weights, pulled, (weights.ndim - 1,))
+    if not isinstance(pulled, np.ndarray):
+        return weights * (pulled - along)
+    pulled -= along
+    pulled *= weights
+    return pulled
 
 
 ATTENTION: Row = op(
@@ -81,15 +126,13 @@ ATTENTION: Row = op(
     _forward,
     node="ScaledDotProductFlashAttentionForCpuBackward0",
     call="nn.functional.scaled_dot_product_attention",
-    query=lambda g, query, keys, value, mask, is_causal, scale: (
-        _score_cotangent(g, query, keys, value, mask, is_causal, scale) @ wide(keys)
-    ),
-    keys=lambda g, query, keys, value, mask, is_causal, scale: (
-        np.swapaxes(_score_cotangent(g, query, keys, value, mask, is_causal, scale), -1, -2) @ wide(query)
-    ),
-    value=lambda g, query, keys, mask, is_causal, scale: (
-        np.swapaxes(_weights(query, keys, mask, is_causal, scale), -1, -2) @ wide(g)
-    ),
+    shared={
+        "weights": lambda g, query, keys, mask, is_causal, scale: _weights(query, keys, mask, is_causal, scale),
+        "slope": _score_cotangent,
+    },
+    query=lambda g, slope, keys, scale: slope @ (wide(keys) * scale),
+    keys=lambda g, slope, query, scale: np.swapaxes(slope, -1, -2) @ (wide(query) * scale),
+    value=lambda g, weights: np.swapaxes(weights, -1, -2) @ wide(g),
     samples=lambda: [
         sample(grid(1, 2, 3, 4), grid(1, 2, 5, 4), grid(1, 2, 5, 4) + 0.1),
         sample(grid(2, 1, 3, 2), grid(2, 1, 3, 2) - 0.1, grid(2, 1, 3, 2), is_causal=True, scale=0.3),

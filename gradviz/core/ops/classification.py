@@ -37,12 +37,20 @@ def _weights(target: Any, weight: Any, ignore_index: int, kind: Any) -> Any:
     return np.where(counted, weight[np.where(counted, target, 0)], 0).astype(kind)
 
 
+def _places(target: Any, shape: tuple[int, ...], ignore_index: int) -> Any:
+    """Where among all scores in a row those of the targets' classes are; of one to be ignored, that of class 0."""
+    classes = shape[_axis(shape)]
+    chosen = np.where(target == ignore_index, 0, target).astype(np.intp, copy=False)
+    inner = math.prod(shape[2:])
+    places = chosen.reshape(shape[0] if len(shape) > 1 else 1, inner)
+    places = (np.arange(len(places))[:, None] * classes + places) * inner + np.arange(inner)
+    return places.reshape(chosen.shape)
+
+
 def _picked(x: Any, target: Any, weight: Any, ignore_index: int, reduction: str) -> Any:
     """The negative score of each target's class, weighted and reduced."""
-    axis = _axis(x.shape)
     weights = _weights(target, weight, ignore_index, x.dtype)
-    right = np.expand_dims(np.where(target == ignore_index, 0, target), axis)
-    losses = np.where(weights == 0, 0, -np.take_along_axis(x, right, axis).squeeze(axis) * weights)
+    losses = np.where(weights == 0, 0, -x.reshape(-1)[_places(target, x.shape, ignore_index)] * weights)
     if reduction == "none":
         return losses.astype(x.dtype)
     wide = np.float32 if x.dtype == np.float16 else x.dtype
@@ -60,8 +68,7 @@ def _put_back(g: Any, target: Any, weight: Any, shape: tuple[int, ...], ignore_i
     if reduction == "mean":
         weights = np.where(weights == 0, 0, weights / np.add.reduce(weights, axis=None)).astype(kind)
     slopes = np.zeros(shape, kind)
-    right = np.expand_dims(np.where(target == ignore_index, 0, target), axis)
-    np.put_along_axis(slopes, right, np.expand_dims(-weights, axis), axis)
+    slopes.reshape(-1)[_places(target, shape, ignore_index)] = -weights
     return (g if reduction != "none" else np.expand_dims(g, axis)) * slopes
 
 

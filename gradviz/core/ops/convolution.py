@@ -14,73 +14,18 @@ from typing import Any
 
 import numpy as np
 
-from gradviz.core.dual import run_row
+from gradviz.core.dual import run_row, sums
+from gradviz.core.ops.convolution_lines import (
+    by_lines,
+    goes_by_lines,
+    input_grad_by_lines,
+    puts_by_lines,
+    weight_grad_by_lines,
+)
 from gradviz.core.ops.samples import grid
 from gradviz.core.ops.table import Row, Sample, op, sample
-
-Sizes = tuple[int, ...]
-
-BLOCK = 1 << 20
-"""Most bytes of windows that are copied at once, so that they are still in the cache when they are multiplied."""
-SUMS = 1 << 22
-"""Most bytes of cotangents of windows that are made at once, before they are added up."""
-FEW = 32
-"""Below so many positions of the filter, or in one line of them, those of all samples go into one product."""
-NARROW = 48
-"""Up to so many numbers in one line of a window, of all channels, windows are not copied whole but line by line."""
-
-
-def out_size(size: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes) -> Sizes:
-    """How many positions a kernel takes along each dimension."""
-    return tuple(
-        (length + 2 * pad - gap * (width - 1) - 1) // step + 1
-        for length, width, step, pad, gap in zip(size, kernel, stride, padding, dilation, strict=True)
-    )
-
-
-def padded(x: Any, padding: Sizes, value: float = 0) -> Any:
-    """`x` in one piece of memory, with `padding` more on both sides of each dimension after the second."""
-    if not any(padding):
-        return np.ascontiguousarray(x)
-    shape = (*x.shape[:2], *(length + 2 * pad for length, pad in zip(x.shape[2:], padding, strict=True)))
-    whole = np.zeros(shape, x.dtype) if value == 0 else np.full(shape, value, x.dtype)
-    whole[_inside(x.shape[2:], padding)] = x
-    return whole
-
-
-def windows(x: Any, kernel: Sizes, stride: Sizes, dilation: Sizes, size: Sizes) -> Any:
-    """A view of a padded `x` in one piece: (N, C, kernel..., size...), each window at its position."""
-    steps = x.strides[2:]
-    strides = (
-        *x.strides[:2],
-        *(step * gap for step, gap in zip(steps, dilation, strict=True)),
-        *(step * jump for step, jump in zip(steps, stride, strict=True)),
-    )
-    return np.ndarray((*x.shape[:2], *kernel, *size), x.dtype, x, 0, strides)
-
-
-def put_windows(columns: Any, padded_size: Sizes, stride: Sizes, dilation: Sizes) -> Any:
-    """Add windows up where they lie: columns (C, kernel..., N, size...) to (C, N, padded_size...)."""
-    count = len(padded_size)
-    kernel, size = columns.shape[1 : 1 + count], columns.shape[2 + count :]
-    whole = np.zeros((columns.shape[0], columns.shape[1 + count], *padded_size), columns.dtype)
-    for offset in np.ndindex(kernel):
-        where = tuple(
-            slice(at * gap, at * gap + step * (length - 1) + 1, step)
-            for at, gap, step, length in zip(offset, dilation, stride, size, strict=True)
-        )
-        whole[(slice(None), slice(None), *where)] += columns[(slice(None), *offset)]
-    return whole
-
-
-def _inside(size: Sizes, padding: Sizes) -> tuple[Any, ...]:
-    return (..., *(slice(pad, pad + length) for length, pad in zip(size, padding, strict=True)))
-
-
-def _blocks(count: int, size: int, most: int = BLOCK) -> Any:
-    """Slices of `count` samples of `size` bytes each."""
-    step = max(1, min(count, most // max(size, 1)))
-    return (slice(start, start + step) for start in range(0, count, step))
+from gradviz.core.ops.windows import FEW, SUMS, Sizes, blocks, inside, out_size, padded, put_windows, windows
+from gradviz.core.tensor import Tensor
 
 
 def _channels_first(x: Any, groups: int) -> Any:
@@ -105,14 +50,14 @@ def _forward(x: Any, weight: Any, bias: Any, stride: Sizes, padding: Sizes, dila
     x, weight = _wide(x), _wide(weight)
     count, filters, kernel = len(x), len(weight), weight.shape[2:]
     size = out_size(x.shape[2:], kernel, stride, padding, dilation)
-    if groups == 1 and _goes_by_lines(x.shape[1], kernel, stride, dilation):
-        out = _by_lines(padded(x, padding), weight, dilation, size)
+    if groups == 1 and goes_by_lines(x.shape[1], kernel, stride, dilation):
+        out = by_lines(padded(x, padding), weight, dilation, size)
         return _biased(out, bias).astype(kind, copy=False)
     places = math.prod(size)
     rows = weight.reshape(groups, filters // groups, -1)
     views = windows(padded(x, padding), kernel, stride, dilation, size)
     out = np.empty((count, groups, filters // groups, places), x.dtype)
-    for block in _blocks(count, rows.shape[2] * groups * places * x.itemsize):
+    for block in blocks(count, rows.shape[2] * groups * places * x.itemsize):
         part = views[block]
         if places >= FEW or count == 1:
             np.matmul(rows, part.reshape(len(part), groups, -1, places), out=out[block])
@@ -128,36 +73,6 @@ def _biased(out: Any, bias: Any) -> Any:
     return out
 
 
-def _goes_by_lines(channels: int, kernel: Sizes, stride: Sizes, dilation: Sizes) -> bool:
-    simple = len(kernel) == 2 and stride == (1, 1) and dilation[0] == 1
-    return simple and kernel[0] > 1 and channels * kernel[1] <= NARROW
-
-
-def _by_lines(x: Any, weight: Any, dilation: Sizes, size: Sizes) -> Any:
-    """The convolution of a padded `x` with few channels, of which only the lines of windows are copied.
-
-    They are laid out line below line, so that the windows of one line of results are one matrix already: windows of
-    neighbouring lines share their memory. Short lines of all samples are put behind each other.
-    """
-    (count, channels, height, _), (filters, _, _, width) = x.shape, weight.shape
-    sample, channel, line, step = x.strides
-    rows = np.ascontiguousarray(weight.transpose(0, 2, 1, 3)).reshape(filters, -1)
-    if size[1] >= FEW:
-        shape: Any = (count, height, channels, width, size[1])
-        parts = np.ndarray(shape, x.dtype, x, 0, (sample, line, channel, step * dilation[1], step)).copy()
-        strides: Any = (parts.strides[0], parts.strides[1], step * size[1], step)
-        out = np.empty((count, filters, *size), x.dtype)
-        matrices = np.ndarray((count, size[0], rows.shape[1], size[1]), x.dtype, parts, 0, strides)
-        np.matmul(rows, matrices, out=out.swapaxes(1, 2))
-        return out
-    shape = (height, channels, width, count, size[1])
-    parts = np.ndarray(shape, x.dtype, x, 0, (line, channel, step * dilation[1], sample, step)).copy()
-    length = count * size[1]
-    strides = (parts.strides[0], step * length, step)
-    found = rows @ np.ndarray((size[0], rows.shape[1], length), x.dtype, parts, 0, strides)
-    return np.ascontiguousarray(found.reshape(size[0], filters, count, size[1]).transpose(2, 1, 0, 3))
-
-
 def _input_grad(
     g: Any, weight: Any, size: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int
 ) -> Any:
@@ -166,9 +81,11 @@ def _input_grad(
     g, weight = _dense(g), _wide(weight)
     filters, inner, kernel = len(weight), weight.shape[1], weight.shape[2:]
     longer = tuple(length + 2 * pad for length, pad in zip(size, padding, strict=True))
+    if groups == 1 and puts_by_lines(g, inner, kernel, stride, padding, dilation, tuple(size)):
+        return input_grad_by_lines(g, weight, size, padding, dilation).astype(kind, copy=False)
     if set(stride) == {1}:
         beyond = tuple(gap * (width - 1) - pad for gap, width, pad in zip(dilation, kernel, padding, strict=True))
-        narrow = groups == 1 and _goes_by_lines(filters, kernel, stride, dilation)
+        narrow = groups == 1 and goes_by_lines(filters, kernel, stride, dilation)
         if min(beyond) >= 0 and (narrow or filters < 2 * inner * groups):
             # A convolution again, with the filters turned round, where it copies less than adding windows up adds.
             turned = weight.reshape(groups, filters // groups, inner, *kernel).swapaxes(1, 2)
@@ -179,7 +96,7 @@ def _input_grad(
         return _put_shifted(g, weight, size, padding, dilation, groups).astype(kind, copy=False)
     rows = weight.reshape(groups, filters // groups, -1).swapaxes(1, 2)
     columns = (rows @ _channels_first(g, groups)).reshape(groups * inner, *kernel, len(g), *g.shape[2:])
-    whole = put_windows(columns, longer, stride, dilation)[_inside(size, padding)]
+    whole = put_windows(columns, longer, stride, dilation)[inside(size, padding)]
     return np.ascontiguousarray(whole.swapaxes(0, 1), kind)
 
 
@@ -198,7 +115,7 @@ def _put_shifted(g: Any, weight: Any, size: Sizes, padding: Sizes, dilation: Siz
     whole = np.empty((count, groups * inner, *size), g.dtype)
     corner = (slice(None), slice(None), *map(slice, g.shape[2:]))
     wide = lines = np.empty(0)
-    for block in _blocks(count, rows.shape[1] * groups * places * g.itemsize, SUMS):
+    for block in blocks(count, rows.shape[1] * groups * places * g.itemsize, SUMS):
         part = g[block].swapaxes(0, 1)
         length = part.shape[1] * places
         if lines.shape[-1] != length:  # Memory is asked for once: pages that are new cost more than sums.
@@ -210,7 +127,7 @@ def _put_shifted(g: Any, weight: Any, size: Sizes, padding: Sizes, dilation: Siz
         total = each[:, :, 0]
         for at, shift in enumerate(shifts[1:], 1):
             total[..., shift:] += each[:, :, at, : length - shift]
-        found = total.reshape(groups * inner, -1, *longer)[_inside(size, padding)]
+        found = total.reshape(groups * inner, -1, *longer)[inside(size, padding)]
         whole[block] = found.swapaxes(0, 1)
     return whole
 
@@ -223,10 +140,10 @@ def _weight_grad(
     g, x = _dense(g), _wide(x)
     filters, inner, places = g.shape[1], x.shape[1] // groups, math.prod(g.shape[2:])
     if len(kernel) == 2 and stride == (1, 1):
-        return _weight_grad_by_lines(g, padded(x, padding), kernel, dilation, groups).astype(kind, copy=False)
+        return weight_grad_by_lines(g, padded(x, padding), kernel, dilation, groups).astype(kind, copy=False)
     views = windows(padded(x, padding), kernel, stride, dilation, g.shape[2:])
     total = np.zeros((groups, filters // groups, inner * math.prod(kernel)), g.dtype)
-    for block in _blocks(len(g), total.shape[2] * groups * places * g.itemsize):
+    for block in blocks(len(g), total.shape[2] * groups * places * g.itemsize):
         part = views[block]
         if places >= FEW:
             columns = part.reshape(len(part), groups, -1, places).swapaxes(2, 3)
@@ -237,23 +154,8 @@ def _weight_grad(
     return total.reshape(filters, inner, *kernel).astype(kind, copy=False)
 
 
-def _weight_grad_by_lines(g: Any, x: Any, kernel: Sizes, dilation: Sizes, groups: int) -> Any:
-    """`_weight_grad` from the lines of windows alone: those of one line of all windows lie in one piece."""
-    count, filters, high, wide = g.shape
-    inner, width = x.shape[1] // groups, kernel[1]
-    views = windows(x, (1, width), (1, 1), (1, dilation[1]), (x.shape[2], wide))
-    total = np.zeros((kernel[0], groups, filters // groups, inner * width), g.dtype)
-    for block in _blocks(count, views[:1].size * x.itemsize):
-        lines = views[block].reshape(-1, groups, inner * width, x.shape[2] * wide).swapaxes(2, 3)
-        part = g[block].reshape(-1, groups, filters // groups, high * wide)
-        for at in range(kernel[0]):
-            start = at * dilation[0] * wide
-            total[at] += np.add.reduce(part @ lines[:, :, start : start + high * wide])
-    return np.moveaxis(total.reshape(kernel[0], filters, inner, width), 0, 2)
-
-
 def _over_positions(g: Any) -> Any:
-    return np.add.reduce(g, axis=(0, *range(2, g.ndim)))
+    return sums(g, (0, *range(2, g.ndim))).reshape(-1)
 
 
 # ---- rows
@@ -291,11 +193,12 @@ def _row(name: str, samples: Any) -> Row:
         _forward,
         node="ConvolutionBackward0",
         call=f"nn.functional.{name}",
-        x=lambda g, weight, shape, stride, padding, dilation, groups: run_row(
-            INPUT_GRAD, (g, weight), (tuple(shape[2:]), stride, padding, dilation, groups)
+        shared={"dense": lambda g: g if isinstance(g, Tensor) else np.ascontiguousarray(g)},
+        x=lambda g, dense, weight, shape, stride, padding, dilation, groups: run_row(
+            INPUT_GRAD, (dense, weight), (tuple(shape[2:]), stride, padding, dilation, groups)
         ),
-        weight=lambda g, x, shape, stride, padding, dilation, groups: run_row(
-            WEIGHT_GRAD, (g, x), (tuple(shape[2:]), stride, padding, dilation, groups)
+        weight=lambda g, dense, x, shape, stride, padding, dilation, groups: run_row(
+            WEIGHT_GRAD, (dense, x), (tuple(shape[2:]), stride, padding, dilation, groups)
         ),
         bias=_over_positions,
         samples=samples,

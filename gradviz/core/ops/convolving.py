@@ -9,8 +9,9 @@ from typing import Any
 from gradviz.core.apply import apply
 from gradviz.core.composites import called
 from gradviz.core.dtypes import dtype
-from gradviz.core.ops.convolution import CONV, TRANSPOSED, Sizes
+from gradviz.core.ops.convolution import CONV, TRANSPOSED
 from gradviz.core.ops.padding import CONSTANT_PAD
+from gradviz.core.ops.windows import Sizes
 from gradviz.core.public import FUNCTIONAL, FUNCTIONS
 from gradviz.core.tensor import Tensor
 

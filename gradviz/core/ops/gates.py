@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
 import numpy as np
 
 from gradviz.core.apply import apply
+from gradviz.core.blocks import in_blocks
 from gradviz.core.dual import run_row
 from gradviz.core.error_function import erf
 from gradviz.core.ops.activations import activation, logistic, need_floats, publish_activation, run_on
@@ -26,15 +28,23 @@ GELU_CUBE = 0.044715
 
 
 def _gelu(x: Any, approximate: str) -> Any:
-    if approximate == "none":
-        return x * 0.5 * (1 + erf(x * ROOT_HALF))
-    return 0.5 * x * (1 + np.tanh(ROOT_2_BY_PI * (x + GELU_CUBE * x**3)))
+    return in_blocks(functools.partial(_gelu_of, approximate=approximate), x)
 
 
 def _gelu_slope(g: Any, x: Any, approximate: str) -> Any:
+    return in_blocks(functools.partial(_gelu_slope_of, approximate=approximate), g, x)
+
+
+def _gelu_of(x: Any, approximate: str) -> Any:
+    if approximate == "none":
+        return x * 0.5 * (1 + erf(x * ROOT_HALF))
+    return 0.5 * x * (1 + np.tanh(ROOT_2_BY_PI * (x + GELU_CUBE * x * x * x)))
+
+
+def _gelu_slope_of(g: Any, x: Any, approximate: str) -> Any:
     if approximate == "none":
         return g * (0.5 * (1 + run_row(ERF, (x * ROOT_HALF,))) + x * np.exp(-0.5 * x * x) * INVERSE_ROOT_2_PI)
-    tanh = np.tanh(ROOT_2_BY_PI * (x + GELU_CUBE * x**3))
+    tanh = np.tanh(ROOT_2_BY_PI * (x + GELU_CUBE * x * x * x))
     slope = (1 - tanh * tanh) * ROOT_2_BY_PI * (1 + 3 * GELU_CUBE * x * x)
     return g * 0.5 * (1 + tanh + x * slope)
 

@@ -89,6 +89,7 @@ SELECT = op(
     lambda x, dim, index: x[_along(dim, index)],
     view=True,
     x=lambda g, shape, dim, index: _placed(g, shape, _along(dim, index)),
+    parts={"x": lambda dim, index: _along(dim, index)},
     samples=lambda: [sample(grid(2, 3), 0, 1), sample(grid(2, 3), -1, -2), sample(grid(3), 0, 2)],
 )
 SLICE = op(
@@ -97,6 +98,7 @@ SLICE = op(
     view=True,
     call="operator.getitem",
     x=lambda g, shape, dim, start, end, step: _placed(g, shape, _along(dim, slice(start, end, step))),
+    parts={"x": lambda dim, start, end, step: _along(dim, slice(start, end, step))},
     samples=lambda: [
         sample(grid(4, 3), slice(1, 3)),
         sample(grid(4, 3), slice(None)),

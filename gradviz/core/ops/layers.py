@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from gradviz.core.apply import apply
 from gradviz.core.composites import composite, whole
-from gradviz.core.dual import added_at, array_type, cast, taken_at
+from gradviz.core.dual import added_at, array_type, cast, dots, sums, taken_at
 from gradviz.core.ops.arithmetic import ADD
 from gradviz.core.ops.linear import addmm, matmul
 from gradviz.core.ops.losses import apply_trimmed
@@ -122,17 +123,10 @@ def _standardised(x: Any, count: int, eps: float) -> tuple[Any, Any]:
     """x with mean 0 and variance 1 over its last `count` dimensions, and the factor that made the variance so."""
     axes = _axes(x.ndim, count)
     wide = cast(x, np.float32) if array_type(x) == np.float16 else x
-    size = max(int(np.prod([x.shape[axis] for axis in axes])), 1)
-    centred = wide - _sums(wide, axes) / size
-    factor = 1 / np.sqrt(_sums(centred * centred, axes) / size + eps)
+    size = max(math.prod(x.shape[-count:]), 1)
+    centred = wide - sums(wide, axes) / size
+    factor = 1 / np.sqrt(dots(centred, centred, axes) / size + eps)
     return centred * factor, factor
-
-
-def _sums(x: Any, axes: tuple[int, ...]) -> Any:
-    """Sums over the last dimensions, kept as 1. Of rows by a product with ones, which is faster than numpy's sum."""
-    if isinstance(x, np.ndarray) and axes == (x.ndim - 1,):
-        return x @ np.ones((x.shape[-1], 1), x.dtype)
-    return np.add.reduce(x, axis=axes, keepdims=True)
 
 
 def _layer_norm(x: Any, weight: Any, bias: Any, count: int, eps: float) -> Any:
@@ -144,14 +138,14 @@ def _layer_norm(x: Any, weight: Any, bias: Any, count: int, eps: float) -> Any:
     return out.astype(x.dtype, copy=False)
 
 
-def _layer_norm_slope(g: Any, x: Any, weight: Any, count: int, eps: float) -> Any:
+def _layer_norm_slope(g: Any, standard: tuple[Any, Any], weight: Any, count: int) -> Any:
     """The cotangent of x: that of the standardised x, less what moves its mean and what moves its variance."""
-    out, factor = _standardised(x, count, eps)
-    axes = _axes(x.ndim, count)
-    size = max(int(np.prod([x.shape[axis] for axis in axes])), 1)
+    out, factor = standard
+    axes = _axes(out.ndim, count)
+    size = max(math.prod(out.shape[-count:]), 1)
     g = g if weight is None else g * weight
-    mean = _sums(g, axes) / size
-    along = _sums(g * out, axes) / size
+    mean = sums(g, axes) / size
+    along = dots(g, out, axes) / size
     return (g - mean - out * along) * factor
 
 
@@ -160,8 +154,9 @@ LAYER_NORM = op(
     _layer_norm,
     node="NativeLayerNormBackward0",
     call="nn.functional.layer_norm",
-    x=lambda g, x, weight, count, eps: _layer_norm_slope(g, x, weight, count, eps),
-    weight=lambda g, x, count, eps: g * _standardised(x, count, eps)[0],
+    shared={"standard": lambda g, x, count, eps: _standardised(x, count, eps)},
+    x=_layer_norm_slope,
+    weight=lambda g, standard: g * standard[0],
     bias=lambda g: g,
     samples=lambda: [
         sample(grid(2, 3), (3,), grid(3), grid(3)),

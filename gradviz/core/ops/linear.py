@@ -14,6 +14,7 @@ from gradviz.core.apply import apply
 from gradviz.core.composites import called, composite
 from gradviz.core.ops.arithmetic import MUL
 from gradviz.core.ops.copying import contiguous
+from gradviz.core.ops.matrix_products import ADDMM, ADDMV, BADDBMM, BMM, DOT, MATMUL, MM, MV, laid_out
 from gradviz.core.ops.samples import grid
 from gradviz.core.ops.shapes import broadcast, expanded
 from gradviz.core.ops.shaping import UNSAFE_VIEW, expand, permute, reshape, squeeze, t, transpose, unsqueeze, view
@@ -23,91 +24,6 @@ from gradviz.core.tensor import Tensor
 
 # ---- rows
 
-
-def _flipped(x: Any) -> Any:
-    return np.swapaxes(x, -1, -2)
-
-
-def _product(x: Any, y: Any) -> Any:
-    return np.matmul(x, y)
-
-
-def _scaled(g: Any, factor: Any) -> Any:
-    return g if factor == 1 else g * factor
-
-
-def _added(total: Any, product: Any, beta: Any, alpha: Any) -> Any:
-    """beta * total + alpha * product in the product's dtype; NaN in `total` does not count where beta is 0."""
-    product = _scaled(product, alpha)
-    return product if beta == 0 else (product + _scaled(total, beta)).astype(product.dtype, copy=False)
-
-
-DOT = op(
-    "dot(x, y)",
-    _product,
-    x=lambda g, y: g * y,
-    y=lambda g, x: g * x,
-    samples=lambda: [sample(grid(3), grid(3)), sample(grid(0), grid(0))],
-)
-MV = op(
-    "mv(x, y)",
-    _product,
-    x=lambda g, y: g[:, None] * y,
-    y=lambda g, x: _flipped(x) @ g,
-    samples=lambda: [sample(grid(2, 3), grid(3)), sample(grid(2, 0), grid(0))],
-)
-MM = op(
-    "mm(x, y)",
-    _product,
-    x=lambda g, y: g @ _flipped(y),
-    y=lambda g, x: _flipped(x) @ g,
-    samples=lambda: [sample(grid(2, 3), grid(3, 4)), sample(grid(2, 0), grid(0, 3))],
-)
-BMM = op(
-    "bmm(x, y)",
-    lambda x, y: _product(x, y).astype(y.dtype, copy=False),
-    x=lambda g, y: g @ _flipped(y),
-    y=lambda g, x: _flipped(x) @ g,
-    samples=lambda: [sample(grid(2, 2, 3), grid(2, 3, 4)), sample(grid(0, 2, 3), grid(0, 3, 2))],
-)
-MATMUL = {
-    ranks: op(
-        "matmul(x, y)", _product, key=f"matmul.{row.key}", node=row.node_name, samples=row.samples,
-        x=row.vjps["x"], y=row.vjps["y"],
-    )
-    for ranks, row in {(1, 1): DOT, (2, 1): MV, (2, 2): MM}.items()
-}  # fmt: skip
-"""The rows that `matmul` is for tensors of these ranks."""
-ADDMM = op(
-    "addmm(input, mat1, mat2, *, beta=1, alpha=1)",
-    lambda input, mat1, mat2, beta, alpha: _added(input, mat1 @ mat2, beta, alpha),
-    input=lambda g, beta: _scaled(g, beta),
-    mat1=lambda g, mat2, alpha: _scaled(g @ _flipped(mat2), alpha),
-    mat2=lambda g, mat1, alpha: _scaled(_flipped(mat1) @ g, alpha),
-    samples=lambda: [
-        sample(grid(2, 4), grid(2, 3), grid(3, 4)),
-        sample(grid(4), grid(2, 3), grid(3, 4), beta=2, alpha=3),
-    ],
-)
-ADDMV = op(
-    "addmv(input, mat, vec, *, beta=1, alpha=1)",
-    lambda input, mat, vec, beta, alpha: _added(input, mat @ vec, beta, alpha),
-    input=lambda g, beta: _scaled(g, beta),
-    mat=lambda g, vec, alpha: _scaled(g[:, None] * vec, alpha),
-    vec=lambda g, mat, alpha: _scaled(_flipped(mat) @ g, alpha),
-    samples=lambda: [sample(grid(2), grid(2, 3), grid(3)), sample(grid(2), grid(2, 3), grid(3), beta=2, alpha=3)],
-)
-BADDBMM = op(
-    "baddbmm(input, batch1, batch2, *, beta=1, alpha=1)",
-    lambda input, batch1, batch2, beta, alpha: _added(input, batch1 @ batch2, beta, alpha),
-    input=lambda g, beta: _scaled(g, beta),
-    batch1=lambda g, batch2, alpha: _scaled(g @ _flipped(batch2), alpha),
-    batch2=lambda g, batch1, alpha: _scaled(_flipped(batch1) @ g, alpha),
-    samples=lambda: [
-        sample(grid(2, 2, 4), grid(2, 2, 3), grid(2, 3, 4)),
-        sample(grid(2, 2, 4), grid(2, 2, 3), grid(2, 3, 4), beta=2, alpha=3),
-    ],
-)
 TRACE = op(
     "trace(x)",
     lambda x: np.trace(x, dtype=x.dtype if x.dtype.kind == "f" else np.int64),
@@ -178,7 +94,7 @@ def _mm(row: Row, input: Tensor, mat2: Tensor) -> Tensor:
     if input.dtype is not mat2.dtype:
         names = [_C_NAMES.get(matrix.dtype.name, matrix.dtype.name) for matrix in (input, mat2)]
         raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: {names[0]} != {names[1]}")
-    return apply(row, (input, mat2))
+    return apply(laid_out(row, mat2), (input, mat2))
 
 
 @both
@@ -199,7 +115,7 @@ def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: 
     _same_dtype(input, mat2, "self and mat2 must have the same dtype, but got {} and {}")
     _same_dtype(mat1, mat2, "mat1 and mat2 must have the same dtype, but got {} and {}")
     expanded((mat1.shape[0], mat2.shape[1]), input.shape)
-    return apply(ADDMM, (input, mat1, mat2), (beta, alpha))
+    return apply(laid_out(ADDMM, mat2), (input, mat1, mat2), (beta, alpha))
 
 
 @both
@@ -351,7 +267,7 @@ def _batched(left: Tensor, right: Tensor) -> Tensor:
 
 def _left_operand(self: Tensor, other: Any) -> Any:
     if type(other) is Tensor and _match(self._data, other._data):
-        return apply(_MATRICES, (self, other))
+        return apply(laid_out(_MATRICES, other), (self, other))
     return matmul(self, other) if isinstance(operand(other), Tensor) else NotImplemented
 
 

@@ -45,6 +45,8 @@ def check_reduction(reduction: str) -> None:
 
 def apply_trimmed(row: Row, inputs: list[Tensor | None], static: tuple[Any, ...]) -> Tensor:
     """Run a row whose last inputs may be left out, as None; one left out before a given one counts as 1."""
+    if all(one is not None for one in inputs):
+        return apply(row, inputs, static)
     while inputs[-1] is None:
         inputs = inputs[:-1]
     arrays = [1 if one is None else one._data for one in inputs]

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from gradviz.core.dual import array_of, run_row
-from gradviz.core.ops.convolution import Sizes, padded, windows
 from gradviz.core.ops.pooling import edges_of, whole_of
 from gradviz.core.ops.samples import grid
 from gradviz.core.ops.table import Row, op, sample
+from gradviz.core.ops.windows import Sizes, padded, windows
 from gradviz.core.tensor import Tensor
 
 
@@ -57,12 +57,20 @@ def _routed(
     g, values = whole_of(g, count), whole_of(values, count)
     found = np.zeros(whole.shape, g.dtype)
     left = np.ones(values.shape, np.bool_)
+    apart = all(step > gap * (width - 1) for step, gap, width in zip(stride, dilation, kernel, strict=True))
+    last = tuple(width - 1 for width in kernel)
     for offset in np.ndindex(kernel):
         where = _in_windows(offset, stride, dilation, size)
-        here = whole[where] == values
-        here &= left
-        left ^= here
-        found[where] += g * here
+        if offset == last:
+            here = left  # what was found nowhere before
+        else:
+            here = whole[where] == values
+            here &= left
+            left ^= here
+        if apart:
+            found[where] = g * here
+        else:
+            found[where] += g * here
     inside: Any = (..., *(slice(pad, pad + length) for pad, length in zip(padding, x.shape[-count:], strict=True)))
     return np.ascontiguousarray(found[inside]).reshape(x.shape)
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from gradviz.core.apply import apply
 from gradviz.core.composites import composite
+from gradviz.core.dual import sums
 from gradviz.core.grad_mode import no_grad
 from gradviz.core.ops.layers import layer_norm
 from gradviz.core.ops.padding import pad
@@ -32,18 +33,24 @@ def wide(x: Any) -> Any:
 def _standardised(x: Any, axes: tuple[int, ...], eps: float) -> tuple[Any, Any]:
     """x with mean 0 and variance 1 over some dimensions, and the factor that made the variance so."""
     size = max(math.prod(x.shape[axis] for axis in axes), 1)
-    centred = x - np.sum(x, axis=axes, keepdims=True) / size
-    factor = 1 / np.sqrt(np.sum(centred * centred, axis=axes, keepdims=True) / size + eps)
+    centred = x - sums(x, axes) / size
+    factor = 1 / np.sqrt(sums(centred * centred, axes) / size + eps)
     return centred * factor, factor
 
 
-def _slope(g: Any, x: Any, axes: tuple[int, ...], eps: float) -> Any:
+def _moments(g: Any, out: Any, axes: tuple[int, ...]) -> tuple[Any, Any]:
+    """The sums of the cotangents, and of their products with the standardised x."""
+    return sums(g, axes), sums(g * out, axes)
+
+
+def _slope(g: Any, out: Any, factor: Any, moments: tuple[Any, Any], axes: tuple[int, ...]) -> Any:
     """The cotangent of x: that of the standardised x, less what moves its mean and what moves its variance."""
-    out, factor = _standardised(x, axes, eps)
-    size = max(math.prod(x.shape[axis] for axis in axes), 1)
-    mean = np.sum(g, axis=axes, keepdims=True) / size
-    along = np.sum(g * out, axis=axes, keepdims=True) / size
-    return (g - mean - out * along) * factor
+    size = max(math.prod(out.shape[axis] for axis in axes), 1)
+    return (g - moments[0] / size - out * (moments[1] / size)) * factor
+
+
+def _channel_sums(g: Any) -> Any:
+    return sums(g, _others(g.ndim)).reshape(-1)
 
 
 def _along_channels(values: Any, ndim: int) -> Any:
@@ -66,34 +73,48 @@ def _scaled(out: Any, weight: Any, bias: Any, kind: Any) -> Any:
 # ---- over a batch
 
 
-def _batch_standardised(x: Any, mean: Any, var: Any, training: bool, eps: float) -> Any:
+def _batch_standardised(x: Any, var: Any, training: bool, eps: float) -> tuple[Any, Any]:
+    """In training x standardised; and the factor that makes the variance 1."""
     x = wide(x)
     if training:
-        return _standardised(x, _others(x.ndim), eps)[0]
-    return (x - _along_channels(mean, x.ndim)) / np.sqrt(_along_channels(var, x.ndim) + eps)
+        return _standardised(x, _others(x.ndim), eps)
+    return None, 1 / np.sqrt(_along_channels(var, x.ndim) + eps)
 
 
-def _batch_slope(g: Any, x: Any, weight: Any, var: Any, training: bool, eps: float) -> Any:
-    g, x = wide(g), wide(x)
+def _batch_norm(x: Any, weight: Any, bias: Any, mean: Any, var: Any, training: bool, eps: float) -> Any:
+    out, factor = _batch_standardised(x, var, training, eps)
+    if not training:
+        out = (wide(x) - _along_channels(mean, x.ndim)) * factor
+    return _scaled(out, weight, bias, x.dtype)
+
+
+def _batch_slope(g: Any, standard: tuple[Any, Any], moments: Any, weight: Any, training: bool) -> Any:
+    g, (out, factor) = wide(g), standard
     if weight is not None:
-        g = g * _along_channels(weight, x.ndim)
+        factor = factor * _along_channels(weight, g.ndim)
+    return _slope(g, out, factor, moments, _others(g.ndim)) if training else g * factor
+
+
+def _batch_weight(g: Any, standard: tuple[Any, Any], moments: Any, x: Any, mean: Any, training: bool) -> Any:
     if training:
-        return _slope(g, x, _others(x.ndim), eps)
-    return g / np.sqrt(_along_channels(var, x.ndim) + eps)
+        return moments[1].reshape(-1)
+    return _channel_sums(wide(g) * (wide(x) - _along_channels(mean, len(x.shape)))) * standard[1].reshape(-1)
 
 
 BATCH_NORM: Row = op(
     "batch_norm(x, weight, bias, mean, var, *, training, eps)",
-    lambda x, weight, bias, mean, var, training, eps: _scaled(
-        _batch_standardised(x, mean, var, training, eps), weight, bias, x.dtype
-    ),
+    _batch_norm,
     node="NativeBatchNormBackward0",
     call="nn.functional.batch_norm",
+    shared={
+        "standard": lambda g, x, var, training, eps: _batch_standardised(x, var, training, eps),
+        "moments": lambda g, standard, training: (
+            _moments(wide(g), standard[0], _others(len(g.shape))) if training else None
+        ),
+    },
     x=_batch_slope,
-    weight=lambda g, x, mean, var, training, eps: np.sum(
-        wide(g) * _batch_standardised(x, mean, var, training, eps), axis=_others(len(x.shape))
-    ),
-    bias=lambda g: np.sum(wide(g), axis=_others(len(g.shape))),
+    weight=_batch_weight,
+    bias=lambda g: _channel_sums(wide(g)),
     samples=lambda: [
         sample(grid(4, 3), None, None, training=True),
         sample(grid(2, 3, 2, 2), None, None, positive(3), grid(3), True, eps=0.1),
@@ -181,7 +202,10 @@ def _move(x: Any, mean: Any, var: Any, momentum: float | None) -> None:
     count = x.size // x.shape[1]
     share = 0.1 if momentum is None else momentum
     # Not a write that a graph hears of: PyTorch leaves the version as it is.
-    for running, batch in ((mean, x.mean(axis=axes)), (var, x.var(axis=axes) * count / (count - 1))):
+    batch_mean = sums(x, axes) / count
+    centred = x - batch_mean
+    spread = sums(centred * centred, axes) / (count - 1)
+    for running, batch in ((mean, batch_mean.reshape(-1)), (var, spread.reshape(-1))):
         memory = running._array()
         memory[...] = memory * (1 - share) + batch * share
 
@@ -189,28 +213,33 @@ def _move(x: Any, mean: Any, var: Any, momentum: float | None) -> None:
 # ---- over groups of channels
 
 
-def _grouped(x: Any, groups: int, eps: float) -> Any:
+def _grouped(x: Any, groups: int, eps: float) -> tuple[Any, Any]:
+    """x standardised within each group, in its own shape, and the factor of each group."""
     x = wide(x)
     parts = x.reshape((x.shape[0], groups, math.prod(x.shape[1:]) // groups))
-    return _standardised(parts, (2,), eps)[0].reshape(x.shape)
+    out, factor = _standardised(parts, (2,), eps)
+    return out.reshape(x.shape), factor
 
 
-def _group_slope(g: Any, x: Any, weight: Any, groups: int, eps: float) -> Any:
-    g, x = wide(g), wide(x)
+def _group_slope(g: Any, standard: tuple[Any, Any], weight: Any, groups: int) -> Any:
+    g, (out, factor) = wide(g), standard
+    shape = g.shape
     if weight is not None:
-        g = g * _along_channels(weight, len(x.shape))
-    parts = (x.shape[0], groups, math.prod(x.shape[1:]) // groups)
-    return _slope(g.reshape(parts), x.reshape(parts), (2,), eps).reshape(x.shape)
+        g = g * _along_channels(weight, len(shape))
+    parts = (shape[0], groups, math.prod(shape[1:]) // groups)
+    g, out = g.reshape(parts), out.reshape(parts)
+    return _slope(g, out, factor, _moments(g, out, (2,)), (2,)).reshape(shape)
 
 
 GROUP_NORM: Row = op(
     "group_norm(x, weight, bias, *, groups, eps)",
-    lambda x, weight, bias, groups, eps: _scaled(_grouped(x, groups, eps), weight, bias, x.dtype),
+    lambda x, weight, bias, groups, eps: _scaled(_grouped(x, groups, eps)[0], weight, bias, x.dtype),
     node="NativeGroupNormBackward0",
     call="nn.functional.group_norm",
+    shared={"standard": lambda g, x, groups, eps: _grouped(x, groups, eps)},
     x=_group_slope,
-    weight=lambda g, x, groups, eps: np.sum(wide(g) * _grouped(x, groups, eps), axis=_others(len(x.shape))),
-    bias=lambda g: np.sum(wide(g), axis=_others(len(g.shape))),
+    weight=lambda g, standard: _channel_sums(wide(g) * standard[0]),
+    bias=lambda g: _channel_sums(wide(g)),
     samples=lambda: [
         sample(grid(2, 4, 3), 2, grid(4), grid(4)),
         sample(grid(2, 6, 2, 2), 3, eps=0.1),

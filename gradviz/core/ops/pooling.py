@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from gradviz.core.dual import run_row
-from gradviz.core.ops.convolution import Sizes, put_windows, windows
 from gradviz.core.ops.samples import grid
 from gradviz.core.ops.table import Row, op, sample
+from gradviz.core.ops.windows import Sizes, put_windows, windows
 
 
 def whole_of(x: Any, count: int) -> Any:

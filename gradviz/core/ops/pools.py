@@ -10,10 +10,10 @@ import numpy as np
 
 from gradviz.core.apply import apply, apply_several
 from gradviz.core.composites import called
-from gradviz.core.ops.convolution import Sizes
 from gradviz.core.ops.max_pooling import ADAPTIVE_MAX_POOL, MAX_POOL, MAX_UNPOOL
 from gradviz.core.ops.pooling import ADAPTIVE_AVG_POOL, AVG_POOL
 from gradviz.core.ops.table import TABLE
+from gradviz.core.ops.windows import Sizes
 from gradviz.core.public import FUNCTIONAL, FUNCTIONS, first_tensor
 from gradviz.core.tensor import Tensor
 

@@ -17,10 +17,10 @@ from gradviz.core import dtypes
 from gradviz.core.apply import apply
 from gradviz.core.composites import called, composite
 from gradviz.core.dual import run_row
-from gradviz.core.ops.convolution import Sizes
 from gradviz.core.ops.pools import adaptive_avg_pool
 from gradviz.core.ops.samples import grid
 from gradviz.core.ops.table import Row, op, sample
+from gradviz.core.ops.windows import Sizes
 from gradviz.core.public import first_tensor, functional
 from gradviz.core.tensor import Tensor
 from gradviz.errors import NotWrittenError

@@ -9,6 +9,7 @@ import numpy as np
 from gradviz.core import dtypes
 from gradviz.core.apply import apply
 from gradviz.core.composites import composite
+from gradviz.core.dual import dots, sums
 from gradviz.core.ops.samples import grid
 from gradviz.core.ops.shapes import wrap
 from gradviz.core.ops.table import Row, Sample, op, sample
@@ -24,17 +25,17 @@ def _axes(x: Any, dim: int) -> tuple[int, ...]:
 def _shares(x: Any, dim: int) -> Any:
     axes = _axes(x, dim)
     powers = np.exp(x - np.maximum.reduce(x, axis=axes, keepdims=True, initial=-np.inf))
-    return powers / np.add.reduce(powers, axis=axes, keepdims=True)
+    return powers / sums(powers, axes)
 
 
 def _log_shares(x: Any, dim: int) -> Any:
     axes = _axes(x, dim)
     shifted = x - np.maximum.reduce(x, axis=axes, keepdims=True, initial=-np.inf)
-    return shifted - np.log(np.add.reduce(np.exp(shifted), axis=axes, keepdims=True))
+    return shifted - np.log(sums(np.exp(shifted), axes))
 
 
 def _total(x: Any, dim: int) -> Any:
-    return np.add.reduce(x, axis=_axes(x, dim), keepdims=True)
+    return sums(x, _axes(x, dim))
 
 
 def _softmax_samples() -> list[Sample]:
@@ -44,7 +45,7 @@ def _softmax_samples() -> list[Sample]:
 SOFTMAX = op(
     "softmax(x, *, dim)",
     _shares,
-    x=lambda g, out, dim: out * (g - _total(g * out, dim)),
+    x=lambda g, out, dim: out * (g - dots(g, out, _axes(g, dim))),
     samples=_softmax_samples,
 )
 LOG_SOFTMAX = op(

@@ -8,6 +8,12 @@ keeps each factor for the other:
     mul = op("mul(x, y)", np.multiply, x=lambda g, y: g * y, y=lambda g, x: g * x)
 
 A VJP need not undo broadcasting or casts: what it returns is summed to the input's shape and cast to its dtype.
+
+What several VJPs need has a name under `shared`, by which they read it, and so may what follows it there. It is a
+function like a VJP, and is run once a backward, if a VJP that is needed reads it:
+
+    power = op("power(x, y)", np.power, shared={"slope": lambda g, x, y: g * x ** (y - 1)},
+               x=lambda g, slope, y: slope * y, y=lambda g, slope, x: slope * x * np.log(x))
 """
 
 from __future__ import annotations
@@ -56,6 +62,9 @@ class Row:
     static      names of the other arguments
     node_name   PyTorch's name for the node
     vjps        for each input name its VJP; an input without one is not differentiable
+    shared      by name what several VJPs read
+    parts       for an input whose cotangent is zero but for one part, that of the result: from static arguments the
+                part's key, at which a cotangent can be added to one that came before
     view        the result is a view of input 0's memory wherever numpy gives one
     several     each call gives a tuple of views, however many
     call        dotted name of the public function that runs the row, under `gradviz` and under `torch` alike
@@ -73,6 +82,8 @@ class Row:
         key: str | None,
         call: str,
         vjps: dict[str, Callable[..., Any]],
+        shared: dict[str, Callable[..., Any]] | None = None,
+        parts: dict[str, Callable[..., Any]] | None = None,
         samples: Samples | None,
         view: bool,
         several: bool,
@@ -93,6 +104,8 @@ class Row:
         self.cause = cause
         self.nondifferentiable_outputs = nondifferentiable_outputs
         self.vjps = vjps
+        self.shared = shared or {}
+        self.parts = parts or {}
         self.differentiable = bool(vjps)
         self.runs: dict[int, Callable[..., Any]] = {}
         """Compiled: by number of inputs what runs the op on inputs and static arguments. `apply` fills it."""
@@ -101,13 +114,49 @@ class Row:
         unknown = set(vjps) - set(self.inputs)
         if unknown:
             raise TypeError(f"row `{self.key}` has a derivative for `{min(unknown)}`, which is not one of its inputs")
+        self._check_shared()
+
+    def _check_shared(self) -> None:
+        late = {"shape", "shapes", "index", "outputs"}
+        taken = {"g", "out", "out1", *late, *self.inputs, *self.static}
+        missing = {*late, *self.shared}
+        for name, function in self.shared.items():
+            if name in taken:
+                raise TypeError(f"row `{self.key}` has `{name}` under `shared`, which is the name of something else")
+            for read in argument_names(function):
+                if read in missing:
+                    raise TypeError(f"`{name}` of row `{self.key}` reads `{read}`, which is not known before the VJPs")
+            missing.discard(name)
 
     @functools.cached_property
     def formulas(self) -> tuple[tuple[Callable[..., Any], tuple[str, ...]] | None, ...]:
         """For each input its VJP and the names of what the VJP reads after `g`, or None."""
         return tuple(
-            (self.vjps[name], _argument_names(self.vjps[name])) if name in self.vjps else None for name in self.inputs
+            (self.vjps[name], argument_names(self.vjps[name])) if name in self.vjps else None for name in self.inputs
         )
+
+    def shared_by(self, formulas: Iterable[Any]) -> list[tuple[str, tuple[Callable[..., Any], tuple[str, ...]]]]:
+        """Of what is shared what these of the row's formulas need, in order: its name, function and what that reads."""
+        read = {name for formula in formulas if formula is not None for name in self._behind(formula[1])}
+        return [(name, (made, argument_names(made))) for name, made in self.shared.items() if name in read]
+
+    def _behind(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """`names` and those that are read for what is shared among them, in the order in which they are read."""
+        if not self.shared:
+            return names
+        found: dict[str, None] = {}
+        left = list(reversed(names))
+        while left:
+            name = left.pop()
+            found[name] = None
+            if name in self.shared:
+                left.extend(reversed(argument_names(self.shared[name])))
+        return tuple(found)
+
+    @functools.cached_property
+    def reading_of(self) -> tuple[tuple[str, ...], ...]:
+        """For each input the names of all that is read for its cotangent, in order."""
+        return tuple(() if formula is None else self._behind(formula[1]) for formula in self.formulas)
 
     def formulas_of(self, count: int) -> tuple[tuple[Callable[..., Any], tuple[str, ...]] | None, ...]:
         """`formulas` for a call with `count` inputs: the last one again and again for a variadic row."""
@@ -120,20 +169,20 @@ class Row:
     @functools.cached_property
     def saved_names(self) -> tuple[str, ...]:
         """What a node of this row may keep, inputs in order, then the result."""
-        read = {name for formula in self.formulas if formula is not None for name in formula[1]}
+        read = {name for names in self.reading_of for name in names}
         return tuple(name for name in (*self.inputs, "out", "out1") if name in read)
 
     @functools.cached_property
     def reading_order(self) -> tuple[str, ...]:
         """`saved_names` in the order in which the VJPs read them, in which PyTorch unpacks them."""
-        read = dict.fromkeys(name for formula in self.formulas if formula is not None for name in formula[1])
+        read = dict.fromkeys(name for names in self.reading_of for name in names)
         return tuple(name for name in read if name in self.saved_names)
 
     @functools.cached_property
     def reads(self) -> tuple[frozenset[str], ...]:
-        """For each input, the names of the saved arrays that its VJP reads."""
+        """For each input, the names of the saved arrays that are read for its cotangent."""
         kept = set(self.saved_names)
-        return tuple(frozenset(formula[1]) & kept if formula else frozenset() for formula in self.formulas)
+        return tuple(frozenset(names) & kept for names in self.reading_of)
 
     @functools.cached_property
     def node_class(self) -> type[Node]:
@@ -161,6 +210,8 @@ def op(
     promotes: bool = False,
     cause: Any = None,
     nondifferentiable_outputs: tuple[int, ...] = (),
+    shared: dict[str, Callable[..., Any]] | None = None,
+    parts: dict[str, Callable[..., Any]] | None = None,
     **vjps: Callable[..., Any],
 ) -> Row:
     """Add a row to the table.
@@ -178,6 +229,8 @@ def op(
         key=key,
         call=call,
         vjps=vjps,
+        shared=shared,
+        parts=parts,
         samples=samples,
         view=view,
         several=several,
@@ -210,6 +263,7 @@ def _stretched(items: tuple[T, ...], count: int) -> tuple[T, ...]:
     return items[:-1] + items[-1:] * (count - len(items) + 1)
 
 
-def _argument_names(function: Callable[..., Any]) -> tuple[str, ...]:
+def argument_names(function: Callable[..., Any], first: int = 1) -> tuple[str, ...]:
+    """The names of a function's arguments, from number `first`."""
     code = function.__code__
-    return code.co_varnames[1 : code.co_argcount]
+    return code.co_varnames[first : code.co_argcount]

@@ -10,10 +10,10 @@ import numpy as np
 from gradviz.core.apply import apply
 from gradviz.core.composites import called
 from gradviz.core.dual import run_row
-from gradviz.core.ops.convolution import Sizes, out_size, padded, put_windows, windows
 from gradviz.core.ops.samples import grid
 from gradviz.core.ops.shapes import wrap
 from gradviz.core.ops.table import Row, op, sample
+from gradviz.core.ops.windows import Sizes, out_size, padded, put_windows, windows
 from gradviz.core.public import FUNCTIONAL, METHODS, first_tensor
 from gradviz.core.tensor import Tensor
 

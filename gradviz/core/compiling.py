@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from gradviz.core.ops.table import Row
 
 _INLINE = {operator.mul: "{} * {}", operator.add: "{} + {}", operator.sub: "{} - {}", operator.truediv: "{} / {}",
-           operator.neg: "-{}"}  # fmt: skip
+           operator.neg: "-{}", operator.pow: "{} ** {}"}  # fmt: skip
 """Forwards that are an operator of Python's, written in place."""
 
 
@@ -134,10 +134,25 @@ def source_of_run(
     put(" result._data = out; result._origin = step; result._number = 0; result._requires_grad = tracked")
     put(" result._grad = result._view = result._extras = result._memory = None")
     if row.view:
-        put(f" share(result, x0, row, (forward, {static}), region)")
+        lines += _share(row, count, static)
     put(" if attended: finish(step, frame, out)")
     put(" return result")
     return "\n".join(lines) + "\n"
+
+
+def _share(row: Row, count: int, static: str) -> list[str]:
+    """The lines that make the result a view; what is not an ordinary tensor's own memory is left to `share`."""
+    general = f"share(result, x0, row, (forward, {static}), region)"
+    if row.cause is not None or count > 1:
+        return [f" {general}"]
+    return [
+        " memory = m0 if m0 is not None else x0._storage; version = memory.version",
+        f" if region is not None or view is not None or version is None: {general}",
+        " else:",
+        "  result._memory = memory; result._view = view = View.__new__(View)",
+        f"  view.base = x0; view.own = ((forward, {static}),); view.version = version; view.made = TRACKED",
+        "  if n0 and not tracked: step.flags |= LEAF_GRAD",
+    ]
 
 
 def _describe_result(same_type: bool, checked: bool, count: int, slow: str) -> list[str]:

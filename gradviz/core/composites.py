@@ -124,16 +124,16 @@ def _unite(made: Trace, given: list[Tensor]) -> None:
     steps = [made]
     for step in steps:
         for link in step.links:
-            origin, _ = origin_of(link)
+            origin = link if isinstance(link, Trace) else origin_of(link)[0]
             if origin is not None and id(origin) not in known:
                 known.add(id(origin))
                 steps.append(origin)
-    links: tuple[Link, ...] = tuple((one._origin, one._number) if one._number else one._origin for one in given)
+    links: tuple[Link, ...] = tuple([(one._origin, one._number) if one._number else one._origin for one in given])
     if isinstance(made, Untracked):
         links = tuple(map(faint, links))
         made.cause = next((step.cause for step in steps if step.cause is not None), None)
     # First this: a step that Ctrl-C keeps from being marked is told of by itself, which does no harm.
-    made.whole = links, tuple(one.requires_grad for one in given)
+    made.whole = links, tuple([one.requires_grad for one in given])
     for step in steps[1:]:
         step.within = made.id
         step.flags |= PART

@@ -73,6 +73,9 @@ def _power_number(x: Any, y: Any) -> Any:
     return x**y
 
 
+_power_number.plain = operator.pow  # type: ignore[attr-defined]
+
+
 def _power(x: Any, y: Any) -> Any:
     """x ** y, where the power of an integer to a negative one is rounded towards zero."""
     if np.result_type(x, y).kind == "i" and np.any(y < 0):
@@ -231,7 +234,7 @@ def _divided_into(self: Tensor, other: Any) -> Any:
 
 
 def _raised(self: Tensor, other: Any) -> Any:
-    return pow(self, other)
+    return apply(POW_NUMBER, (self, other)) if type(other) in (int, float) else pow(self, other)
 
 
 def _exponent_of(self: Tensor, other: Any) -> Any:

@@ -107,6 +107,14 @@ def bmm(input: Tensor, mat2: Tensor) -> Tensor:
 @both
 def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
     """beta * input + alpha * (mat1 @ mat2)."""
+    added, left, right = input._data, mat1._data, mat2._data
+    # A layer's bias and two matrices that fit: most calls, which a glance is enough for.
+    if not (_match(left, right) and added.shape == right.shape[1:] and added.dtype is right.dtype):
+        _check_addmm(input, mat1, mat2)
+    return apply(laid_out(ADDMM, mat2), (input, mat1, mat2), (beta, alpha))
+
+
+def _check_addmm(input: Tensor, mat1: Tensor, mat2: Tensor) -> None:
     if mat1.ndim != 2:
         raise RuntimeError(f"mat1 must be a matrix, got {mat1.ndim}-D tensor")
     if mat2.ndim != 2:
@@ -115,7 +123,6 @@ def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: 
     _same_dtype(input, mat2, "self and mat2 must have the same dtype, but got {} and {}")
     _same_dtype(mat1, mat2, "mat1 and mat2 must have the same dtype, but got {} and {}")
     expanded((mat1.shape[0], mat2.shape[1]), input.shape)
-    return apply(laid_out(ADDMM, mat2), (input, mat1, mat2), (beta, alpha))
 
 
 @both

@@ -6,19 +6,30 @@ from typing import Any
 
 import numpy as np
 
-from gradviz.core.apply import apply
+from gradviz.core.apply import apply, apply_general
 from gradviz.core.composites import called, composite
 from gradviz.core.dual import kept_where
 from gradviz.core.inplace import apply_inplace
 from gradviz.core.ops.activations import activation, publish_activation, run_on
 from gradviz.core.ops.samples import grid, positive
 from gradviz.core.ops.table import Row, op, sample
-from gradviz.core.public import FUNCTIONAL, FUNCTIONS, both, first_tensor, functional, inplace_of, method
+from gradviz.core.public import (
+    FUNCTIONAL,
+    FUNCTIONS,
+    METHODS,
+    both,
+    compiled_method,
+    first_tensor,
+    functional,
+    inplace_of,
+    method,
+)
 from gradviz.core.tensor import Tensor
 
 ALPHA, SCALE = 1.6732632423543772, 1.0507009873554805
 """SELU's constants. Source: Klambauer et al., arXiv:1706.02515."""
 _KINKS = np.array([-1.0, 0.0, -0.0, 1.0, 6.0, np.nan])
+_ZERO = np.zeros((), np.float32)
 
 
 # ---- straight on both sides
@@ -28,6 +39,9 @@ def _ramp(x: Any) -> Any:
     if x.dtype.kind == "b":
         raise RuntimeError("Boolean inputs not supported for relu")
     return np.maximum(x, x.dtype.type(0))
+
+
+_ramp.plain = lambda x: np.maximum(x, _ZERO)  # type: ignore[attr-defined]
 
 
 def _between(x: Any, low: float, high: float) -> Any:
@@ -78,6 +92,10 @@ def relu_(self: Tensor) -> Tensor:
 def relu(input: Tensor) -> Tensor:
     """`input` where it is positive, else zero."""
     return run_on(RELU, input, (), False)
+
+
+METHODS["relu"] = compiled_method("relu", RELU, 1, (), apply_general)
+METHODS["relu"].__doc__ = relu.__doc__
 
 
 def _functional_relu(input: Tensor, inplace: bool = False) -> Tensor:

@@ -40,6 +40,9 @@ def kept(result: Any, shape: tuple[int, ...], dim: Any, keepdim: bool = False) -
     """A reduced result with its dimensions back as 1, so that it broadcasts to `shape`."""
     if keepdim:
         return result
+    if type(dim) is int and shape:
+        axis = dim % len(shape)
+        return result.reshape((*shape[:axis], 1, *shape[axis + 1 :]))
     dims = dims_of(dim, len(shape))
     return result.reshape(tuple(1 if axis in dims else length for axis, length in enumerate(shape)))
 
@@ -70,9 +73,11 @@ def folded(ufunc: Any, x: Any, dim: Any, keepdim: bool, dtype: dtypes.dtype | No
         x = x.astype(dtype.array_type)
     elif x.dtype.kind != "f":
         x = x.astype(np.int64)
-    if x.dtype == np.float16:
+    own = x.dtype
+    if own.char == "e":
         return reduced(ufunc, x.astype(np.float32), dim, keepdim).astype(np.float16)
-    return ufunc.reduce(x, axis=dims_of(dim, x.ndim), keepdims=keepdim, dtype=x.dtype)
+    axis = dim if type(dim) is int and -x.ndim <= dim < x.ndim else dims_of(dim, x.ndim)
+    return ufunc.reduce(x, axis, own, None, keepdim)
 
 
 def _dim_samples() -> list[Sample]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from gradviz.core import dtypes
 from gradviz.core.apply import apply
-from gradviz.core.composites import composite
+from gradviz.core.composites import called, composite
 from gradviz.core.dual import dots, sums
 from gradviz.core.ops.samples import grid
 from gradviz.core.ops.shapes import wrap
@@ -56,27 +56,25 @@ LOG_SOFTMAX = op(
 )
 
 
-def _normalize(row: Row, input: Any, dim: int, dtype: dtypes.dtype | None) -> Tensor:
-    input = first_tensor(row.name, input)
-    if dtype is not None:
-        input = input.to(dtype)
-    return apply(row, (input,), (dim,))
-
-
 @functional
 @both
-@composite
 def softmax(input: Tensor, dim: int, dtype: dtypes.dtype | None = None) -> Tensor:
     """Exponentials of `input` divided by their sum over `dim`. dtype: what to cast `input` to before."""
-    return _normalize(SOFTMAX, input, dim, dtype)
+    input = first_tensor("softmax", input)
+    return apply(SOFTMAX, (input,), (dim,)) if dtype is None else _cast_before(SOFTMAX, input, dim, dtype)
 
 
 @functional
 @both
-@composite
 def log_softmax(input: Tensor, dim: int, dtype: dtypes.dtype | None = None) -> Tensor:
     """The logarithm of `softmax`, exact where that is close to zero. dtype: what to cast `input` to before."""
-    return _normalize(LOG_SOFTMAX, input, dim, dtype)
+    input = first_tensor("log_softmax", input)
+    return apply(LOG_SOFTMAX, (input,), (dim,)) if dtype is None else _cast_before(LOG_SOFTMAX, input, dim, dtype)
+
+
+@called("")
+def _cast_before(row: Row, input: Tensor, dim: int, dtype: dtypes.dtype) -> Tensor:
+    return apply(row, (input.to(dtype),), (dim,))
 
 
 @functional

@@ -185,7 +185,7 @@ class Recorder(AbstractContextManager["Recorder"]):
         self._watches.clear()  # each holds on to this recording
         if namespace is not None:
             self._step("naming the values", partial(name_values, namespace, self._name))
-        for emitter in self._emitters.values():
+        for emitter in reversed(self._emitters.values()):  # the last one may stand around the others
             self._step("the end of listening", emitter.uninstall)
         _dismiss(self)
         with self._lock:
@@ -333,7 +333,7 @@ class Recorder(AbstractContextManager["Recorder"]):
             self._log = None
             for watch in self._watches:
                 watch.stop()
-            for emitter in self._emitters.values():
+            for emitter in reversed(self._emitters.values()):
                 self._step("the end of listening", emitter.uninstall)
         else:
             self._forks += 1

@@ -11,7 +11,10 @@ flag and sweep:
 from __future__ import annotations
 
 import textwrap
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import thread as futures
 from pathlib import Path
 from typing import Any
 
@@ -714,3 +717,26 @@ def test_gradients_read_and_written_and_hooks_are_told() -> None:
         ("write_grad", "w", first + 8),
     ]
     assert norm
+
+
+def test_work_handed_to_a_thread_is_told_of_and_threads_are_as_they_were_afterwards() -> None:
+    def standing() -> list[Any]:
+        return [
+            vars(owner)[name]
+            for owner, name in (
+                (threading.Thread, "start"), (threading.Thread, "_bootstrap_inner"),
+                (futures._WorkItem, "__init__"), (futures._WorkItem, "run"),
+            )
+        ]  # fmt: skip
+
+    before = standing()
+    with gradviz.record() as recording:
+        assert not set(standing()) & set(before)
+        x = gradviz.ones(2, requires_grad=True)
+        with gradviz.no_grad(), ThreadPoolExecutor(1) as pool:
+            assert pool.submit(lambda: x * 2).result().requires_grad
+    assert standing() == before
+    begun, ended = recording.graph().work
+    assert begun.region is not None
+    assert ended.region is None
+    assert begun.thread == ended.thread != 0

@@ -29,6 +29,15 @@ MAKE: dict[str, Callable[[Any], Any]] = {
     "Categorical by logits": lambda lib: lib.distributions.Categorical(logits=leaf(lib, 0.2, -0.5, 1, 2).view(2, 2)),
     "OneHotCategorical": lambda lib: lib.distributions.OneHotCategorical(leaf(lib, 0.2, 0.5, 0.9)),
     "Independent": lambda lib: lib.distributions.Independent(MAKE["Normal"](lib), 1),
+    "MultivariateNormal": lambda lib: lib.distributions.MultivariateNormal(
+        leaf(lib, 0.5, -1.0), leaf(lib, 2.0, 0.5, 0.5, 1.0).view(2, 2)
+    ),
+    "MultivariateNormal by root": lambda lib: lib.distributions.MultivariateNormal(
+        lib.ones(3, 2), scale_tril=leaf(lib, 2.0, 0.0, 0.5, 1.0).view(2, 2)
+    ),
+    "MultivariateNormal by inverse": lambda lib: lib.distributions.MultivariateNormal(
+        lib.zeros(2), precision_matrix=leaf(lib, 2.0, 0.5, 0.5, 1.0).view(2, 2)
+    ),
 }
 THEIR_OWN = ("Exponential",)
 """What PyTorch draws by a generator of its own."""
@@ -45,6 +54,9 @@ def test_samples_densities_and_gradients(name: str) -> None:
             drawn = library.ones(3, 2, *variable.batch_shape)
         density = variable.log_prob(drawn)
         parts = [drawn, density.detach(), tuple(variable.sample().shape)]
+        if name.startswith("Multivariate"):
+            matrices = (variable.covariance_matrix, variable.precision_matrix, variable.scale_tril)
+            parts += [one.detach() for one in matrices]
         parts += [one.detach().nan_to_num(-7.0) for one in (variable.entropy(), variable.mean, variable.variance)]
         if variable.has_rsample and name not in THEIR_OWN:
             again = variable.rsample((2,))
@@ -69,6 +81,9 @@ PAIRS: dict[str, Callable[[Any], tuple[Any, Any]]] = {
     "Bernoulli": lambda lib: (MAKE["Bernoulli"](lib), lib.distributions.Bernoulli(lib.tensor([0.5, 0.1, 0.2]))),
     "Categorical": lambda lib: (MAKE["Categorical"](lib), lib.distributions.Categorical(lib.ones(3))),
     "OneHotCategorical": lambda lib: (MAKE["OneHotCategorical"](lib), lib.distributions.OneHotCategorical(lib.ones(3))),
+    "MultivariateNormal": lambda lib: (
+        MAKE["MultivariateNormal"](lib), MAKE["MultivariateNormal by root"](lib)
+    ),
     "Independent": lambda lib: (
         MAKE["Independent"](lib),
         lib.distributions.Independent(lib.distributions.Normal(lib.zeros(3), lib.ones(3)), 1),
@@ -88,6 +103,19 @@ def test_what_cannot_be_is_refused() -> None:
             (lambda names=names: names.Normal(0.0, -1.0), r"to satisfy the constraint GreaterThan\(lower_bound=0\.0\)"),
             (lambda names=names: names.Bernoulli(1.5), r"Interval\(lower_bound=0\.0, upper_bound=1\.0\)"),
             (lambda names=names: names.Categorical(), "Either `probs` or `logits` must be specified, but not both"),
+            (
+                lambda names=names, lib=library: names.MultivariateNormal(lib.zeros(2), lib.zeros(2, 2)),
+                r"of shape \(2, 2\)\) of distribution .* to satisfy the constraint PositiveDefinite\(\)",
+            ),
+            (
+                lambda names=names, lib=library: names.MultivariateNormal(lib.zeros(2), scale_tril=lib.ones(2, 2)),
+                r"to satisfy the constraint LowerCholesky\(\)",
+            ),
+            (lambda names=names, lib=library: names.MultivariateNormal(lib.zeros(2)), "Exactly one of covariance"),
+            (
+                lambda names=names, lib=library: names.MultivariateNormal(lib.zeros(()), lib.eye(1)),
+                "loc must be at least one-dimensional",
+            ),
             (lambda names=names: names.Uniform(1.0, 0.0), "to satisfy the constraint LessThan"),
             (lambda names=names: names.Independent(names.Normal(0.0, 1.0), 1), "Expected reinterpreted_batch_ndims"),
         ):

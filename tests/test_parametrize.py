@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import gradviz
-from gradviz.core.public import FUNCTIONS
+from gradviz.core.ops.norms import weight_norm
 
 LAYERS: dict[str, Callable[[Any], tuple[Any, tuple[int, ...]]]] = {
     "linear": lambda nn: (nn.Linear(3, 2), (4, 3)),
@@ -173,4 +173,4 @@ def test_weight_norm_has_derivatives(dim: int) -> None:
     v = gradviz.tensor(np.random.default_rng(0).normal(size=(2, 3, 2)), requires_grad=True)
     g = gradviz.norm_except_dim(v.detach() * 2, 2, dim).requires_grad_()
     for check in (gradviz.autograd.gradcheck, gradviz.autograd.gradgradcheck):
-        assert check(lambda v, g: FUNCTIONS["_weight_norm"](v, g, dim), (v, g))
+        assert check(lambda v, g: weight_norm(v, g, dim), (v, g))

@@ -8,6 +8,7 @@ from gradviz.distributions.continuous import Exponential, Laplace, LogNormal, No
 from gradviz.distributions.discrete import Bernoulli, Categorical, OneHotCategorical
 from gradviz.distributions.distribution import Distribution, Independent
 from gradviz.distributions.divergence import kl_divergence
+from gradviz.distributions.multivariate import MultivariateNormal
 from gradviz.errors import missing_name
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Independent",
     "Laplace",
     "LogNormal",
+    "MultivariateNormal",
     "Normal",
     "OneHotCategorical",
     "Uniform",

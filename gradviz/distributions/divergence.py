@@ -10,6 +10,7 @@ from gradviz.core.public import FUNCTIONAL, FUNCTIONS
 from gradviz.distributions.continuous import Normal
 from gradviz.distributions.discrete import Bernoulli, Categorical, OneHotCategorical
 from gradviz.distributions.distribution import Distribution, Independent
+from gradviz.distributions.multivariate import MultivariateNormal
 
 
 def kl_divergence(p: Distribution, q: Distribution) -> Any:
@@ -46,6 +47,18 @@ def _one_hot(p: Any, q: Any) -> Any:
     return _categorical(p._categorical, q._categorical)
 
 
+def _multivariate(p: Any, q: Any) -> Any:
+    if p.event_shape != q.event_shape:
+        raise ValueError(
+            "KL-divergence between two Multivariate Normals with different event shapes cannot be computed"
+        )
+    lead = FUNCTIONS["broadcast_shapes"](tuple(p.batch_shape), tuple(q.batch_shape))
+    root = p._root.expand((*lead, *p._root.shape[-2:]))
+    spread = q._divided(root).pow(2).sum((-2, -1))
+    distance = q._divided((q.loc - p.loc).unsqueeze(-1)).pow(2).sum((-2, -1))
+    return q._half_log_det() - p._half_log_det() + 0.5 * (spread + distance - p.event_shape[0])
+
+
 def _independent(p: Any, q: Any) -> Any:
     if p.reinterpreted_batch_ndims != q.reinterpreted_batch_ndims:
         raise NotImplementedError
@@ -58,4 +71,5 @@ _FORMULAS: dict[tuple[type, type], Callable[[Any, Any], Any]] = {
     (Categorical, Categorical): _categorical,
     (OneHotCategorical, OneHotCategorical): _one_hot,
     (Independent, Independent): _independent,
+    (MultivariateNormal, MultivariateNormal): _multivariate,
 }

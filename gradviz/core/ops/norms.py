@@ -18,7 +18,7 @@ from gradviz.core.ops.reductions import NORM
 from gradviz.core.ops.samples import grid
 from gradviz.core.ops.shapes import wrap, wrap_all
 from gradviz.core.ops.table import Row, op, sample
-from gradviz.core.public import FUNCTIONS, both, first_tensor, function, linear_algebra
+from gradviz.core.public import FUNCTIONS, both, first_tensor, linear_algebra
 from gradviz.core.tensor import Tensor
 
 Dims = int | Sequence[int] | None
@@ -228,9 +228,8 @@ WEIGHT_NORM: Row = op(
 )
 
 
-@function
 @called("_weight_norm")
-def _weight_norm(v: Any, g: Any, dim: int = 0) -> Tensor:
+def weight_norm(v: Any, g: Any, dim: int = 0) -> Tensor:
     """Directions `v` of the lengths `g`, for each part along `dim`; -1 for one length."""
     if dim != -1:
         wrap(dim, v.ndim)

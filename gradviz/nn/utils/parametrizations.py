@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from gradviz.core.grad_mode import no_grad
+from gradviz.core.ops.norms import weight_norm as weight_of
 from gradviz.core.public import FUNCTIONS
 from gradviz.nn import functional
 from gradviz.nn.convolution import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
@@ -25,7 +26,7 @@ class _WeightNorm(Module):
 
     def forward(self, weight_g: Any, weight_v: Any) -> Any:
         """weight_g: the lengths. weight_v: the directions, of any length."""
-        return FUNCTIONS["_weight_norm"](weight_v, weight_g, self.dim)
+        return weight_of(weight_v, weight_g, self.dim)
 
     def right_inverse(self, weight: Any) -> tuple[Any, Any]:
         """The lengths of a weight, and itself."""

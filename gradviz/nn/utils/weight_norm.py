@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+from gradviz.core.ops.norms import weight_norm as weight_of
 from gradviz.core.public import FUNCTIONS
 from gradviz.nn.parameter import Parameter
 
@@ -22,7 +23,7 @@ class WeightNorm:
     def compute_weight(self, module: Any) -> Any:
         """The weight at present."""
         lengths, directions = getattr(module, f"{self.name}_g"), getattr(module, f"{self.name}_v")
-        return FUNCTIONS["_weight_norm"](directions, lengths, self.dim)
+        return weight_of(directions, lengths, self.dim)
 
     def __call__(self, module: Any, inputs: Any) -> None:
         setattr(module, self.name, self.compute_weight(module))

@@ -41,6 +41,20 @@ def test_arrays_are_large_contiguous_and_of_one_shape_or_taken_whole() -> None:
     assert seen[4:] == [BLOCK] * 3
 
 
+@pytest.mark.parametrize("shape", [(600,), (70_000,), (5, 3, 2_000), (200, 300, 2), (3, 20_000), (2, 1, 900)])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.int64])
+def test_relu_of_large_arrays_is_torchs(shape: tuple[int, ...], dtype: Any) -> None:
+    array = (_values(*shape) * 5).astype(dtype)
+    if dtype is not np.int64:
+        array.reshape(-1)[[1, 5, 7, 9]] = [np.nan, -0.0, np.inf, -np.inf]
+    for swapped in (0, -1):
+        ours, theirs = (
+            library.relu(library.tensor(array).transpose(0, swapped)) for library in (gradviz, torch)
+        )
+        np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+        assert ours.stride() == theirs.stride()
+
+
 @pytest.mark.parametrize("approximate", ["none", "tanh"])
 def test_gelu_of_a_large_array_is_torchs(approximate: str) -> None:
     array, cotangent = _values(3, BLOCK), _values(3, BLOCK)

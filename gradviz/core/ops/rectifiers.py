@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -38,10 +39,30 @@ _ZERO = np.zeros((), np.float32)
 def _ramp(x: Any) -> Any:
     if x.dtype.kind == "b":
         raise RuntimeError("Boolean inputs not supported for relu")
-    return np.maximum(x, x.dtype.type(0))
+    return _positive(x, x.dtype.type(0))
 
 
-_ramp.plain = lambda x: np.maximum(x, _ZERO)  # type: ignore[attr-defined]
+def _positive(x: Any, zero: Any) -> Any:
+    """The greater of each element and zero, in one pass over the array."""
+    if x.size < SHORT:
+        return np.maximum(x, zero)
+    count = x.size if x.flags.c_contiguous else 0
+    for length in x.shape:
+        if count <= LONG:
+            break
+        count //= length
+    if not SHORT <= count <= LONG:
+        return np.maximum(x, zero)
+    out = np.empty(x.shape, x.dtype)
+    np.maximum(x.reshape(-1, count), _zeros(count, x.dtype), out=out.reshape(-1, count))
+    return out
+
+
+_ramp.plain = lambda x: _positive(x, _ZERO)  # type: ignore[attr-defined]
+
+SHORT, LONG = 1 << 9, 1 << 14
+"""An array of so many elements is compared with zeros, for which numpy is twice as quick as with one zero."""
+_zeros = functools.lru_cache(maxsize=16)(np.zeros)
 
 
 def _between(x: Any, low: float, high: float) -> Any:

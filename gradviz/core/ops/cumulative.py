@@ -9,7 +9,7 @@ import numpy as np
 from gradviz.core import dtypes
 from gradviz.core.apply import apply
 from gradviz.core.dual import size_of
-from gradviz.core.ops.reductions import WHOLE, folded, kept, numpy_names
+from gradviz.core.ops.folding import WHOLE, folded, kept, numpy_names
 from gradviz.core.ops.samples import flags, grid, integers
 from gradviz.core.ops.shapes import wrap
 from gradviz.core.ops.table import Sample, op, sample

@@ -14,7 +14,7 @@ import numpy as np
 from gradviz.core.apply import apply, apply_several
 from gradviz.core.composites import called
 from gradviz.core.dual import key_along, placed_at
-from gradviz.core.ops.reductions import WHOLE, dims_of, kept, numpy_names, reduced
+from gradviz.core.ops.folding import WHOLE, dims_of, kept, numpy_names, reduced
 from gradviz.core.ops.return_types import return_type
 from gradviz.core.ops.samples import grid, integers
 from gradviz.core.ops.selection import MAXIMUM, MINIMUM

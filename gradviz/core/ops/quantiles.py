@@ -9,7 +9,7 @@ import numpy as np
 from gradviz.core.apply import apply, apply_several
 from gradviz.core.composites import composite
 from gradviz.core.dual import run_row
-from gradviz.core.ops.reductions import WHOLE
+from gradviz.core.ops.folding import WHOLE
 from gradviz.core.ops.return_types import return_type
 from gradviz.core.ops.samples import grid, integers
 from gradviz.core.ops.shapes import wrap

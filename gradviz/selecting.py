@@ -157,11 +157,15 @@ def _of_one_turn(graph: Graph, ops: Iterable[int], turns: list[int]) -> set[int]
 
 
 def _renews_leaf(graph: Graph, op: Op) -> bool:
-    """A weight update: an untracked op that writes a leaf which requires grad, or makes one under `no_grad`."""
+    """A weight update: an untracked op that writes a leaf which requires grad, or makes one under `no_grad`.
+
+    A view that is made there requires grad as what it is of, and is no new tensor.
+    """
     first = graph.values[op.outputs[0]] if op.outputs else None
     if op.tracked or not op.inputs or first is None or not (first.leaf and first.requires_grad):
         return False
-    return op.inplace or _grad_off(graph, op)
+    view = op.alias is not None and op.cause not in (Cause.DETACH, Cause.DETACH_, Cause.DATA)
+    return op.inplace or (_grad_off(graph, op) and not view)
 
 
 def _grad_off(graph: Graph, op: Op) -> bool:

@@ -11,6 +11,7 @@ from torch import nn
 
 import gradviz
 from gradviz.diagnose import Finding
+from gradviz.selecting import default_selection
 
 
 def only_finding(program: Callable[[], object]) -> Finding:
@@ -136,3 +137,82 @@ def test_a_custom_function_that_forgets_an_input_starves_it_in_every_layer() -> 
     assert finding.source.endswith("# forgotten")
     assert "grad off" not in finding.message
     assert "return a gradient" in finding.help
+
+
+class Gains(nn.Module):
+    """Keeps parameters in a plain list."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(4, 4)
+        self.gains = [nn.Parameter(torch.ones(4)) for _ in range(3)]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for gain in self.gains:
+            x = self.inner(x) * gain
+        return x
+
+
+def test_parameters_in_a_list_belong_in_a_parameter_list() -> None:
+    model = Gains()
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+
+    def train() -> None:
+        model(torch.ones(3, 4)).sum().backward()
+        optimizer.step()
+
+    finding = only_finding(train)
+    assert finding.code == "GV403"
+    assert "nn.ParameterList" in finding.help
+    assert "ModuleList" not in finding.help
+
+
+def test_a_sample_is_drawn_anew_with_rsample() -> None:
+    mean = nn.Linear(4, 2)
+
+    def train() -> None:
+        code = torch.distributions.Normal(mean(torch.ones(3, 4)), 1.0).sample((5,))
+        (code * torch.ones(2, requires_grad=True)).sum().backward()
+
+    finding = gradviz.check(train)[0]
+    assert (finding.code, set(finding.names)) == ("GV201", {"mean.weight", "mean.bias"})
+    assert "rsample" in finding.help
+
+
+def test_a_parameter_made_of_another_tensor_is_a_leaf() -> None:
+    maker = nn.Linear(2, 12)
+    target = nn.Linear(4, 3)
+
+    def train() -> None:
+        target.weight = nn.Parameter(maker(torch.ones(2)).view(3, 4))
+        target(torch.ones(5, 4)).sum().backward()
+
+    finding = gradviz.check(train)[0]
+    assert (finding.code, set(finding.names)) == ("GV105", {"maker.weight", "maker.bias"})
+    assert "stack" not in finding.help
+    assert "functional" in finding.help
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")
+def test_a_leaf_that_is_updated_by_assignment_is_to_be_updated_in_place() -> None:
+    def train() -> None:
+        w = torch.ones(3, requires_grad=True)
+        for _ in range(2):
+            (w * w).sum().backward()
+            if w.grad is not None:
+                w = w - 0.1 * w.grad
+
+    (finding,) = gradviz.check(train, select=["GV407"])
+    assert "w -= ..." in finding.help
+    assert "no_grad" in finding.help
+
+
+def test_what_was_sampled_from_is_drawn_down_to_its_parameters() -> None:
+    mean = nn.Linear(4, 2)
+    scale = torch.ones(2, requires_grad=True)
+    with gradviz.record() as recording:
+        for _ in range(2):
+            code = torch.distributions.Normal(mean(torch.ones(3, 4)), 1.0).sample()
+            (code * scale).sum().backward()
+    drawn = default_selection(recording.graph())
+    assert {"mean.weight", "mean.bias"} <= {value.name for value in drawn.values.values()}

@@ -152,7 +152,12 @@ def _of_one_turn(graph: Graph, ops: Iterable[int], turns: list[int]) -> set[int]
             found.add(op.id)
             makers = [graph.ops[graph.values[item].op] for item in op.value_inputs]
             turn = bisect_left(turns, op.id)
-            pending += [maker.id for maker in makers if maker.is_source or bisect_left(turns, maker.id) == turn]
+            # The update behind the sweep before lies in this turn by its id, and is not of this iteration.
+            pending += [
+                maker.id
+                for maker in makers
+                if maker.is_source or (bisect_left(turns, maker.id) == turn and not _renews_leaf(graph, maker))
+            ]
     return found
 
 

@@ -10,8 +10,11 @@ import torch
 from torch import nn
 
 import gradviz
-from gradviz.diagnose import Finding
+from gradviz.diagnose import Finding, diagnose
+from gradviz.picture.aiming import missing_culprits
+from gradviz.picture.composing import compose
 from gradviz.selecting import default_selection
+from gradviz.views import Options
 
 
 def only_finding(program: Callable[[], object]) -> Finding:
@@ -216,3 +219,50 @@ def test_what_was_sampled_from_is_drawn_down_to_its_parameters() -> None:
             (code * scale).sum().backward()
     drawn = default_selection(recording.graph())
     assert {"mean.weight", "mean.bias"} <= {value.name for value in drawn.values.values()}
+
+
+class Two(nn.Module):
+    """Two heads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.main, self.aux = nn.Linear(4, 2), nn.Linear(4, 2)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.main(x), self.aux(x)
+
+
+def test_a_forgotten_term_is_marked_where_it_was_trained_and_not_in_the_evaluation() -> None:
+    before, model = nn.Linear(4, 4), Two()
+    optimizer = torch.optim.SGD([*before.parameters(), *model.parameters()], 0.1)
+    with gradviz.record() as recording:
+        for _ in range(2):
+            out, _ = model(before(torch.ones(3, 4)))
+            out.sum().backward()
+            optimizer.step()
+            with torch.no_grad():
+                model(before(torch.ones(3, 4)))
+    graph = recording.graph()
+    findings = diagnose(graph)
+    (finding,) = findings
+    assert finding.code == "GV406"
+    part = default_selection(graph, missing_culprits(graph, default_selection(graph), findings))
+    boxes = [box for box in compose(part, Options(), findings).boxes if box.findings]
+    assert boxes
+    assert all(box.op is not None and part.ops[box.op].tracked for box in boxes)
+
+
+def test_a_forgotten_term_brings_no_update_of_the_step_before_into_the_picture() -> None:
+    before, model = nn.Linear(4, 4), Two()
+    optimizer = torch.optim.SGD([*before.parameters(), *model.parameters()], 0.1)
+    with gradviz.record() as recording:
+        for _ in range(3):
+            out, _ = model(before(torch.ones(3, 4)))
+            out.sum().backward()
+            optimizer.step()
+    graph = recording.graph()
+    default = default_selection(graph)
+    part = default_selection(graph, missing_culprits(graph, default, diagnose(graph)))
+    added = [graph.ops[id] for id in sorted(part.ops.keys() - default.ops.keys())]
+    assert [op.name for op in added if not op.is_source] == ["linear"]
+    assert "grad" not in {op.name for op in added}

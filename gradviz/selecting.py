@@ -152,16 +152,25 @@ def _of_one_turn(graph: Graph, ops: Iterable[int], turns: list[int]) -> set[int]
             found.add(op.id)
             makers = [graph.ops[graph.values[item].op] for item in op.value_inputs]
             turn = bisect_left(turns, op.id)
-            pending += [maker.id for maker in makers if maker.is_source or bisect_left(turns, maker.id) == turn]
+            # The update behind the sweep before lies in this turn by its id, and is not of this iteration.
+            pending += [
+                maker.id
+                for maker in makers
+                if maker.is_source or (bisect_left(turns, maker.id) == turn and not _renews_leaf(graph, maker))
+            ]
     return found
 
 
 def _renews_leaf(graph: Graph, op: Op) -> bool:
-    """A weight update: an untracked op that writes a leaf which requires grad, or makes one under `no_grad`."""
+    """A weight update: an untracked op that writes a leaf which requires grad, or makes one under `no_grad`.
+
+    A view that is made there requires grad as what it is of, and is no new tensor.
+    """
     first = graph.values[op.outputs[0]] if op.outputs else None
     if op.tracked or not op.inputs or first is None or not (first.leaf and first.requires_grad):
         return False
-    return op.inplace or _grad_off(graph, op)
+    view = op.alias is not None and op.cause not in (Cause.DETACH, Cause.DETACH_, Cause.DATA)
+    return op.inplace or (_grad_off(graph, op) and not view)
 
 
 def _grad_off(graph: Graph, op: Op) -> bool:

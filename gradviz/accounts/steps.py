@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gradviz.accounts.records import Mark, Road, Step
-from gradviz.accounts.tracks import MODES, Track, Tracks, frozen_at
+from gradviz.accounts.tracks import MODES, Track, Tracks, cut_on, frozen_at
 from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.lost import cuts_by_op
 from gradviz.events import Cause
@@ -21,6 +21,7 @@ def road(facts: Facts, tracks: Tracks, track: Track, name: str, site: int | None
     uses = tracks.uses([track.start])
     made = facts.maker_site(facts.tensor(track.start))
     steps = [_at(facts, made, Step(Mark.TENSOR, name, flows=track.start in tracks.reached))]
+    cut = cut_on(facts, track)
     for position, (id, value) in enumerate(zip(track.ops, track.values, strict=True)):
         op = facts.graph.ops[id]
         flows = bool(op.outputs) and value in tracks.reached
@@ -29,6 +30,7 @@ def road(facts: Facts, tracks: Tracks, track: Track, name: str, site: int | None
         if id == track.cut and step.mark is not Mark.CUT:
             where = facts.line(frozen_at(facts, track.start))
             note = f"{steps[0].title} required no grad when this ran: it was switched off at {where}"
+            note = note if cut is None else REASONS[cut.cause]
             step = replace(step, mark=Mark.CUT, note=note)
         count = max(track.alike if id == track.cut else 1, uses.get(id, 1) if not position else 1)
         steps.append(replace(step, count=count) if count > 1 else step)
@@ -38,8 +40,7 @@ def road(facts: Facts, tracks: Tracks, track: Track, name: str, site: int | None
         steps.append(Step(Mark.END, title(facts, last), source="no backward started from it", flows=False))
     if track.cut is None:
         return Road(tuple(steps), all(step.flows for step in steps))
-    cause = facts.graph.ops[track.cut].cause if track.cut in facts.once(cuts_by_op) else Cause.FROZEN
-    return Road(tuple(steps), False, cause, why(facts, track))
+    return Road(tuple(steps), False, Cause.FROZEN if cut is None else cut.cause, why(facts, track))
 
 
 def title(facts: Facts, value: int) -> str:
@@ -55,10 +56,10 @@ def why(facts: Facts, track: Track) -> str:
 
 def stopper(facts: Facts, track: Track) -> tuple[str, str]:
     """The two parts of `why`: "`no_grad` opened at" and "line 8"."""
-    known = facts.once(cuts_by_op)
-    if track.cut is None or track.cut not in known:
+    cut = cut_on(facts, track)
+    if cut is None:
         return "`requires_grad = False` at", facts.line(frozen_at(facts, track.start))
-    return cutter(facts, known[track.cut][0])
+    return cutter(facts, cut)
 
 
 def cutter(facts: Facts, cut: Cut) -> tuple[str, str]:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 from gradviz.diagnose.addends import returned_number
 from gradviz.diagnose.facts import Facts
-from gradviz.diagnose.lost import blame, cuts_by_op
+from gradviz.diagnose.lost import blame, cut_of, cuts_by_op
 from gradviz.events import Cause
-from gradviz.graphs import Op
+from gradviz.graphs import Cut, Op
 from gradviz.query import gradient_inputs
 from gradviz.roads import MANY, restarts
 
@@ -78,7 +78,8 @@ class Tracks:
         ways: dict[tuple[str, int | None], list[tuple[int, int, int]]] = {}
         for op, value in cuts:
             length = before[value][0] + self.leads[op].left
-            cause = blame(self.facts, op) if op in known else ("frozen", frozen_at(self.facts, value))
+            frozen = op not in known and value not in gradient_inputs(self.graph, self.graph.ops[op])
+            cause = ("frozen", frozen_at(self.facts, value)) if frozen else blame(self.facts, op)
             ways.setdefault(cause, []).append((length, op, value))
         tracks = []
         for members in ways.values():
@@ -108,7 +109,8 @@ class Tracks:
 
     def is_by_nature(self, track: Track) -> bool:
         """What cuts this way is an op without a derivative, and nothing that somebody wrote to cut it."""
-        return track.cut is not None and self.graph.ops[track.cut].cause in _BY_NATURE
+        cut = cut_on(self.facts, track)
+        return cut is not None and cut.cause in _BY_NATURE
 
     def count(self, values: Collection[int]) -> tuple[int, int]:
         """By how many ways gradient comes back to `values`, and by how many their data goes: at most a million."""
@@ -206,7 +208,11 @@ class Tracks:
                 op = self.graph.ops[id]
                 if value in gradient_inputs(self.graph, op):
                     for output in op.outputs:
-                        if output not in before and (output in self.hops or output in self.roots):
+                        if output in before or not (output in self.hops or output in self.roots):
+                            continue
+                        if op.tracked and not self.graph.values[output].requires_grad:
+                            cuts.append((id, value))  # the indices beside the values, as `topk` gives them
+                        else:
                             before[output] = (before[value][0] + 1, id, value)
                             pending.append(output)
                 elif any(cut.value == value for cut in known.get(id, ())) or self._was_frozen(value):
@@ -249,6 +255,15 @@ class Tracks:
             values += [hop.to] * len(hop.ops)
             value = hop.to
         return Track(start, tuple(ops), tuple(values), cut, alike)
+
+
+def cut_on(facts: Facts, track: Track) -> Cut | None:
+    """What cuts `track`; None where nothing does, or where what it begins with was frozen."""
+    if track.cut is None:
+        return None
+    left = facts.graph.values.get(track.values[track.ops.index(track.cut)])
+    beside = facts.graph.ops[track.cut].tracked and left is not None and not left.requires_grad
+    return cut_of(facts, track.cut) if beside or track.cut in facts.once(cuts_by_op) else None
 
 
 def frozen_at(facts: Facts, value: int) -> int | None:

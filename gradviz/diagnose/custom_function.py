@@ -32,20 +32,18 @@ CODE = "GV110"
 
 def check(facts: Facts) -> Iterator[Complaint]:
     """One complaint for each custom function that starves parameters."""
-    starved: dict[int, list[int]] = {}
+    graph = facts.graph
+    starved: dict[tuple[int | None, str], list[tuple[int, int]]] = {}
     ahead = facts.once(_custom_ahead)
     for parameter in starved_parameters(facts):
-        custom = [ahead[version] for version in parameter.versions if version in ahead]
+        custom = [graph.ops[ahead[version]] for version in parameter.versions if version in ahead]
         if custom:
-            starved.setdefault(custom[0], []).append(parameter.id)
-    seen: set[int | None] = set()
-    for id, values in starved.items():
-        op = facts.graph.ops[id]
-        if op.site in seen:
-            continue
-        seen.add(op.site)
+            starved.setdefault((custom[0].site, custom[0].name), []).append((custom[0].id, parameter.id))
+    for members in starved.values():
+        op = graph.ops[min(members)[0]]
+        values = [value for _, value in members]
         untracked = _untracked_inside(facts, op)
-        given = [s.site for s in facts.graph.statements if s.kind == "return" and _is_backward(facts, s.site, op.name)]
+        given = [s.site for s in graph.statements if s.kind == "return" and _is_backward(facts, s.site, op.name)]
         if untracked is not None:
             why = f": {facts.line(untracked)} ran with grad off, as all of a backward does, so it has no history"
             help = "open `torch.enable_grad()` inside of `backward` around what `autograd.grad` is to go through"
@@ -69,8 +67,13 @@ def _is_backward(facts: Facts, site: int | None, name: str) -> bool:
 
 
 def _untracked_inside(facts: Facts, custom: Op) -> int | None:
-    """The last line of a custom function's backward that used what requires grad, without grad mode."""
+    """The last line of a custom function's backward that used what requires grad, without grad mode.
+
+    None where that backward calls no `autograd.grad`, which alone would need the history.
+    """
     graph = facts.graph
+    if not any(sweep.kind == "grad" and _is_backward(facts, sweep.site, custom.name) for sweep in graph.sweeps):
+        return None
     found = (
         op.site
         for op in sorted(graph.ops.values(), key=lambda op: -op.id)

@@ -1,8 +1,8 @@
 """The road to the loss went through integers.
 
 ## What it does
-Looks for `argmax`, `.long()` and the like behind which a trained parameter gets no gradient or a term of the loss is a
-constant.
+Looks for `argmax`, `.long()`, `topk(...).indices` and the like behind which a trained parameter gets no gradient or a
+term of the loss is a constant.
 
 ## Why is this bad
 An integer does not change when its input changes a little, so there is no derivative.
@@ -39,6 +39,8 @@ def check(facts: Facts) -> Iterator[Complaint]:
 
 def _help(facts: Facts, lost: Lost) -> str:
     name = facts.graph.ops[lost.op].name
+    if facts.graph.ops[lost.op].tracked:
+        return f"use the values that `{name}` gives beside the indices, or a smooth form such as `softmax`"
     if name.startswith("arg"):
         return f"use a smooth form, such as `softmax` in place of `{name}`"
     if name in _CASTS:

@@ -169,9 +169,9 @@ def _blamed(facts: Facts) -> tuple[list[tuple[int, int]], dict[int, frozenset[in
     nothing: frozenset[int] = frozenset()
     for id in sorted(graph.ops, reverse=True):
         op = graph.ops[id]
-        if op.tracked:
-            onward = nothing.union(*(blamed.get(output, nothing) for output in op.outputs))
-        elif op.cause is not None and not facts.renews(op) and not facts.in_sweep(op):
+        onward = nothing.union(*(blamed.get(output, nothing) for output in op.outputs)) if op.tracked else nothing
+        cuts = not onward and (_indexes(facts, op) if op.tracked else op.cause is not None)
+        if cuts and not facts.renews(op) and not facts.in_sweep(op):
             rank = _leads(facts, op)
             if not rank:
                 continue
@@ -182,13 +182,18 @@ def _blamed(facts: Facts) -> tuple[list[tuple[int, int]], dict[int, frozenset[in
             elif keys[key][1] < rank:
                 keys[key] = (id, rank)
             onward = frozenset({key})
-        else:
-            continue
         if onward:
             for item, needed in zip(op.inputs, op.needs, strict=False):
                 if needed and isinstance(item, int):
                     blamed[item] = blamed.get(item, nothing) | onward
     return keys, blamed
+
+
+def _indexes(facts: Facts, op: Op) -> bool:
+    """Of a tracked op, only the integers beside its values (`topk(2).indices`) went on to a root."""
+    values = [facts.graph.values[output] for output in op.outputs]
+    used = [value for value in values if value.id in facts.feeding]
+    return bool(used) and not any(value.requires_grad or not value.dtype.startswith("int") for value in used)
 
 
 def _leads(facts: Facts, op: Op) -> int:
@@ -359,7 +364,12 @@ def cuts_by_op(facts: Facts) -> dict[int, list[Cut]]:
 
 
 def cut_of(facts: Facts, op: int) -> Cut:
-    return facts.once(cuts_by_op)[op][0]
+    """The first cut at `op`; of a tracked op, that of the integers beside its values."""
+    made = facts.graph.ops[op]
+    if not made.tracked:
+        return facts.once(cuts_by_op)[op][0]
+    position = made.needs.index(True)
+    return Cut(op, position, int(made.inputs[position]), Cause.INTEGER, made.site, None)
 
 
 def blame(facts: Facts, op: int) -> tuple[str, int | None]:

@@ -19,6 +19,7 @@ Autograd keeps nothing of what runs there.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from gradviz.diagnose.complaining import complaints
@@ -41,6 +42,13 @@ def check(facts: Facts) -> Iterator[Complaint]:
 
 def _help(facts: Facts, lost: Lost) -> str:
     opener = facts.graph.sites.get(lost.site) if lost.site is not None else None
+    if opener is not None and _draws(opener.text[opener.column : opener.end_column]):
+        return "draw with `rsample()`, which keeps the history, or put the `log_prob` of the sample into the loss"
     if opener is not None and opener.text.lstrip().startswith("@"):
         return "remove the decorator, or open `enable_grad` for the part that is to be trained"
     return "take this out of `no_grad`, or open `enable_grad` for the part that is to be trained"
+
+
+def _draws(text: str) -> bool:
+    """The expression is a call of `sample`, which distributions run under `no_grad`."""
+    return re.search(r"\.sample\((?:[^()]|\([^()]*\))*\)$", text) is not None

@@ -50,13 +50,16 @@ def check(facts: Facts) -> Iterator[Complaint]:
                 if facts.names(leaves)
                 else "a leaf behind it has it"
             )
+            help = f"call `{name}.retain_grad()` before backward, or call `requires_grad_()` after this operation"
             if name in facts.names(leaves):
                 owner = f"the leaf that was called `{name}` before has it"
+                if op.name in ("sub", "add"):
+                    help = f"update the leaf in place: `{name} -= ...` under `torch.no_grad()`"
             yield Complaint(
                 Severity.WARNING,
                 f"`{name}.grad` is None (read at {facts.line(act.site)}): `{name}` is the result of `{op.name}` at "
                 f"{facts.line(op.site)}, not a leaf; {owner}",
-                f"call `{name}.retain_grad()` before backward, or call `requires_grad_()` after this operation",
+                help,
                 op.site,
                 (value,),
                 ((act.site, "`.grad` is read here"),),

@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from gradviz.diagnose.complaining import complaints
 from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.findings import Complaint
+from gradviz.diagnose.lost import Lost
 
 CODE = "GV105"
 
@@ -31,5 +32,11 @@ def check(facts: Facts) -> Iterator[Complaint]:
         facts,
         "retensor",
         "a copy of the numbers at {line}",
-        "join tensors with `stack` or `cat`, which keep the history",
+        _help,
     )
+
+
+def _help(facts: Facts, lost: Lost) -> str:
+    if facts.graph.ops[lost.op].name == "Parameter":
+        return "use the tensor itself: `nn.functional` and `torch.func.functional_call` take it as a weight"
+    return "join tensors with `stack` or `cat`, which keep the history"

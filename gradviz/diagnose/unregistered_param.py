@@ -35,14 +35,20 @@ def check(facts: Facts) -> Iterator[Complaint]:
             Severity.WARNING,
             f"{facts.subject(values)}, made at {facts.line(site)}, got gradients but no optimizer owns {them}: the "
             f"module that uses {them} does not have {them} among its parameters",
-            "keep modules in an `nn.ModuleList` or `nn.ModuleDict`, which register them"
-            if any(facts.graph.ops[facts.graph.values[id].op].name == "Parameter" for id in values)
-            else f"make {them} an `nn.Parameter`, which the module registers"
-            if len(values) == 1
-            else "make each an `nn.Parameter`, which the module registers",
+            _help(facts, values),
             site,
             tuple(values),
         )
+
+
+def _help(facts: Facts, values: list[int]) -> str:
+    """How to keep `values` so that a module registers them."""
+    # `model.gains[0]` is a tensor in a list, `model.blocks[0].weight` that of a module in a list.
+    if all(facts.name(id).endswith("]") for id in values):
+        return "keep parameters in an `nn.ParameterList` or `nn.ParameterDict`, which register them"
+    if any(facts.graph.ops[facts.graph.values[id].op].name == "Parameter" for id in values):
+        return "keep modules in an `nn.ModuleList` or `nn.ModuleDict`, which register them"
+    return f"make {'it' if len(values) == 1 else 'each'} an `nn.Parameter`, which the module registers"
 
 
 def unregistered(facts: Facts) -> dict[int | None, list[int]]:

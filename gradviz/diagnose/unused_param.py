@@ -1,8 +1,8 @@
 """A parameter that the optimizer owns took part in nothing, or not in every step.
 
 ## What it does
-Looks for owned parameters that no recorded operation used, and notes those that got a gradient in some runs of a
-backward and not in others.
+Looks for owned parameters that no operation used, or none that autograd keeps, and notes those that got a gradient in
+some runs of a backward and not in others.
 
 ## Why is this bad
 It is never trained. Under `DistributedDataParallel` the second iteration raises.
@@ -20,11 +20,13 @@ from collections.abc import Iterator
 
 from gradviz.diagnose import stale_optimizer
 from gradviz.diagnose.checkpoint_reentrant import unrecorded_checkpoints
-from gradviz.diagnose.facts import Facts, verb
+from gradviz.diagnose.facts import Facts, Parameter, verb
 from gradviz.diagnose.findings import Complaint, Severity
 from gradviz.diagnose.freeze_noop import used_frozen
-from gradviz.diagnose.lost import lost_roads, starved_parameters
+from gradviz.diagnose.lost import MODES, lost_roads, starved_parameters
 from gradviz.diagnose.surroundings import branch_around
+from gradviz.events import Role
+from gradviz.graphs import Op
 
 CODE = "GV401"
 
@@ -36,10 +38,16 @@ def check(facts: Facts) -> Iterator[Complaint]:
     explained = {value for lost in lost_roads(facts) for value in lost.values}
     replaced = stale_optimizer.orphans(facts)
     unused: dict[int | None, list[int]] = {}
+    unseen: dict[int, list[int]] = {}
     for parameter in starved_parameters(facts):
         known = parameter.id in explained or parameter.id in replaced or unrecorded_checkpoints(facts)
-        if not known and not facts.uses(parameter):
+        if known or facts.uses(parameter):
+            continue
+        last = _last_untracked_use(facts, parameter)
+        if last is None:
             unused.setdefault(facts.maker_site(parameter.id), []).append(parameter.id)
+        else:
+            unseen.setdefault(last, []).append(parameter.id)
     for site, values in unused.items():
         yield Complaint(
             Severity.WARNING,
@@ -50,7 +58,49 @@ def check(facts: Facts) -> Iterator[Complaint]:
             site,
             tuple(values),
         )
+    for last, values in unseen.items():
+        yield _untracked(facts, facts.graph.ops[last], values)
     yield from _now_and_then(facts)
+
+
+def _last_untracked_use(facts: Facts, parameter: Parameter) -> int | None:
+    """The last op, unseen by autograd, that a module used `parameter` in, or that took its numbers out of the graph."""
+    ops = [facts.graph.ops[op] for version in parameter.versions for op in facts.consumers.get(version, ())]
+    own = [op.id for op in ops if (op.cause in MODES and op.scope) or not op.outputs]
+    return max((id for id in own if not facts.in_sweep(facts.graph.ops[id])), default=None)
+
+
+def _untracked(facts: Facts, last: Op, values: list[int]) -> Complaint:
+    """What is said of parameters of which autograd saw no use; `last` is the last one."""
+    it, line = verb(values, "it", "them"), facts.line(last.site)
+    if last.outputs:
+        buffer = _buffer_behind(facts, last)
+        told = f"every use of {it} (last at {line}) ran with grad off"
+        told += f" and went into the buffer `{buffer}`" if buffer else ""
+        help = f"take this out of `{last.cause}`, or take {it} out of the optimizer"
+    else:
+        told = f"only numbers without history were taken of {it}, by `{last.name}` at {line}"
+        help = f"use the {verb(values, 'tensor itself', 'tensors themselves')}, or take {it} out of the optimizer"
+    message = f"{facts.subject(values)} {verb(values, 'is', 'are')} in the optimizer, but {told}"
+    made = ((facts.maker_site(values[0]), "made here"),)
+    return Complaint(Severity.WARNING, message, help, last.site, tuple(values), made)
+
+
+def _buffer_behind(facts: Facts, op: Op) -> str:
+    """The name of the buffer that the data of `op` was written to; empty for none."""
+    graph = facts.graph
+    seen: set[int] = set()
+    pending = [op.id]
+    while pending:
+        op = graph.ops[pending.pop()]
+        if op.id in seen:
+            continue
+        seen.add(op.id)
+        if not facts.renews(op):
+            pending += [user for value in op.outputs for user in facts.consumers.get(value, ())]
+        elif graph.values[facts.tensor(op.outputs[0])].role is Role.BUFFER:
+            return facts.name(facts.tensor(op.outputs[0]))
+    return ""
 
 
 def _now_and_then(facts: Facts) -> Iterator[Complaint]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from gradviz.graphs import Graph
-from gradviz.picture.places import SHOWN, Places
+from gradviz.picture.places import SHOWN, Places, is_skipped
 
 if TYPE_CHECKING:
     from gradviz.diagnose import Finding
@@ -28,6 +28,8 @@ def missing_culprits(graph: Graph, part: Graph, findings: Iterable[Finding]) -> 
             continue
         regions = {region.id for region in graph.regions.values() if region.site in sites}
         ops = [op.id for op in graph.ops.values() if op.site in sites or op.region in regions]
+        if not regions:
+            ops = [op for op in ops if not is_skipped(graph, op)] or ops
         if not part.ops.keys().isdisjoint(ops):
             continue
         if all(graph.ops[op].is_source for op in ops):

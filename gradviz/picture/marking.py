@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gradviz.fold.joining import stand_for
 from gradviz.graphs import Graph
-from gradviz.picture.places import SHOWN, Places
+from gradviz.picture.places import SHOWN, Places, is_skipped
 from gradviz.picture.records import Box, BoxKind, Picture, Remark
 from gradviz.picture.retracing import Retracer
 from gradviz.picture.returning import join_returns
@@ -199,6 +199,7 @@ class _Finder:
         # One box may stand for all of them.
         boxes = list({box.id: box for op in ops for box in self.of_op.get(op, ())}.values())
         boxes += [box for box in self.picture.boxes if box.site is not None and box.site in sites]
+        boxes = [box for box in boxes if box.op is None or not is_skipped(self.graph, box.op)] or boxes
         for kinds in (frozenset({BoxKind.CUT}), frozenset({BoxKind.ERROR}), _UNTRACKED):
             some = [box for box in boxes if box.kind in kinds]
             if some:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from gradviz.events import BACKWARD
 from gradviz.graphs import Graph
 
 if TYPE_CHECKING:
@@ -36,3 +37,13 @@ class Places:
         """The sites that are the finding's culprit; none where the graph knows nothing of it."""
         place = _Place(finding.path, finding.line, finding.column, finding.end_line, finding.end_column)
         return self._sites.get(place, set())
+
+
+def is_skipped(graph: Graph, op: int) -> bool:
+    """The op ran with grad off: no culprit where a finding blames its line, and not the mode, and the line ran tracked.
+
+    An evaluation runs the lines of the training once more.
+    """
+    ran = graph.ops[op]
+    region = graph.regions.get(ran.region) if ran.region is not None else None
+    return not ran.tracked and region is not None and not region.enabled and region.kind != BACKWARD

@@ -1,0 +1,268 @@
+"""Mistakes of everyday PyTorch scripts: which line is blamed, for whom, and what is said to be done about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import gradviz
+from gradviz.diagnose import Finding, diagnose
+from gradviz.picture.aiming import missing_culprits
+from gradviz.picture.composing import compose
+from gradviz.selecting import default_selection
+from gradviz.views import Options
+
+
+def only_finding(program: Callable[[], object]) -> Finding:
+    """The one finding that there is to be."""
+    (finding,) = gradviz.check(program)
+    return finding
+
+
+@pytest.mark.parametrize("pick", [lambda x: x.topk(2).indices, lambda x: x.max(-1, keepdim=True)[1]])
+def test_indices_beside_values_cut_the_road(pick: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    score, table = nn.Linear(4, 3), nn.Embedding(3, 2)
+
+    def route() -> None:
+        chosen = pick(score(torch.ones(5, 4)))
+        table(chosen).sum().backward()
+
+    finding = only_finding(route)
+    assert (finding.code, set(finding.names)) == ("GV106", {"score.weight", "score.bias"})
+    assert "integers made at" in finding.message
+    assert "indices" in finding.help
+    assert "lambda" in finding.source
+
+
+def test_indices_beside_values_that_train_cut_nothing() -> None:
+    score, table = nn.Linear(4, 3), nn.Embedding(3, 2)
+
+    def route() -> None:
+        weights, chosen = score(torch.ones(5, 4)).topk(2)
+        (table(chosen) * weights.unsqueeze(-1)).sum().backward()
+
+    assert gradviz.check(route) == ()
+
+
+def test_a_parameter_only_a_number_of_which_is_used_was_used() -> None:
+    model, temperature = nn.Linear(4, 1), nn.Parameter(torch.tensor(2.0))
+    optimizer = torch.optim.SGD([*model.parameters(), temperature], 0.1)
+
+    def train() -> None:
+        sharpness = 1 / temperature.item()  # the number
+        model(sharpness * torch.ones(3, 4)).sum().backward()
+        optimizer.step()
+
+    finding = only_finding(train)
+    assert finding.names == ("temperature",)
+    assert finding.source.endswith("# the number")
+    assert "no operation used it" not in finding.message
+
+
+def test_a_parameter_that_only_went_into_a_buffer_was_used() -> None:
+    class Memory(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.write, self.read = nn.Linear(4, 4), nn.Linear(4, 1)
+            self.register_buffer("slots", torch.zeros(3, 4))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            with torch.no_grad():
+                self.slots[0] = self.write(x).mean(0)  # the only use
+            out: torch.Tensor = self.read(self.slots)
+            return out
+
+    memory = Memory()
+    optimizer = torch.optim.SGD(memory.parameters(), 0.1)
+
+    def train() -> None:
+        memory(torch.ones(5, 4)).sum().backward()
+        optimizer.step()
+
+    finding = only_finding(train)
+    assert (finding.code, set(finding.names)) == ("GV401", {"memory.write.weight", "memory.write.bias"})
+    assert finding.source.endswith("# the only use")
+    assert "with grad off" in finding.message
+    assert "memory.slots" in finding.message
+    assert "no_grad" in finding.help
+
+
+def test_explain_says_that_indices_cut_the_road() -> None:
+    score, table = nn.Linear(4, 3), nn.Embedding(3, 2)
+    with gradviz.record():
+        chosen = score(torch.ones(5, 4)).topk(2).indices
+        table(chosen).sum().backward()
+        told = str(gradviz.explain(score.weight))
+    assert "cut by `topk()` at" in told.replace("\n", " ")
+    assert "integers carry no gradient" in told
+    assert "requires_grad" not in told
+
+
+class Scale(torch.autograd.Function):
+    """`x * scale`, with a backward that forgets `scale`."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(x, scale)
+        return x * scale
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> tuple[torch.Tensor, None]:
+        _, scale = ctx.saved_tensors
+        return grads[0] * scale, None  # forgotten
+
+
+class Scaled(nn.Module):
+    """A layer whose output is scaled."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(4, 4)
+        self.scale = nn.Parameter(torch.ones(4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = Scale.apply(self.inner(x), self.scale)
+        return out
+
+
+def test_a_custom_function_that_forgets_an_input_starves_it_in_every_layer() -> None:
+    model = nn.Sequential(Scaled(), Scaled())
+
+    def train() -> None:
+        model(torch.ones(3, 4)).sum().backward()
+
+    finding = only_finding(train)
+    assert (finding.code, set(finding.names)) == ("GV110", {"model.0.scale", "model.1.scale"})
+    assert finding.source.endswith("# forgotten")
+    assert "grad off" not in finding.message
+    assert "return a gradient" in finding.help
+
+
+class Gains(nn.Module):
+    """Keeps parameters in a plain list."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(4, 4)
+        self.gains = [nn.Parameter(torch.ones(4)) for _ in range(3)]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for gain in self.gains:
+            x = self.inner(x) * gain
+        return x
+
+
+def test_parameters_in_a_list_belong_in_a_parameter_list() -> None:
+    model = Gains()
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+
+    def train() -> None:
+        model(torch.ones(3, 4)).sum().backward()
+        optimizer.step()
+
+    finding = only_finding(train)
+    assert finding.code == "GV403"
+    assert "nn.ParameterList" in finding.help
+    assert "ModuleList" not in finding.help
+
+
+def test_a_sample_is_drawn_anew_with_rsample() -> None:
+    mean = nn.Linear(4, 2)
+
+    def train() -> None:
+        code = torch.distributions.Normal(mean(torch.ones(3, 4)), 1.0).sample((5,))
+        (code * torch.ones(2, requires_grad=True)).sum().backward()
+
+    finding = gradviz.check(train)[0]
+    assert (finding.code, set(finding.names)) == ("GV201", {"mean.weight", "mean.bias"})
+    assert "rsample" in finding.help
+
+
+def test_a_parameter_made_of_another_tensor_is_a_leaf() -> None:
+    maker = nn.Linear(2, 12)
+    target = nn.Linear(4, 3)
+
+    def train() -> None:
+        target.weight = nn.Parameter(maker(torch.ones(2)).view(3, 4))
+        target(torch.ones(5, 4)).sum().backward()
+
+    finding = gradviz.check(train)[0]
+    assert (finding.code, set(finding.names)) == ("GV105", {"maker.weight", "maker.bias"})
+    assert "stack" not in finding.help
+    assert "functional" in finding.help
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")
+def test_a_leaf_that_is_updated_by_assignment_is_to_be_updated_in_place() -> None:
+    def train() -> None:
+        w = torch.ones(3, requires_grad=True)
+        for _ in range(2):
+            (w * w).sum().backward()
+            if w.grad is not None:
+                w = w - 0.1 * w.grad
+
+    (finding,) = gradviz.check(train, select=["GV407"])
+    assert "w -= ..." in finding.help
+    assert "no_grad" in finding.help
+
+
+def test_what_was_sampled_from_is_drawn_down_to_its_parameters() -> None:
+    mean = nn.Linear(4, 2)
+    scale = torch.ones(2, requires_grad=True)
+    with gradviz.record() as recording:
+        for _ in range(2):
+            code = torch.distributions.Normal(mean(torch.ones(3, 4)), 1.0).sample()
+            (code * scale).sum().backward()
+    drawn = default_selection(recording.graph())
+    assert {"mean.weight", "mean.bias"} <= {value.name for value in drawn.values.values()}
+
+
+class Two(nn.Module):
+    """Two heads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.main, self.aux = nn.Linear(4, 2), nn.Linear(4, 2)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return self.main(x), self.aux(x)
+
+
+def test_a_forgotten_term_is_marked_where_it_was_trained_and_not_in_the_evaluation() -> None:
+    before, model = nn.Linear(4, 4), Two()
+    optimizer = torch.optim.SGD([*before.parameters(), *model.parameters()], 0.1)
+    with gradviz.record() as recording:
+        for _ in range(2):
+            out, _ = model(before(torch.ones(3, 4)))
+            out.sum().backward()
+            optimizer.step()
+            with torch.no_grad():
+                model(before(torch.ones(3, 4)))
+    graph = recording.graph()
+    findings = diagnose(graph)
+    (finding,) = findings
+    assert finding.code == "GV406"
+    part = default_selection(graph, missing_culprits(graph, default_selection(graph), findings))
+    boxes = [box for box in compose(part, Options(), findings).boxes if box.findings]
+    assert boxes
+    assert all(box.op is not None and part.ops[box.op].tracked for box in boxes)
+
+
+def test_a_forgotten_term_brings_no_update_of_the_step_before_into_the_picture() -> None:
+    before, model = nn.Linear(4, 4), Two()
+    optimizer = torch.optim.SGD([*before.parameters(), *model.parameters()], 0.1)
+    with gradviz.record() as recording:
+        for _ in range(3):
+            out, _ = model(before(torch.ones(3, 4)))
+            out.sum().backward()
+            optimizer.step()
+    graph = recording.graph()
+    default = default_selection(graph)
+    part = default_selection(graph, missing_culprits(graph, default, diagnose(graph)))
+    added = [graph.ops[id] for id in sorted(part.ops.keys() - default.ops.keys())]
+    assert [op.name for op in added if not op.is_source] == ["linear"]
+    assert "grad" not in {op.name for op in added}

@@ -266,3 +266,48 @@ def test_a_forgotten_term_brings_no_update_of_the_step_before_into_the_picture()
     added = [graph.ops[id] for id in sorted(part.ops.keys() - default.ops.keys())]
     assert [op.name for op in added if not op.is_source] == ["linear"]
     assert "grad" not in {op.name for op in added}
+
+
+def test_a_loss_that_no_parameter_moves_is_told_of_though_nothing_says_where() -> None:
+    model = nn.Sequential(nn.Linear(4, 8), nn.Sigmoid(), nn.Linear(8, 1))
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+
+    def train() -> None:
+        for _ in range(2):
+            optimizer.zero_grad()
+            loss = (model(torch.ones(3, 4)) + 50).clamp(0, 1).mean()  # the loss
+            loss.backward()
+            optimizer.step()
+
+    finding = only_finding(train)
+    assert (finding.code, finding.severity) == ("GV601", "warning")
+    assert "every gradient" in finding.message
+    assert finding.source.endswith("# the loss")
+    assert "--values" in finding.help
+    assert len(finding.names) == 4
+
+
+def test_what_moves_no_parameter_is_named_where_the_numbers_show_it() -> None:
+    model = nn.Sequential(nn.Linear(4, 8), nn.Sigmoid(), nn.Linear(8, 1))
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    with gradviz.record(values=True) as rec:
+        for _ in range(2):
+            optimizer.zero_grad()
+            loss = (model(torch.ones(3, 4)) + 50).clamp(0, 1).mean()
+            loss.backward()
+            optimizer.step()
+    (finding,) = diagnose(rec.graph())
+    assert finding.code == "GV601"
+    assert "`clamp`" in finding.message
+    assert "clips everything to 1" in finding.message
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_one_number_whose_slope_is_zero_is_an_honest_answer(steps: int) -> None:
+    w = torch.zeros(3, requires_grad=True)
+
+    def square() -> None:
+        for _ in range(steps):
+            w.square().sum().backward()
+
+    assert gradviz.check(square) == ()

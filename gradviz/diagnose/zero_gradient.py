@@ -5,7 +5,8 @@ Looks for trained parameters whose gradient was zero in every sweep while others
 reason: every road goes through a flat operation such as `sign`, two roads meet in a difference and cancel, or a ReLU
 gives nothing but zeros, which shows in the next layer: its bias has a gradient, its weight has zeros. A recording with
 values (`--values`) has more reasons: a `clamp` that clips everything, a factor that is zero. Without a reason it is a
-note: a zero can be the honest answer, as for a first step from weights of zero.
+note: a zero can be the honest answer, as for a first step from weights of zero. That several parameters get nothing
+but zeros, and none gets more, is a warning all the same.
 
 ## Why is this bad
 Zero is not None: the optimizer takes the gradient and the parameter does not move.
@@ -30,19 +31,26 @@ from gradviz.query import gradient_inputs
 
 CODE = "GV601"
 DEAD = "gives nothing but zeros"
+EVERY = "every"
 FLAT = frozenset({"sign", "sgn", "round", "floor", "ceil", "trunc", "fix", "heaviside", "floor_divide"})
 SHIFTING = frozenset({"add", "sub", "view", "reshape", "clone", "squeeze", "unsqueeze", "expand"})
 
 
 Reason = tuple[str, int | None]
-"""What makes a gradient zero, and the site of that: the name of a flat op, `cancel`, a clause, or empty for unknown."""
+"""What makes a gradient zero, and the site of that: the name of a flat op, `cancel`, a clause, `EVERY` where all are
+and none says why, or empty for unknown."""
 
 
 def check(facts: Facts) -> Iterator[Complaint]:
     """One complaint for each reason."""
     for (reason, site), values in facts.once(_zeroed).items():
         subject = f"{facts.subject(values)} got a gradient of exactly zero in every backward"
-        if reason == "":
+        if reason == EVERY:
+            subject = facts.subject(values)
+            told = f"every gradient is exactly zero: no change of {subject} moves what backward starts from"
+            severity = Severity.WARNING
+            help = "check with `--values` which operation is flat, such as a `clamp` or a `sigmoid` at its limits"
+        elif reason == "":
             told, severity, help = subject, Severity.NOTE, "see whether it should depend on this at all"
         elif reason == "cancel":
             told = (
@@ -69,6 +77,7 @@ def blamed_sites(facts: Facts) -> frozenset[int | None]:
 def _zeroed(facts: Facts) -> dict[Reason, list[int]]:
     """The parameters whose every gradient is zero, by the reason."""
     reasons: dict[Reason, list[int]] = {}
+    unexplained: list[int] = []
     for parameter in facts.parameters.values():
         got = [gradient for _, gradient in parameter.gradients]
         if not got or not all(gradient.zero and not gradient.estimated for gradient in got):
@@ -81,6 +90,12 @@ def _zeroed(facts: Facts) -> dict[Reason, list[int]]:
         alone = len(got) == 1 and bool(facts.graph.errors)
         if found[0] or (not alone and any(not gradient.zero for gradient in others)):
             reasons.setdefault(found, []).append(parameter.id)
+        elif not alone:
+            unexplained.append(parameter.id)
+    sweeps = [sweep for sweep in facts.graph.sweeps if sweep.gradients]
+    if len(unexplained) > 1 and all(gradient.zero for sweep in sweeps for gradient in sweep.gradients):
+        nothing = EVERY, facts.maker_site(sweeps[-1].roots[0])
+        reasons[_flat_for_all(facts, unexplained) or nothing] = unexplained
     return reasons
 
 
@@ -108,6 +123,20 @@ def _reason(facts: Facts, parameter: Parameter) -> Reason:
                 if _shifted(facts, longer, shorter):
                     return "cancel", facts.maker_site(longer)
     return "", graph.ops[on_road[0]].site if on_road else facts.maker_site(parameter.id)
+
+
+def _flat_for_all(facts: Facts, parameters: Iterable[int]) -> Reason | None:
+    """The last op that every road goes through and whose numbers show that it passes nothing on, small or not."""
+    if not facts.graph.measures:
+        return None
+    starved = [facts.parameters[id] for id in parameters]
+    index, _ = starved[-1].gradients[-1]
+    for id in sorted(facts.walked(index), reverse=True):
+        op = facts.graph.ops[id]
+        why = [numbers.why_flat(facts, op, item) for item in gradient_inputs(facts.graph, op)]
+        if why and all(why) and all(_blocks(facts, one, set(facts.walked(index)), [id]) for one in starved):
+            return f"`{op.name}` at {facts.line(op.site)} {why[0]}", op.site
+    return None
 
 
 def _blocks(facts: Facts, parameter: Parameter, road: set[int], ops: Iterable[int]) -> bool:

@@ -302,6 +302,18 @@ def test_what_moves_no_parameter_is_named_where_the_numbers_show_it() -> None:
     assert "clips everything to 1" in finding.message
 
 
+def test_a_loss_that_is_met_once_is_no_mistake() -> None:
+    model = nn.Linear(4, 1)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+
+    def train() -> None:
+        optimizer.zero_grad()
+        (model(torch.ones(3, 4)) - 50).clamp(min=0).mean().backward()
+        optimizer.step()
+
+    assert gradviz.check(train) == ()
+
+
 @pytest.mark.parametrize("steps", [1, 2])
 def test_one_number_whose_slope_is_zero_is_an_honest_answer(steps: int) -> None:
     w = torch.zeros(3, requires_grad=True)

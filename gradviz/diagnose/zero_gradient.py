@@ -6,7 +6,7 @@ reason: every road goes through a flat operation such as `sign`, two roads meet 
 gives nothing but zeros, which shows in the next layer: its bias has a gradient, its weight has zeros. A recording with
 values (`--values`) has more reasons: a `clamp` that clips everything, a factor that is zero. Without a reason it is a
 note: a zero can be the honest answer, as for a first step from weights of zero. That several parameters get nothing
-but zeros, and none gets more, is a warning all the same.
+but zeros in several sweeps, and none gets more, is a warning all the same.
 
 ## Why is this bad
 Zero is not None: the optimizer takes the gradient and the parameter does not move.
@@ -93,7 +93,9 @@ def _zeroed(facts: Facts) -> dict[Reason, list[int]]:
         elif not alone:
             unexplained.append(parameter.id)
     sweeps = [sweep for sweep in facts.graph.sweeps if sweep.gradients]
-    if len(unexplained) > 1 and all(gradient.zero for sweep in sweeps for gradient in sweep.gradients):
+    # Once it may be a loss that is met.
+    several = len(unexplained) > 1 and len(sweeps) > 1
+    if several and all(gradient.zero for sweep in sweeps for gradient in sweep.gradients):
         nothing = EVERY, facts.maker_site(sweeps[-1].roots[0])
         reasons[_flat_for_all(facts, unexplained) or nothing] = unexplained
     return reasons

@@ -119,8 +119,8 @@ def fulfil(request: Request, session: Session) -> int:
             if not recording.exit_code:
                 raise
             say_error(error)
-        for failure in recording.failures if recording.graph.ops else ():
-            say(f"warning: the recording is not complete: {failure}")
+        for lack in recording.lacks if recording.graph.ops else ():
+            say(f"warning: the recording is not complete: {lack}")
     return recording.exit_code
 
 

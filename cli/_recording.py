@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from gradviz.graphs import Graph
 
 
+_LACKS = ("failure", "truncated", "unfinished", "newer")
+"""Kinds of notes in a log that say so."""
+
+
 @dataclass(frozen=True, slots=True)
 class Recording:
     """A graph, and what is to be known of the script that it came from.
@@ -33,6 +37,12 @@ class Recording:
     file: str
     failures: tuple[Failure, ...] = ()
     remains: object = None
+
+    @property
+    def lacks(self) -> list[str]:
+        """Why it is not complete, a line each; of a log, what its writer or its reader left out."""
+        told = [note.text for note in self.graph.notes if note.kind in _LACKS] if not self.failures else []
+        return [*map(str, self.failures), *told]
 
 
 def obtain(source: Source, session: Session, *, times: bool = False, values: bool = False) -> Recording:

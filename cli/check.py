@@ -107,8 +107,8 @@ def command(
                 say_error(error)
         if values and not recording.graph.measures:
             say("note: the log has no values; `gradviz record --values` notes them")
-        for failure in recording.failures:
-            say(f"warning: the recording is not complete: {failure}")
+        for lack in recording.lacks:
+            say(f"warning: the recording is not complete: {lack}")
     if recording.exit_code:
         return recording.exit_code
     grave = SEVERITIES[: SEVERITIES.index(settings.fail_on) + 1] if settings.fail_on != "never" else ()

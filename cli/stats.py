@@ -67,6 +67,6 @@ def command(
             stdout.write(as_text(stats, choice) if form == "text" else as_json(stats, choice))
         if not stats.timed:
             say("note: the log has no times; `gradviz record --times` notes them")
-        for failure in recording.failures:
-            say(f"warning: the recording is not complete: {failure}")
+        for lack in recording.lacks:
+            say(f"warning: the recording is not complete: {lack}")
     return recording.exit_code

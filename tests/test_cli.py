@@ -256,6 +256,20 @@ def test_old_file_survives_what_goes_wrong(
 # ---- bad input
 
 
+@pytest.mark.parametrize(
+    "command", [("render", "-o", "-", "-f", "json"), ("tree",), ("check",), ("stats",), ("explain", "x")]
+)
+def test_what_a_log_lacks_is_said_beside_what_is_made_of_it(log: str, command: tuple[str, ...]) -> None:
+    whole = Path(log).read_bytes()
+    Path(log).write_bytes(whole[:-30])
+    name, *options = command
+    result = run(name, log, *options)
+    assert "warning: the recording is not complete: the last line of the log" in result.stderr
+    Path(log).write_bytes(whole)
+    assert "not complete" not in run(name, log, *options).stderr
+
+
+
 def bad_files() -> None:
     write("script.py", "x = 1\n")
     write("syntax.py", "x = 1\ny = (\n")

@@ -103,7 +103,7 @@ def _starts(sorter: Sorter) -> Iterator[_Run]:
 class _Run:
     """The sweeps from one start.
 
-    first   the crossings that it begins with
+    first   about the crossings that it begins with
     best    the order with the fewest crossings, and of those with the least stretch
     least   its crossings and its stretch
     """
@@ -113,7 +113,7 @@ class _Run:
         sorter.begin(start)
         # A walk from below has put in order what is above it.
         self._downwards = start != "up"
-        self.first = sorter.crossings()
+        self.first = sorter.about()
         self.best: Rows = []
         self.least = (-1, -1)
         self._idle = 0

@@ -2,13 +2,14 @@
 
 For each model of the zoo, one training step is recorded and drawn, whole and as `gradviz render` folds it. Times are
 CPU seconds, medians, for layout and SVG; beside them stand torchviz with `dot`, and `dot` on the DOT of our whole
-drawing, which has the same boxes and wires. Sizes are in pixels as a browser shows them. Crossings are counted in the
-paths of all three alike, see `tests/crossings.py`. Exits with 1 over a bar.
+drawing, which has the same boxes and wires; medians too, where that is short. Sizes are in pixels as a browser shows
+them. Crossings are counted in the paths of all three alike, see `tests/crossings.py`. Exits with 1 over a bar.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import shutil
 import sys
 from pathlib import Path
@@ -45,6 +46,8 @@ def main() -> int:
 def show(name: str, limit: float | None) -> list[str]:
     """Print what there is to say of one model, and return the bars that it misses."""
     graph, loss, exhibit = zoo.recorded(zoo.ZOO[name])
+    gc.collect()
+    gc.freeze()  # before a round the collector need not walk through PyTorch
     ours, page = draw(whole(graph)), draw(folded(graph))
     bar = SECONDS.get(name)
     late = bar is not None and ours.seconds > bar

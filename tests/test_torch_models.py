@@ -469,6 +469,7 @@ torch.manual_seed(dist.get_rank())
 loss = parallel(torch.randn(5, 3)).square().mean()
 loss.backward()
 print(*(parameter.grad.flatten().tolist() for parameter in model.parameters()))
+dist.barrier()  # PyTorch may abort where one rank is gone while the other one still takes its leave
 dist.destroy_process_group()
 """
 

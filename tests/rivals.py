@@ -20,7 +20,7 @@ from torch import nn
 
 _PIXELS_PER_POINT = 4 / 3
 _MEMORY = 8 << 30
-_ROUNDS = 7
+_ROUNDS = 9
 _SHORT = 2.0
 """Seconds for all rounds together, after which there are no more."""
 
@@ -41,22 +41,25 @@ def draw_dot(source: str, limit: float) -> Rival | None:
     return _drawn(lambda: source, limit)
 
 
-def draw_torchviz(loss: torch.Tensor, model: nn.Module, limit: float) -> Rival | None:
+def draw_torchviz(
+    loss: torch.Tensor, model: nn.Module, limit: float, turn: Callable[[], object] = lambda: None
+) -> Rival | None:
     """What `torchviz.make_dot` and `dot` draw of `loss`, the time of both; None where they do not finish.
 
-    torchviz calls itself for each node behind another, so a deep graph ends it, too.
+    turn: is called after each round, so that on a machine whose clock varies both are as fast as it is. torchviz calls
+    itself for each node behind another, so a deep graph ends it, too.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torchviz uses distutils
         import torchviz
 
         try:
-            return _drawn(lambda: torchviz.make_dot(loss, params=dict(model.named_parameters())).source, limit)
+            return _drawn(lambda: torchviz.make_dot(loss, params=dict(model.named_parameters())).source, limit, turn)
         except RecursionError:
             return None
 
 
-def _drawn(write: Callable[[], str], limit: float) -> Rival | None:
+def _drawn(write: Callable[[], str], limit: float, turn: Callable[[], object] = lambda: None) -> Rival | None:
     """What `dot` draws of what `write` gives. The time of both is the median of several rounds, where it is short."""
     executable = shutil.which("dot")
     if executable is None:
@@ -74,6 +77,7 @@ def _drawn(write: Callable[[], str], limit: float) -> Rival | None:
                 return None
             after = resource.getrusage(resource.RUSAGE_CHILDREN)
             taken.append(making + after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+            turn()
         if not _run([executable, "-Tplain", f"-o{plain}"], source, limit):
             return None
         text = plain.read_text(encoding="utf-8")

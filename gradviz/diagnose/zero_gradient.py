@@ -26,6 +26,7 @@ from gradviz.diagnose import numbers
 from gradviz.diagnose.dark_layers import dark, without_passing
 from gradviz.diagnose.facts import Facts, Parameter, verb
 from gradviz.diagnose.findings import Complaint, Severity
+from gradviz.events import Sweep
 from gradviz.graphs import Op
 from gradviz.query import gradient_inputs
 
@@ -46,8 +47,8 @@ def check(facts: Facts) -> Iterator[Complaint]:
     for (reason, site), values in facts.once(_zeroed).items():
         subject = f"{facts.subject(values)} got a gradient of exactly zero in every backward"
         if reason == EVERY:
-            subject = facts.subject(values)
-            told = f"every gradient is exactly zero: no change of {subject} moves what backward starts from"
+            root = facts.subject([_fed(facts)[-1].roots[0]])
+            told = f"every gradient is exactly zero: no change of {facts.subject(values)} moves {root}"
             severity = Severity.WARNING
             help = "check with `--values` which operation is flat, such as a `clamp` or a `sigmoid` at its limits"
         elif reason == "":
@@ -92,13 +93,18 @@ def _zeroed(facts: Facts) -> dict[Reason, list[int]]:
             reasons.setdefault(found, []).append(parameter.id)
         elif not alone:
             unexplained.append(parameter.id)
-    sweeps = [sweep for sweep in facts.graph.sweeps if sweep.gradients]
+    sweeps = _fed(facts)
     # Once it may be a loss that is met.
     several = len(unexplained) > 1 and len(sweeps) > 1
     if several and all(gradient.zero for sweep in sweeps for gradient in sweep.gradients):
         nothing = EVERY, facts.maker_site(sweeps[-1].roots[0])
         reasons[_flat_for_all(facts, unexplained) or nothing] = unexplained
     return reasons
+
+
+def _fed(facts: Facts) -> list[Sweep]:
+    """The sweeps that gave any gradient."""
+    return [sweep for sweep in facts.graph.sweeps if sweep.gradients]
 
 
 def _reason(facts: Facts, parameter: Parameter) -> Reason:

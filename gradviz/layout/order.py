@@ -89,11 +89,11 @@ def orders(sheet: Sheet, whole: int = 0) -> list[Rows]:
 
 def _starts(sorter: Sorter) -> Iterator[_Run]:
     """The order as given, then those that walks give; a walk's alone where the given one begins far behind it."""
-    given = _Run(sorter, "given")
+    given, tangle = _Run(sorter, "given"), sorter.about()
     others: list[_Run] = []
-    for start in ("down", "up") if given.first > _TANGLED else ():
+    for start in ("down", "up") if tangle > _TANGLED else ():
         others.append(_Run(sorter, start))
-        if given.first > _FAR * others[-1].first:
+        if tangle > _FAR * sorter.about():
             yield others[-1]
             return
     yield given
@@ -103,7 +103,6 @@ def _starts(sorter: Sorter) -> Iterator[_Run]:
 class _Run:
     """The sweeps from one start.
 
-    first   about the crossings that it begins with
     best    the order with the fewest crossings, and of those with the least stretch
     least   its crossings and its stretch
     """
@@ -113,7 +112,6 @@ class _Run:
         sorter.begin(start)
         # A walk from below has put in order what is above it.
         self._downwards = start != "up"
-        self.first = sorter.about()
         self.best: Rows = []
         self.least = (-1, -1)
         self._idle = 0

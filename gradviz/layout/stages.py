@@ -87,7 +87,7 @@ def _stretches(rows: Sequence[int]) -> Iterator[tuple[int, int]]:
         yield first, before
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Look:
     """A stage by itself, its vertices and segments named by their places in it, with room for all that look alike.
 
@@ -142,14 +142,14 @@ class _Solver:
 
     looks    the looks of one form
     orders   what stages of one form may be ordered as
-    solved   the placement of the stages of one look, and the order that it is of, by the `id` of the look
+    solved   the placement of the stages of one look, and the order that it is of
     """
 
     def __init__(self, sheet: Sheet) -> None:
         self.sheet = sheet
         self.looks: dict[Hashable, list[Look]] = {}
         self.orders: dict[Hashable, Sequence[Rows]] = {}
-        self.solved: dict[int, tuple[Placement, Rows]] = {}
+        self.solved: dict[Look, tuple[Placement, Rows]] = {}
 
     def solve(self, stages: Sequence[Stage]) -> Placement:
         """The placement of the sheet, whose rows are in order then."""
@@ -200,12 +200,12 @@ class _Solver:
 
     def _solve(self, form: Hashable, look: Look) -> tuple[Placement, Rows]:
         """The placement of the stages of one look, and the order that it is of."""
-        if id(look) not in self.solved:
+        if look not in self.solved:
             sheet = look.sheet(self.sheet)
             if form not in self.orders:
                 self.orders[form] = order.orders(sheet, len(self.sheet.kind))
-            self.solved[id(look)] = _best(sheet, self.orders[form], self.sheet.cell_count), sheet.rows
-        return self.solved[id(look)]
+            self.solved[look] = _best(sheet, self.orders[form], self.sheet.cell_count), sheet.rows
+        return self.solved[look]
 
 
 def _picked(column: Sequence[T], numbers: Iterable[int]) -> list[T]:

@@ -25,6 +25,7 @@ from gradviz.errors import NotWrittenError
 @whole
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """`input @ weight.T + bias`. input: (..., n). weight: (m, n). bias: (m,). Returns (..., m)."""
+    first_tensor("linear", input)
     flipped: Tensor = first_tensor("linear", weight).t()
     if bias is None:
         return matmul(input, flipped)

@@ -24,7 +24,7 @@ from gradviz.layout.blocks import (
     straighten_ports,
 )
 from gradviz.layout.rows import BOX, FAR_EDGE, NEAR_EDGE, Sheet
-from gradviz.layout.simplex import Edge, extremes, longest_path
+from gradviz.layout.simplex import Edge, Kink, extremes, longest_path
 
 _EXACT_LIMIT = 1000
 _CROOKED = 1.4
@@ -170,10 +170,7 @@ def _least_width(sheet: Sheet) -> int:
 
 
 def _exact(sheet: Sheet, blocks: Blocks, upper_port: Sequence[int], lower_port: Sequence[int]) -> list[int]:
-    """The mean of the leftmost and the rightmost of the solutions with the least kinks.
-
-    A kink's size `|a - b|` is the least of `(a - c) + (b - c)` with `c` below both: one node and two edges.
-    """
+    """The mean of the leftmost and the rightmost of the solutions with the least kinks."""
     wall = blocks.count
     block, shift = blocks.block, blocks.shift
     edges: list[Edge] = list(zip(blocks.left, blocks.right, blocks.least, repeat(0)))
@@ -182,18 +179,14 @@ def _exact(sheet: Sheet, blocks: Blocks, upper_port: Sequence[int], lower_port: 
     start = [*longest_path(wall, edges), 0]
     edges += [(wall, one, 0, 0) for one in sorted(leaning)]
     edges += [(block[near[0]], block[far[0]], 0, _FRAME_WEIGHT) for near, far in sheet.edges]
-    nodes = wall + 1
+    kinks: list[Kink] = []
     for number, (upper, lower) in enumerate(sheet.pairs()):
         above, below = block[upper], block[lower]
-        if above == below:
-            continue
-        # Node c lies left of both ends: their axes plus their ports, each from its own block's column.
-        leave, meet = shift[upper] + upper_port[number], shift[lower] + lower_port[number]
-        weight = sheet.weight[number] * _stiffness(sheet, upper, lower)
-        edges += ((nodes, above, -leave, weight), (nodes, below, -meet, weight))
-        start.append(min(start[above] + leave, start[below] + meet))
-        nodes += 1
-    left, right = extremes(nodes, edges, start, wall)
+        if above != below:
+            # From one port to the other, each from its own block's column.
+            length = shift[upper] + upper_port[number] - shift[lower] - lower_port[number]
+            kinks.append((above, below, length, sheet.weight[number] * _stiffness(sheet, upper, lower)))
+    left, right = extremes(wall + 1, edges, kinks, start)
     fixed = _road_block(sheet, blocks)
     return _between(blocks, left, right, left[fixed] - right[fixed])
 

@@ -1,12 +1,14 @@
 """Network simplex: the exact answer to "levels that keep every edge at least so long, at the least total length".
 
-Ranks are such levels, and so are the columns of a small drawing (each `|x - y|` becomes two edges). A spanning tree of
-tight edges is improved by exchanging one edge at a time, as in Gansner, Koutsofios, North and Vo, "A technique for
-drawing directed graphs" (1993). Exact, but slow beyond a few hundred nodes.
+Ranks are such levels, and so are the columns of a small drawing, where wires besides want to be straight: they are
+kinks. A spanning tree of tight edges is improved by exchanging one edge at a time, as in Gansner, Koutsofios, North and
+Vo, "A technique for drawing directed graphs" (1993); a kink is an edge whose flow is bounded on both sides. Exact, but
+slow beyond a few hundred nodes.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from heapq import heapify, heappop, heappush
 from itertools import chain
@@ -15,6 +17,11 @@ from typing import TypeAlias
 
 Edge: TypeAlias = tuple[int, int, int, int]
 """Tail, head, least length, weight."""
+
+Kink: TypeAlias = tuple[int, int, int, int]
+"""Tail, head, length, weight: what `|level[head] - level[tail] - length|` costs."""
+
+_UNBOUNDED = sys.maxsize
 
 
 def solve(count: int, edges: Sequence[Edge], most_pivots: int = 20_000) -> list[int]:
@@ -31,35 +38,36 @@ def solve(count: int, edges: Sequence[Edge], most_pivots: int = 20_000) -> list[
 
 
 def extremes(
-    count: int, edges: Sequence[Edge], start: Sequence[int], walled: int, most_pivots: int = 20_000
+    count: int, edges: Sequence[Edge], kinks: Sequence[Kink], start: Sequence[int], most_pivots: int = 20_000
 ) -> tuple[list[int], list[int]]:
-    """Of all best levels the lowest and the highest of the first `walled` nodes that do not widen their range.
+    """Of all best levels the lowest and the highest that do not widen the range of all nodes but the last, a wall.
 
-    `start` are levels to begin with that keep every least length; the closer they are, the sooner it is done.
+    The best are those at which the edges and the kinks together cost least. `start` are levels to begin with that keep
+    every least length; the closer they are, the sooner it is done.
 
     An edge that carries flow in the dual problem is tight in every best solution, and whatever keeps these edges tight
-    is one. So one solution is enough to find both ends: how far a node can move is a shortest way over slacks.
+    is one; so does a kink stay straight, or on its side. So one solution is enough to find both ends: how far a node
+    can move is a shortest way over slacks.
     """
-    tree = _improved(count, edges, list(start), most_pivots)
-    level = tree.level
-    rigid = [False] * len(edges)
-    for node, number in enumerate(tree.link):
-        if number >= 0 and tree.pull[node]:
-            rigid[number] = True
-    found = level[:walled]
+    tree = _improved(count, edges, list(start), most_pivots, kinks)
+    rigid = tree.settle()
+    found = tree.level[:-1]
     lowest, highest = min(found), max(found)
     # Whoever has another one before it, or beside it, is held by that one and not by the wall.
-    inner = [(tail, head) for tail, head, length, _ in edges if length >= 0 and tail < walled and head < walled]
-    first = set(range(walled)).difference([head for _, head in inner])
-    last = set(range(walled)).difference([tail for tail, _ in inner])
+    wall = count - 1
+    inner = [(tail, head) for tail, head, length, _ in edges if length >= 0 and tail != wall and head != wall]
+    first = set(range(wall)).difference([head for _, head in inner])
+    last = set(range(wall)).difference([tail for tail, _ in inner])
     down = tree.reaches([(found[node] - lowest, node) for node in first], rigid, tree.leaving, tree.entering, 1)
     up = tree.reaches([(highest - found[node], node) for node in last], rigid, tree.entering, tree.leaving, -1)
     return list(map(sub, found, down)), list(map(add, found, up))
 
 
-def _improved(count: int, edges: Sequence[Edge], start: list[int], most_pivots: int) -> _Tree:
+def _improved(
+    count: int, edges: Sequence[Edge], start: list[int], most_pivots: int, kinks: Sequence[Kink] = ()
+) -> _Tree:
     """The best tree, or that after so many exchanges."""
-    tree = _Tree(count, edges, start)
+    tree = _Tree(count, edges, kinks, start)
     tree.grow()
     tree.hang()
     for _ in range(most_pivots):
@@ -93,21 +101,26 @@ def longest_path(count: int, edges: Sequence[Edge]) -> list[int]:
 
 
 class _Tree:
-    """A spanning tree of tight edges, rooted at node 0.
+    """A spanning tree of tight edges and of kinks that are straight, rooted at node 0.
 
     leaving, entering
                 for each node the edges at it, each with its other end and its least length
+    bends       for each node the kinks at it, each with its other end, its length from here, and 1 at its tail, -1 at
+                its head
+    side        of each kink 1 where it is longer than straight, -1 where it is shorter, 0 where the tree holds it
     branches    for each node the tree edges at it, each with its other end
     link        for each node the tree edge that it hangs by
-    hanging     for each node the side of that edge that it is on: 1 for the head, -1 for the tail
     parent      the node at that edge's other end, -1 for the root
-    pull        net weight of the edges that leave the node's subtree: what moving it one level down would save.
-                (Edges within the subtree cancel, so it is a plain sum of `tail - head` weights over the subtree.)
+    pull        net weight of the edges that leave the node's subtree: what moving it one level down would save. A kink
+                pulls to its side, those of the tree do not pull. (Edges within the subtree cancel, so it is a plain sum
+                of `tail - head` weights over the subtree.)
+    least, most for each node the pull that its link bears
     """
 
-    def __init__(self, count: int, edges: Sequence[Edge], level: list[int]) -> None:
+    def __init__(self, count: int, edges: Sequence[Edge], kinks: Sequence[Kink], level: list[int]) -> None:
         self.count = count
-        self.edges = edges
+        self.edges = [*edges, *kinks]
+        self.hard = len(edges)
         self.level = level
         leaving: list[list[tuple[int, int, int]]] = [[] for _ in range(count)]
         entering: list[list[tuple[int, int, int]]] = [[] for _ in range(count)]
@@ -119,10 +132,16 @@ class _Tree:
                 pull[tail] += weight
                 pull[head] -= weight
         self.leaving, self.entering, self.pull = leaving, entering, pull
+        self.bends: list[list[tuple[int, int, int, int]]] = [[] for _ in range(count)]
+        self.side = [0] * len(self.edges)
+        for number, (tail, head, length, _) in enumerate(kinks, self.hard):
+            self.bends[tail].append((number, head, length, 1))
+            self.bends[head].append((number, tail, -length, -1))
         self.branches: list[list[tuple[int, int]]] = [[] for _ in range(count)]
         self.link = [-1] * count
-        self.hanging = [0] * count
         self.parent = [-1] * count
+        self.least = [-_UNBOUNDED] * count
+        self.most = [_UNBOUNDED] * count
         self._mark = [0] * count
         self._round = 0
         self._next = 1
@@ -132,9 +151,9 @@ class _Tree:
 
         What is spanned moves as a whole: its levels are kept without the shift, which is added at the end. So are the
         slacks of the edges that lead out of it, in one heap, and of those that lead into it, in the other; of two that
-        are as tight the one of the lower number is taken.
+        are as tight the one of the lower number is taken. A kink is taken in where it happens to be straight.
         """
-        edges, level, branches = self.edges, self.level, self.branches
+        edges, level, branches, bends = self.edges, self.level, self.branches, self.bends
         spanned = [False] * self.count
         outward: list[tuple[int, int]] = []
         inward: list[tuple[int, int]] = []
@@ -160,6 +179,13 @@ class _Tree:
                         branches[node].append((number, other))
                         branches[other].append((number, node))
                         queue.append(other)
+                for number, other, length, _ in bends[node]:
+                    if not spanned[other] and level[other] - here - length == shift:
+                        spanned[other] = True
+                        level[other] -= shift
+                        branches[node].append((number, other))
+                        branches[other].append((number, node))
+                        queue.append(other)
             left -= len(queue)
             if not left:
                 break
@@ -180,37 +206,57 @@ class _Tree:
             self.level = [found + shift for found in level]
 
     def hang(self) -> None:
-        """Root the tree at node 0, and add up each subtree's pull."""
+        """Root the tree at node 0, let the kinks that are not in it pull, and add up each subtree's pull."""
         order = [0]
-        edges, links, parents, hanging, pull = self.edges, self.link, self.parent, self.hanging, self.pull
+        edges, links, parents, pull, level, side = self.edges, self.link, self.parent, self.pull, self.level, self.side
+        for number in range(self.hard, len(edges)):
+            tail, head, length, weight = edges[number]
+            side[number] = 1 if level[head] - level[tail] >= length else -1
+            pull[tail] += side[number] * weight
+            pull[head] -= side[number] * weight
         for node in order:
             link = links[node]
             for number, child in self.branches[node]:
                 if number != link:
                     links[child], parents[child] = number, node
-                    hanging[child] = 1 if edges[number][1] == child else -1
+                    self._bear(child, number)
                     order.append(child)
+                    if side[number]:
+                        tail, head, _, weight = edges[number]
+                        pull[tail] -= side[number] * weight
+                        pull[head] += side[number] * weight
+                        side[number] = 0
         for node in reversed(order[1:]):
             pull[parents[node]] += pull[node]
 
+    def _bear(self, node: int, number: int) -> None:
+        """Let a node hang by an edge or a kink."""
+        if number >= self.hard:
+            self.most[node] = self.edges[number][3]
+            self.least[node] = -self.most[node]
+        elif self.edges[number][1] == node:
+            self.least[node], self.most[node] = -_UNBOUNDED, 0
+        else:
+            self.least[node], self.most[node] = 0, _UNBOUNDED
+
     def find_loose(self) -> int | None:
         """A node whose link may give way and make the whole shorter, looked for round robin, or None at the optimum."""
-        pull, hanging = self.pull, self.hanging
+        pull, least, most = self.pull, self.least, self.most
         for node in chain(range(self._next, self.count), range(self._next)):
-            if pull[node] * hanging[node] > 0:
+            if not least[node] <= pull[node] <= most[node]:
                 self._next = node + 1
                 return node
         return None
 
     def exchange(self, loose: int) -> None:
         """Cut `loose` with its subtree off, move it as far as its pull takes it, and hang it where it got stuck."""
-        leaving, level, mark = self.link[loose], self.level, self._mark
+        link, level, mark, pull = self.link[loose], self.level, self._mark, self.pull[loose]
         subtree = self._subtree(loose)
         self._round = current = self._round + 1
         for node in subtree:
             mark[node] = current
         # The first of the edges that stop the subtree soonest.
-        sign, ahead = (1, self.leaving) if self.pull[loose] > 0 else (-1, self.entering)
+        sign, ahead = (1, self.leaving) if pull > self.most[loose] else (-1, self.entering)
         shift = inside = outside = entering = -1
         for node in subtree:
             base = sign * level[node]
@@ -219,10 +265,54 @@ class _Tree:
                     slack = sign * level[other] - base - length
                     if slack < shift or entering < 0:
                         shift, inside, outside, entering = slack, node, other, number
+        if len(self.edges) > self.hard:
+            gain = pull - self.most[loose] if sign > 0 else self.least[loose] - pull
+            bend = self._stopping_bend(subtree, sign, gain, shift if entering >= 0 else _UNBOUNDED)
+            if bend is not None:
+                shift, entering, inside, outside = bend
         if shift:
             for node in subtree:
                 level[node] += sign * shift
-        self._rehang(loose, inside, outside, leaving, entering)
+        if link >= self.hard:
+            # It is not straight any more: it pulls back.
+            self.side[link] = -sign if self.edges[link][0] == loose else sign
+            self.pull[loose] -= sign * self.edges[link][3]
+        self._rehang(loose, inside, outside, link, entering)
+        if entering >= self.hard:
+            self.side[entering] = 0
+            self.pull[inside] -= sign * self.edges[entering][3]
+
+    def _stopping_bend(
+        self, subtree: Sequence[int], sign: int, gain: int, limit: int
+    ) -> tuple[int, int, int, int] | None:
+        """Where a subtree that gains so much a level is stopped by a kink before `limit`: how far off, and its ends.
+
+        On its way it takes every kink that it makes straight to the other side, as long as it gains.
+        """
+        level, mark, current, side, parents, pull = (
+            self.level, self._mark, self._round, self.side, self.parent, self.pull,
+        )  # fmt: skip
+        stops = []
+        for node in subtree:
+            here = level[node]
+            for number, other, length, way in self.bends[node]:
+                if sign * way * side[number] > 0 and mark[other] != current:
+                    slack = sign * (level[other] - here - length)
+                    if slack < limit:
+                        stops.append((slack, number, node, other))
+        stops.sort()
+        for stop in stops:
+            _, number, inside, outside = stop
+            cost = 2 * self.edges[number][3]
+            if gain <= cost:
+                return stop
+            gain -= cost
+            side[number] = -side[number]
+            for node, change in ((inside, -sign * cost), (outside, sign * cost)):
+                while node >= 0:
+                    pull[node] += change
+                    node = parents[node]
+        return None
 
     def _subtree(self, root: int) -> list[int]:
         nodes = [root]
@@ -234,7 +324,8 @@ class _Tree:
 
     def _rehang(self, loose: int, inside: int, outside: int, leaving: int, entering: int) -> None:
         """Hang the subtree of `loose` by its node `inside` from `outside`, and correct the pulls on the way."""
-        pull, links, parents, hanging, branches = self.pull, self.link, self.parent, self.hanging, self.branches
+        pull, links, parents, branches = self.pull, self.link, self.parent, self.branches
+        least, most = self.least, self.most
         whole = pull[loose]
         above = parents[loose]
         # Above the point where the two ways meet, the corrections cancel.
@@ -248,15 +339,40 @@ class _Tree:
         branches[outside].append((entering, inside))
         # From `inside` up to `loose` the tree hangs the other way round; all else in the subtree hangs as it did.
         node, below, link, parent = inside, 0, entering, outside
-        side = 1 if self.edges[entering][1] == inside else -1
+        low, high = 0, 0
         while True:
             pull[node], below = whole - below, pull[node]
             links[node], link = link, links[node]
             parents[node], parent = parent, parents[node]
-            hanging[node], side = side, -hanging[node]
+            least[node], most[node], low, high = low, high, -most[node], -least[node]
             if node == loose:
                 break
             node, parent = parent, node
+        self._bear(inside, entering)
+
+    def settle(self) -> list[bool]:
+        """At the optimum, for each edge whether it is tight in every best solution.
+
+        From then on a kink is an edge that keeps it on its side, or two that keep it straight.
+        """
+        rigid = [False] * len(self.edges)
+        for node, number in enumerate(self.link):
+            if number < 0:
+                continue
+            pull = self.pull[node]
+            if number < self.hard:
+                rigid[number] = pull != 0
+            elif pull in (self.least[node], self.most[node]):
+                self.side[number] = 1 if (pull < 0) == (self.edges[number][0] == node) else -1
+        for number in range(self.hard, len(self.edges)):
+            tail, head, length, _ = self.edges[number]
+            if self.side[number] >= 0:
+                self.leaving[tail].append((number, head, length))
+                self.entering[head].append((number, tail, length))
+            if self.side[number] <= 0:
+                self.leaving[head].append((number, tail, -length))
+                self.entering[tail].append((number, head, -length))
+        return rigid
 
     def reaches(
         self,

@@ -136,29 +136,41 @@ def problems(draw):
     number, length, weight = st.integers(0, count - 1), st.integers(0, 9), st.integers(0, 5)
     pairs = draw(st.lists(st.tuples(number, number, length, weight), max_size=20))
     edges = [(min(one, other), max(one, other), *rest) for one, other, *rest in pairs if one != other]
-    return count, [*edges, *((0, node, 0, 1) for node in range(1, count))], draw(st.lists(length, min_size=count))
+    bends = draw(st.lists(st.tuples(number, number, st.integers(-9, 9), st.integers(1, 5)), max_size=12))
+    kinks = [(one, other, *rest) for one, other, *rest in bends if one != other]
+    spread = draw(st.lists(length, min_size=count))
+    return count, [*edges, *((0, node, 0, 1) for node in range(1, count))], kinks, spread
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(problems())
 def test_both_ends_of_the_best_levels_are_found_from_wherever_the_simplex_begins(problem):
-    count, edges, spread = problem
+    count, edges, kinks, spread = problem
     # Longer edges than asked for make levels that keep the least lengths, too.
     start = longest_path(count, [(tail, head, length + spread[head], weight) for tail, head, length, weight in edges])
-    lowest, highest = extremes(count, edges, start, count)
+    wall = [(count, node, 0, 0) for node in range(count)]
+    lowest, highest = extremes(count + 1, [*edges, *wall], kinks, [*start, 0])
     for levels in (lowest, highest):
         assert all(levels[head] - levels[tail] >= length for tail, head, length, _ in edges)
 
-    def cost(found, scale=1):
-        return sum(scale * weight * (found[head] - found[tail]) for tail, head, _, weight in edges)
+    def cost(found):
+        bent = sum(weight * abs(found[head] - found[tail] - length) for tail, head, length, weight in kinks)
+        return bent + sum(weight * (found[head] - found[tail]) for tail, head, _, weight in edges)
 
-    best = solve(count, edges)
+    def as_edges(scale=1):
+        # A kink's size is the least sum of what its ends are above a node that is below both.
+        own = [(tail, head, length, scale * weight) for tail, head, length, weight in edges]
+        for node, (tail, head, length, weight) in enumerate(kinks, count):
+            own += ((node, tail, -length, scale * weight), (node, head, 0, scale * weight))
+        return own
+
+    nodes = count + len(kinks)
+    best = solve(nodes, as_edges())[:count]
     assert cost(lowest) == cost(highest) == cost(best) <= cost(start)
     # A wall that draws every node to it a little finds the lowest of the best by another way.
-    walled = [(tail, head, length, 100 * weight) for tail, head, length, weight in edges]
-    walled += [(count, node, 0, 1) for node in range(count)]
-    against = solve(count + 1, walled)[:count]
+    walled = [*as_edges(1000), *((nodes, node, 0, 1) for node in range(count))]
+    against = solve(nodes + 1, walled)[:count]
     assert [level - min(lowest) for level in lowest] == [level - min(against) for level in against]
-    walled = [*walled[: len(edges)], *((node, count, 0, 1) for node in range(count))]
-    against = solve(count + 1, walled)[:count]
+    walled = [*as_edges(1000), *((node, nodes, 0, 1) for node in range(count))]
+    against = solve(nodes + 1, walled)[:count]
     assert [level - max(highest) for level in highest] == [level - max(against) for level in against]

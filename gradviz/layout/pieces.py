@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 from gradviz.layout import simplex
-from gradviz.layout.simplex import Edge, longest_path
+from gradviz.layout.simplex import longest_path
+from gradviz.layout.tree import Edge
 
 _FEW = 100
 """So few nodes are solved as a whole before it would be known where to cut."""

@@ -24,7 +24,8 @@ from gradviz.layout.blocks import (
     straighten_ports,
 )
 from gradviz.layout.rows import BOX, FAR_EDGE, NEAR_EDGE, Sheet
-from gradviz.layout.simplex import Edge, Kink, extremes, longest_path
+from gradviz.layout.simplex import extremes, longest_path
+from gradviz.layout.tree import Edge, Kink
 
 _EXACT_LIMIT = 1000
 _CROOKED = 1.4

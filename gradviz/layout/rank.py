@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from itertools import chain, groupby
 
 from gradviz.layout import pieces
-from gradviz.layout.simplex import Edge, longest_path
+from gradviz.layout.simplex import longest_path
 from gradviz.layout.strands import Strands
+from gradviz.layout.tree import Edge
 
 SMALL = 600
 """Up to so many boxes the exact way is taken."""

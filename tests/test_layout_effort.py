@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import crossings
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pictures import ALL, Sketch, no_grad, residual
 
@@ -142,8 +142,13 @@ def problems(draw):
     return count, [*edges, *((0, node, 0, 1) for node in range(1, count))], kinks, spread
 
 
+BETWEEN = (3, [(0, 2, 10, 6), (0, 1, 0, 1)], [(0, 1, 0, 1), (1, 2, 5, 2)], [0, 0, 0])
+"""The node in the middle is as well off wherever it stands between two straight kinks."""
+
+
 @settings(max_examples=300, deadline=None)
 @given(problems())
+@example(BETWEEN)
 def test_both_ends_of_the_best_levels_are_found_from_wherever_the_simplex_begins(problem):
     count, edges, kinks, spread = problem
     # Longer edges than asked for make levels that keep the least lengths, too.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from math import inf
 
 from gradviz.layout.rows import Sheet
 from gradviz.layout.sorter import Rows, Sorter
@@ -91,7 +92,7 @@ def _starts(sorter: Sorter) -> Iterator[_Run]:
     """The order as given, then those that walks give; a walk's alone where the given one begins far behind it."""
     given, tangle = _Run(sorter, "given"), sorter.about()
     others: list[_Run] = []
-    for start in ("down", "up") if tangle > _TANGLED else ():
+    for start in ("up", "down") if tangle > _TANGLED else ():
         others.append(_Run(sorter, start))
         if tangle > _FAR * sorter.about():
             yield others[-1]
@@ -126,7 +127,8 @@ class _Run:
             if self._over:
                 break
             sorter.sweep(downwards=(sweep % 2 == 0) is self._downwards, median=sweep % 4 >= 2)
-            crossings = sorter.crossings()
+            far = _FAR * self.least[0] if self.least[0] > 0 else inf
+            crossings = sorter.crossings(far)
             near = not self.best or crossings <= _NEAR * self.least[0]
             if crossings and near and sorter.transpose():
                 crossings = sorter.crossings()
@@ -142,8 +144,7 @@ class _Run:
                 self.best, self.least, self._idle = rows, score, 0
             else:
                 self._idle += 1
-            lost = crossings > _FAR * self.least[0] > 0
-            self._over = lost or self._idle > (_IDLE_SWEEPS if self.least[0] else _IDLE_UNCROSSED)
+            self._over = crossings > far or self._idle > (_IDLE_SWEEPS if self.least[0] else _IDLE_UNCROSSED)
 
     def rethread(self) -> None:
         """Lead threads where they cross less, from the best order on."""

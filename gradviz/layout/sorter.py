@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import pairwise
+from math import inf
 from operator import mul, sub
 from typing import TypeAlias
 
@@ -45,6 +46,7 @@ class Sorter:
             for row in range(sheet.first[fence], sheet.last[fence] + 1):
                 self.fences_in[row] = (*self.fences_in[row], fence)
         self.standing = [float(fence) for fence in range(len(sheet.fences))]
+        self._sides = ((sheet.up, sheet.upper), (sheet.down, sheet.lower))
         # What is done to a row follows from it and from the rows beside it, and sweeps meet the same ones again and
         # again. On a large sheet they are few, and what they leave behind would be much.
         self.remembers = remembers
@@ -236,28 +238,29 @@ class Sorter:
 
     def _saved(self, left: int, right: int) -> int:
         """Weight of the crossings that two neighbours' wires lose if the two change places."""
-        sheet, place, weights = self.sheet, self.place, self.weight
+        place, weights = self.place, self.weight
         saved = 0
-        for around, ends in ((sheet.up, sheet.upper), (sheet.down, sheet.lower)):
-            if not (mine := around[left]) or not (yours := around[right]):
-                continue
-            others = [(place[ends[number]], weights[number]) for number in yours]
-            for number in mine:
+        for around, ends in self._sides:
+            mine, yours = around[left], around[right]
+            for number in mine if yours else ():
                 here, weight = place[ends[number]], weights[number]
-                for there, other_weight in others:
+                for other in yours:
+                    there = place[ends[other]]
                     if here > there:
-                        saved += weight * other_weight
+                        saved += weight * weights[other]
                     elif here < there:
-                        saved -= weight * other_weight
+                        saved -= weight * weights[other]
         return saved
 
-    def crossings(self) -> int:
-        """Weight of all crossings."""
+    def crossings(self, limit: float = inf) -> int:
+        """Weight of all crossings, or of enough of them to see that they are more than `limit`."""
         if not self.remembers:
             return sum([self._crossings_in(row, numbers) for row, numbers in self.gaps.items()])
         rows, counted = self.sheet.rows, self._counted
         total = 0
         for row, numbers in self.gaps.items():
+            if total > limit:
+                break
             met = rows[row], rows[row + 1]
             found = counted.get(met)
             if found is None:

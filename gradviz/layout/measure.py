@@ -22,10 +22,15 @@ LINE_HEIGHT = 15
 BADGE_AXIS = 15
 """Distance from a cut badge's near end to the middle of its scissors, through which the road runs."""
 
-_USUAL = (BoxKind.OP, BoxKind.LEAF, BoxKind.OFF)
+_FLOOR, _LOW_FLOOR = 96, 40
+"""No box is narrower."""
+_USUAL = {
+    BoxKind.OP: _FLOOR, BoxKind.LEAF: _FLOOR, BoxKind.OFF: _FLOOR, BoxKind.OUTPUT: _FLOOR, BoxKind.OFF_OUTPUT: _FLOOR,
+    BoxKind.CONST: _LOW_FLOOR,
+}  # fmt: skip
+"""Kinds of boxes that hold two lines of text and nothing else, and how wide they are at least."""
 _SURELY_FITS = 34
 """So many characters of a title are never clipped."""
-_FLOOR = 96
 _BADGE_TEXT = 32
 _MAX_TEXT = 250
 _MAX_ERROR = 420
@@ -108,6 +113,9 @@ def clip(text: str, font: str, size: float, limit: float) -> str:
     if len(text) <= 400 and text_width(text, font, size) <= limit:
         return text
     room = (limit - text_width("…", font, size)) * 100 / size
+    if font == "mono" and text.isascii():
+        half = int(room / 2 // _MONO_ADVANCE)
+        return f"{text[:half]}…{text[len(text) - half :]}"
     front = _fitting(text, font, room / 2)
     back = _fitting(text[: len(front) - 1 if front else None : -1], font, room / 2)[::-1]
     # An accent must not land on the ellipsis.
@@ -119,8 +127,6 @@ def clip(text: str, font: str, size: float, limit: float) -> str:
 def _fitting(text: str, font: str, room: float) -> str:
     """The longest start of `text` that is at most `room` hundredths of an em wide."""
     text = text[:400]
-    if font == "mono" and text.isascii():
-        return text[: int(room // _MONO_ADVANCE)]
     return text[: bisect_right(list(accumulate(_advances(text, font))), room)]
 
 
@@ -160,15 +166,21 @@ def fit(boxes: Sequence[Box]) -> tuple[list[tuple[str, str]], list[tuple[int, in
         key = title, detail, len(box.findings)
         found = known.get(key)
         if found is None:
-            if kind in _USUAL and len(title) <= _SURELY_FITS and title.isascii() and title.isprintable():
+            floor = _USUAL.get(kind) if title.isascii() and title.isprintable() else None
+            if floor is not None and not is_literal(box):
                 # Most boxes have a title of their own and a detail that many have.
+                if len(title) <= _SURELY_FITS:
+                    whole, room = title, len(title) * _MONO_ADVANCE * TITLE_SIZE / 100
+                else:
+                    whole = clip(title, "mono", TITLE_SIZE, _MAX_TEXT)
+                    room = text_width(whole, "mono", TITLE_SIZE)
                 line = details.get(detail)
                 if line is None:
                     shown = clip(one_line(detail), "sans", DETAIL_SIZE, _MAX_TEXT)
                     line = details[detail] = shown, text_width(shown, "sans", DETAIL_SIZE)
-                text = max(len(title) * _MONO_ADVANCE * TITLE_SIZE / 100, line[1])
-                size = _even(max(text + 2 * PADDING, _FLOOR)) + box_room(box), 40 if detail else 28
-                found = known[key] = (title, line[0]), size
+                text = max(room, line[1])
+                size = _even(max(text + 2 * PADDING, floor)) + box_room(box), 40 if detail else 28
+                found = known[key] = (whole, line[0]), size
             else:
                 shown_texts = box_texts(box)
                 found = known[key] = shown_texts, box_size(box, *shown_texts)
@@ -187,7 +199,7 @@ def box_size(box: Box, title: str, detail: str) -> tuple[int, int]:
     text = max(text_width(title, font, TITLE_SIZE), text_width(detail, "sans", DETAIL_SIZE))
     if is_literal(box):
         return _even(max(text + 2 * 9, 28)) + room, 22
-    floor = 40 if box.kind in (BoxKind.CONST, BoxKind.SAVED) else _FLOOR
+    floor = _LOW_FLOOR if box.kind in (BoxKind.CONST, BoxKind.SAVED) else _FLOOR
     extra = 20 if box.kind in (BoxKind.ERROR, BoxKind.EXIT) else 0
     return _even(max(text + 2 * PADDING + extra, floor)) + room, 40 if detail else 28
 

@@ -96,7 +96,7 @@ def test_a_start_far_ahead_of_the_given_order_is_the_only_one_to_go_on_from(monk
     swept = []
     monkeypatch.setattr(order._Run, "go_on", lambda run, most: swept.append(run) or go_on(run, most))
     assert crossings.of_drawing(arrange(sketch.picture())) == 0
-    assert starts == ["given", "down"]
+    assert starts == ["given", "up"]
     assert len(set(swept)) == 1
 
 

@@ -106,6 +106,7 @@ def specialised(
     static: tuple[Any, ...] | None = None,
     general: Callable[..., Any] | None = None,
     spare: Callable[..., Any] | None = None,
+    unless: str = "",
     depth: int = 1,
 ) -> Callable[..., Any]:
     """Compile what runs `row`; see `source_of_run`.
@@ -114,10 +115,11 @@ def specialised(
     static: the static arguments, where the function is not to take any.
     general: called with row, inputs and static arguments in all but the ordinary case.
     spare: called where there are arguments beyond the inputs.
+    unless: says of which arrays the case is not the ordinary one; they must be tensors' then.
     """
     if row.pull is None and row.differentiable:
         row.pull = pull_of(row)
-    source = source_of_run(row, count, forward, floats, static is not None, depth, spare is not None)
+    source = source_of_run(row, count, forward, floats, static is not None, depth, spare is not None, unless)
     return compiled(
         _NAMES,
         source,

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 _INLINE = {operator.mul: "{} * {}", operator.add: "{} + {}", operator.sub: "{} - {}", operator.truediv: "{} / {}",
            operator.neg: "-{}", operator.pow: "{} ** {}"}  # fmt: skip
-"""Forwards that are an operator of Python's, written in place."""
+"""Forwards that are an operator of Python's and work element by element, written in place."""
+_WRITTEN = {**_INLINE, operator.matmul: "{} @ {}"}
 
 
 def keeps_type(forward: Callable[..., Any]) -> bool:
@@ -63,13 +64,15 @@ def can_pull(row: Row) -> bool:
 
 
 def source_of_run(
-    row: Row, count: int, forward: Any, floats: bool, fixed: bool, depth: int = 1, more: bool = False
+    row: Row, count: int, forward: Any, floats: bool, fixed: bool, depth: int = 1, more: bool = False, unless: str = ""
 ) -> str:
     """A function of the inputs, and unless `fixed` of the static arguments, that does what `apply` does.
 
     floats: it is for tensors of one float type (float32 or float64) only.
     depth: how many calls lie between the user's code and it, itself included, in the ordinary case.
     more: it may be given other arguments, too, with which it calls `spare`.
+    unless: an expression of the arrays, `a0` and so on, and of their records, `l0` and so on, that says where the case
+    is not an ordinary one.
     """
     spots = range(count)
     xs = [f"x{i}" for i in spots]
@@ -97,10 +100,12 @@ def source_of_run(
         if i:
             put(f" elif type({x}) is float or type({x}) is int: a{i} = l{i} = {x}; n{i} = r{i} = False; m{i} = None")
         put(f" else: {slow}")
+    if unless:
+        put(f" if {' or '.join([*(f'not r{i}' for i in spots[1:]), unless])}: {slow}")
     if row.view:
         put(" if type(a0) is not ndarray: a0 = x0._array()")
     call = [f"a{i}" for i in spots]
-    inline = _INLINE.get(forward)
+    inline = _WRITTEN.get(forward)
     rest = ["*static"] if fixed and row.static and forward is row.forward else statics if forward is row.forward else []
     text = inline.format(*call) if inline else f"forward({', '.join(call + rest)})"
     put(f" try: out = {text}")

@@ -125,19 +125,22 @@ def _seeds(roots: tuple[Tensor, ...], given: tuple[Any, ...]) -> list[Any]:
     if len(given) < len(roots):
         raise RuntimeError(f"got {len(roots)} tensors and {len(given)} gradients")
     seeds = []
-    for position, (root, cotangent) in enumerate(zip(roots, given, strict=False)):
+    for position, root in enumerate(roots):
+        cotangent, data = given[position], root._data
         if root.grad_fn is None and not root._requires_grad:
             raise RuntimeError(NO_GRAD_FN.format(position))
         if cotangent is not None:
-            if cotangent._data.shape != root._data.shape:
-                have, want = list(cotangent._data.shape), list(root._data.shape)
+            if cotangent._data.shape != data.shape:
+                have, want = list(cotangent._data.shape), list(data.shape)
                 raise RuntimeError(
                     f"Mismatch in shape: grad_output[{position}] has a shape of torch.Size({have}) and "
                     f"output[{position}] has a shape of torch.Size({want})."
                 )
             seeds.append(cotangent._data)
-        elif root._data.size == 1:
-            seeds.append(np.ones_like(root._data)[()] if root._data.ndim else root._data.dtype.type(1))
+        elif type(data) is not np.ndarray:
+            seeds.append(type(data)(1))
+        elif data.size == 1:
+            seeds.append(np.ones_like(data)[()])
         else:
             raise RuntimeError(NOT_SCALAR)
     return seeds

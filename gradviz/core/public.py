@@ -129,6 +129,7 @@ def compiled_method(
     general: Callable[..., Any],
     plain: Callable[..., Any] | None = None,
     spare: Callable[..., Any] | None = None,
+    unless: str = "",
 ) -> Callable[..., Any]:
     """A method of Tensor with nothing between the user's call and what runs the row: see `apply.specialised`.
 
@@ -143,7 +144,7 @@ def compiled_method(
         if made is None:
             forward = plain or getattr(row.forward, "plain", None) or row.forward
             floats = row.promotes or forward is not row.forward
-            made = specialised(row, count, forward, floats, static, general, spare)
+            made = specialised(row, count, forward, floats, static, general, spare, unless)
             made.__name__, made.__qualname__, made.__doc__ = name, f"Tensor.{name}", call.__doc__
             if vars(Tensor).get(name) is call:
                 setattr(Tensor, name, made)

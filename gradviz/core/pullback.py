@@ -173,6 +173,8 @@ def sum_to(cotangent: Any, shape: tuple[int, ...]) -> Any:
             whole.fill(cotangent)
             return whole
         return np.broadcast_to(cotangent, shape)
+    if extra and cotangent.shape[extra:] == shape:
+        return np.add.reduce(cotangent, axis=tuple(range(extra)))
     axes = tuple(range(extra)) + tuple(
         axis + extra for axis, length in enumerate(shape) if length == 1 and cotangent.shape[axis + extra] != 1
     )

@@ -86,7 +86,7 @@ ALIAS = op(
 )
 SELECT = op(
     "select(x, *, dim, index)",
-    lambda x, dim, index: x[_along(dim, index)],
+    lambda x, dim, index: x[_along(dim, index)] if dim else x[index, ...],
     view=True,
     x=lambda g, shape, dim, index: _placed(g, shape, _along(dim, index)),
     parts={"x": lambda dim, index: _along(dim, index)},
@@ -94,7 +94,7 @@ SELECT = op(
 )
 SLICE = op(
     "slice(x, *, dim, start, end, step)",
-    lambda x, dim, start, end, step: x[_along(dim, slice(start, end, step))],
+    lambda x, dim, start, end, step: x[_along(dim, slice(start, end, step)) if dim else slice(start, end, step)],
     view=True,
     call="operator.getitem",
     x=lambda g, shape, dim, start, end, step: _placed(g, shape, _along(dim, slice(start, end, step))),

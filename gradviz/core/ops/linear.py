@@ -6,6 +6,7 @@ By the ranks of its operands `matmul` is one of the others, or several of them w
 from __future__ import annotations
 
 import math
+import operator
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from gradviz.core.ops.samples import grid
 from gradviz.core.ops.shapes import broadcast, expanded
 from gradviz.core.ops.shaping import UNSAFE_VIEW, expand, permute, reshape, squeeze, t, transpose, unsqueeze, view
 from gradviz.core.ops.table import Row, op, sample
-from gradviz.core.public import METHODS, both, first_tensor, operand
+from gradviz.core.public import METHODS, both, compiled_method, first_tensor, operand
 from gradviz.core.tensor import Tensor
 
 # ---- rows
@@ -272,7 +273,9 @@ def _batched(left: Tensor, right: Tensor) -> Tensor:
     return apply(UNSAFE_VIEW, (out,), (shape,))
 
 
-def _left_operand(self: Tensor, other: Any) -> Any:
+def _left_operand(row: Row, inputs: tuple[Any, ...], static: tuple[Any, ...]) -> Any:
+    """`self @ other`, be they what they may."""
+    self, other = inputs
     if type(other) is Tensor and _match(self._data, other._data):
         return apply(laid_out(_MATRICES, other), (self, other))
     return matmul(self, other) if isinstance(operand(other), Tensor) else NotImplemented
@@ -287,7 +290,10 @@ def _right_operand(self: Tensor, other: Any) -> Any:
 
 
 _MATRICES = MATMUL[2, 2]
-METHODS["__matmul__"] = _left_operand
+METHODS["__matmul__"] = compiled_method(
+    "__matmul__", _MATRICES, 2, (), _left_operand, operator.matmul,
+    unless="len(w0 := l0.shape) != 2 or len(w1 := l1.shape) != 2 or w0[1] != w1[0] or (by := a1.strides)[0] < by[1]",
+)  # fmt: skip
 METHODS["__rmatmul__"] = _right_operand
 
 

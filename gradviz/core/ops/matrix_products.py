@@ -13,7 +13,7 @@ from gradviz.core.tensor import Tensor
 
 
 def _flipped(x: Any) -> Any:
-    return np.swapaxes(x, -1, -2)
+    return x.swapaxes(-1, -2)
 
 
 def _product(x: Any, y: Any) -> Any:

@@ -18,7 +18,19 @@ from gradviz.core.apply import apply_general
 from gradviz.core.ops.table import TABLE, Row
 from gradviz.core.public import METHODS
 from gradviz.core.tensor import Tensor
-from gradviz.core.trace import GENERAL, HOOKED, LATE, SEVERAL, SHAPE_LIMIT, SHAPES, Node, Trace, origin_of
+from gradviz.core.trace import (
+    GENERAL,
+    HOOKED,
+    LATE,
+    LINKED,
+    SEVERAL,
+    SHAPE_LIMIT,
+    SHAPES,
+    Node,
+    Trace,
+    origin_of,
+    saved_by,
+)
 
 KEYS = sorted(key for key, row in TABLE.items() if row.samples is not None)
 _FLAGS = ~(GENERAL | HOOKED | LATE | SEVERAL)
@@ -64,8 +76,9 @@ def record_of(step: Trace, seen: dict[int, Any]) -> Any:
         links.append(told(link) if origin is None else (record_of(origin, seen), number))
     kept: tuple[Any, ...] = ()
     if isinstance(step, Node):
-        marks = tuple(None if mark is None else mark[1] for mark in step.marks[: len(step.saved)] if not _several(mark))
-        kept = told(step.saved), marks, None if step.leaves is None else [leaf is not None for leaf in step.leaves]
+        saved = saved_by(step)
+        marks = tuple(None if mark is None else mark[1] for mark in step.marks[: len(saved)] if not _several(mark))
+        kept = told(saved), marks, None if step.leaves is None else [leaf is not None for leaf in step.leaves]
     return (
         (type(step), step.row.key, step.needs, told(step.static), step.cause, step.shape, step.array_type, step.more)
         + (step.flags & _FLAGS, step.forgotten, step.op_name, step.region is None, tuple(links))
@@ -189,3 +202,13 @@ def test_a_program_of_many_shapes_does_not_grow() -> None:
     for length in range(SHAPE_LIMIT + 100):
         gradviz.zeros(length)
     assert len(SHAPES) <= SHAPE_LIMIT + 1
+
+
+def test_a_number_that_a_node_needs_for_its_backward_is_not_kept_twice() -> None:
+    x = gradviz.tensor([1.0, 2.0], requires_grad=True)
+    for node in ((x * 1.5).grad_fn, (x / 4).grad_fn):
+        assert node.saved is LINKED
+        assert saved_by(node)[-1] == node.links[1]
+    assert (x * x).grad_fn.saved is not LINKED
+    (x * 1.5 / 4).sum().backward()
+    assert x.grad.tolist() == [0.375, 0.375]

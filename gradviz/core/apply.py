@@ -32,6 +32,7 @@ from gradviz.core.trace import (
     HISTORY_LIMIT,
     INNER,
     LEAF_GRAD,
+    LINKED,
     NUMBERS,
     SEVERAL,
     SHAPE_LIMIT,
@@ -55,6 +56,7 @@ _NAMES = {
     "FRESH": FRESH,
     "LEAF_GRAD": LEAF_GRAD,
     "LIMIT": HISTORY_LIMIT,
+    "LINKED": LINKED,
     "NUMBERS": NUMBERS,
     "OFFSETS": tuple(range(4096)),  # so that records share what Python makes anew each time
     "TRACKED": Made.TRACKED,

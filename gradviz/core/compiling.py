@@ -190,7 +190,8 @@ def _fill_node(row: Row, count: int, derived: list[int]) -> list[str]:
         if 0 <= place < count:
             memories.append(f"m{place} is None")
             marks[-1] = f"mark_of(x{place})" if not when else f"mark_of(x{place}) if {when} else None"
-    lines.append(f"  step.saved = ({''.join(value + ', ' for value in values)})")
+    linked = " if r1 else LINKED" if count == 2 and _is_linked(row) else ""
+    lines.append(f"  step.saved = ({''.join(value + ', ' for value in values)}){linked}")
     if memories:
         numbers = " and ".join(f"r{i}" for i in range(1, count))
         fresh = f"FRESH if {numbers} else NUMBERS" if numbers else "FRESH"
@@ -230,6 +231,11 @@ def _fill_trace(row: Row, count: int, otherwise: str) -> list[str]:
     return lines
 
 
+def _is_linked(row: Row) -> bool:
+    """Whether all that the cotangent of a first input asks for is the second one: a number need not be saved."""
+    return len(row.inputs) == 2 and row.formulas[0] is not None and set(row.reads[0]) == {row.inputs[1]}
+
+
 def source_of_pull(row: Row, pointwise: bool) -> str:
     """A function that does what `pullback.run_node` does for a node that compiled code made.
 
@@ -255,7 +261,13 @@ def source_of_pull(row: Row, pointwise: bool) -> str:
         changed = [f"(m[0].version != m[1] if (m := marks[{place}]) else {text})"
                    for place, text in zip(places, stored, strict=True)]  # fmt: skip
         put(f" elif {' or '.join(changed + own)}: check_versions(node)")
-        put(f" {''.join(f'v_{name}, ' for name in names)} = saved")
+        unpacked = f"{''.join(f'v_{name}, ' for name in names)} = saved"
+        if _is_linked(row):
+            nothing = f"v_{row.inputs[0]} = None; " if row.inputs[0] in names else ""
+            put(f" if saved is LINKED: {nothing}v_{row.inputs[1]} = links[1]")
+            put(f" else: {unpacked}")
+        else:
+            put(f" {unpacked}")
     read = {name for names in row.reading_of for name in names}
     for place, name in enumerate(row.static):
         if name in read and name not in names:

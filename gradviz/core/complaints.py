@@ -11,7 +11,7 @@ from typing import Any
 
 from gradviz.core.aliasing import Made
 from gradviz.core.dtypes import FROM_NUMPY
-from gradviz.core.trace import INPLACE, STORED, Node, Storage, Trace, before_writes, origin_of
+from gradviz.core.trace import INPLACE, STORED, Node, Storage, Trace, before_writes, origin_of, saved_by
 from gradviz.sites import decode
 
 HINT = (
@@ -46,7 +46,7 @@ REFERENCE_CYCLE = (
 def check_versions(node: Node) -> None:
     """Raise PyTorch's error where a saved tensor was written in place since."""
     row = node.row
-    kept = dict(zip(row.saved_names, zip(node.saved, node.marks, strict=False), strict=False))
+    kept = dict(zip(row.saved_names, zip(saved_by(node), node.marks, strict=False), strict=False))
     for name in row.reading_order:
         saved, mark = kept.get(name, (None, None))
         if saved is None:

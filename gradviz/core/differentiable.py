@@ -25,7 +25,7 @@ from gradviz.core.ops.table import op
 from gradviz.core.pullback import questions
 from gradviz.core.sweeping import Graphed
 from gradviz.core.tensor import Tensor
-from gradviz.core.trace import Node, Storage, Trace, origin_of
+from gradviz.core.trace import Node, Storage, Trace, origin_of, saved_by
 from gradviz.core.walking import run_node
 from gradviz.errors import NotWrittenError
 from gradviz.sites import user_frame
@@ -106,7 +106,7 @@ def _saved_tensors(node: Node) -> dict[str, Any]:
     row = node.row
     marks = dict(zip(row.saved_names, node.marks, strict=False))
     known: dict[str, Any] = {}
-    for name, kept in zip(row.saved_names, node.saved, strict=True):
+    for name, kept in zip(row.saved_names, saved_by(node), strict=True):
         if kept is None or (row.variadic and name == row.inputs[-1]) or name == "node":
             known[name] = kept
         elif name in ("out", "out1"):

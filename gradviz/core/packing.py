@@ -16,7 +16,7 @@ from gradviz.core.grad_mode import no_grad
 from gradviz.core.listeners import listen, listeners, unlisten
 from gradviz.core.saving import UNSHARED
 from gradviz.core.tensor import Tensor
-from gradviz.core.trace import FREED, GENERAL, PACKED, Node, Trace, origin_of
+from gradviz.core.trace import FREED, GENERAL, PACKED, Node, Trace, origin_of, saved_by
 
 
 class Packed:
@@ -62,7 +62,7 @@ class saved_tensors_hooks:
             self._busy = False
 
     def _pack(self, node: Node) -> None:
-        row, saved, marks = node.row, list(node.saved), list(node.marks)
+        row, saved, marks = node.row, list(saved_by(node)), list(node.marks)
         for name in row.reading_order:
             place = row.saved_names.index(name)
             kept = saved[place]
@@ -116,7 +116,7 @@ def _tensor_of(node: Node, name: str, kept: Any) -> Tensor | None:
 
 def unpack(node: Node) -> tuple[Any, ...]:
     """What a node saved, with arrays in place of what stands for them."""
-    restored = dict(zip(node.row.saved_names, node.saved, strict=True))
+    restored = dict(zip(node.row.saved_names, saved_by(node), strict=True))
     for name in node.row.reading_order:
         one = restored.get(name)
         if isinstance(one, Packed):

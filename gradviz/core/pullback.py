@@ -11,7 +11,7 @@ import numpy as np
 
 from gradviz.core.compiling import can_pull, compiled, keeps_type, source_of_pull
 from gradviz.core.complaints import SECOND_TIME, check_versions, noted
-from gradviz.core.trace import FREED, FRESH, NUMBERS, STORED, Node, origin_of
+from gradviz.core.trace import FREED, FRESH, LINKED, NUMBERS, STORED, Node, origin_of, saved_by
 
 if TYPE_CHECKING:
     from gradviz.core.ops.table import Row
@@ -55,7 +55,7 @@ def pull_arrays(node: Node, slots: Sequence[Any]) -> list[Any]:
     """From the cotangents of a node's outputs that of each input; None where there is none."""
     g = slots[0] if not node.more else tuple(slots)
     found: list[Any] = []
-    for question in questions(node, g, dict(zip(node.row.saved_names, node.saved, strict=True))):
+    for question in questions(node, g, dict(zip(node.row.saved_names, saved_by(node), strict=True))):
         cotangent = None
         if question is not None:
             shape, array_type, formula, known = question
@@ -191,6 +191,7 @@ _NAMES = {
     "FREED": FREED,
     "FRESH": FRESH,
     "STORED": STORED,
+    "LINKED": LINKED,
     "NUMBERS": NUMBERS,
     "SECOND_TIME": SECOND_TIME,
     "__name__": __name__,

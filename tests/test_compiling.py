@@ -17,20 +17,9 @@ import gradviz.core
 from gradviz.core.apply import apply_general
 from gradviz.core.ops.table import TABLE, Row
 from gradviz.core.public import METHODS
+from gradviz.core.saving import LINKED, saved_by
 from gradviz.core.tensor import Tensor
-from gradviz.core.trace import (
-    GENERAL,
-    HOOKED,
-    LATE,
-    LINKED,
-    SEVERAL,
-    SHAPE_LIMIT,
-    SHAPES,
-    Node,
-    Trace,
-    origin_of,
-    saved_by,
-)
+from gradviz.core.trace import GENERAL, HOOKED, LATE, SEVERAL, SHAPE_LIMIT, SHAPES, Node, Trace, origin_of
 
 KEYS = sorted(key for key, row in TABLE.items() if row.samples is not None)
 _FLAGS = ~(GENERAL | HOOKED | LATE | SEVERAL)

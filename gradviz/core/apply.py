@@ -23,7 +23,7 @@ from gradviz.core.listeners import attended, listeners
 from gradviz.core.ops.shapes import refuse_shapes
 from gradviz.core.ops.table import TABLE, Row
 from gradviz.core.pullback import pull_of
-from gradviz.core.saving import mark_of, mark_result, node
+from gradviz.core.saving import LINKED, mark_of, mark_result, node
 from gradviz.core.tensor import Tensor
 from gradviz.core.trace import (
     ALIAS,
@@ -32,7 +32,6 @@ from gradviz.core.trace import (
     HISTORY_LIMIT,
     INNER,
     LEAF_GRAD,
-    LINKED,
     NUMBERS,
     SEVERAL,
     SHAPE_LIMIT,

@@ -11,7 +11,8 @@ from typing import Any
 
 from gradviz.core.aliasing import Made
 from gradviz.core.dtypes import FROM_NUMPY
-from gradviz.core.trace import INPLACE, STORED, Node, Storage, Trace, before_writes, origin_of, saved_by
+from gradviz.core.saving import saved_by
+from gradviz.core.trace import INPLACE, STORED, Node, Storage, Trace, before_writes, origin_of
 from gradviz.sites import decode
 
 HINT = (

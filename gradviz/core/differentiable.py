@@ -25,7 +25,8 @@ from gradviz.core.ops.table import op
 from gradviz.core.pullback import questions
 from gradviz.core.sweeping import Graphed
 from gradviz.core.tensor import Tensor
-from gradviz.core.trace import Node, Storage, Trace, origin_of, saved_by
+from gradviz.core.saving import saved_by
+from gradviz.core.trace import Node, Storage, Trace, origin_of
 from gradviz.core.walking import run_node
 from gradviz.errors import NotWrittenError
 from gradviz.sites import user_frame

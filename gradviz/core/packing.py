@@ -14,9 +14,9 @@ from typing import Any
 from gradviz.core.apply import wrap
 from gradviz.core.grad_mode import no_grad
 from gradviz.core.listeners import listen, listeners, unlisten
-from gradviz.core.saving import UNSHARED
+from gradviz.core.saving import UNSHARED, saved_by
 from gradviz.core.tensor import Tensor
-from gradviz.core.trace import FREED, GENERAL, PACKED, Node, Trace, origin_of, saved_by
+from gradviz.core.trace import FREED, GENERAL, PACKED, Node, Trace, origin_of
 
 
 class Packed:

@@ -11,7 +11,8 @@ import numpy as np
 
 from gradviz.core.compiling import can_pull, compiled, keeps_type, source_of_pull
 from gradviz.core.complaints import SECOND_TIME, check_versions, noted
-from gradviz.core.trace import FREED, FRESH, LINKED, NUMBERS, STORED, Node, origin_of, saved_by
+from gradviz.core.saving import LINKED, saved_by
+from gradviz.core.trace import FREED, FRESH, NUMBERS, STORED, Node, origin_of
 
 if TYPE_CHECKING:
     from gradviz.core.ops.table import Row

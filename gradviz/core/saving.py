@@ -9,7 +9,18 @@ import numpy as np
 
 from gradviz.core.ops.table import Row
 from gradviz.core.tensor import Tensor
-from gradviz.core.trace import Node, Storage
+from gradviz.core.trace import Node, Storage, Trace
+
+LINKED: Any = (None,) * 10
+"""What a node saved of a tensor and a plain number, where that is the number alone: it stands among its links."""
+
+
+def saved_by(node: Node) -> tuple[Any, ...]:
+    """What a node saved, in the order of its row's `saved_names`."""
+    if node.saved is not LINKED:
+        return node.saved
+    links = [node.links[node.row.inputs.index(name)] for name in node.row.saved_names]
+    return tuple([None if isinstance(link, Trace) else link for link in links])
 
 
 def node(

@@ -200,7 +200,7 @@ class Node(Trace):
     """One op that autograd tracked. `grad_fn` of its outputs; PyTorch's `Node`.
 
     saved       the arrays (or plain arguments) that its VJPs read, in the order of `row.saved_names`, None where not
-                needed; `FREED` after a backward that did not retain the graph; `LINKED`, see `saved_by`
+                needed; `FREED` after a backward that did not retain the graph; `LINKED`, see `saving`
     marks       for each of them the storage and the version it must still have, or None; where the output that was
                 saved had no storage yet, None means the one that its record may get later, at version 0
     leaves      for each input the leaf tensor whose `.grad` this op feeds, or None; None if there is no such leaf
@@ -366,17 +366,6 @@ FRESH: Any = (None,) * 8
 """The `marks` of a node that saved only what had no storage yet."""
 NUMBERS: Any = (None,) * 9
 """The same where inputs after the first are plain numbers. The two are told apart by identity."""
-
-LINKED: Any = (None,) * 10
-"""What a node saved of a tensor and a plain number, where that is the number alone: it stands among its links."""
-
-
-def saved_by(node: Node) -> tuple[Any, ...]:
-    """What a node saved, in the order of its row's `saved_names`."""
-    if node.saved is not LINKED:
-        return node.saved
-    links = [node.links[node.row.inputs.index(name)] for name in node.row.saved_names]
-    return tuple([None if isinstance(link, Trace) else link for link in links])
 
 
 _DESCRIPTION = ("array_type", "code", "flags", "id", "lasti", "region", "row", "shape", "static")

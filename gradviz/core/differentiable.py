@@ -23,9 +23,9 @@ from gradviz.core.dual import cast
 from gradviz.core.feeding import Sweep
 from gradviz.core.ops.table import op
 from gradviz.core.pullback import questions
+from gradviz.core.saving import saved_by
 from gradviz.core.sweeping import Graphed
 from gradviz.core.tensor import Tensor
-from gradviz.core.saving import saved_by
 from gradviz.core.trace import Node, Storage, Trace, origin_of
 from gradviz.core.walking import run_node
 from gradviz.errors import NotWrittenError

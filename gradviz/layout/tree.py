@@ -23,6 +23,7 @@ _UNBOUNDED = sys.maxsize
 class Tree:
     """A spanning tree of tight edges and of kinks that are straight, rooted at node 0.
 
+    hard        how many edges there are; kinks are numbered from there on
     leaving, entering
                 for each node the edges at it, each with its other end and its least length
     bends       for each node the kinks at it, each with its other end, its length from here, and 1 at its tail, -1 at

@@ -36,6 +36,7 @@ from gradviz.core.trace import (
     SEVERAL,
     SHAPE_LIMIT,
     SHAPES,
+    Faint,
     Link,
     Node,
     Plain,
@@ -50,12 +51,16 @@ from gradviz.sites import user_files, user_frame
 
 _NAMES = {
     "ALIAS": ALIAS,
+    "AnyNode": Node,
     "F32": np.dtype(np.float32),
     "F64": np.dtype(np.float64),
     "FRESH": FRESH,
+    "Faint": Faint,
+    "INTEGER": Cause.INTEGER,
     "LEAF_GRAD": LEAF_GRAD,
     "LIMIT": HISTORY_LIMIT,
     "LINKED": LINKED,
+    "NONDIFFERENTIABLE": Cause.NONDIFFERENTIABLE,
     "NUMBERS": NUMBERS,
     "OFFSETS": tuple(range(4096)),  # so that records share what Python makes anew each time
     "TRACKED": Made.TRACKED,

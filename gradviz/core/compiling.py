@@ -37,7 +37,7 @@ def keeps_type(forward: Callable[..., Any]) -> bool:
 
 def compiled(namespace: dict[str, Any], source: str, row: Row, **names: Any) -> Callable[..., Any]:
     """Execute `source`, which defines one function, with `namespace` and `names` for its globals."""
-    scope = {**namespace, "row": row, "Node": row.node_class, **names}
+    scope = {**namespace, "row": row, "Node": row.node_class, "CAUSE": row.cause, **names}
     exec(compile(source, f"{__file__}.{row.key}", "exec"), scope)  # a file of gradviz's own is no site of the user's
     function: Callable[..., Any] = scope["made"]
     return function
@@ -211,15 +211,20 @@ def _fill_trace(row: Row, count: int, otherwise: str) -> list[str]:
     """The lines for an op that is not tracked; what they do not know is left to the line `otherwise`."""
     spots = range(count)
     past = " + ".join(f"(l{i}.past if r{i} else 0)" if i else "l0.past" for i in spots)
-    lines = ["  tracked = False", f"  past = {past}"]
-    lines.append(f"  if past >= LIMIT: {otherwise}")
+    lines = ["  tracked = False", "  cause = None"]
     lines.append(f"  if {' or '.join(f'n{i}' for i in spots)}:")
-    if row.cause is None:
-        lines.append(f"   if region is None or region.tracks: {otherwise}")
-        lines.append("   cause = region.cause")
+    if row.cause is not None:
+        lines.append("   cause = CAUSE")
     else:
-        lines.append(f"   {otherwise}")
-    lines.append("  else: cause = None")
+        lines.append("   if region is not None and not region.tracks: cause = region.cause")
+        reason = "INTEGER if kind.kind in 'iu' else NONDIFFERENTIABLE"
+        lines.append(f"   else: {otherwise if row.differentiable else f'cause = {reason}'}")
+    for i in spots:
+        lines.append(f"   if {f'r{i} and ' if i else ''}type(l{i}) is not Untracked:")
+        lines.append(f"    if not isinstance(l{i}, AnyNode): {otherwise}")
+        lines.append(f"    l{i} = Faint(l{i})")
+    lines.append(f"  past = {past}")
+    lines.append(f"  if past >= LIMIT: {otherwise}")
     lines.append("  step = Untracked(); step.id = number = oldest = next_id(); step.cause = cause")
     lines.append("  if past:")
     for i in spots:

@@ -11,6 +11,8 @@ import functools
 import sys
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
+from itertools import repeat
+from operator import is_
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -78,11 +80,12 @@ def called(name: str) -> Callable[[F], F]:
                 enter(waiting)
                 result = call(*args, **kwargs)
                 made = maker(result)
-                if made is not None and not any(result is given for given in args):
+                if made is not None and not any(map(is_, args, repeat(result))):
                     _name(made, name, outer is None)
             finally:
                 leave(outer)
-                _tell_all(waiting)
+                if waiting:
+                    _tell_all(waiting)
             if listeners and outer is None and made is None and type(result) in (tuple, list):
                 frame = user_frame(sys._getframe(1))
                 for listener in tuple(listeners):
@@ -141,7 +144,9 @@ def _unite(made: Trace, given: list[Tensor]) -> None:
 
 def maker(result: Any) -> Trace | None:
     """The one op that made a tensor, or all tensors of a tuple; None where there are several, or no tensor."""
-    parts = result if isinstance(result, (tuple, list)) else (result,)
+    if isinstance(result, Tensor):
+        return result._origin
+    parts = result if isinstance(result, (tuple, list)) else ()
     makers = {id(part._origin): part._origin for part in parts if isinstance(part, Tensor)}
     return next(iter(makers.values())) if len(makers) == 1 else None
 

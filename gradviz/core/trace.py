@@ -216,7 +216,7 @@ class Node(Trace):
 
     tracked = True
     cause = None
-    past = HISTORY_LIMIT  # so that an untracked op that it goes into is left to the general definition
+    past = HISTORY_LIMIT  # so that what is compiled for an untracked op holds none but by a `Faint`
     forgotten = 0
     full_name = ""
 
@@ -278,6 +278,7 @@ class Faint(weakref.ref[Node]):
     __slots__ = ("stand_in",)
 
     stand_in: Trace
+    past = 0
 
     def __init__(self, node: Node) -> None:
         super().__init__(node)  # type: ignore[call-arg]
@@ -368,25 +369,22 @@ NUMBERS: Any = (None,) * 9
 """The same where inputs after the first are plain numbers. The two are told apart by identity."""
 
 
-_DESCRIPTION = ("array_type", "code", "flags", "id", "lasti", "region", "row", "shape", "static")
-
-
 def without_history(origin: Trace) -> Untracked:
     """A copy of the record, array-free and without inputs; it says that at least one op behind it was let go."""
     copy = Untracked()
-    copy.rare = None
-    for name in _DESCRIPTION:
-        setattr(copy, name, getattr(origin, name))
-    if origin.op_name != origin.row.name:
-        copy.called = origin.op_name
-    if origin.flags & SEVERAL:
-        copy.more = origin.more
-    copy.links = ()
-    copy.needs = ()
-    copy.oldest = copy.id
-    copy.cause = None
-    copy.flags &= ~(HOOKED | STORED)
+    copy.rare = copy.cause = None
+    copy.id = copy.oldest = origin.id
+    copy.row, copy.region, copy.static = origin.row, origin.region, origin.static
+    copy.code, copy.lasti = origin.code, origin.lasti
+    copy.shape, copy.array_type = origin.shape, origin.array_type
+    copy.links = copy.needs = ()
+    copy.flags = origin.flags & ~(HOOKED | STORED)
     copy.past = 0
+    if origin.rare is not None:
+        if "called" in origin.rare:
+            copy.called = origin.called
+        if origin.flags & SEVERAL:
+            copy.more = origin.more
     if origin.links or origin.forgotten:
         copy.forgotten = origin.forgotten + bool(origin.links)
         copy.past = 1

@@ -11,6 +11,7 @@ import torch
 import gradviz
 from gradviz.core import quotients
 from gradviz.core.ops.convolution_columns import goes_by_columns, puts_by_columns, weighs_by_columns
+from gradviz.core.ops.convolution_lines import weighs_beside
 from gradviz.core.ops.convolution_pairs import goes_by_pairs
 from gradviz.core.ops.windows import out_size
 
@@ -94,6 +95,20 @@ def test_an_input_with_fewer_positions_than_filters_gets_torchs(x: Sizes, weight
     call = torch.conv2d if len(x) == 4 else torch.conv1d
     assert puts_by_columns(call(torch.tensor(images), torch.tensor(filters), **options).numpy())
     _compare_convolutions(images, filters, options)
+
+
+@pytest.mark.parametrize(
+    ("x", "weight", "padding", "dilation"),
+    [
+        ((32, 1, 28, 28), (6, 1, 5, 5), (2, 2), (1, 1)),
+        ((3, 7, 9, 20), (5, 7, 2, 3), (0, 1), (1, 2)),
+        ((700, 2, 8, 32), (3, 2, 3, 3), (1, 1), (1, 1)),
+    ],
+)
+def test_weights_of_few_channels_get_torchs(x: Sizes, weight: Sizes, padding: Sizes, dilation: Sizes) -> None:
+    wide = out_size(x[2:], weight[2:], (1, 1), padding, dilation)[1]
+    assert weighs_beside(x[1], weight[2:], (1, 1), dilation, wide)
+    _compare_convolutions(_values(*x), _values(*weight, seed=2), {"padding": padding, "dilation": dilation})
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, 3e38])

@@ -28,6 +28,8 @@ from gradviz.core.ops.convolution_lines import (
     goes_by_lines,
     input_grad_by_lines,
     puts_by_lines,
+    weighs_beside,
+    weight_grad_beside,
     weight_grad_by_lines,
 )
 from gradviz.core.ops.convolution_pairs import MANY, by_pairs, goes_by_pairs, weight_grad_by_pairs
@@ -159,6 +161,8 @@ def _weight_grad(
     filters, inner, places = g.shape[1], x.shape[1] // groups, math.prod(g.shape[2:])
     if groups == 1 and goes_by_pairs(g, x, (inner, filters), kernel, stride, dilation, MANY):
         return weight_grad_by_pairs(g, x, kernel[1], padding, dilation).astype(kind, copy=False)
+    if groups == 1 and weighs_beside(inner, kernel, stride, dilation, g.shape[-1]):
+        return weight_grad_beside(g, padded(x, padding), kernel, dilation).astype(kind, copy=False)
     if groups == 1 and weighs_by_columns(inner, kernel, g.shape[2:]):
         return weight_grad_by_columns(g, x, kernel, stride, padding, dilation).astype(kind, copy=False)
     if len(kernel) == 2 and stride == (1, 1):

@@ -38,12 +38,18 @@ def by_lines(x: Any, weight: Any, dilation: Sizes, size: Sizes) -> Any:
         matrices = np.ndarray((count, size[0], rows.shape[1], size[1]), x.dtype, parts, 0, strides)
         np.matmul(rows, matrices, out=out.swapaxes(1, 2))
         return out
-    shape = (height, channels, width, count, size[1])
+    found = rows @ _beside(x, weight.shape[2:], dilation, size)
+    return np.ascontiguousarray(found.reshape(size[0], filters, count, size[1]).transpose(2, 1, 0, 3))
+
+
+def _beside(x: Any, kernel: Sizes, dilation: Sizes, size: Sizes) -> Any:
+    """For each line of results the windows of all samples, one beside the other: (lines, window, N * width)."""
+    (count, channels, height, _), (sample, channel, line, step) = x.shape, x.strides
+    shape = (height, channels, kernel[1], count, size[1])
     parts = np.ndarray(shape, x.dtype, x, 0, (line, channel, step * dilation[1], sample, step)).copy()
     length = count * size[1]
     strides = (parts.strides[0], step * length, step)
-    found = rows @ np.ndarray((size[0], rows.shape[1], length), x.dtype, parts, 0, strides)
-    return np.ascontiguousarray(found.reshape(size[0], filters, count, size[1]).transpose(2, 1, 0, 3))
+    return np.ndarray((size[0], kernel[0] * channels * kernel[1], length), x.dtype, parts, 0, strides)
 
 
 def weight_grad_by_lines(g: Any, x: Any, kernel: Sizes, dilation: Sizes, groups: int) -> Any:
@@ -60,6 +66,22 @@ def weight_grad_by_lines(g: Any, x: Any, kernel: Sizes, dilation: Sizes, groups:
             total[at] += np.add.reduce(lines[..., start : start + high * wide] @ part)
     rows = total.swapaxes(2, 3).reshape(kernel[0], filters, inner, width)
     return np.ascontiguousarray(np.moveaxis(rows, 0, 2))
+
+
+def weighs_beside(channels: int, kernel: Sizes, stride: Sizes, dilation: Sizes, wide: int) -> bool:
+    """Whether `weight_grad_beside` is quicker."""
+    return goes_by_lines(channels, kernel, stride, dilation) and channels * kernel[1] < NARROW and wide <= FEW
+
+
+def weight_grad_beside(g: Any, x: Any, kernel: Sizes, dilation: Sizes) -> Any:
+    """What the filters get where channels are few and lines short: one product for each line of all samples."""
+    count, filters, high, wide = g.shape
+    total = np.zeros((kernel[0] * x.shape[1] * kernel[1], filters), g.dtype)
+    for block in blocks(count, x[:1].nbytes * kernel[1] + g[:1].nbytes, SUMS):
+        part = g[block].transpose(2, 1, 0, 3).reshape(high, filters, -1)
+        total += np.add.reduce(_beside(x[block], kernel, dilation, (high, wide)) @ part.swapaxes(1, 2))
+    rows = total.T.reshape(filters, kernel[0], -1, kernel[1])
+    return np.ascontiguousarray(rows.swapaxes(1, 2))
 
 
 def puts_by_lines(

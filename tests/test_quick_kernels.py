@@ -11,7 +11,7 @@ import torch
 import gradviz
 from gradviz.core import quotients
 from gradviz.core.ops.convolution_columns import goes_by_columns, puts_by_columns, weighs_by_columns
-from gradviz.core.ops.convolution_lines import weighs_beside
+from gradviz.core.ops.convolution_lines import puts_beside, weighs_beside
 from gradviz.core.ops.convolution_pairs import goes_by_pairs
 from gradviz.core.ops.windows import out_size
 
@@ -108,6 +108,22 @@ def test_an_input_with_fewer_positions_than_filters_gets_torchs(x: Sizes, weight
 def test_weights_of_few_channels_get_torchs(x: Sizes, weight: Sizes, padding: Sizes, dilation: Sizes) -> None:
     wide = out_size(x[2:], weight[2:], (1, 1), padding, dilation)[1]
     assert weighs_beside(x[1], weight[2:], (1, 1), dilation, wide)
+    _compare_convolutions(_values(*x), _values(*weight, seed=2), {"padding": padding, "dilation": dilation})
+
+
+@pytest.mark.parametrize(
+    ("x", "weight", "padding", "dilation"),
+    [
+        ((8, 8, 28, 28), (16, 8, 3, 3), (0, 0), (1, 1)),
+        ((3, 7, 9, 20), (5, 7, 2, 3), (1, 1), (1, 2)),
+        ((700, 2, 8, 32), (3, 2, 3, 3), (1, 1), (1, 1)),
+        ((2, 3, 4, 9), (2, 3, 1, 3), (0, 2), (1, 1)),
+    ],
+)
+def test_inputs_seen_by_lines_get_torchs(x: Sizes, weight: Sizes, padding: Sizes, dilation: Sizes) -> None:
+    size = out_size(x[2:], weight[2:], (1, 1), padding, dilation)
+    cotangent = np.empty((x[0], weight[0], *size))
+    assert puts_beside(cotangent, x[1], weight[2:], (1, 1), padding, dilation, x[2:])
     _compare_convolutions(_values(*x), _values(*weight, seed=2), {"padding": padding, "dilation": dilation})
 
 

@@ -26,7 +26,9 @@ from gradviz.core.ops.convolution_columns import (
 from gradviz.core.ops.convolution_lines import (
     by_lines,
     goes_by_lines,
+    input_grad_beside,
     input_grad_by_lines,
+    puts_beside,
     puts_by_lines,
     weighs_beside,
     weight_grad_beside,
@@ -96,16 +98,19 @@ def _input_grad(
     kind = g.dtype
     g, weight = _dense(g), _wide(weight)
     filters, inner, kernel = len(weight), weight.shape[1], weight.shape[2:]
-    if groups == 1 and puts_by_columns(g):
+    one, about = groups == 1, (inner, kernel, stride, padding, dilation, tuple(size))
+    if one and puts_by_columns(g):
         return input_grad_by_columns(g, weight, size, stride, padding, dilation).astype(kind, copy=False)
     longer = tuple(length + 2 * pad for length, pad in zip(size, padding, strict=True))
     positions = len(g) * math.prod(size)
-    pairs = groups == 1 and goes_by_pairs(g, weight, (filters, inner), kernel, stride, dilation, positions)
-    if groups == 1 and not pairs and puts_by_lines(g, inner, kernel, stride, padding, dilation, tuple(size)):
+    pairs = one and goes_by_pairs(g, weight, (filters, inner), kernel, stride, dilation, positions)
+    if one and not pairs and puts_beside(g, *about):
+        return input_grad_beside(g, weight, size, padding, dilation).astype(kind, copy=False)
+    if one and not pairs and puts_by_lines(g, *about):
         return input_grad_by_lines(g, weight, size, padding, dilation).astype(kind, copy=False)
     if set(stride) == {1}:
         beyond = tuple(gap * (width - 1) - pad for gap, width, pad in zip(dilation, kernel, padding, strict=True))
-        narrow = groups == 1 and goes_by_lines(filters, kernel, stride, dilation)
+        narrow = one and goes_by_lines(filters, kernel, stride, dilation)
         if min(beyond) >= 0 and (pairs or narrow or filters < 2 * inner * groups):
             # A convolution again, with the filters turned round, where it copies less than adding windows up adds.
             turned = weight.reshape(groups, filters // groups, inner, *kernel).swapaxes(1, 2)

@@ -88,15 +88,57 @@ def puts_by_lines(
     g: Any, inner: int, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, size: Sizes
 ) -> bool:
     """Whether `input_grad_by_lines` knows the way, and it is the quicker one."""
-    if len(kernel) != 2 or stride != (1, 1) or dilation[0] != 1 or kernel[0] < 2:
+    filters, short = g.shape[1], 2 * g.shape[-1] <= FEW
+    many = filters >= 2 * inner or (short and filters >= inner)
+    return many and kernel[0] > 1 and _is_whole(g, kernel, stride, padding, dilation, size)
+
+
+def puts_beside(
+    g: Any, inner: int, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, size: Sizes
+) -> bool:
+    """Whether `input_grad_beside` knows the way, and it is the quicker one."""
+    many = 2 * g.shape[1] >= inner and inner <= 2 * NARROW and kernel[-1] > 1
+    return many and _is_whole(g, kernel, stride, padding, dilation, size) and _apart(kernel, dilation) <= g.shape[3]
+
+
+def _apart(kernel: Sizes, dilation: Sizes) -> int:
+    """From so many results in a line on, the zeros that keep samples apart do not count."""
+    return 3 * dilation[1] * (kernel[1] - 1)
+
+
+def _is_whole(g: Any, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, size: Sizes) -> bool:
+    """Whether lines are seen one by one, and each position of an image's filters gave a result."""
+    if len(kernel) != 2 or stride != (1, 1) or dilation[0] != 1:
         return False
     high, wide = (
         length + gap * (width - 1) - 2 * pad
         for length, width, pad, gap in zip(g.shape[2:], kernel, padding, dilation, strict=True)
     )
-    filters, short = g.shape[1], 2 * g.shape[3] <= FEW
-    many = filters >= 2 * inner or (short and filters >= inner)
-    return many and (high, wide) == size and padding[0] < kernel[0]
+    return (high, wide) == size and padding[0] < kernel[0]
+
+
+def input_grad_beside(g: Any, weight: Any, size: Sizes, padding: Sizes, dilation: Sizes) -> Any:
+    """What `input_grad_by_lines` gives, with the lines of samples beside each other and zeros between them.
+
+    What each place in a line of the window says is then added up in one long piece.
+    """
+    (filters, inner, height, width), (_, gap) = weight.shape, dilation
+    rows = weight[:, :, ::-1].transpose(3, 1, 2, 0).reshape(width * inner, height * filters)
+    whole = np.empty((len(g), inner, *size), g.dtype)
+    above, high, wide, step = height - 1 - padding[0], g.shape[2], g.shape[3] + gap * (width - 1), g.itemsize
+    for block in blocks(len(g), (filters + width * inner) * (size[0] + height) * wide * step, SUMS):
+        part = g[block]
+        length = len(part) * wide
+        lines = np.zeros((size[0] + height - 1, filters, len(part), wide), g.dtype)
+        lines[above : above + high, ..., : g.shape[3]] = part.transpose(2, 1, 0, 3)
+        shape, strides = (size[0], height * filters, length), (lines.strides[0], length * step, step)
+        found = (rows @ np.ndarray(shape, g.dtype, lines, 0, strides)).reshape(size[0], width, inner * length)
+        total = found[:, 0]
+        for at in range(1, width):
+            total[:, at * gap :] += found[:, at, : -at * gap]
+        kept = total.reshape(size[0], inner, len(part), wide)[..., padding[1] : padding[1] + size[1]]
+        whole[block] = kept.transpose(2, 1, 0, 3)
+    return whole
 
 
 def input_grad_by_lines(g: Any, weight: Any, size: Sizes, padding: Sizes, dilation: Sizes) -> Any:

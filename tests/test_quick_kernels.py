@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -184,3 +186,30 @@ def test_gelu_of_what_is_not_finite_is_torchs(value: float) -> None:
     found = [_through(library, _gelu, [x], np.ones_like(x)) for library in (gradviz, torch)]
     for ours, theirs in zip(*found, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+# ---- memory
+
+_FAULTS = """
+import resource
+import numpy as np
+import gradviz
+
+x, w = gradviz.rand(16, 3, 32, 32, requires_grad=True), gradviz.rand(32, 3, 3, 3, requires_grad=True)
+
+def step():
+    gradviz.nn.functional.conv2d(x, w, padding=1).sum().backward()
+    x.grad = w.grad = None
+
+for _ in range(5):
+    step()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(10):
+    step()
+print((resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) / 10)
+"""
+
+
+def test_a_step_takes_the_memory_that_the_last_one_freed() -> None:
+    done = subprocess.run([sys.executable, "-c", _FAULTS], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 100  # pages that the system had to fetch; more than a thousand if none were kept

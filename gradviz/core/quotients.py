@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from gradviz.core.at_hand import keep_at_hand
 from gradviz.core.tame import is_tame
 
 BLOCK = 1 << 16
@@ -36,6 +37,7 @@ def goes_by_quotients(x: Any) -> bool:
 
 def gelu(x: Any) -> Any:
     """`x` times the normal distribution's CDF at it, to 3e-7 of `x`."""
+    keep_at_hand()
     out = np.empty(x.size, np.float32)
     work = _Work(x.size)
     for part, found in _blocks(x.reshape(-1), out):

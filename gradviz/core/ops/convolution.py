@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from gradviz.core.at_hand import keep_at_hand
 from gradviz.core.dual import run_row, sums
 from gradviz.core.ops.convolution_columns import (
     by_columns,
@@ -59,6 +60,7 @@ def _dense(g: Any) -> Any:
 
 
 def _forward(x: Any, weight: Any, bias: Any, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int) -> Any:
+    keep_at_hand()
     kind = x.dtype
     x, weight = _wide(x), _wide(weight)
     count, filters, kernel = len(x), len(weight), weight.shape[2:]

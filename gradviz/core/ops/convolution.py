@@ -14,14 +14,28 @@ from typing import Any
 
 import numpy as np
 
+from gradviz.core.at_hand import keep_at_hand
 from gradviz.core.dual import run_row, sums
+from gradviz.core.ops.convolution_columns import (
+    by_columns,
+    goes_by_columns,
+    input_grad_by_columns,
+    puts_by_columns,
+    weighs_by_columns,
+    weight_grad_by_columns,
+)
 from gradviz.core.ops.convolution_lines import (
     by_lines,
     goes_by_lines,
+    input_grad_beside,
     input_grad_by_lines,
+    puts_beside,
     puts_by_lines,
+    weighs_beside,
+    weight_grad_beside,
     weight_grad_by_lines,
 )
+from gradviz.core.ops.convolution_pairs import MANY, by_pairs, goes_by_pairs, weight_grad_by_pairs
 from gradviz.core.ops.samples import grid
 from gradviz.core.ops.table import Row, Sample, op, sample
 from gradviz.core.ops.windows import FEW, SUMS, Sizes, blocks, inside, out_size, padded, put_windows, windows
@@ -46,13 +60,19 @@ def _dense(g: Any) -> Any:
 
 
 def _forward(x: Any, weight: Any, bias: Any, stride: Sizes, padding: Sizes, dilation: Sizes, groups: int) -> Any:
+    keep_at_hand()
     kind = x.dtype
     x, weight = _wide(x), _wide(weight)
     count, filters, kernel = len(x), len(weight), weight.shape[2:]
     size = out_size(x.shape[2:], kernel, stride, padding, dilation)
+    channels = (x.shape[1], filters)
+    if groups == 1 and goes_by_pairs(x, weight, channels, kernel, stride, dilation, count * math.prod(size)):
+        return _biased(by_pairs(x, weight, padding, dilation, size), bias).astype(kind, copy=False)
     if groups == 1 and goes_by_lines(x.shape[1], kernel, stride, dilation):
         out = by_lines(padded(x, padding), weight, dilation, size)
         return _biased(out, bias).astype(kind, copy=False)
+    if groups == 1 and goes_by_columns(count, x.shape[1], kernel, size):
+        return _biased(by_columns(x, weight, stride, padding, dilation, size), bias).astype(kind, copy=False)
     places = math.prod(size)
     rows = weight.reshape(groups, filters // groups, -1)
     views = windows(padded(x, padding), kernel, stride, dilation, size)
@@ -80,13 +100,20 @@ def _input_grad(
     kind = g.dtype
     g, weight = _dense(g), _wide(weight)
     filters, inner, kernel = len(weight), weight.shape[1], weight.shape[2:]
+    one, about = groups == 1, (inner, kernel, stride, padding, dilation, tuple(size))
+    if one and puts_by_columns(g):
+        return input_grad_by_columns(g, weight, size, stride, padding, dilation).astype(kind, copy=False)
     longer = tuple(length + 2 * pad for length, pad in zip(size, padding, strict=True))
-    if groups == 1 and puts_by_lines(g, inner, kernel, stride, padding, dilation, tuple(size)):
+    positions = len(g) * math.prod(size)
+    pairs = one and goes_by_pairs(g, weight, (filters, inner), kernel, stride, dilation, positions)
+    if one and not pairs and puts_beside(g, *about):
+        return input_grad_beside(g, weight, size, padding, dilation).astype(kind, copy=False)
+    if one and not pairs and puts_by_lines(g, *about):
         return input_grad_by_lines(g, weight, size, padding, dilation).astype(kind, copy=False)
     if set(stride) == {1}:
         beyond = tuple(gap * (width - 1) - pad for gap, width, pad in zip(dilation, kernel, padding, strict=True))
-        narrow = groups == 1 and goes_by_lines(filters, kernel, stride, dilation)
-        if min(beyond) >= 0 and (narrow or filters < 2 * inner * groups):
+        narrow = one and goes_by_lines(filters, kernel, stride, dilation)
+        if min(beyond) >= 0 and (pairs or narrow or filters < 2 * inner * groups):
             # A convolution again, with the filters turned round, where it copies less than adding windows up adds.
             turned = weight.reshape(groups, filters // groups, inner, *kernel).swapaxes(1, 2)
             turned = np.flip(turned, tuple(range(3, turned.ndim))).reshape(groups * inner, filters // groups, *kernel)
@@ -139,6 +166,12 @@ def _weight_grad(
     kind = g.dtype
     g, x = _dense(g), _wide(x)
     filters, inner, places = g.shape[1], x.shape[1] // groups, math.prod(g.shape[2:])
+    if groups == 1 and goes_by_pairs(g, x, (inner, filters), kernel, stride, dilation, MANY):
+        return weight_grad_by_pairs(g, x, kernel[1], padding, dilation).astype(kind, copy=False)
+    if groups == 1 and weighs_beside(inner, kernel, stride, dilation, g.shape[-1]):
+        return weight_grad_beside(g, padded(x, padding), kernel, dilation).astype(kind, copy=False)
+    if groups == 1 and weighs_by_columns(inner, kernel, g.shape[2:]):
+        return weight_grad_by_columns(g, x, kernel, stride, padding, dilation).astype(kind, copy=False)
     if len(kernel) == 2 and stride == (1, 1):
         return weight_grad_by_lines(g, padded(x, padding), kernel, dilation, groups).astype(kind, copy=False)
     views = windows(padded(x, padding), kernel, stride, dilation, g.shape[2:])

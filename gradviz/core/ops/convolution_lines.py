@@ -38,12 +38,18 @@ def by_lines(x: Any, weight: Any, dilation: Sizes, size: Sizes) -> Any:
         matrices = np.ndarray((count, size[0], rows.shape[1], size[1]), x.dtype, parts, 0, strides)
         np.matmul(rows, matrices, out=out.swapaxes(1, 2))
         return out
-    shape = (height, channels, width, count, size[1])
+    found = rows @ _beside(x, weight.shape[2:], dilation, size)
+    return np.ascontiguousarray(found.reshape(size[0], filters, count, size[1]).transpose(2, 1, 0, 3))
+
+
+def _beside(x: Any, kernel: Sizes, dilation: Sizes, size: Sizes) -> Any:
+    """For each line of results the windows of all samples, one beside the other: (lines, window, N * width)."""
+    (count, channels, height, _), (sample, channel, line, step) = x.shape, x.strides
+    shape = (height, channels, kernel[1], count, size[1])
     parts = np.ndarray(shape, x.dtype, x, 0, (line, channel, step * dilation[1], sample, step)).copy()
     length = count * size[1]
     strides = (parts.strides[0], step * length, step)
-    found = rows @ np.ndarray((size[0], rows.shape[1], length), x.dtype, parts, 0, strides)
-    return np.ascontiguousarray(found.reshape(size[0], filters, count, size[1]).transpose(2, 1, 0, 3))
+    return np.ndarray((size[0], kernel[0] * channels * kernel[1], length), x.dtype, parts, 0, strides)
 
 
 def weight_grad_by_lines(g: Any, x: Any, kernel: Sizes, dilation: Sizes, groups: int) -> Any:
@@ -62,19 +68,77 @@ def weight_grad_by_lines(g: Any, x: Any, kernel: Sizes, dilation: Sizes, groups:
     return np.ascontiguousarray(np.moveaxis(rows, 0, 2))
 
 
+def weighs_beside(channels: int, kernel: Sizes, stride: Sizes, dilation: Sizes, wide: int) -> bool:
+    """Whether `weight_grad_beside` is quicker."""
+    return goes_by_lines(channels, kernel, stride, dilation) and channels * kernel[1] < NARROW and wide <= FEW
+
+
+def weight_grad_beside(g: Any, x: Any, kernel: Sizes, dilation: Sizes) -> Any:
+    """What the filters get where channels are few and lines short: one product for each line of all samples."""
+    count, filters, high, wide = g.shape
+    total = np.zeros((kernel[0] * x.shape[1] * kernel[1], filters), g.dtype)
+    for block in blocks(count, x[:1].nbytes * kernel[1] + g[:1].nbytes, SUMS):
+        part = g[block].transpose(2, 1, 0, 3).reshape(high, filters, -1)
+        total += np.add.reduce(_beside(x[block], kernel, dilation, (high, wide)) @ part.swapaxes(1, 2))
+    rows = total.T.reshape(filters, kernel[0], -1, kernel[1])
+    return np.ascontiguousarray(rows.swapaxes(1, 2))
+
+
 def puts_by_lines(
     g: Any, inner: int, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, size: Sizes
 ) -> bool:
     """Whether `input_grad_by_lines` knows the way, and it is the quicker one."""
-    if len(kernel) != 2 or stride != (1, 1) or dilation[0] != 1 or kernel[0] < 2:
+    filters, short = g.shape[1], 2 * g.shape[-1] <= FEW
+    many = filters >= 2 * inner or (short and filters >= inner)
+    return many and kernel[0] > 1 and _is_whole(g, kernel, stride, padding, dilation, size)
+
+
+def puts_beside(
+    g: Any, inner: int, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, size: Sizes
+) -> bool:
+    """Whether `input_grad_beside` knows the way, and it is the quicker one."""
+    many = 2 * g.shape[1] >= inner and inner <= 2 * NARROW and kernel[-1] > 1
+    return many and _is_whole(g, kernel, stride, padding, dilation, size) and _apart(kernel, dilation) <= g.shape[3]
+
+
+def _apart(kernel: Sizes, dilation: Sizes) -> int:
+    """From so many results in a line on, the zeros that keep samples apart do not count."""
+    return 3 * dilation[1] * (kernel[1] - 1)
+
+
+def _is_whole(g: Any, kernel: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, size: Sizes) -> bool:
+    """Whether lines are seen one by one, and each position of an image's filters gave a result."""
+    if len(kernel) != 2 or stride != (1, 1) or dilation[0] != 1:
         return False
     high, wide = (
         length + gap * (width - 1) - 2 * pad
         for length, width, pad, gap in zip(g.shape[2:], kernel, padding, dilation, strict=True)
     )
-    filters, short = g.shape[1], 2 * g.shape[3] <= FEW
-    many = filters >= 2 * inner or (short and filters >= inner)
-    return many and (high, wide) == size and padding[0] < kernel[0]
+    return (high, wide) == size and padding[0] < kernel[0]
+
+
+def input_grad_beside(g: Any, weight: Any, size: Sizes, padding: Sizes, dilation: Sizes) -> Any:
+    """What `input_grad_by_lines` gives, with the lines of samples beside each other and zeros between them.
+
+    What each place in a line of the window says is then added up in one long piece.
+    """
+    (filters, inner, height, width), (_, gap) = weight.shape, dilation
+    rows = weight[:, :, ::-1].transpose(3, 1, 2, 0).reshape(width * inner, height * filters)
+    whole = np.empty((len(g), inner, *size), g.dtype)
+    above, high, wide, step = height - 1 - padding[0], g.shape[2], g.shape[3] + gap * (width - 1), g.itemsize
+    for block in blocks(len(g), (filters + width * inner) * (size[0] + height) * wide * step, SUMS):
+        part = g[block]
+        length = len(part) * wide
+        lines = np.zeros((size[0] + height - 1, filters, len(part), wide), g.dtype)
+        lines[above : above + high, ..., : g.shape[3]] = part.transpose(2, 1, 0, 3)
+        shape, strides = (size[0], height * filters, length), (lines.strides[0], length * step, step)
+        found = (rows @ np.ndarray(shape, g.dtype, lines, 0, strides)).reshape(size[0], width, inner * length)
+        total = found[:, 0]
+        for at in range(1, width):
+            total[:, at * gap :] += found[:, at, : -at * gap]
+        kept = total.reshape(size[0], inner, len(part), wide)[..., padding[1] : padding[1] + size[1]]
+        whole[block] = kept.transpose(2, 1, 0, 3)
+    return whole
 
 
 def input_grad_by_lines(g: Any, weight: Any, size: Sizes, padding: Sizes, dilation: Sizes) -> Any:

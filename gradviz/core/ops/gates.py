@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gradviz.core import quotients
 from gradviz.core.apply import apply
 from gradviz.core.blocks import in_blocks
 from gradviz.core.dual import run_row
@@ -28,10 +29,15 @@ GELU_CUBE = 0.044715
 
 
 def _gelu(x: Any, approximate: str) -> Any:
+    if approximate == "none" and quotients.goes_by_quotients(x):
+        return quotients.gelu(x)
     return in_blocks(functools.partial(_gelu_of, approximate=approximate), x)
 
 
 def _gelu_slope(g: Any, x: Any, approximate: str) -> Any:
+    if approximate == "none" and isinstance(g, np.ndarray) and quotients.goes_by_quotients(x):
+        slope = quotients.gelu_slope(x)
+        return np.multiply(g, slope, out=slope) if g.dtype == slope.dtype and g.shape == slope.shape else g * slope
     return in_blocks(functools.partial(_gelu_slope_of, approximate=approximate), g, x)
 
 

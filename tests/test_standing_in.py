@@ -137,7 +137,7 @@ def test_another_missing_module_gets_no_such_help(tmp_path: Path) -> None:
     [
         ("import torch; torch.no_such_thing", "AttributeError", "module 'torch' has no attribute 'no_such_thing'"),
         ("import torch; torch.nn.Linaer", "AttributeError", "did you mean `torch.nn.Linear`?"),
-        ("from torch.optim import Muon", "ModuleNotFoundError", "there is no 'Muon' in 'torch.optim'; gradviz runs"),
+        ("from torch.optim import Nada", "ModuleNotFoundError", "there is no 'Nada' in 'torch.optim'; gradviz runs"),
         ("from torch import fx", "ModuleNotFoundError", "there is no 'fx' in 'torch'; gradviz runs"),
         ("import torch.distributed", "ModuleNotFoundError", "there is no 'distributed' in 'torch'; gradviz runs"),
         ("import torch; torch.recorder", "AttributeError", "module 'torch' has no attribute 'recorder'"),

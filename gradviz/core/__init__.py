@@ -15,6 +15,7 @@ from gradviz.core.ops import (
     asking,
     attention,
     bags,
+    bessel,
     casting,
     classification,
     comparison,
@@ -38,6 +39,7 @@ from gradviz.core.ops import (
     gamma,
     gates,
     gathering,
+    incomplete,
     indexed_writes,
     indexing,
     joining,
@@ -84,6 +86,7 @@ from gradviz.core.ops import (
     triangles,
     turns,
     unfolding,
+    variates,
     whole_numbers,
     writing,
 )

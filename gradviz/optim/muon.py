@@ -15,9 +15,9 @@ class Muon(Optimizer):
     """x -= lr * (the momentum with all its singular values near 1). Source: K. Jordan and others, 2024.
 
     momentum: how much of the mean gradient is kept. nesterov: look ahead. ns_coefficients, ns_steps: the polynomial
-    that brings singular values to 1, and how often it is applied. eps: the least size of a momentum. adjust_lr_fn: how the
-    step depends on the shape, "original" or "match_rms_adamw". weight_decay: taken off x itself. Raises ValueError for
-    parameters that are no matrices.
+    that brings singular values to 1, and how often it is applied. eps: the least size of a momentum. adjust_lr_fn: how
+    the step depends on the shape, "original" or "match_rms_adamw". weight_decay: taken off x itself. Raises ValueError
+    for parameters that are no matrices.
 
     The polynomial is computed with 8 binary digits, as in PyTorch, so steps agree to two decimal ones.
     """

@@ -11,6 +11,7 @@ import warnings
 
 from gradviz.core import custom_rows, differentiable, dual, numpy_protocol, printing, random
 from gradviz.core.ops import (
+    accumulating,
     arithmetic,
     asking,
     attention,
@@ -39,6 +40,7 @@ from gradviz.core.ops import (
     gamma,
     gates,
     gathering,
+    histograms,
     incomplete,
     indexed_writes,
     indexing,
@@ -54,6 +56,7 @@ from gradviz.core.ops import (
     max_pooling,
     normalising,
     norms,
+    older,
     overwriting,
     padding,
     pairs,

@@ -104,3 +104,40 @@ def test_products_are_added_in_place() -> None:
         return found
 
     assert_alike(program)
+
+
+def test_variables() -> None:
+    def program(library: Any) -> list[Any]:
+        x = library.ones(2)
+        variable = library.autograd.Variable(x, requires_grad=True)
+        (variable * 3).sum().backward()
+        plain = library.autograd.Variable(variable * 2)
+        shares = variable.data_ptr() == x.data_ptr()
+        return [variable, variable.grad, plain, shares, isinstance(x, library.autograd.Variable)]
+
+    assert_alike(program)
+
+
+@pytest.mark.parametrize(
+    "name", ["uniform", "normal", "eye", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal"]
+)
+def test_initial_values_by_older_names(name: str) -> None:
+    def program(library: Any) -> Any:
+        library.manual_seed(1)
+        return getattr(library.nn.init, name)(library.zeros(3, 4))
+
+    assert_alike(program)
+
+
+def test_clipping_by_a_norm_that_is_known_and_by_an_older_name() -> None:
+    def program(library: Any) -> list[Any]:
+        found = []
+        for norm in (0.5, 100.0):
+            w = library.arange(4.0).requires_grad_()
+            (w * w).sum().backward()
+            library.nn.utils.clip_grads_with_norm_([w], norm, library.tensor(8.0))
+            found.append(w.grad.clone())
+            found += [library.nn.utils.clip_grad_norm([w], 0.3), w.grad]
+        return found
+
+    assert_alike(program)

@@ -141,3 +141,27 @@ def test_clipping_by_a_norm_that_is_known_and_by_an_older_name() -> None:
         return found
 
     assert_alike(program)
+
+
+def test_steps_of_ones_own_through_memory() -> None:
+    def program(library: Any) -> list[Any]:
+        x = library.arange(12.0).view(3, 4).requires_grad_()
+        y = x * 1
+        windows = y.as_strided((5, 2), (2, 1), 1)  # they overlap
+        (slope,) = library.autograd.grad((windows**3).sum(), x, create_graph=True)
+        (again,) = library.autograd.grad(slope.sum(), x)
+        found = [windows.detach(), slope.detach(), again, library.as_strided(y, (4, 3), (1, 4)).detach()]
+        base = library.zeros(6)
+        view = base.as_strided((2,), (3,))
+        view.add_(library.ones(2).requires_grad_())
+        found += [base.detach(), base.grad_fn.name(), view.grad_fn.name(), base[2:].as_strided((2,), (2,)).detach()]
+        for size, stride, offset in (((3, 5), (4, 1), 0), ((2,), (1, 1), 0), ((2,), (-1,), 0), ((2,), (1,), 11)):
+            try:
+                library.arange(12.0).as_strided(size, stride, offset)
+            except RuntimeError as error:
+                found.append(str(error))
+        return found
+
+    assert_alike(program)
+    with pytest.raises(NotWrittenError, match="written for tensors only that lie in memory in order"):
+        gv.zeros(2, 3).t().as_strided((2,), (1,))

@@ -86,6 +86,7 @@ from gradviz.core.ops import (
     sources,
     special,
     statistics,
+    striding,
     triangles,
     turns,
     unfolding,

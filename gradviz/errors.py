@@ -63,12 +63,26 @@ class NotWrittenError(NotImplementedError, GradvizError):
         GradvizError.__init__(self, message, help=help)
 
 
+_ABSENT = {
+    "complex numbers are": "cfloat cdouble chalf complex complex32 complex64 complex128 ComplexFloatStorage "
+    "ComplexDoubleStorage polar view_as_complex view_as_real stft istft angle imag isreal eig eigvals fft",
+    "bfloat16 is": "bfloat16 BFloat16Tensor BFloat16Storage",
+    "sparse layouts are": "sparse sparse_coo_tensor sparse_csr_tensor sparse_csc_tensor sparse_bsr_tensor "
+    "sparse_bsc_tensor sparse_compressed_tensor sparse_coo sparse_csr sparse_csc sparse_bsr sparse_bsc SparseAdam",
+    "quantized numbers are": "qint8 qint32 quint8 quantize_per_tensor quantize_per_channel quantization",
+}
+"""What gradviz's own tensors are without, and the names of PyTorch's that need it."""
+
+
 def missing_name(module: str, name: str, known: Iterable[str]) -> AttributeError:
     """The error for a public name that `module` lacks; says the nearest of those it has, or that PyTorch has more."""
     import difflib  # only a mistake needs it
 
     close = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.75)
-    if close:
+    absent = next((what for what, names in _ABSENT.items() if name in names.split()), None)
+    if absent:
+        hint = f"{absent} not written yet for gradviz's own tensors"
+    elif close:
         hint = f"did you mean `{module}.{close[0]}`?"
     else:
         hint = f"gradviz's own tensors have a part of what PyTorch has, listed by `dir({module})`"

@@ -126,8 +126,7 @@ def _own_names(name: str) -> dict[str, Any]:
                     mps=SimpleNamespace(is_available=lambda: False, is_built=lambda: False),
                     cudnn=SimpleNamespace(deterministic=False, benchmark=False, enabled=False),
                 ),
-                "set_num_threads": _nothing,
-                "use_deterministic_algorithms": _nothing,
+                "Tensor": _tensor(),
             }
         case "torch.cuda":
             return {"is_available": lambda: False, "device_count": lambda: 0, "manual_seed_all": _nothing}
@@ -135,6 +134,34 @@ def _own_names(name: str) -> dict[str, Any]:
             return {"autocast": _older("autocast"), "GradScaler": _older("GradScaler")}
         case _:
             return {}
+
+
+def _tensor() -> Any:
+    """`torch.Tensor`: the class of tensors, which can be called as `torch.Tensor([1, 2])`, too."""
+    kind: Any = type(gradviz.FloatTensor)
+
+    class Called(kind):  # type: ignore[misc]
+        def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+            if cls is made:
+                return gradviz.FloatTensor(*args, **kwargs)
+            return type.__call__(cls, *args, **kwargs)
+
+        def __instancecheck__(cls, value: Any) -> bool:
+            return isinstance(value, gradviz.Tensor) if cls is made else type.__instancecheck__(cls, value)
+
+        def __eq__(cls, other: object) -> bool:
+            return cls is other or (cls is made and other is gradviz.Tensor)
+
+        __hash__ = type.__hash__
+
+        def __setattr__(cls, name: str, value: Any) -> None:
+            if cls is made:
+                setattr(gradviz.Tensor, name, value)
+            else:
+                type.__setattr__(cls, name, value)
+
+    made: Any = Called("Tensor", (gradviz.Tensor,), {"__slots__": (), "__module__": "torch"})
+    return made
 
 
 def _older(name: str) -> Any:

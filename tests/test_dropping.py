@@ -92,6 +92,18 @@ def test_multinomial_draws_by_the_weights() -> None:
             library.multinomial(library.tensor([1.0, 0.0]), 3)
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_what_is_drawn_once_is_what_comes_first(count: int) -> None:
+    for library in (gv, torch):  # so it depends on the processor where `exponential_` does
+        for replacement in {False, count == 1}:
+            weights = library.tensor([[0.1, 0.2, 0.3, 0.4], [4.0, 3.0, 2.0, 1.0]])
+            library.manual_seed(3)
+            drawn = library.multinomial(weights, count, replacement=replacement)
+            library.manual_seed(3)
+            waits = library.empty(2, 4).exponential_()
+            assert drawn.tolist() == (weights / waits).argsort(1, descending=True)[:, :count].tolist()
+
+
 def test_exponential_has_its_mean() -> None:
     gv.manual_seed(0)
     x = gv.zeros(4000).exponential_(2.0)

@@ -297,4 +297,4 @@ def test_an_unknown_name_says_so() -> None:
     with pytest.raises(AttributeError, match=r"did you mean `gradviz.nn.Linear`\?"):
         _ = gradviz.nn.Linera
     with pytest.raises(AttributeError, match="part of what PyTorch has"):
-        _ = gradviz.optim.Muon
+        _ = gradviz.optim.Nada

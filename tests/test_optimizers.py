@@ -50,6 +50,9 @@ OPTIONS: list[tuple[str, dict[str, Any]]] = [
     ("Adagrad", {}),
     ("Adagrad", {"lr": 0.3, "lr_decay": 0.05, "weight_decay": 0.1}),
     ("Adagrad", {"lr": 0.3, "initial_accumulator_value": 0.5, "eps": 1e-3, "maximize": True}),
+    ("Adafactor", {}),
+    ("Adafactor", {"lr": 0.3, "beta2_decay": -0.5, "eps": (1e-3, 0.1), "d": 1.5, "weight_decay": 0.1}),
+    ("Adafactor", {"lr": 0.3, "maximize": True}),
 ]
 IDS = [f"{kind}({', '.join(f'{key}={value}' for key, value in options.items())})" for kind, options in OPTIONS]
 
@@ -148,6 +151,29 @@ def test_text_state_and_going_on_from_it(kind: str, options: dict[str, Any]) -> 
     assert_same(ours, theirs)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [{"lr": 0.05}, {"lr": 0.05, "nesterov": False, "weight_decay": 0.3}, {"adjust_lr_fn": "match_rms_adamw"}],
+    ids=str,
+)
+@pytest.mark.parametrize("shape", [(3, 4), (4, 3), (2, 2)])
+def test_muon_to_the_digits_that_pytorch_computes_with(options: dict[str, Any], shape: tuple[int, int]) -> None:
+    start, goal = START.ravel()[: shape[0] * shape[1]], GOAL.ravel()[: shape[0] * shape[1]]
+    found = []
+    for library in (gradviz, torch):
+        w = library.nn.Parameter(library.tensor(start, dtype=library.float32).view(*shape))
+        optimizer = library.optim.Muon([w], **options)
+        for _ in range(5):
+            optimizer.zero_grad()
+            ((w - library.tensor(goal, dtype=library.float32).view(*shape)) ** 2).sum().backward()
+            optimizer.step()
+        found.append((w.detach().numpy(), repr(optimizer), numbers(optimizer.state_dict()["param_groups"])))
+    ours, theirs = found
+    assert ours[1:] == theirs[1:]
+    moved = np.abs(theirs[0] - start.reshape(shape)).max()
+    np.testing.assert_allclose(ours[0], theirs[0], atol=0.02 * moved)
+
+
 def test_groups_with_options_of_their_own() -> None:
     found = []
     for library in (gradviz, torch):
@@ -243,6 +269,16 @@ WRONG: dict[str, Any] = {
     "alpha": lambda lib, w: lib.optim.RMSprop([w], alpha=-1),
     "lr_decay": lambda lib, w: lib.optim.Adagrad([w], lr_decay=-1),
     "decay of the average": lambda lib, w: lib.optim.ASGD([w], weight_decay=-1),
+    "beta2_decay": lambda lib, w: lib.optim.Adafactor([w], beta2_decay=0.1),
+    "epsilon1": lambda lib, w: lib.optim.Adafactor([w], eps=(-1.0, 0.1)),
+    "epsilon2": lambda lib, w: lib.optim.Adafactor([w], eps=(1.0, -0.1)),
+    "threshold": lambda lib, w: lib.optim.Adafactor([w], d=0.5),
+    "a vector": lambda lib, w: lib.optim.Muon([w]),
+    "momentum of Muon": lambda lib, w: lib.optim.Muon([w], momentum=-0.5),
+    "a rate by an unknown function": lambda lib, w: lib.optim.Muon([w], adjust_lr_fn="mine"),
+    "decay of an average": lambda lib, w: lib.optim.swa_utils.get_ema_avg_fn(1.5),
+    "a way that is none": lambda lib, w: lib.optim.swa_utils.SWALR(lib.optim.SGD([w]), 0.1, anneal_strategy="log"),
+    "epochs below none": lambda lib, w: lib.optim.swa_utils.SWALR(lib.optim.SGD([w]), 0.1, anneal_epochs=-1),
     "etas": lambda lib, w: lib.optim.Rprop([w], etas=(1.5, 2.0)),
     "a mode that is none": lambda lib, w: lib.optim.lr_scheduler.CyclicLR(lib.optim.SGD([w]), 0.1, 1.0, mode="saw"),
     "no momentum": lambda lib, w: lib.optim.lr_scheduler.CyclicLR(lib.optim.Adagrad([w]), 0.1, 1.0),
@@ -260,8 +296,13 @@ def test_what_is_wrong_is_told_in_pytorchs_words(name: str) -> None:
         w = library.ones(2, requires_grad=True)
         with pytest.raises((ValueError, TypeError)) as caught:
             WRONG[name](library, w)
-        told.append((caught.type.__name__, text(caught.value)))
+        told.append((caught.type.__name__, text(caught.value).replace("gradviz.Size", "torch.Size")))
     assert told[0] == told[1]
+
+
+def swa(optimizer: Any) -> Any:
+    """The averages of the library that an optimizer is of."""
+    return (torch if isinstance(optimizer, torch.optim.Optimizer) else gradviz).optim.swa_utils
 
 
 SCHEDULES: dict[str, Any] = {
@@ -290,6 +331,9 @@ SCHEDULES: dict[str, Any] = {
     "CyclicLR, by a function": lambda s, o: s.CyclicLR(
         o, 0.01, 0.3, 4, scale_fn=lambda x: 0.5 ** (x - 1), scale_mode="cycle", cycle_momentum=False
     ),
+    "SWALR": lambda s, o: swa(o).SWALR(o, 0.05, 8),
+    "SWALR, linear": lambda s, o: swa(o).SWALR(o, [0.05, 0.9], 5, "linear"),
+    "SWALR, at once": lambda s, o: swa(o).SWALR(o, 0.05, 0),
     "ChainedScheduler": lambda s, o: s.ChainedScheduler([s.ConstantLR(o, 0.1, 3), s.ExponentialLR(o, 0.8)]),
     "SequentialLR": lambda s, o: s.SequentialLR(o, [s.ConstantLR(o, 0.1, 3), s.ExponentialLR(o, 0.8)], [4]),
 }

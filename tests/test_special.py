@@ -55,13 +55,79 @@ def test_digamma_at_its_poles_and_beyond() -> None:
     np.testing.assert_array_equal(gv.digamma(gv.tensor(x)).numpy(), torch.digamma(torch.tensor(x)).numpy())
 
 
-@pytest.mark.parametrize("name", ["log_ndtr", "ndtr", "entr", "i0", "i1", "expit", "gammaln", "psi", "erfc"])
+@pytest.mark.parametrize(
+    "name", ["log_ndtr", "ndtr", "entr", "i0", "i0e", "i1", "i1e", "expit", "gammaln", "psi", "erfc", "erfcx"]
+)
 def test_special_functions_far_out(name: str) -> None:
     x = np.concatenate([np.linspace(-12, 12, 49), [-40.0, 0.0]])
     if name in ("gammaln", "psi"):
         x = x[x > 0]
     ours, theirs = getattr(gv.special, name)(gv.tensor(x)), getattr(torch.special, name)(torch.tensor(x))
     np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("order", [0, 1])
+def test_bessel_functions_of_the_first_kind(order: int) -> None:
+    x = np.concatenate([np.linspace(-90, 90, 401), [59.99, 60.01, 0.0, 1e5]])
+    ours, next_ = (getattr(gv.special, f"bessel_j{one}")(gv.tensor(x)).numpy() for one in (order, 1 - order))
+    theirs = getattr(torch.special, f"bessel_j{order}")(torch.tensor(x)).numpy()
+    np.testing.assert_allclose(ours, theirs, atol=1e-6)  # PyTorch's are 4e-7 off around 5
+    # What each changes by is the other one; a relation that holds to rounding.
+    step = 1e-5
+    moved = [getattr(gv.special, f"bessel_j{order}")(gv.tensor(x + way)).numpy() for way in (step, -step)]
+    with np.errstate(all="ignore"):
+        slope = next_ - np.where(x == 0, 0.5, ours / x) if order else -next_
+    near = np.abs(x) < 1000
+    np.testing.assert_allclose(((moved[0] - moved[1]) / (2 * step))[near], slope[near], atol=1e-9)
+    assert gv.special.bessel_j0(gv.ones(2, requires_grad=True)).requires_grad is False
+
+
+@pytest.mark.parametrize("name", ["gammainc", "gammaincc"])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16"])
+def test_parts_of_the_gamma_function(name: str, dtype: str) -> None:
+    shapes = np.array([0.0, 1e-3, 0.3, 1.0, 2.5, 30.0, 400.0, np.inf, -1.0], dtype)[:, None]
+    places = np.array([0.0, 1e-4, 0.2, 1.0, 2.6, 29.0, 33.0, 420.0, np.inf, -1.0], dtype)
+    found = []
+    for library in (gv, torch):
+        x = library.tensor(places, requires_grad=True)
+        result = getattr(library.special, name)(library.tensor(shapes), x)
+        finite = result[1:7, 1:8]
+        (slope,) = library.autograd.grad(finite.sum(), x)
+        found.append((result.detach().numpy(), slope.numpy(), result.grad_fn.name()))
+    # PyTorch's are off by as much where both are large.
+    relative = {"float64": 3e-9, "float32": 3e-5, "float16": 5e-3}[dtype]
+    np.testing.assert_allclose(found[0][0], found[1][0], rtol=relative, atol=relative / 10)
+    np.testing.assert_allclose(found[0][1], found[1][1], rtol=relative, atol=relative)
+    assert found[0][2] == found[1][2]
+
+
+def test_hurwitzs_zeta_function() -> None:
+    powers = np.array([1.0, 1.5, 2.0, 3.0, 0.5, 7.0])[:, None]
+    starts = np.array([0.3, 1.0, 4.5, 20.0, 0.0, -1.0, -1.5, -2.25])
+    found = []
+    for library in (gv, torch):
+        q = library.tensor(starts, requires_grad=True)
+        result = library.special.zeta(library.tensor(powers), q)
+        (slope,) = library.autograd.grad(result[1:4, :4].sum(), q)
+        found.append((result.detach().numpy(), slope.numpy(), library.special.zeta(2.0, library.ones(2)).numpy()))
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["igamma", "igammac", "special.zeta"])
+def test_derivatives_that_pytorch_refuses_are_refused(name: str) -> None:
+    told = []
+    for library in (gv, torch):
+        x, y = (library.tensor([value], requires_grad=True) for value in (2.5, 1.5))
+        call = library.special.zeta if "." in name else getattr(library, name)
+        (slope,) = library.autograd.grad(call(x.detach(), y).sum(), y, create_graph=True)
+        (again,) = library.autograd.grad(slope.sum(), y)
+        parts = [slope.detach().numpy(), again.numpy()]
+        with pytest.raises(RuntimeError, match="is not implemented") as caught:
+            library.autograd.grad(call(x, y).sum(), x)
+        told.append((str(caught.value), np.concatenate(parts)))
+    assert told[0][0] == told[1][0]
+    np.testing.assert_allclose(told[0][1], told[1][1], rtol=1e-5)
 
 
 def test_special_functions_that_invert_and_that_are_missing() -> None:

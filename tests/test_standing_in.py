@@ -137,7 +137,7 @@ def test_another_missing_module_gets_no_such_help(tmp_path: Path) -> None:
     [
         ("import torch; torch.no_such_thing", "AttributeError", "module 'torch' has no attribute 'no_such_thing'"),
         ("import torch; torch.nn.Linaer", "AttributeError", "did you mean `torch.nn.Linear`?"),
-        ("from torch.optim import Muon", "ModuleNotFoundError", "there is no 'Muon' in 'torch.optim'; gradviz runs"),
+        ("from torch.optim import Nada", "ModuleNotFoundError", "there is no 'Nada' in 'torch.optim'; gradviz runs"),
         ("from torch import fx", "ModuleNotFoundError", "there is no 'fx' in 'torch'; gradviz runs"),
         ("import torch.distributed", "ModuleNotFoundError", "there is no 'distributed' in 'torch'; gradviz runs"),
         ("import torch; torch.recorder", "AttributeError", "module 'torch' has no attribute 'recorder'"),
@@ -169,7 +169,7 @@ def test_everything_is_put_back(tmp_path: Path) -> None:
     before = {name for name in sys.modules if name.partition(".")[0] == "torch"}
     finders = list(sys.meta_path)
     outcome = run_script(Target(str(tmp_path / "script.py"), core=True), Recorder())
-    assert outcome.module.kind is gradviz.Tensor
+    assert outcome.module.kind == gradviz.Tensor
     assert sys.modules["torch"] is torch
     assert {name for name in sys.modules if name.partition(".")[0] == "torch"} == before
     assert sys.meta_path == finders
@@ -218,3 +218,23 @@ def test_mixed_precision_for_a_gpu_that_is_not_there_is_disabled(tmp_path: Path)
     assert done.returncode == 0, done.stderr
     assert "[0.800000011920929, 0.800000011920929] 0" in done.stderr + done.stdout
     assert "is deprecated. Please use `torch.amp.autocast('cuda', args...)` instead." in done.stderr
+
+
+def test_the_class_of_tensors_makes_tensors_as_old_programs_do(tmp_path: Path) -> None:
+    program = """
+import torch
+from torch import Tensor
+x = torch.Tensor([1, 2])
+print(x, torch.Tensor(2, 3).shape, isinstance(x, Tensor), type(x) == torch.Tensor, isinstance(3, torch.Tensor))
+print(torch.Tensor.add(x, x), torch.LongTensor([1]).dtype, isinstance(torch.nn.Parameter(x), torch.Tensor))
+class Mine(torch.nn.Parameter):
+    pass
+print(isinstance(Mine(x), Tensor), issubclass(Mine, torch.Tensor) in (True, False))
+torch.Tensor.twice = lambda self: self * 2
+print(x.twice())
+"""
+    path = tmp_path / "old.py"
+    path.write_text(program)
+    plain = subprocess.run([sys.executable, path], capture_output=True, text=True, check=True)
+    ours = gv("record", "--core", path, "-o", "old.gvlog", folder=tmp_path)
+    assert (ours.returncode, ours.stdout) == (0, plain.stdout), ours.stderr

@@ -6,6 +6,7 @@ import gradviz.core  # noqa: F401 - fills the op table
 from gradviz.autograd import function as function
 from gradviz.autograd import functional as functional
 from gradviz.autograd import graph as graph
+from gradviz.autograd.variable import Variable
 from gradviz.core.anomaly import detect_anomaly, set_detect_anomaly
 from gradviz.core.checking import gradcheck, gradgradcheck
 from gradviz.core.engine import backward, grad
@@ -14,6 +15,7 @@ from gradviz.core.grad_mode import enable_grad, inference_mode, no_grad, set_gra
 
 __all__ = [
     "Function",
+    "Variable",
     "backward",
     "detect_anomaly",
     "enable_grad",

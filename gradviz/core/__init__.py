@@ -11,10 +11,12 @@ import warnings
 
 from gradviz.core import custom_rows, differentiable, dual, numpy_protocol, printing, random
 from gradviz.core.ops import (
+    accumulating,
     arithmetic,
     asking,
     attention,
     bags,
+    bessel,
     casting,
     classification,
     comparison,
@@ -38,6 +40,8 @@ from gradviz.core.ops import (
     gamma,
     gates,
     gathering,
+    histograms,
+    incomplete,
     indexed_writes,
     indexing,
     joining,
@@ -52,6 +56,7 @@ from gradviz.core.ops import (
     max_pooling,
     normalising,
     norms,
+    older,
     overwriting,
     padding,
     pairs,
@@ -81,9 +86,11 @@ from gradviz.core.ops import (
     sources,
     special,
     statistics,
+    striding,
     triangles,
     turns,
     unfolding,
+    variates,
     whole_numbers,
     writing,
 )

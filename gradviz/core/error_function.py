@@ -64,6 +64,18 @@ def erfc(x: Any) -> Any:
     return _like(np.where(wide < 0, 1 + _exact(size, False), _exact(size, True)), x)
 
 
+def scaled_erfc(x: Any) -> Any:
+    """`erfc` times `exp(x * x)`, in the dtype of `x`."""
+    wide = np.asarray(x, np.float64)
+    low = np.where(wide < _EDGE, wide, 0.0)
+    middle = np.clip(wide, _EDGE, 4.0)
+    far = np.where(wide > 4, wide, 5.0)
+    square = 1 / (far * far)
+    tail = (1 / math.sqrt(math.pi) - square * _ratio(_FAR, square)) / far
+    found = np.where(wide > 4, tail, _ratio(_MIDDLE, middle))
+    return _like(np.where(wide < _EDGE, erfc(low) * np.exp(low * low), np.where(np.isnan(wide), np.nan, found)), x)
+
+
 def _like(values: Any, x: Any) -> Any:
     return values.astype(x.dtype, copy=False) if isinstance(x, np.ndarray) else x.dtype.type(values)
 

@@ -88,7 +88,7 @@ class Generator:
         """Normal numbers. (count,), of a floating type."""
         with self._lock:
             if count < BLOCK:
-                values = np.array([self._one_normal() for _ in range(count)], np.float64)
+                values = np.array([self.one_normal() for _ in range(count)], np.float64)
                 # float16 is reached by way of float32.
                 narrow = np.float32 if array_type == np.float16 else array_type
                 return _scaled(values, mean, deviation).astype(narrow).astype(array_type)
@@ -104,7 +104,12 @@ class Generator:
             values[-BLOCK:] = _box_muller(self.uniform(BLOCK, wide), mean, deviation)
             return values
 
-    def _one_normal(self) -> float:
+    def one_uniform(self) -> float:
+        """One number in [0, 1)."""
+        draw = self._source.random_raw
+        return ((int(draw()) << 32 | int(draw())) & 2**53 - 1) * 2.0**-53
+
+    def one_normal(self) -> float:
         """One of a pair of normal numbers; the other one is kept for the next call."""
         if self._spare is not None:
             value, self._spare = self._spare, None

@@ -121,7 +121,7 @@ class Tensor:
         """True where the dtype can require grad."""
         return bool(self._data.dtype.kind == "f")
 
-    def is_contiguous(self) -> bool:
+    def is_contiguous(self, memory_format: Any = None) -> bool:
         """True where the elements lie in memory in row order without gaps."""
         return bool(self._data.flags.c_contiguous)
 

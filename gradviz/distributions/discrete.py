@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from gradviz.core.grad_mode import no_grad
 from gradviz.core.public import FUNCTIONAL, FUNCTIONS
 from gradviz.core.tensor import Tensor
-from gradviz.distributions.distribution import Distribution, shown, tensors
+from gradviz.distributions import constraints
+from gradviz.distributions.distribution import Distribution, tensors
 
 
 def _one_of(probs: Any, logits: Any) -> None:
@@ -19,44 +20,68 @@ def _one_of(probs: Any, logits: Any) -> None:
         raise ValueError("Either `probs` or `logits` must be specified, but not both.")
 
 
-def _inside(probs: Any) -> Any:
+def clamped(probs: Any) -> Any:
     """Probabilities so far from 0 and 1 that their logarithms are finite."""
     least = float(np.finfo(probs._data.dtype).eps)
     return probs.clamp(least, 1 - least)
 
 
-class Bernoulli(Distribution):
-    """1 with probability `probs`, or with sigmoid(logits); else 0."""
+class Chance(Distribution):
+    """What depends on the probability of a success: `probs`, or by its `logits`."""
 
-    def __init__(self, probs: Any = None, logits: Any = None, validate_args: bool | None = None) -> None:
+    arg_constraints: ClassVar[Any] = {"probs": constraints.unit_interval, "logits": constraints.real}
+    _moved: tuple[str, ...] = ("_param",)
+    _given: str
+
+    def _take(self, probs: Any, logits: Any, *others: Any) -> list[Any]:
+        """Keep what is given; returns the others in its shape."""
         _one_of(probs, logits)
         self._given = "probs" if probs is not None else "logits"
-        (self._param,) = tensors(probs if probs is not None else logits)
-        super().__init__(self._param.shape, validate_args=validate_args)
+        self._param, *rest = tensors(probs if probs is not None else logits, *others)
+        return rest
 
-    def _limits(self) -> list[tuple[str, str, Any]]:
-        data = self._param._data
-        if self._given == "probs":
-            return [("probs", "Interval(lower_bound=0.0, upper_bound=1.0)", (data >= 0) & (data <= 1))]
-        return [("logits", "Real()", data == data)]
+    def _is_given(self, name: str) -> bool:
+        return name not in ("probs", "logits") or name == self._given
 
     @property
     def probs(self) -> Any:
-        """How likely 1 is."""
+        """How likely a success is."""
         return self._param if self._given == "probs" else self._param.sigmoid()
 
     @property
     def logits(self) -> Any:
-        """The logarithm of how much more likely 1 is than 0."""
+        """The logarithm of how much more likely a success is than none."""
         if self._given == "logits":
             return self._param
-        inside = _inside(self._param)
+        inside = clamped(self._param)
         return inside.log() - (-inside).log1p()
+
+    @property
+    def param_shape(self) -> Any:
+        """The shape of `probs` and `logits`."""
+        return self._param.size()
+
+
+class Bernoulli(Chance):
+    """1 with probability `probs`, or with sigmoid(logits); else 0."""
+
+    support = constraints.boolean
+    has_enumerate_support = True
+
+    def __init__(self, probs: Any = None, logits: Any = None, validate_args: bool | None = None) -> None:
+        self._take(probs, logits)
+        super().__init__(self._param.shape, validate_args=validate_args)
 
     @property
     def mean(self) -> Any:
         """How likely 1 is."""
         return self.probs
+
+    @property
+    def mode(self) -> Any:
+        """The likelier value, NaN where neither is."""
+        mode = (self.probs >= 0.5).to(self.probs.dtype)
+        return FUNCTIONS["where"](self.probs == 0.5, math.nan, mode)
 
     @property
     def variance(self) -> Any:
@@ -70,6 +95,7 @@ class Bernoulli(Distribution):
 
     def log_prob(self, value: Any) -> Any:
         """The logarithm of the probability."""
+        self._check(value)
         logits, value = FUNCTIONS["broadcast_tensors"](self.logits, value)
         return -FUNCTIONAL["binary_cross_entropy_with_logits"](logits, value, reduction="none")
 
@@ -77,12 +103,17 @@ class Bernoulli(Distribution):
         """The expected negated logarithm of the probability."""
         return FUNCTIONAL["binary_cross_entropy_with_logits"](self.logits, self.probs, reduction="none")
 
-    def _parameters(self) -> str:
-        return shown(**{self._given: self._param})
+    def enumerate_support(self, expand: bool = True) -> Any:
+        """0 and 1, one behind the other in a first dimension."""
+        return _counted(2, self, self._param.dtype, expand)
 
 
 class Categorical(Distribution):
     """The number of a class, each with a probability in the last dimension of `probs`, or by its `logits`."""
+
+    arg_constraints: ClassVar[Any] = {"probs": constraints.simplex, "logits": constraints.real_vector}
+    has_enumerate_support = True
+    _moved = ("_param",)
 
     def __init__(self, probs: Any = None, logits: Any = None, validate_args: bool | None = None) -> None:
         _one_of(probs, logits)
@@ -90,7 +121,6 @@ class Categorical(Distribution):
         self._param = probs if probs is not None else logits
         if self._param.ndim < 1:
             raise ValueError(f"`{self._given}` parameter must be at least one-dimensional.")
-        self._raw = self._param
         if probs is not None:
             self._param = probs / probs.sum(-1, keepdim=True)
         else:
@@ -98,11 +128,18 @@ class Categorical(Distribution):
         self._num_events = self._param.shape[-1]
         super().__init__(self._param.shape[:-1], validate_args=validate_args)
 
-    def _limits(self) -> list[tuple[str, str, Any]]:
-        data = self._raw._data
-        if self._given == "probs":
-            return [("probs", "Simplex()", (data >= 0) & (data == data))]
-        return [("logits", "IndependentConstraint(Real(), 1)", data == data)]
+    def _is_given(self, name: str) -> bool:
+        return name == self._given
+
+    @property
+    def support(self) -> Any:
+        """Whole numbers from 0."""
+        return constraints.integer_interval(0, self._num_events - 1)
+
+    @property
+    def param_shape(self) -> Any:
+        """The shape of `probs` and `logits`."""
+        return self._param.size()
 
     @property
     def probs(self) -> Any:
@@ -112,7 +149,7 @@ class Categorical(Distribution):
     @property
     def logits(self) -> Any:
         """The logarithms of the probabilities."""
-        return self._param if self._given == "logits" else _inside(self._param).log()
+        return self._param if self._given == "logits" else clamped(self._param).log()
 
     @property
     def mode(self) -> Any:
@@ -142,6 +179,7 @@ class Categorical(Distribution):
 
     def log_prob(self, value: Any) -> Any:
         """The logarithm of the probability of a class."""
+        self._check(value)
         value, logs = FUNCTIONS["broadcast_tensors"](value.long().unsqueeze(-1), self.logits)
         return logs.gather(-1, value[..., :1]).squeeze(-1)
 
@@ -150,12 +188,24 @@ class Categorical(Distribution):
         least = float(np.finfo(self._param._data.dtype).min)
         return -(self.logits.clamp(min=least) * self.probs).sum(-1)
 
-    def _parameters(self) -> str:
-        return shown(**{self._given: self._param})
+    def enumerate_support(self, expand: bool = True) -> Any:
+        """The classes, one behind the other in a first dimension."""
+        return _counted(self._num_events, self, None, expand)
+
+
+def _counted(count: int, variable: Distribution, kind: Any, expand: bool) -> Any:
+    """0 to count - 1 in a first dimension before those of the variables."""
+    values = FUNCTIONS["arange"](count, dtype=kind).view((-1, *(1,) * len(variable.batch_shape)))
+    return values.expand((-1, *variable.batch_shape)) if expand else values
 
 
 class OneHotCategorical(Distribution):
     """`Categorical` whose values are vectors with a 1 at the class."""
+
+    arg_constraints: ClassVar[Any] = {"probs": constraints.simplex, "logits": constraints.real_vector}
+    support = constraints.one_hot
+    has_enumerate_support = True
+    _moved = ("_categorical",)
 
     def __init__(self, probs: Any = None, logits: Any = None, validate_args: bool | None = None) -> None:
         self._categorical = Categorical(probs, logits, validate_args)
@@ -179,6 +229,11 @@ class OneHotCategorical(Distribution):
         return self.probs
 
     @property
+    def mode(self) -> Any:
+        """The likeliest class."""
+        return FUNCTIONAL["one_hot"](self._categorical.mode, self.event_shape[0]).to(self.probs.dtype)
+
+    @property
     def variance(self) -> Any:
         """The expected squared distance from the mean."""
         return self.probs * (1 - self.probs)
@@ -190,6 +245,7 @@ class OneHotCategorical(Distribution):
 
     def log_prob(self, value: Tensor) -> Any:
         """The logarithm of the probability of a vector."""
+        self._check(value)
         indices: Any = value.max(-1)[1]
         return self._categorical.log_prob(indices)
 
@@ -197,5 +253,22 @@ class OneHotCategorical(Distribution):
         """The expected negated logarithm of the probability."""
         return self._categorical.entropy()
 
-    def __repr__(self) -> str:
-        return "OneHotCategorical()"
+    def enumerate_support(self, expand: bool = True) -> Any:
+        """The vectors, one behind the other in a first dimension."""
+        count = self.event_shape[0]
+        ones = FUNCTIONS["eye"](count, dtype=self.probs.dtype)
+        values = ones.view((count, *(1,) * len(self.batch_shape), count))
+        return values.expand((count, *self.batch_shape, count)) if expand else values
+
+    def _parameters(self) -> str:
+        return ""
+
+
+class OneHotCategoricalStraightThrough(OneHotCategorical):
+    """`OneHotCategorical` whose vectors have the gradient of the probabilities."""
+
+    has_rsample = True
+
+    def rsample(self, sample_shape: Sequence[int] = ()) -> Any:
+        """Draw vectors through which the probabilities get a gradient."""
+        return self.sample(sample_shape) + (self.probs - self.probs.detach())

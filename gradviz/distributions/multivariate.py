@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
-
-import numpy as np
+from typing import Any, ClassVar
 
 from gradviz.core.public import FUNCTIONS, LINALG
-from gradviz.distributions.distribution import Distribution
+from gradviz.distributions import constraints
+from gradviz.distributions.distribution import Distribution, standard_normal
 
 
 class MultivariateNormal(Distribution):
     """loc: the mean (..., n). One of: covariance_matrix; its inverse, precision_matrix; its root, scale_tril."""
 
+    arg_constraints: ClassVar[Any] = {
+        "loc": constraints.real_vector,
+        "covariance_matrix": constraints.positive_definite,
+        "precision_matrix": constraints.positive_definite,
+        "scale_tril": constraints.lower_cholesky,
+    }
+    support = constraints.real_vector
     has_rsample = True
+    _moved = ("loc", "_given")
 
     def __init__(
         self,
@@ -54,14 +61,8 @@ class MultivariateNormal(Distribution):
         else:
             self._root = _root_of_inverse(matrix)
 
-    def _limits(self) -> list[tuple[str, str, Any]]:
-        matrix = self._given._data
-        if self._name == "scale_tril":
-            is_right = np.allclose(np.tril(matrix), matrix) and np.all(np.diagonal(matrix, axis1=-2, axis2=-1) > 0)
-            return [("scale_tril", "LowerCholesky()", is_right)]
-        symmetric = np.allclose(matrix, np.swapaxes(matrix, -1, -2), atol=1e-6)
-        is_right = symmetric and np.all(np.linalg.eigvalsh(matrix) > 0)
-        return [(self._name, "PositiveDefinite()", is_right)]
+    def _is_given(self, name: str) -> bool:
+        return name in ("loc", self._name)
 
     @property
     def scale_tril(self) -> Any:
@@ -88,18 +89,23 @@ class MultivariateNormal(Distribution):
         return self.loc
 
     @property
+    def mode(self) -> Any:
+        """`loc`."""
+        return self.loc
+
+    @property
     def variance(self) -> Any:
         """The diagonal of the covariances."""
         return self._root.pow(2).sum(-1).expand(self.loc.shape)
 
     def rsample(self, sample_shape: Sequence[int] = ()) -> Any:
         """Draw values through which the parameters get a gradient."""
-        shape, kind = self._extended_shape(sample_shape), self.loc.dtype
-        noise = FUNCTIONS["normal"](FUNCTIONS["zeros"](shape, dtype=kind), FUNCTIONS["ones"](shape, dtype=kind))
+        noise = standard_normal(self._extended_shape(sample_shape), self.loc.dtype)
         return self.loc + (self._root @ noise.unsqueeze(-1)).squeeze(-1)
 
     def log_prob(self, value: Any) -> Any:
         """The logarithm of the density."""
+        self._check(value)
         distance = self._divided((value - self.loc).unsqueeze(-1)).pow(2).sum((-2, -1))
         return -0.5 * (self.loc.shape[-1] * math.log(2 * math.pi) + distance) - self._half_log_det()
 

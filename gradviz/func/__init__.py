@@ -6,7 +6,7 @@ from typing import Any
 
 from gradviz.errors import missing_name
 from gradviz.func.calling import functional_call, stack_module_state
-from gradviz.func.derivatives import grad, grad_and_value, hessian, jacfwd, jacrev, jvp, vjp
+from gradviz.func.derivatives import grad, grad_and_value, hessian, jacfwd, jacrev, jvp, linearize, vjp
 from gradviz.func.mapping import vmap
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "jacfwd",
     "jacrev",
     "jvp",
+    "linearize",
     "stack_module_state",
     "vjp",
     "vmap",

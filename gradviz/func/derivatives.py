@@ -112,6 +112,16 @@ def jvp(func: Function, primals: tuple[Any, ...], tangents: tuple[Any, ...], *, 
     return (value, pushed, aux) if has_aux else (value, pushed)
 
 
+def linearize(func: Function, *primals: Any) -> tuple[Any, Function]:
+    """What `func` gives, and a function of tangents that gives how that changes along them."""
+    output = func(*primals)
+
+    def along(*tangents: Any) -> Any:
+        return jvp(func, primals, tangents)[1]
+
+    return output, along
+
+
 def jacrev(func: Function, argnums: Any = 0, *, has_aux: bool = False, chunk_size: int | None = None) -> Function:
     """A function that gives the Jacobian of `func`: of each output for each argument, the output's shape first."""
 

@@ -36,6 +36,7 @@ from gradviz.nn.activation import (
     Tanhshrink,
     Threshold,
 )
+from gradviz.nn.adaptive import AdaptiveLogSoftmaxWithLoss
 from gradviz.nn.attention import MultiheadAttention
 from gradviz.nn.containers import ModuleDict, ModuleList, ParameterDict, ParameterList, Sequential
 from gradviz.nn.convolution import (
@@ -49,6 +50,20 @@ from gradviz.nn.convolution import (
 from gradviz.nn.distance import (
     CosineSimilarity,
     PairwiseDistance,
+)
+from gradviz.nn.lazy import (
+    LazyBatchNorm1d,
+    LazyBatchNorm2d,
+    LazyBatchNorm3d,
+    LazyConv1d,
+    LazyConv2d,
+    LazyConv3d,
+    LazyConvTranspose1d,
+    LazyConvTranspose2d,
+    LazyConvTranspose3d,
+    LazyInstanceNorm1d,
+    LazyInstanceNorm2d,
+    LazyInstanceNorm3d,
 )
 from gradviz.nn.likelihood import (
     BCELoss,
@@ -168,6 +183,7 @@ __all__ = [
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveAvgPool3d",
+    "AdaptiveLogSoftmaxWithLoss",
     "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
     "AdaptiveMaxPool3d",
@@ -228,6 +244,18 @@ __all__ = [
     "LPPool3d",
     "LSTMCell",
     "LayerNorm",
+    "LazyBatchNorm1d",
+    "LazyBatchNorm2d",
+    "LazyBatchNorm3d",
+    "LazyConv1d",
+    "LazyConv2d",
+    "LazyConv3d",
+    "LazyConvTranspose1d",
+    "LazyConvTranspose2d",
+    "LazyConvTranspose3d",
+    "LazyInstanceNorm1d",
+    "LazyInstanceNorm2d",
+    "LazyInstanceNorm3d",
     "LazyLinear",
     "LeakyReLU",
     "Linear",

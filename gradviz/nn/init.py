@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -214,3 +215,34 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Gener
     for column in range(columns):
         array[stream(generator).permutation(rows)[:count], column] = 0
     return tensor
+
+
+# ---- older names
+
+
+def _older(call: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The same function by its older name, without the underscore."""
+
+    def old(*args: Any, **kwargs: Any) -> Tensor:
+        name = old.__name__
+        warnings.warn(
+            f"`nn.init.{name}` is now deprecated in favor of `nn.init.{name}_`.", FutureWarning, stacklevel=2
+        )
+        return call(*args, **kwargs)
+
+    old.__name__ = old.__qualname__ = call.__name__[:-1]
+    old.__doc__ = f"`{call.__name__}` by its older name. Warns that it is deprecated."
+    return old
+
+
+uniform = _older(uniform_)
+normal = _older(normal_)
+constant = _older(constant_)
+eye = _older(eye_)
+dirac = _older(dirac_)
+xavier_uniform = _older(xavier_uniform_)
+xavier_normal = _older(xavier_normal_)
+kaiming_uniform = _older(kaiming_uniform_)
+kaiming_normal = _older(kaiming_normal_)
+orthogonal = _older(orthogonal_)
+sparse = _older(sparse_)

@@ -91,15 +91,15 @@ class LazyLinear(Linear):
     def forward(self, input: Tensor) -> Tensor:
         """Input (..., any length). Returns (..., out_features)."""
         self.in_features = input.shape[-1]
-        _grow(self.weight, (self.out_features, self.in_features))
+        grow(self.weight, (self.out_features, self.in_features))
         if self.bias is not None:
-            _grow(self.bias, (self.out_features,))
+            grow(self.bias, (self.out_features,))
         self.__class__ = Linear  # type: ignore[assignment]
         self.reset_parameters()
         return self.forward(input)
 
 
-def _grow(parameter: Any, shape: tuple[int, ...]) -> None:
+def grow(parameter: Any, shape: tuple[int, ...]) -> None:
     """Give a parameter without elements those of a shape."""
     parameter._data = np.zeros(shape, parameter._data.dtype)
     parameter._origin.shape = shape

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from gradviz.errors import missing_name
-from gradviz.optim import lr_scheduler
+from gradviz.optim import lr_scheduler, swa_utils
+from gradviz.optim.adafactor import Adafactor
 from gradviz.optim.adam import Adam, AdamW
 from gradviz.optim.adamax import Adamax
 from gradviz.optim.asgd import ASGD
 from gradviz.optim.lbfgs import LBFGS
+from gradviz.optim.muon import Muon
 from gradviz.optim.nadam import NAdam
 from gradviz.optim.optimizer import Optimizer
 from gradviz.optim.radam import RAdam
@@ -22,16 +24,19 @@ __all__ = [
     "LBFGS",
     "SGD",
     "Adadelta",
+    "Adafactor",
     "Adagrad",
     "Adam",
     "AdamW",
     "Adamax",
+    "Muon",
     "NAdam",
     "Optimizer",
     "RAdam",
     "RMSprop",
     "Rprop",
     "lr_scheduler",
+    "swa_utils",
 ]
 
 

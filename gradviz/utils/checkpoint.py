@@ -172,3 +172,38 @@ def _unrecorded(tensor: Tensor) -> Tensor:
 
 def _itself(tensor: Tensor) -> Tensor:
     return tensor
+
+
+def checkpoint_sequential(
+    functions: Any,
+    segments: int,
+    input: Any,
+    use_reentrant: bool | None = None,
+    preserve_rng_state: bool = True,
+    **kwargs: Any,
+) -> Any:
+    """A sequence of functions in `segments` parts, each but the last in a `checkpoint` of its own."""
+    if kwargs:
+        raise ValueError("Unexpected keyword arguments: " + ",".join(kwargs))
+    if use_reentrant is None:
+        frame = user_frame(sys._getframe(1))
+        text = _NOT_SAID.replace("checkpoint: the", "checkpoint.checkpoint_sequential: the")
+        warnings.warn_explicit(text, UserWarning, frame.f_code.co_filename, frame.f_lineno)
+        use_reentrant = True
+    steps = list(functions.children()) if hasattr(functions, "children") else list(functions)
+
+    def part(first: int, last: int) -> Callable[..., Any]:
+        def run(given: Any) -> Any:
+            for step in steps[first:last]:
+                given = step(given)
+            return given
+
+        return run
+
+    length, start = len(steps) // segments, 0
+    for _ in range(segments - 1):
+        input = checkpoint(
+            part(start, start + length), input, use_reentrant=use_reentrant, preserve_rng_state=preserve_rng_state
+        )
+        start += length
+    return part(start, len(steps))(input)

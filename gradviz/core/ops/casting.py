@@ -63,6 +63,11 @@ def type(self: Tensor, dtype: Any = None) -> Any:
     """The tensor in another dtype; without one, the name of its type: `torch.FloatTensor`."""
     if dtype is None:
         return f"torch.{self.dtype.type_name}"
+    if isinstance(dtype, str):
+        dtype = next((one for one in dtypes.ALL if dtype in (f"torch.{one.type_name}", str(one))), dtype)
+    dtype = getattr(dtype, "_dtype", dtype)
+    if not isinstance(dtype, dtypes.dtype):
+        raise ValueError(f"invalid type: '{dtype}'")
     return cast(self, dtype)
 
 

@@ -110,6 +110,6 @@ def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
 
 
 @method
-def contiguous(self: Tensor) -> Tensor:
+def contiguous(self: Tensor, *, memory_format: Any = None) -> Tensor:
     """The tensor itself where its elements lie in order, else a copy in order."""
     return self if self.is_contiguous() else apply(CONTIGUOUS, (self,))

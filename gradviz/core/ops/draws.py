@@ -97,6 +97,7 @@ def _published(name: str, draw: Callable[..., Any], what: str) -> Callable[..., 
         dtype: DType = None,
         device: Any = None,
         requires_grad: bool = False,
+        memory_format: Any = None,
     ) -> Tensor:
         check_device(device)
         data = tensor_argument(like, input)._data

@@ -181,7 +181,7 @@ EXPONENTIAL_: Row = op(
 
 @method
 def exponential_(self: Tensor, lambd: float = 1.0, *, generator: Generator | None = None) -> Tensor:
-    """Fill with numbers of the exponential distribution of mean `1 / lambd`, in place. They are not PyTorch's."""
+    """Fill with numbers of the exponential distribution of mean `1 / lambd`, in place."""
     if lambd <= 0:
         raise RuntimeError(f"exponential_ expects lambda > 0.0, but found lambda={lambd:g}")
     drawn = stream(generator).uniform(self._data.size, np.dtype(np.float64))
@@ -215,7 +215,7 @@ def multinomial(
 ) -> Tensor:
     """Indices drawn with the probabilities, or weights, in each row: (..., num_samples), int64.
 
-    Without `replacement` no index is drawn twice from a row; these are not PyTorch's numbers.
+    Without `replacement` no index is drawn twice from a row. These, and a single one, are drawn by `exponential_`.
     """
     weights = first_tensor("multinomial", input)._data
     if weights.dtype.kind != "f":
@@ -234,13 +234,13 @@ def multinomial(
         raise RuntimeError("cannot sample n_sample > prob_dist.size(-1) samples without replacement")
     source = stream(generator)
     rows = weights.reshape(-1, weights.shape[-1]).astype(np.float64)
-    if replacement:
+    if replacement and num_samples > 1:
         ends = np.cumsum(rows / np.add.reduce(rows, axis=1, keepdims=True), axis=1)
         drawn = source.uniform(len(rows) * num_samples, np.dtype(np.float64)).reshape(len(rows), num_samples)
         found = np.stack([np.searchsorted(end, part, "left") for end, part in zip(ends, drawn, strict=True)])
         found = np.minimum(found, rows.shape[1] - 1)
     else:
-        with np.errstate(divide="ignore"):
-            waits = -np.log1p(-source.uniform(rows.size, np.dtype(np.float64)).reshape(rows.shape)) / rows
-        found = np.argsort(waits, axis=1, kind="stable")[:, :num_samples]
+        waits = -np.log1p(-source.uniform(rows.size, np.dtype(np.float64)).reshape(rows.shape))
+        speeds = rows.astype(weights.dtype) / waits.astype(weights.dtype)
+        found = np.argsort(-speeds, axis=1, kind="stable")[:, :num_samples]
     return result_of(MULTINOMIAL, [input], found.reshape(*weights.shape[:-1], num_samples).astype(np.int64))

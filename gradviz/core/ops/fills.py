@@ -46,7 +46,14 @@ def _filled(name: str, make: Callable[[Any, Any], Any], what: str) -> Callable[.
         check_device(device)
         return born(name, make(shape_of(name, sizes, size), array_type(name, dtype)), requires_grad)
 
-    def fill_like(input: Tensor, *, dtype: DType = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    def fill_like(
+        input: Tensor,
+        *,
+        dtype: DType = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        memory_format: Any = None,
+    ) -> Tensor:
         check_device(device)
         data = tensor_argument(like, input)._data
         return born(like, make(data.shape, array_type(like, dtype, data.dtype)), requires_grad)

@@ -61,19 +61,20 @@ def _digamma(x: Any) -> Any:
     return _narrow(np.where(values == 0, -np.copysign(np.inf, values), total), x)
 
 
-def _zeta(s: int, q: Any) -> Any:
-    """Hurwitz's sum of `(q + k) ** -s` over k from 0, for a whole number `s` above 1."""
+def _zeta(s: Any, q: Any) -> Any:
+    """Hurwitz's sum of `(q + k) ** -s` over k from 0, for numbers `s` above 1."""
+    s = np.float64(s)
     total = np.zeros_like(q)
     finite = np.isfinite(q)
     q = np.where(finite, q, 1.0)
     while (near := q < _FAR).any():
-        total = np.where(near, total + np.where(near, q, 1.0) ** -float(s), total)
+        total = np.where(near, total + np.where(near, q, 1.0) ** -s, total)
         q = np.where(near, q + 1, q)
-    total = total + q ** (1.0 - s) / (s - 1) + 0.5 * q ** -float(s)
-    factor = float(s)
+    total = total + q ** (1.0 - s) / (s - 1) + 0.5 * q ** -s
+    factor = s
     for order, number in enumerate(_BERNOULLI, 1):
         total = total + number / math.factorial(2 * order) * factor * q ** (1.0 - s - 2 * order)
-        factor *= (s + 2 * order - 1) * (s + 2 * order)
+        factor = factor * (s + 2 * order - 1) * (s + 2 * order)
     return np.where(finite, total, np.where(q == q, 0.0, np.nan))
 
 

@@ -110,14 +110,18 @@ def xlog1py(input: Tensor, other: Tensor) -> Tensor:
 # ---- Bessel functions
 
 
-def _bessel(x: Any, order: int) -> Any:
-    """I0 or I1 by its integral over half a turn, which the trapezoidal rule gives to rounding."""
+def scaled_bessel(x: Any, order: int) -> Any:
+    """I0 or I1 times `exp(-abs(x))`, by its integral over half a turn, which the trapezoidal rule gives to rounding."""
     wide = np.asarray(x, np.float64)
     angles = (np.arange(200) + 0.5) * (math.pi / 200)
     waves = np.exp((np.cos(angles) - 1) * np.abs(wide)[..., None])
     scaled = np.add.reduce(waves * (np.cos(angles) if order else 1), axis=-1) / 200
-    result = scaled * np.exp(np.abs(wide)) * (np.sign(wide) if order else 1)
-    return result.astype(x.dtype)
+    return (scaled * (np.sign(wide) if order else 1)).astype(x.dtype)
+
+
+def _bessel(x: Any, order: int) -> Any:
+    wide = np.asarray(x, np.float64)
+    return (scaled_bessel(wide, order) * np.exp(np.abs(wide))).astype(x.dtype)
 
 
 def _slope_of_i1(x: Any, out: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -53,12 +54,32 @@ def clip_grad_norm_(
 
     Returns the norm that they had. Raises RuntimeError for NaN and infinity, if asked to.
     """
-    gradients = _gradients(parameters)
-    total = get_total_norm(gradients, norm_type, error_if_nonfinite)
-    factor = min(total._data.dtype.type(max_norm) / (total._data + total._data.dtype.type(1e-6)), 1.0)
-    for gradient in gradients:
-        fill(gradient, gradient._data * gradient._data.dtype.type(factor))
+    given = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    total = get_total_norm(_gradients(given), norm_type, error_if_nonfinite)
+    clip_grads_with_norm_(given, max_norm, total)
     return total
+
+
+def clip_grads_with_norm_(
+    parameters: Tensor | Iterable[Tensor], max_norm: float, total_norm: Tensor, foreach: bool | None = None
+) -> None:
+    """Scale all gradients down, in place, by as much as brings `total_norm` to `max_norm`."""
+    total = total_norm._data
+    factor = min(total.dtype.type(max_norm) / (total + total.dtype.type(1e-6)), 1.0)
+    for gradient in _gradients(parameters):
+        fill(gradient, gradient._data * gradient._data.dtype.type(factor))
+
+
+def clip_grad_norm(
+    parameters: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2.0, **options: Any
+) -> Tensor:
+    """`clip_grad_norm_` by its older name. Warns that it is deprecated."""
+    warnings.warn(
+        "`torch.nn.utils.clip_grad_norm` is now deprecated in favor of `torch.nn.utils.clip_grad_norm_`.",
+        FutureWarning,
+        stacklevel=2,
+    )
+    return clip_grad_norm_(parameters, max_norm, norm_type, **options)
 
 
 def clip_grad_value_(

@@ -112,11 +112,11 @@ class CyclicLR(LRScheduler):
     ) -> None:
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"{type(optimizer).__name__} is not an Optimizer")
-        lowest = _for_each("base_lr", optimizer, base_lr)
+        lowest = for_each("base_lr", optimizer, base_lr)
         if last_epoch == -1:
             for group, lr in zip(optimizer.param_groups, lowest, strict=True):
                 group["lr"] = lr
-        self.max_lrs = _for_each("max_lr", optimizer, max_lr)
+        self.max_lrs = for_each("max_lr", optimizer, max_lr)
         up = float(step_size_up)
         self.total_size = up + (up if step_size_down is None else float(step_size_down))
         self.step_ratio = up / self.total_size
@@ -133,8 +133,8 @@ class CyclicLR(LRScheduler):
         if cycle_momentum:
             if not self._momentum:
                 raise ValueError("optimizer must support momentum or beta1 with `cycle_momentum` option enabled")
-            self.base_momentums = _for_each("base_momentum", optimizer, base_momentum)
-            self.max_momentums = _for_each("max_momentum", optimizer, max_momentum)
+            self.base_momentums = for_each("base_momentum", optimizer, base_momentum)
+            self.max_momentums = for_each("max_momentum", optimizer, max_momentum)
             if last_epoch == -1:
                 ends = zip(optimizer.param_groups, self.base_momentums, self.max_momentums, strict=True)
                 for group, low, high in ends:
@@ -176,7 +176,7 @@ class CyclicLR(LRScheduler):
         super().load_state_dict({**state_dict, "_scale_fn_custom": self._scale_fn_custom})
 
 
-def _for_each(name: str, optimizer: Optimizer, given: float | list[float]) -> list[float]:
+def for_each(name: str, optimizer: Optimizer, given: float | list[float]) -> list[float]:
     """One number for each group. Raises ValueError for a list of another length."""
     count = len(optimizer.param_groups)
     if not isinstance(given, (list, tuple)):

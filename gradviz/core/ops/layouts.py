@@ -1,4 +1,4 @@
-"""Where and how tensors lie in memory: questions that programs ask, and the layouts and number types that there are not.
+"""Where and how tensors lie in memory: what programs ask of it, and the layouts and kinds of numbers that are lacking.
 
 There is one device and one layout, so most of these questions have one answer.
 """

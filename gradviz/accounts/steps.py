@@ -68,6 +68,8 @@ def cutter(facts: Facts, cut: Cut) -> tuple[str, str]:
     site = region.site if region is not None else cut.site
     if region is not None and cut.cause is not Cause.SET_GRAD_ENABLED:
         return f"`{clean(region.kind or cut.cause)}` opened at", facts.line(site)
+    if cut.cause is Cause.CUSTOM_FUNCTION:
+        return f"the backward of `{clean(facts.graph.ops[cut.op].name)}`, applied at", facts.line(site)
     if region is None and cut.cause in MODES:
         return f"`{cut.cause}`, opened before the recording began, around", facts.line(site)
     written = {

@@ -18,6 +18,7 @@ from gradviz.diagnose.addends import LINEAR, addends, last_sweeps, returned_numb
 from gradviz.diagnose.facts import Facts, Parameter
 from gradviz.events import Cause, Role, Sweep
 from gradviz.graphs import Cut, Op
+from gradviz.withholding import hands_on_integers, withheld
 
 _LEAVING = ("item", "numpy", "retensor")
 MODES = (Cause.NO_GRAD, Cause.INFERENCE_MODE, Cause.SET_GRAD_ENABLED)
@@ -191,9 +192,7 @@ def _blamed(facts: Facts) -> tuple[list[tuple[int, int]], dict[int, frozenset[in
 
 def _indexes(facts: Facts, op: Op) -> bool:
     """Of a tracked op, only the integers beside its values (`topk(2).indices`) went on to a root."""
-    values = [facts.graph.values[output] for output in op.outputs]
-    used = [value for value in values if value.id in facts.feeding]
-    return bool(used) and not any(value.requires_grad or not value.dtype.startswith("int") for value in used)
+    return hands_on_integers(facts.graph, op, facts.feeding)
 
 
 def _leads(facts: Facts, op: Op) -> int:
@@ -363,11 +362,19 @@ def cuts_by_op(facts: Facts) -> dict[int, list[Cut]]:
     return found
 
 
+def kept_back_by_op(facts: Facts) -> frozenset[tuple[int, int]]:
+    """The inputs, as op and value, that the backward of a custom function gave None for."""
+    return withheld(facts.graph)
+
+
 def cut_of(facts: Facts, op: int) -> Cut:
-    """The first cut at `op`; of a tracked op, that of the integers beside its values."""
+    """The first cut at `op`; of a tracked op, that of its backward or of the integers beside its values."""
     made = facts.graph.ops[op]
     if not made.tracked:
         return facts.once(cuts_by_op)[op][0]
+    kept_back = [item for item in made.value_inputs if (op, item) in facts.once(kept_back_by_op)]
+    if kept_back:
+        return Cut(op, made.inputs.index(kept_back[0]), kept_back[0], Cause.CUSTOM_FUNCTION, made.site, None)
     position = made.needs.index(True)
     return Cut(op, position, int(made.inputs[position]), Cause.INTEGER, made.site, None)
 

@@ -32,6 +32,7 @@ from gradviz.picture.wording import (
 )
 from gradviz.roads import count_roads, keeps_history, restarts
 from gradviz.views import Options
+from gradviz.withholding import hands_on_integers
 
 if TYPE_CHECKING:
     from gradviz.diagnose import Finding
@@ -270,6 +271,10 @@ class Composer:
 
     def _wire_input(self, op: Op, tail: _Tail, box: str) -> None:
         if op.tracked and tail.needs and tail.value is not None:
+            if self._withholds(op, tail.value):
+                self.tally.cuts.append((op, (tail.value,)))
+                self.wires.append(Wire(tail.box, box, WireKind.SHADOW, lost=True))
+                return
             history = self.history.get(tail.value, tail.box)
             self.wires.append(Wire(history, box, WireKind.GRADIENT))
             if history != tail.box:
@@ -285,6 +290,10 @@ class Composer:
         if op.cause is Cause.NONDIFFERENTIABLE or keeps_history(self.graph, op):
             return False
         return any(output in self.roads.data and not restarts(self.graph, op, output) for output in op.outputs)
+
+    def _withholds(self, op: Op, value: int) -> bool:
+        """Gradient came from a goal down to this tracked op, and it hands none on to its input `value`."""
+        return (op.id, value) in self.roads.withheld or hands_on_integers(self.graph, op, self.roads.data)
 
     def _wire_write_through(self, op: Op, box: str) -> None:
         """A write in place through a view or a detached alias also changes its base: no other wire says so."""

@@ -91,9 +91,20 @@ def _count(graph: Graph) -> Roads:
 
 
 def restarts(graph: Graph, op: Op, output: int) -> bool:
-    """An untracked op made a leaf that requires grad: gradient is collected here and is not missed further back."""
+    """An untracked op made a leaf that requires grad: gradient is collected here and is not missed further back.
+
+    A view that is made with grad off says that it requires grad, as what it is of does, and collects none.
+    """
     value = graph.values[output]
-    return not op.tracked and value.leaf and value.requires_grad
+    return not op.tracked and value.leaf and value.requires_grad and not is_view_with_grad_off(op)
+
+
+def is_view_with_grad_off(op: Op) -> bool:
+    """The op is a view, such as the `expand` inside of `sample()`, and a switch of grad mode keeps autograd away."""
+    return op.alias is not None and not op.inplace and not op.tracked and op.cause in _MODES
+
+
+_MODES = (Cause.NO_GRAD, Cause.INFERENCE_MODE, Cause.SET_GRAD_ENABLED)
 
 
 def keeps_history(graph: Graph, op: Op) -> bool:

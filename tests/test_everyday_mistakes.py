@@ -13,6 +13,7 @@ import gradviz
 from gradviz.diagnose import Finding, diagnose
 from gradviz.picture.aiming import missing_culprits
 from gradviz.picture.composing import compose
+from gradviz.picture.records import BoxKind
 from gradviz.selecting import default_selection
 from gradviz.views import Options
 
@@ -323,3 +324,40 @@ def test_one_number_whose_slope_is_zero_is_an_honest_answer(steps: int) -> None:
             w.square().sum().backward()
 
     assert gradviz.check(square) == ()
+
+
+def test_what_sample_expands_is_no_leaf_of_the_picture() -> None:
+    """`sample()` makes views of the mean and the deviation with grad off, which say that they require grad."""
+    encoder, decoder = nn.Linear(4, 2), nn.Linear(2, 4)
+    deviation = nn.Parameter(torch.ones(2))
+
+    def train() -> None:
+        z = torch.distributions.Normal(encoder(torch.ones(5, 4)), deviation.exp()).sample()
+        decoder(z).sum().backward()
+
+    findings = gradviz.check(train)
+    picture = compose(findings.graph, Options(), findings)
+    leaves = [box.title for box in picture.boxes if box.kind is BoxKind.LEAF]
+    assert sorted(leaves) == ["decoder.bias", "decoder.weight", "deviation", "encoder.bias", "encoder.weight"]
+    assert "5 leaves that require grad" in picture.summary
+    assert "gradient reaches 2 of 5 leaves ·" in picture.summary
+    titles = {box.id: box.title for box in picture.boxes}
+    assert sorted(titles[wire.head] for wire in picture.wires if wire.lost) == ["expand", "expand"]
+    starved = [box.title for box in picture.boxes if "gets no gradient" in box.detail]
+    assert sorted(starved) == ["deviation", "encoder.bias", "encoder.weight"]
+
+
+def test_the_summary_says_which_leaves_it_counts_where_it_draws_others() -> None:
+    encoder, head, probe = nn.Linear(4, 6), nn.Linear(6, 1), nn.Linear(6, 1)
+
+    def train() -> None:
+        hidden = encoder(torch.ones(5, 4))
+        with torch.no_grad():
+            probe(hidden)
+        loss = head(hidden.detach()).sum()
+        loss.backward()
+
+    findings = gradviz.check(train)
+    summary = compose(findings.graph, Options(), findings).summary
+    assert "6 leaves that require grad" in summary
+    assert "gradient reaches 2 of 4 leaves that led to loss" in summary

@@ -204,7 +204,8 @@ class FoldingComposer(Composer):
                 if history != tail:
                     self._wire_once(tail, box, WireKind.SHADOW)
             else:
-                self._wire_once(tail, box, WireKind.SHADOW, lost=needs and self._cuts(op))
+                lost = needs and self._cuts(op) and not self._is_lost_before(item)
+                self._wire_once(tail, box, WireKind.SHADOW, lost=lost)
 
     def _wire_once(self, tail: str, head: str, kind: WireKind, *, lost: bool = False) -> None:
         if tail == head or (tail, head, kind, lost) in self.joined:
@@ -230,7 +231,8 @@ class FoldingComposer(Composer):
             values = [self.graph.values[output] for output in op.outputs]
             self.tally.leaves.update(value.storage for value in values if value.requires_grad)
             return 0
-        concerned = tuple(item for item, needs in zip(op.inputs, op.needs, strict=True) if needs and type(item) is int)
+        pairs = zip(op.inputs, op.needs, strict=True)
+        concerned = tuple(i for i, needs in pairs if needs and type(i) is int and not self._is_lost_before(i))
         self.tally.forgotten += op.forgotten
         if not op.outputs:
             self.tally.exits += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -361,3 +362,99 @@ def test_the_summary_says_which_leaves_it_counts_where_it_draws_others() -> None
     summary = compose(findings.graph, Options(), findings).summary
     assert "6 leaves that require grad" in summary
     assert "gradient reaches 2 of 4 leaves that led to loss" in summary
+
+
+def steps_of(model: nn.Module, lines: Callable[[torch.Tensor], object], count: int = 4) -> Callable[[], None]:
+    """`count` steps of a training, each with what `lines` does with the input."""
+
+    def train() -> None:
+        optimizer = torch.optim.SGD(model.parameters(), 0.1)
+        for _ in range(count):
+            optimizer.zero_grad()
+            lines(torch.ones(3, 4))
+            optimizer.step()
+
+    return train
+
+
+def test_losses_kept_in_an_attribute_are_counted_to_the_last_and_called_by_their_name() -> None:
+    class Trainer:
+        def __init__(self) -> None:
+            self.model = nn.Linear(4, 1)
+            self.losses: list[torch.Tensor] = []
+
+        def step(self, x: torch.Tensor) -> None:
+            loss = self.model(x).pow(2).mean()
+            loss.backward()
+            self.losses.append(loss)
+
+    trainer = Trainer()
+    finding = only_finding(steps_of(trainer.model, trainer.step))
+    assert finding.code == "GV503"
+    assert "holds 4 tensors" in finding.message
+    assert "in 4 steps" in finding.message
+    assert finding.help == "keep `loss.detach()` in its place"  # a loss that backward needs must have its graph
+
+
+def test_two_backward_calls_are_one_step_of_what_is_kept() -> None:
+    model = nn.Linear(4, 1)
+    kept: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def step(x: torch.Tensor) -> None:
+        out = model(x)
+        fit = out.pow(2).mean()
+        size = out.abs().mean()
+        fit.backward(retain_graph=True)
+        size.backward()
+        kept.append((fit, size))
+
+    finding = only_finding(steps_of(model, step))
+    assert finding.code == "GV503"
+    assert "in 4 steps" in finding.message
+    assert len(re.findall(r":\d+", finding.message.partition(" and put there")[0])) == 2, "both lines that made them"
+
+
+def test_a_layer_made_in_forward_is_made_anew() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.Linear(4, 8)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            out: torch.Tensor = nn.Linear(8, 1)(self.first(x).relu())
+            return out
+
+    model = Net()
+    finding = only_finding(steps_of(model, lambda x: model(x).sum().backward()))
+    assert finding.code == "GV402"
+    assert "nn.Linear(8, 1)" in finding.source
+    assert "(4 times)" in finding.message
+    assert finding.help == "make them once, in `__init__`"
+
+
+def test_layers_that_are_added_are_not_made_anew() -> None:
+    model = nn.Sequential(nn.Linear(4, 4))
+
+    def step(x: torch.Tensor) -> None:
+        model.append(nn.Linear(4, 4))
+        model(x).sum().backward()
+
+    findings = gradviz.check(steps_of(model, step))
+    assert findings
+    assert not any("anew" in finding.message for finding in findings)
+
+
+def test_new_contents_of_a_parameter_leave_it_with_its_optimizer() -> None:
+    model = nn.Linear(4, 1)
+
+    def train() -> None:
+        optimizer = torch.optim.Adam(model.parameters(), 0.1)
+        model.weight.data = torch.zeros(1, 4)
+        before = model.weight.detach().clone()
+        for _ in range(3):
+            optimizer.zero_grad()
+            model(torch.ones(3, 4)).sum().backward()
+            optimizer.step()
+        assert not torch.equal(before, model.weight), "it is trained"
+
+    assert gradviz.check(train) == ()

@@ -60,9 +60,9 @@ class Facts:
         values = self.graph.values
         for op in self.graph.ops.values():
             if op.name == "set_data" and op.outputs:
-                before = self._before_data(op.outputs[0], first)
-                if before is not None:
-                    first[op.outputs[0]] = first.get(before, before)
+                owned = self._before_data(op.outputs[0], first)
+                if owned is not None:
+                    first[op.outputs[0]] = first.get(owned, owned)
             if op.inplace and not op.tracked and op.outputs:
                 before = op.inputs[op.alias or 0]
                 if isinstance(before, int) and values[before].leaf and values[op.outputs[0]].leaf:

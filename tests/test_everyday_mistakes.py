@@ -458,3 +458,85 @@ def test_new_contents_of_a_parameter_leave_it_with_its_optimizer() -> None:
         assert not torch.equal(before, model.weight), "it is trained"
 
     assert gradviz.check(train) == ()
+
+
+def test_log_probabilities_taken_as_numbers_are_blamed_and_not_the_draw() -> None:
+    policy = nn.Linear(4, 2)
+
+    def train() -> None:
+        optimizer = torch.optim.Adam(policy.parameters(), 0.1)
+        kept, rewards = [], []
+        for _ in range(3):
+            chance = torch.distributions.Categorical(logits=policy(torch.ones(4)))
+            action = chance.sample()
+            kept.append(chance.log_prob(action).item())  # the numbers
+            rewards.append(float(action == 1))
+        loss = -(torch.tensor(kept, requires_grad=True) * torch.tensor(rewards)).sum()
+        loss.backward()
+        optimizer.step()
+
+    finding = only_finding(train)
+    assert finding.code == "GV103"
+    assert finding.source.endswith("# the numbers")
+    assert set(finding.names) == {"policy.weight", "policy.bias"}
+
+
+@pytest.mark.parametrize(
+    ("draw", "help"),
+    [
+        (lambda h: torch.normal(h, 1.0), "randn_like"),
+        (lambda h: torch.bernoulli(h.sigmoid()), "log_prob"),
+        (lambda h: torch.poisson(h.exp()), "log_prob"),
+    ],
+)
+def test_a_draw_passes_zeros_back(draw: Callable[[torch.Tensor], torch.Tensor], help: str) -> None:
+    encoder, decoder = nn.Linear(4, 4), nn.Linear(4, 1)
+
+    def train() -> None:
+        optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], 0.1)
+        decoder(draw(encoder(torch.ones(8, 4)))).sum().backward()
+        assert encoder.weight.grad is not None
+        assert not encoder.weight.grad.any(), "PyTorch's own answer"
+        optimizer.step()
+
+    finding = only_finding(train)
+    assert (finding.code, finding.severity) == ("GV601", "warning")
+    assert "draws numbers" in finding.message
+    assert help in finding.help
+
+
+@pytest.mark.parametrize("stepping", [True, False])
+def test_an_optimizer_that_is_cleared_and_never_steps(stepping: bool) -> None:
+    encoder, head = nn.Linear(4, 4), nn.Linear(4, 1)
+
+    def train() -> None:
+        first = torch.optim.Adam(encoder.parameters(), 0.1)
+        second = torch.optim.Adam(head.parameters(), 0.1)
+        for _ in range(3):
+            first.zero_grad()
+            second.zero_grad()
+            head(encoder(torch.ones(8, 4))).sum().backward()
+            second.step()
+            if stepping:
+                first.step()
+
+    findings = gradviz.check(train)
+    assert [(finding.code, set(finding.names)) for finding in findings] == (
+        [] if stepping else [("GV404", {"encoder.weight", "encoder.bias"})]
+    )
+    assert all("first = torch.optim.Adam" in finding.source for finding in findings)
+
+
+def test_an_optimizer_that_steps_less_often_is_no_mistake() -> None:
+    """A generator that is trained once for five steps of the critic, of which the recording has two."""
+    generator, critic = nn.Linear(4, 4), nn.Linear(4, 1)
+
+    def train() -> None:
+        torch.optim.Adam(generator.parameters(), 0.1)
+        second = torch.optim.Adam(critic.parameters(), 0.1)
+        for _ in range(2):
+            second.zero_grad()
+            critic(generator(torch.ones(8, 4))).sum().backward()
+            second.step()
+
+    assert not [finding for finding in gradviz.check(train) if finding.severity != "note"]

@@ -1,7 +1,8 @@
 """Parameters get gradients that no optimizer uses.
 
 ## What it does
-Notes parameters outside every optimizer that sweeps gave a gradient to, in a program that has an optimizer.
+Notes parameters outside every optimizer that sweeps gave a gradient to, in a program that has an optimizer. Warns of an
+optimizer whose `step` is never called, although its gradients are cleared and come anew, and another one steps.
 
 ## Why is this bad
 It costs time and memory, and `zero_grad` never clears what gathers there. A target network or a teacher belongs under
@@ -28,9 +29,10 @@ CODE = "GV404"
 
 
 def check(facts: Facts) -> Iterator[Complaint]:
-    """One note for each top-level module."""
+    """One note for each top-level module, and one warning for each optimizer."""
     if not facts.stepped or frozen.idle(facts):  # then these are what it should have had, which GV108 tells
         return
+    yield from _never_stepped(facts)
     graph = facts.graph
     skip = {id for made in stale_optimizer.made_anew(facts).values() for id in made}
     skip |= set(stale_optimizer.orphans(facts).values())
@@ -59,3 +61,29 @@ def check(facts: Facts) -> Iterator[Complaint]:
             site,
             tuple(values),
         )
+
+
+def _never_stepped(facts: Facts) -> Iterator[Complaint]:
+    cleared = [act.optimizer for act in facts.acts("zero_grad")]
+    owned: dict[int, list[int]] = {}
+    for parameter in facts.parameters.values():
+        if len(parameter.gradients) >= _SEVERAL and not facts.stepped.intersection(parameter.owners):
+            for owner in parameter.owners[:1]:
+                owned.setdefault(owner, []).append(parameter.id)
+    for owner, values in owned.items():
+        optimizer = facts.optimizer(owner)
+        if cleared.count(owner) < _SEVERAL:
+            continue
+        yield Complaint(
+            Severity.WARNING,
+            f"{facts.subject(values)} {verb(values, 'gets', 'get')} gradients that are never used: "
+            f"`{optimizer.kind}`, made at {facts.line(optimizer.site)}, has {verb(values, 'it', 'them')} and takes no "
+            "step",
+            "call `step` of this optimizer, too",
+            optimizer.site,
+            tuple(values),
+        )
+
+
+_SEVERAL = 2
+"""Of so many steps it is told: an optimizer may step less often than another one."""

@@ -10,11 +10,11 @@ A road is lost in one of four ways:
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from gradviz.diagnose.addends import LINEAR, addends, last_sweeps, returned_number
+from gradviz.diagnose.coming_back import ways_of
 from gradviz.diagnose.facts import Facts, Parameter
 from gradviz.events import Cause, Role, Sweep
 from gradviz.graphs import Cut, Op
@@ -202,7 +202,7 @@ def _leads(facts: Facts, op: Op) -> int:
     exit = _exit(facts, op)
     if exit is None:
         return 0
-    if _ways_back(facts, exit):
+    if ways_of(facts, exit):
         return 2
     return int(facts.graph.ops[exit].name != "item" or op.cause is Cause.INTEGER)
 
@@ -211,59 +211,7 @@ def ways_back(facts: Facts, lost: Lost) -> tuple[tuple[int, int], ...]:
     """The ops by which data left on the lost roads, each with one that it probably came back by."""
     sites = {lost.site, *lost.others, *lost.elsewhere} - {None}
     exits = [op.id for op in facts.graph.ops.values() if op.site in sites and not op.outputs]
-    return tuple((exit, back) for exit in exits for back in _ways_back(facts, exit))
-
-
-def _ways_back(facts: Facts, exit: int) -> list[int]:
-    """The ops by which what left at `exit` probably came back on the road to a root."""
-    user = returned_number(facts, exit)
-    if user is not None:
-        return [user]
-    root = _bare_root(facts, exit)
-    return [root] if root is not None else _returned_arrays(facts, exit)
-
-
-def _returned_arrays(facts: Facts, exit: int) -> list[int]:
-    """The tensors that the function that took data out at `exit` made of such before the next root came of them.
-
-    Of a lone number that is only said where both are on one line: `torch.tensor(x.item() * 2)`.
-    """
-    graph = facts.graph
-    op = graph.ops[exit]
-    site = graph.sites.get(op.site or 0)
-    if op.name not in ("numpy", "__array__", "tolist", "item") or site is None:
-        return []
-    roots = facts.once(_roots)
-    at = bisect_right(roots, exit)
-    made = facts.once(_from_arrays).get((site.file, site.function), [])
-    later = [source for source in made if at < len(roots) and exit < source < roots[at]]
-    return [s for s in later if op.name != "item" or graph.sites[graph.ops[s].site or 0].line == site.line]
-
-
-def _from_arrays(facts: Facts) -> dict[tuple[str, str], list[int]]:
-    """The ops that made tensors of arrays, on the road to a root, by the functions that they ran in."""
-    found: dict[tuple[str, str], list[int]] = {}
-    for op in facts.graph.ops.values():
-        site = facts.graph.sites.get(op.site) if op.site is not None else None
-        made = op.is_source and op.name in ("from_numpy", "as_tensor", "tensor", "asarray")
-        if made and site is not None and not facts.feeding.isdisjoint(op.outputs):
-            found.setdefault((site.file, site.function), []).append(op.id)
-    return found
-
-
-def _bare_root(facts: Facts, exit: int) -> int | None:
-    """What made the leaf that the next backward after `exit` starts at: of Python's numbers, and probably of this."""
-    roots = facts.once(_roots)
-    at = bisect_right(roots, exit)
-    if at == len(roots):
-        return None
-    maker = facts.graph.ops[facts.graph.values[roots[at]].op]
-    used = any(facts.graph.ops[op].outputs for op in facts.consumers.get(roots[at], ()))  # to print it is no use
-    return maker.id if maker.is_source and maker.id > exit and not used else None
-
-
-def _roots(facts: Facts) -> list[int]:
-    return sorted(root for sweep in facts.graph.sweeps if not sweep.error for root in sweep.roots)
+    return tuple((exit, back) for exit in exits for back in ways_of(facts, exit))
 
 
 def _exit(facts: Facts, op: Op) -> int | None:

@@ -172,7 +172,7 @@ class _Finder:
         blamed = [box.id for box in culprits]
         starts = sufferers if culprits[0].kind in _UNTRACKED else [id for id in sufferers if self._starves(id)]
         wires, entered = self.retracer.retrace(starts, [box.id for box in culprits if not self._is_write(box)])
-        own = [id for id in blamed if id in set(sufferers)]
+        own = [id for id in blamed if id in set(sufferers)] and sufferers  # made in several places: a list of layers
         named = [box.id for box in culprits if self._name(box) in finding.names]
         return self._blame_boxes(entered or own or named[-1:] or blamed[-1:], wires)
 

@@ -295,7 +295,8 @@ def test_what_several_places_made_is_marked_at_each():
     """A list of layers in one attribute: the finding has the place of the first."""
     b = Builder()
     first, second = b.leaf("layers[0]", requires_grad=True, line=1), b.leaf("layers[1]", requires_grad=True, line=2)
-    b.sweep(b.op("mul", first, second, line=3), line=4)
+    gradients = [Gradient(first, 1.0), Gradient(second, 1.0)]
+    b.sweep(b.op("mul", first, second, line=3), line=4, gradients=gradients)
     graph = b.graph()
     assert blamed(draw(graph, finding(graph, 1, "layers[0]", "layers[1]"))) == ["layers[0]", "layers[1]"]
 

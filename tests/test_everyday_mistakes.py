@@ -540,3 +540,78 @@ def test_an_optimizer_that_steps_less_often_is_no_mistake() -> None:
             second.step()
 
     assert not [finding for finding in gradviz.check(train) if finding.severity != "note"]
+
+
+def test_indices_that_only_choose_are_told_as_that() -> None:
+    gate, experts = nn.Linear(4, 3), nn.ModuleList(nn.Linear(4, 1) for _ in range(3))
+
+    def train() -> None:
+        optimizer = torch.optim.Adam([*gate.parameters(), *experts.parameters()], 0.1)
+        x = torch.ones(4)
+        chosen = gate(x).topk(2).indices.tolist()
+        sum(experts[at](x) for at in chosen).sum().backward()
+        optimizer.step()
+
+    found = [finding for finding in gradviz.check(train) if "gate.weight" in finding.names]
+    assert [finding.code for finding in found] == ["GV406"]
+    assert "only the indices were used" in found[0].message
+    assert "topk" in found[0].source
+
+
+def test_what_was_unfrozen_and_given_to_no_optimizer() -> None:
+    body, head = nn.Linear(4, 4), nn.Linear(4, 1)
+
+    def train(given: bool) -> gradviz.Findings:
+        def program() -> None:
+            body.requires_grad_(False)
+            optimizer = torch.optim.SGD(head.parameters(), 0.1)
+            for step in range(2):
+                if step:
+                    body.requires_grad_(True)  # unfrozen
+                    if given:
+                        optimizer.add_param_group({"params": body.parameters()})
+                optimizer.zero_grad()
+                head(body(torch.ones(3, 4))).sum().backward()
+                optimizer.step()
+
+        return gradviz.check(program)
+
+    assert train(given=True).warnings == ()
+    (finding,) = train(given=False).warnings
+    assert finding.code == "GV404"
+    assert finding.source.endswith("# unfrozen")
+    assert "add_param_group" in finding.help
+
+
+def test_an_optimizer_of_another_model_is_not_told_as_older() -> None:
+    model = nn.Linear(4, 1)
+
+    def train() -> None:
+        optimizer = torch.optim.SGD(nn.Linear(4, 1).parameters(), 0.1)
+        for _ in range(2):
+            optimizer.zero_grad()
+            model(torch.ones(3, 4)).sum().backward()
+            optimizer.step()
+
+    finding = only_finding(train)
+    assert finding.code == "GV402"
+    assert "after" not in finding.message
+    assert "torch.optim.SGD" in finding.source
+    assert "of the model that is trained" in finding.help
+
+
+def test_two_lines_that_detach_are_no_only_road() -> None:
+    policy, value = nn.Linear(4, 1), nn.Linear(4, 1)
+
+    def train() -> None:
+        optimizer = torch.optim.SGD([*policy.parameters(), *value.parameters()], 0.1)
+        guess = value(torch.ones(3, 4))
+        advantage = (1 - guess).detach()
+        loss = (policy(torch.ones(3, 4)) * advantage).mean() + (guess.detach() - 1).pow(2).mean()
+        loss.backward()
+        optimizer.step()
+
+    found = [finding for finding in gradviz.check(train) if finding.severity == "error"]
+    assert [finding.code for finding in found] == ["GV101"]
+    assert "only road" not in found[0].message
+    assert len(re.findall(r":\d+|line \d+", found[0].message)) == 2

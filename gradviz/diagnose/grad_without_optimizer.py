@@ -2,7 +2,8 @@
 
 ## What it does
 Notes parameters outside every optimizer that sweeps gave a gradient to, in a program that has an optimizer. Warns of an
-optimizer whose `step` is never called, although its gradients are cleared and come anew, and another one steps.
+optimizer whose `step` is never called, although its gradients are cleared and come anew, and another one steps, and of parameters that
+were frozen, and unfrozen without being given to one.
 
 ## Why is this bad
 It costs time and memory, and `zero_grad` never clears what gathers there. A target network or a teacher belongs under
@@ -23,7 +24,7 @@ from collections.abc import Iterator
 from gradviz.diagnose import frozen, stale_optimizer, unregistered_param
 from gradviz.diagnose.facts import Facts, verb
 from gradviz.diagnose.findings import Complaint, Severity
-from gradviz.events import Role
+from gradviz.events import RequiresGrad, Role
 
 CODE = "GV404"
 
@@ -53,6 +54,18 @@ def check(facts: Facts) -> Iterator[Complaint]:
         if not used:
             continue
         site = graph.ops[min(used)].site
+        freed = _switched_on(facts, values)
+        if freed is not None:
+            yield Complaint(
+                Severity.WARNING,
+                f"{facts.subject(values)} {verb(values, 'gets', 'get')} gradients that no optimizer uses: "
+                f"`requires_grad` was switched on at {facts.line(freed)}, and no optimizer was given "
+                f"{verb(values, 'it', 'them')}",
+                "give them to the optimizer with `add_param_group`, or make the optimizer anew",
+                freed,
+                tuple(values),
+            )
+            continue
         yield Complaint(
             Severity.NOTE,
             f"{facts.subject(values)} {verb(values, 'gets', 'get')} gradients that no optimizer uses, from "
@@ -61,6 +74,16 @@ def check(facts: Facts) -> Iterator[Complaint]:
             site,
             tuple(values),
         )
+
+
+def _switched_on(facts: Facts, values: list[int]) -> int | None:
+    """Where the program unfroze all of `values`, which were frozen before; None where it did not."""
+    flags: dict[int, list[RequiresGrad]] = {}
+    for flag in facts.graph.flags:
+        flags.setdefault(facts.tensor(flag.value), []).append(flag)
+    told = [flags.get(value, []) for value in values]
+    freed = all(len(own) > 1 and own[-1].requires_grad and not own[0].requires_grad for own in told)
+    return told[0][-1].site if freed else None
 
 
 def _never_stepped(facts: Facts) -> Iterator[Complaint]:

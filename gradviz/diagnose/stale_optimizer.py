@@ -47,21 +47,31 @@ def check(facts: Facts) -> Iterator[Complaint]:
         )
     replaced: dict[tuple[int, int | None], list[tuple[int, int]]] = {}
     for old, new in orphans(facts).items():
-        replaced.setdefault((facts.parameters[old].owners[0], facts.maker_site(new)), []).append((old, new))
+        owner = facts.parameters[old].owners[0]
+        site = facts.maker_site(new)
+        # Made before it, they are another model's than the one that the optimizer was given.
+        later = _is_later(facts, site, facts.optimizer(owner).site)
+        replaced.setdefault((owner, site if later else None), []).append((old, new))
     for (owner, site), pairs in replaced.items():
         optimizer = facts.optimizer(owner)
         old, made = pairs[0][0], [new for _, new in pairs]
         one = len(made) == 1
+        held = f"{'a tensor' if one else 'tensors'} of shape {graph.values[old].shape}{'' if one else ' and so on'}"
+        made_at = facts.line(optimizer.site)
+        if site is None:
+            why = f"{'it' if one else 'them'}: the optimizer ({made_at}) was given {held} that nothing uses"
+            help = "give the optimizer the parameters of the model that is trained"
+        else:
+            why = f"{'it: it was' if one else 'them: they were'} made after the optimizer ({made_at}), which still "
+            why += f"holds {held} that nothing uses"
+            help = "make the optimizer after the model is complete"
         yield Complaint(
             Severity.WARNING,
-            f"{facts.subject(made)} {'gets' if one else 'get'} gradients but no optimizer owns "
-            f"{'it: it was' if one else 'them: they were'} made after the optimizer ({facts.line(optimizer.site)}), "
-            f"which still holds {'a tensor' if one else 'tensors'} of shape {graph.values[old].shape}"
-            f"{'' if one else ' and so on'} that nothing uses",
-            "make the optimizer after the model is complete",
-            site,
+            f"{facts.subject(made)} {'gets' if one else 'get'} gradients but no optimizer owns {why}",
+            help,
+            optimizer.site if site is None else site,
             tuple(made),
-            ((optimizer.site, "the optimizer is made here"),),
+            ((optimizer.site, "the optimizer is made here"),) if site is not None else (),
         )
 
     for (owner, site), late in latecomers(facts).items():

@@ -1,9 +1,9 @@
 """Parameters get gradients that no optimizer uses.
 
 ## What it does
-Notes parameters outside every optimizer that sweeps gave a gradient to, in a program that has an optimizer. Warns of an
-optimizer whose `step` is never called, although its gradients are cleared and come anew, and another one steps, and of parameters that
-were frozen, and unfrozen without being given to one.
+Notes parameters outside every optimizer that sweeps gave a gradient to, in a program that has an optimizer. Warns of
+those that were frozen, and unfrozen without being given to one, and of an optimizer whose `step` is never called,
+although its gradients are cleared and come anew, and another one steps.
 
 ## Why is this bad
 It costs time and memory, and `zero_grad` never clears what gathers there. A target network or a teacher belongs under

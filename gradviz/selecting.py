@@ -83,9 +83,16 @@ def _noting_the_rest(graph: Graph, part: Graph) -> Graph:
 
 
 def _noting_later(graph: Graph, part: Graph, end: int) -> Graph:
-    """`part`, with a note on what ran after `end` and is not in it; steps of an optimizer are none of that."""
+    """`part`, with a note on what ran after `end` and is not in it.
+
+    Steps of an optimizer are none of that, nor is what backward itself called.
+    """
+    swept: set[int | None] = set()
+    for region in graph.regions.values():  # by id, so what is around a region comes before it
+        if region.kind == BACKWARD or region.parent in swept:
+            swept.add(region.id)
     later = [graph.ops[id] for id in graph.ops if id > end and id not in part.ops]
-    count = sum(bool(op.inputs) and not _renews_leaf(graph, op) for op in later)
+    count = sum(bool(op.inputs) and op.region not in swept and not _renews_leaf(graph, op) for op in later)
     if not count:
         return part
     told = f"{plural(count, 'op')} that ran later {'is' if count == 1 else 'are'} not drawn (see --all)"

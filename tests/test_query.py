@@ -366,6 +366,17 @@ def test_a_look_at_what_was_computed_is_drawn_although_backward_ran() -> None:
     assert "1 op that ran later is not drawn" in compose(part, Options()).summary
 
 
+def test_what_backward_itself_calls_did_not_run_later() -> None:
+    w = torch.ones(4, requires_grad=True)
+    y = w * 2
+    y.register_hook(lambda gradient: gradient * 3)
+    with gv.record() as recording:
+        y.sum().backward()
+    graph = recording.graph()
+    assert [op.name for op in graph.ops.values() if op.inputs][-1] == "mul", "that of the hook"
+    assert "later" not in compose(default_selection(graph), Options()).summary
+
+
 def by_no_grad(w: torch.Tensor) -> None:
     assert w.grad is not None
     with torch.no_grad():

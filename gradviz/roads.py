@@ -9,6 +9,7 @@ from weakref import ref
 
 from gradviz.events import Cause, Sweep
 from gradviz.graphs import Graph, Op, Value
+from gradviz.withholding import withheld
 
 MANY = 1_000_000
 """Counts stop here: the number of roads doubles with each fork, so it can outgrow the graph by far."""
@@ -21,12 +22,14 @@ class Roads:
     goals     the roots of the sweeps; without a sweep, the tracked values that nothing consumed
     data      roads that the numbers took. A road ends at a leaf that requires grad (what lies behind it was meant to
               be left behind) and at an op that has no derivative
-    gradient  those of them that autograd can walk back
+    gradient  those of them that gradient comes back by: autograd can walk them, and no custom function gave None
+    withheld  where one did, as op and value
     """
 
     goals: tuple[int, ...]
     data: Mapping[int, int]
     gradient: Mapping[int, int]
+    withheld: frozenset[tuple[int, int]] = frozenset()
 
 
 def count_roads(graph: Graph) -> Roads:
@@ -59,7 +62,7 @@ def _count(graph: Graph) -> Roads:
     goals = _goals(graph)
     data = dict.fromkeys(goals, 1)
     gradient = {goal: 1 for goal in goals if graph.values[goal].requires_grad}
-    ops = graph.ops
+    ops, kept_back = graph.ops, withheld(graph)
     for id in sorted(ops, reverse=True):
         op = ops[id]
         tracked = op.tracked
@@ -80,15 +83,28 @@ def _count(graph: Graph) -> Roads:
                 count = data.get(item, 0) + onward
                 data[item] = count if count < MANY else MANY
             if walked and (needs[position] if tracked else kept and position == op.alias):
+                if kept_back and (id, item) in kept_back:
+                    continue
                 count = gradient.get(item, 0) + walked
                 gradient[item] = count if count < MANY else MANY
-    return Roads(goals, data, gradient)
+    return Roads(goals, data, gradient, kept_back)
 
 
 def restarts(graph: Graph, op: Op, output: int) -> bool:
-    """An untracked op made a leaf that requires grad: gradient is collected here and is not missed further back."""
+    """An untracked op made a leaf that requires grad: gradient is collected here and is not missed further back.
+
+    A view that is made with grad off says that it requires grad, as what it is of does, and collects none.
+    """
     value = graph.values[output]
-    return not op.tracked and value.leaf and value.requires_grad
+    return not op.tracked and value.leaf and value.requires_grad and not is_view_with_grad_off(op)
+
+
+def is_view_with_grad_off(op: Op) -> bool:
+    """The op is a view, such as the `expand` inside of `sample()`, and a switch of grad mode keeps autograd away."""
+    return op.alias is not None and not op.inplace and not op.tracked and op.cause in _MODES
+
+
+_MODES = (Cause.NO_GRAD, Cause.INFERENCE_MODE, Cause.SET_GRAD_ENABLED)
 
 
 def keeps_history(graph: Graph, op: Op) -> bool:

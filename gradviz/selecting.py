@@ -10,6 +10,8 @@ from gradviz.collecting import uncollected
 from gradviz.columns import count_acting, maker_of
 from gradviz.events import BACKWARD, Cause, Note, Sweep
 from gradviz.graphs import Graph, Op, Value
+from gradviz.picture.summing import LATER
+from gradviz.picture.wording import plural
 from gradviz.query import find, gradient_inputs
 
 SELECTION = "selection"
@@ -46,7 +48,8 @@ def default_selection(graph: Graph, also: Collection[int] = ()) -> Graph:
         elsewhere = [s for s in graph.sweeps if not s.error and _place(graph, s) != _place(graph, last)]
         roots += elsewhere[-1].roots if elsewhere else ()
     roots += [*last.concerned, *(value for error in graph.errors for value in error.values)]
-    return _noting_the_rest(graph, selection(graph, roots, also))
+    part = selection(graph, roots, also)
+    return _noting_later(graph, _noting_the_rest(graph, part), max(roots, default=0))
 
 
 @uncollected
@@ -79,6 +82,23 @@ def _noting_the_rest(graph: Graph, part: Graph) -> Graph:
     return replace(part, notes=(*part.notes, note))
 
 
+def _noting_later(graph: Graph, part: Graph, end: int) -> Graph:
+    """`part`, with a note on what ran after `end` and is not in it.
+
+    Steps of an optimizer are none of that, nor is what backward itself called.
+    """
+    swept: set[int | None] = set()
+    for region in graph.regions.values():  # by id, so what is around a region comes before it
+        if region.kind == BACKWARD or region.parent in swept:
+            swept.add(region.id)
+    later = [graph.ops[id] for id in graph.ops if id > end and id not in part.ops]
+    count = sum(bool(op.inputs) and op.region not in swept and not _renews_leaf(graph, op) for op in later)
+    if not count:
+        return part
+    told = f"{plural(count, 'op')} that ran later {'is' if count == 1 else 'are'} not drawn (see --all)"
+    return replace(part, notes=(*part.notes, Note(LATER, told)))
+
+
 def selection(graph: Graph, roots: Collection[int], also: Collection[int] = ()) -> Graph:
     """What `roots` came from, by data, and what was skipped or lost on the way; with the ops `also`.
 
@@ -92,8 +112,9 @@ def selection(graph: Graph, roots: Collection[int], also: Collection[int] = ()) 
     if len(chosen) == len(graph.ops):
         return graph
     start = _iteration_start(graph, chosen, roots, turns)
-    chosen |= _exits(graph, chosen, start, max(roots, default=0))
-    chosen |= _skipped(graph, chosen, start)
+    end = max(roots, default=0)
+    chosen |= _exits(graph, chosen, start, end)
+    chosen |= _skipped(graph, chosen, start, end)
     return graph if len(chosen) == len(graph.ops) else graph.subset(chosen)
 
 
@@ -211,8 +232,15 @@ def _exits(graph: Graph, chosen: set[int], start: int, end: int) -> set[int]:
     return found
 
 
-def _skipped(graph: Graph, chosen: set[int], start: int) -> set[int]:
+def _skipped(graph: Graph, chosen: set[int], start: int, end: int) -> set[int]:
+    """Untracked ops on values of the selection, and what followed from them.
+
+    After `end`, where backward was called, only those on what the selection computed, such as a look at the loss, and
+    updates of its tensors: an evaluation begins with the same weights and the same data, and is no part of it.
+    """
     values = {value for id in chosen for value in (*graph.ops[id].outputs, *graph.ops[id].value_inputs)}
+    results = {value for value in values if graph.values[value].requires_grad and not graph.values[value].leaf}
+    storages = {graph.values[value].storage for value in values}
     skipped: set[int] = set()
     followed: set[int] = set()
     wanted: set[int] = set()
@@ -220,13 +248,27 @@ def _skipped(graph: Graph, chosen: set[int], start: int) -> set[int]:
     ops = [op for op in later if not op.tracked]
     for op in ops:
         lost = op.cause in _LOST_BY_CHOICE or _grad_off(graph, op)
-        if not followed.isdisjoint(op.value_inputs) or (lost and not values.isdisjoint(op.value_inputs)):
+        update = op.id > end and _updates(graph, op, storages)
+        met = results if op.id > end else values
+        if update or not followed.isdisjoint(op.value_inputs) or (lost and not met.isdisjoint(op.value_inputs)):
             skipped.add(op.id)
-            followed.update(op.outputs)
+            # What an update leaves is the same tensor to its user, and whatever ran later begins with it.
+            followed.update(() if update else op.outputs)
             wanted.update(op.value_inputs)
     # What the same regions computed for it, such as the step of an update from a gradient, belongs with it.
     for op in reversed(ops):
-        if op.id not in skipped and _grad_off(graph, op) and not wanted.isdisjoint(op.outputs):
+        own = _grad_off(graph, op) or (op.id > end and op.alias is not None)
+        if op.id not in skipped and own and not wanted.isdisjoint(op.outputs):
             skipped.add(op.id)
             wanted.update(op.value_inputs)
     return skipped
+
+
+def _updates(graph: Graph, op: Op, storages: set[int]) -> bool:
+    """The user's own update of a tensor in `storages`: a write to its memory, or what is put in its place."""
+    if op.name == "step" or not op.outputs:
+        return False
+    if op.inplace:
+        return graph.values[op.outputs[0]].storage in storages
+    instead = op.name == "set_data" or _renews_leaf(graph, op)
+    return instead and any(graph.values[item].storage in storages for item in op.value_inputs)

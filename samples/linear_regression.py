@@ -1,5 +1,5 @@
 # Stopping distance of cars from their speed: a line fitted to 40 of 50 measurements, and checked on the other 10.
-# See: one training step with its gradients, and the evaluation under no_grad, which leaves no graph.
+# See: one training step with its gradients and its update; the evaluation is counted, and `--all` draws it.
 # Data: samples/data/stopping_distances.csv (speed in mph, distance in feet; M. Ezekiel, Methods of Correlation
 # Analysis, 1930).
 import csv

@@ -1076,9 +1076,28 @@ def test_docs_list_every_rule(request: pytest.FixtureRequest) -> None:
 def test_find_rule() -> None:
     assert find_rule("gv101").name == find_rule("detach").name == "detach"
     assert find_rule("non-leaf-grad") == find_rule("non_leaf_grad") == find_rule("GV407")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "near"),
+    [
+        ("GV11", ("`GV111`", "`GV110`")),
+        ("GV1O1", ("`GV111`", "`GV110`")),
+        ("detatch", ("`detach`",)),
+        ("nan", ("`nan-gradient`",)),
+    ],
+)
+def test_an_unknown_rule_names_near_ones(wanted: str, near: tuple[str, ...]) -> None:
     with pytest.raises(UsageError) as info:
-        find_rule("GV999")
-    assert "GV" in info.value.help
+        find_rule(wanted)
+    assert info.value.help == f"did you mean {' or '.join(near)}?"
+
+
+@pytest.mark.parametrize("wanted", ["GV999", "GV000", "banana"])
+def test_a_code_that_is_like_none_names_where_all_are_listed(wanted: str) -> None:
+    with pytest.raises(UsageError) as info:
+        find_rule(wanted)
+    assert info.value.help == "`gradviz rule` lists them all"
 
 
 # ---- the findings as a whole

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ import gradviz
 from gradviz.diagnose import Finding, diagnose
 from gradviz.picture.aiming import missing_culprits
 from gradviz.picture.composing import compose
+from gradviz.picture.records import BoxKind
 from gradviz.selecting import default_selection
 from gradviz.views import Options
 
@@ -323,3 +325,293 @@ def test_one_number_whose_slope_is_zero_is_an_honest_answer(steps: int) -> None:
             w.square().sum().backward()
 
     assert gradviz.check(square) == ()
+
+
+def test_what_sample_expands_is_no_leaf_of_the_picture() -> None:
+    """`sample()` makes views of the mean and the deviation with grad off, which say that they require grad."""
+    encoder, decoder = nn.Linear(4, 2), nn.Linear(2, 4)
+    deviation = nn.Parameter(torch.ones(2))
+
+    def train() -> None:
+        z = torch.distributions.Normal(encoder(torch.ones(5, 4)), deviation.exp()).sample()
+        decoder(z).sum().backward()
+
+    findings = gradviz.check(train)
+    picture = compose(findings.graph, Options(), findings)
+    leaves = [box.title for box in picture.boxes if box.kind is BoxKind.LEAF]
+    assert sorted(leaves) == ["decoder.bias", "decoder.weight", "deviation", "encoder.bias", "encoder.weight"]
+    assert "5 leaves that require grad" in picture.summary
+    assert "gradient reaches 2 of 5 leaves ·" in picture.summary
+    titles = {box.id: box.title for box in picture.boxes}
+    assert sorted(titles[wire.head] for wire in picture.wires if wire.lost) == ["expand", "expand"]
+    starved = [box.title for box in picture.boxes if "gets no gradient" in box.detail]
+    assert sorted(starved) == ["deviation", "encoder.bias", "encoder.weight"]
+
+
+def test_the_summary_says_which_leaves_it_counts_where_it_draws_others() -> None:
+    encoder, head, probe = nn.Linear(4, 6), nn.Linear(6, 1), nn.Linear(6, 1)
+
+    def train() -> None:
+        hidden = encoder(torch.ones(5, 4))
+        with torch.no_grad():
+            probe(hidden)
+        loss = head(hidden.detach()).sum()
+        loss.backward()
+
+    findings = gradviz.check(train)
+    summary = compose(findings.graph, Options(), findings).summary
+    assert "6 leaves that require grad" in summary
+    assert "gradient reaches 2 of 4 leaves that led to loss" in summary
+
+
+def steps_of(model: nn.Module, lines: Callable[[torch.Tensor], object], count: int = 4) -> Callable[[], None]:
+    """`count` steps of a training, each with what `lines` does with the input."""
+
+    def train() -> None:
+        optimizer = torch.optim.SGD(model.parameters(), 0.1)
+        for _ in range(count):
+            optimizer.zero_grad()
+            lines(torch.ones(3, 4))
+            optimizer.step()
+
+    return train
+
+
+def test_losses_kept_in_an_attribute_are_counted_to_the_last_and_called_by_their_name() -> None:
+    class Trainer:
+        def __init__(self) -> None:
+            self.model = nn.Linear(4, 1)
+            self.losses: list[torch.Tensor] = []
+
+        def step(self, x: torch.Tensor) -> None:
+            loss = self.model(x).pow(2).mean()
+            loss.backward()
+            self.losses.append(loss)
+
+    trainer = Trainer()
+    finding = only_finding(steps_of(trainer.model, trainer.step))
+    assert finding.code == "GV503"
+    assert "holds 4 tensors" in finding.message
+    assert "in 4 steps" in finding.message
+    assert finding.help == "keep `loss.detach()` in its place"  # a loss that backward needs must have its graph
+
+
+def test_two_backward_calls_are_one_step_of_what_is_kept() -> None:
+    model = nn.Linear(4, 1)
+    kept: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def step(x: torch.Tensor) -> None:
+        out = model(x)
+        fit = out.pow(2).mean()
+        size = out.abs().mean()
+        fit.backward(retain_graph=True)
+        size.backward()
+        kept.append((fit, size))
+
+    finding = only_finding(steps_of(model, step))
+    assert finding.code == "GV503"
+    assert "in 4 steps" in finding.message
+    assert len(re.findall(r":\d+", finding.message.partition(" and put there")[0])) == 2, "both lines that made them"
+
+
+def test_a_layer_made_in_forward_is_made_anew() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = nn.Linear(4, 8)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            out: torch.Tensor = nn.Linear(8, 1)(self.first(x).relu())
+            return out
+
+    model = Net()
+    finding = only_finding(steps_of(model, lambda x: model(x).sum().backward()))
+    assert finding.code == "GV402"
+    assert "nn.Linear(8, 1)" in finding.source
+    assert "(4 times)" in finding.message
+    assert finding.help == "make them once, in `__init__`"
+
+
+def test_layers_that_are_added_are_not_made_anew() -> None:
+    model = nn.Sequential(nn.Linear(4, 4))
+
+    def step(x: torch.Tensor) -> None:
+        model.append(nn.Linear(4, 4))
+        model(x).sum().backward()
+
+    findings = gradviz.check(steps_of(model, step))
+    assert findings
+    assert not any("anew" in finding.message for finding in findings)
+
+
+def test_new_contents_of_a_parameter_leave_it_with_its_optimizer() -> None:
+    model = nn.Linear(4, 1)
+
+    def train() -> None:
+        optimizer = torch.optim.Adam(model.parameters(), 0.1)
+        model.weight.data = torch.zeros(1, 4)
+        before = model.weight.detach().clone()
+        for _ in range(3):
+            optimizer.zero_grad()
+            model(torch.ones(3, 4)).sum().backward()
+            optimizer.step()
+        assert not torch.equal(before, model.weight), "it is trained"
+
+    assert gradviz.check(train) == ()
+
+
+def test_log_probabilities_taken_as_numbers_are_blamed_and_not_the_draw() -> None:
+    policy = nn.Linear(4, 2)
+
+    def train() -> None:
+        optimizer = torch.optim.Adam(policy.parameters(), 0.1)
+        kept, rewards = [], []
+        for _ in range(3):
+            chance = torch.distributions.Categorical(logits=policy(torch.ones(4)))
+            action = chance.sample()
+            kept.append(chance.log_prob(action).item())  # the numbers
+            rewards.append(float(action == 1))
+        loss = -(torch.tensor(kept, requires_grad=True) * torch.tensor(rewards)).sum()
+        loss.backward()
+        optimizer.step()
+
+    finding = only_finding(train)
+    assert finding.code == "GV103"
+    assert finding.source.endswith("# the numbers")
+    assert set(finding.names) == {"policy.weight", "policy.bias"}
+
+
+@pytest.mark.parametrize(
+    ("draw", "help"),
+    [
+        (lambda h: torch.normal(h, 1.0), "randn_like"),
+        (lambda h: torch.bernoulli(h.sigmoid()), "log_prob"),
+        (lambda h: torch.poisson(h.exp()), "log_prob"),
+    ],
+)
+def test_a_draw_passes_zeros_back(draw: Callable[[torch.Tensor], torch.Tensor], help: str) -> None:
+    encoder, decoder = nn.Linear(4, 4), nn.Linear(4, 1)
+
+    def train() -> None:
+        optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], 0.1)
+        decoder(draw(encoder(torch.ones(8, 4)))).sum().backward()
+        assert encoder.weight.grad is not None
+        assert not encoder.weight.grad.any(), "PyTorch's own answer"
+        optimizer.step()
+
+    finding = only_finding(train)
+    assert (finding.code, finding.severity) == ("GV601", "warning")
+    assert "draws numbers" in finding.message
+    assert help in finding.help
+
+
+@pytest.mark.parametrize("stepping", [True, False])
+def test_an_optimizer_that_is_cleared_and_never_steps(stepping: bool) -> None:
+    encoder, head = nn.Linear(4, 4), nn.Linear(4, 1)
+
+    def train() -> None:
+        first = torch.optim.Adam(encoder.parameters(), 0.1)
+        second = torch.optim.Adam(head.parameters(), 0.1)
+        for _ in range(3):
+            first.zero_grad()
+            second.zero_grad()
+            head(encoder(torch.ones(8, 4))).sum().backward()
+            second.step()
+            if stepping:
+                first.step()
+
+    findings = gradviz.check(train)
+    assert [(finding.code, set(finding.names)) for finding in findings] == (
+        [] if stepping else [("GV404", {"encoder.weight", "encoder.bias"})]
+    )
+    assert all("first = torch.optim.Adam" in finding.source for finding in findings)
+
+
+def test_an_optimizer_that_steps_less_often_is_no_mistake() -> None:
+    """A generator that is trained once for five steps of the critic, of which the recording has two."""
+    generator, critic = nn.Linear(4, 4), nn.Linear(4, 1)
+
+    def train() -> None:
+        torch.optim.Adam(generator.parameters(), 0.1)
+        second = torch.optim.Adam(critic.parameters(), 0.1)
+        for _ in range(2):
+            second.zero_grad()
+            critic(generator(torch.ones(8, 4))).sum().backward()
+            second.step()
+
+    assert not [finding for finding in gradviz.check(train) if finding.severity != "note"]
+
+
+def test_indices_that_only_choose_are_told_as_that() -> None:
+    gate, experts = nn.Linear(4, 3), nn.ModuleList(nn.Linear(4, 1) for _ in range(3))
+
+    def train() -> None:
+        optimizer = torch.optim.Adam([*gate.parameters(), *experts.parameters()], 0.1)
+        x = torch.ones(4)
+        chosen = gate(x).topk(2).indices.tolist()
+        sum(experts[at](x) for at in chosen).sum().backward()
+        optimizer.step()
+
+    found = [finding for finding in gradviz.check(train) if "gate.weight" in finding.names]
+    assert [finding.code for finding in found] == ["GV406"]
+    assert "only the indices were used" in found[0].message
+    assert "topk" in found[0].source
+
+
+def test_what_was_unfrozen_and_given_to_no_optimizer() -> None:
+    body, head = nn.Linear(4, 4), nn.Linear(4, 1)
+
+    def train(given: bool) -> gradviz.Findings:
+        def program() -> None:
+            body.requires_grad_(False)
+            optimizer = torch.optim.SGD(head.parameters(), 0.1)
+            for step in range(2):
+                if step:
+                    body.requires_grad_(True)  # unfrozen
+                    if given:
+                        optimizer.add_param_group({"params": body.parameters()})
+                optimizer.zero_grad()
+                head(body(torch.ones(3, 4))).sum().backward()
+                optimizer.step()
+
+        return gradviz.check(program)
+
+    assert train(given=True).warnings == ()
+    (finding,) = train(given=False).warnings
+    assert finding.code == "GV404"
+    assert finding.source.endswith("# unfrozen")
+    assert "add_param_group" in finding.help
+
+
+def test_an_optimizer_of_another_model_is_not_told_as_older() -> None:
+    model = nn.Linear(4, 1)
+
+    def train() -> None:
+        optimizer = torch.optim.SGD(nn.Linear(4, 1).parameters(), 0.1)
+        for _ in range(2):
+            optimizer.zero_grad()
+            model(torch.ones(3, 4)).sum().backward()
+            optimizer.step()
+
+    finding = only_finding(train)
+    assert finding.code == "GV402"
+    assert "after" not in finding.message
+    assert "torch.optim.SGD" in finding.source
+    assert "of the model that is trained" in finding.help
+
+
+def test_two_lines_that_detach_are_no_only_road() -> None:
+    policy, value = nn.Linear(4, 1), nn.Linear(4, 1)
+
+    def train() -> None:
+        optimizer = torch.optim.SGD([*policy.parameters(), *value.parameters()], 0.1)
+        guess = value(torch.ones(3, 4))
+        advantage = (1 - guess).detach()
+        loss = (policy(torch.ones(3, 4)) * advantage).mean() + (guess.detach() - 1).pow(2).mean()
+        loss.backward()
+        optimizer.step()
+
+    found = [finding for finding in gradviz.check(train) if finding.severity == "error"]
+    assert [finding.code for finding in found] == ["GV101"]
+    assert "only road" not in found[0].message
+    assert len(re.findall(r":\d+|line \d+", found[0].message)) == 2

@@ -700,3 +700,32 @@ def test_documents_show_what_is_printed(monkeypatch: pytest.MonkeyPatch, capfd: 
     assert blocks
     for part in blocks[0].split("\n\n"):
         assert part.strip("\n") in printed
+
+
+def test_a_tensor_that_nobody_names_goes_by_what_uses_it() -> None:
+    """A weight that was made before the recording, in a function that is left when the recording ends."""
+    recording = gv.record()
+
+    def train() -> list[torch.Tensor]:
+        weights = [torch.ones(2, 3, requires_grad=True)]
+        recording.start()
+        loss = (torch.ones(1, 3) @ weights[0].T).sum()
+        loss.backward()
+        return weights
+
+    held = train()
+    recording.stop()
+    account = gv.explain(held[0])
+    line = int(re.fullmatch(r"input of \w+, (?:line |test_explain[.]py:)(\d+)", account.name)[1])
+    assert "weights[0].T" in Path(__file__).read_text(encoding="utf-8").splitlines()[line - 1]
+    assert account.state is State.VALUE
+
+
+def test_what_grad_was_asked_for_is_all_that_its_root_gives_to() -> None:
+    w, v = (torch.ones(3, requires_grad=True) for _ in range(2))
+    with gv.record() as recording:
+        loss = (w * v).sum()
+        torch.autograd.grad(loss, [w])
+    account = gv.explain(recording, "loss")
+    assert account.state is State.STARTS
+    assert [remark for remark in account.remarks if "goes on" in remark] == ["gradient goes on from it to `w`"]

@@ -233,3 +233,36 @@ def test_a_picture_of_one() -> None:
     graph = gradviz.graph(function(gradviz, times, times_back).apply(x, x).sum())
     graph.validate()
     assert [op.name for op in graph.ops.values() if op.inputs] == ["Custom", "sum"]
+
+
+@pytest.mark.parametrize("materialize", [True, False])
+def test_a_function_runs_although_nothing_came_to_it(materialize):
+    """PyTorch calls its backward with zeros, or with None where it asked for that."""
+
+    def program(library):
+        class Half(library.autograd.Function):
+            @staticmethod
+            def forward(ctx, a, b):
+                return a * b
+
+            @staticmethod
+            def backward(ctx, g):
+                return g, None
+
+        class Double(library.autograd.Function):
+            @staticmethod
+            def forward(ctx, a):
+                ctx.set_materialize_grads(materialize)
+                return a * 2
+
+            @staticmethod
+            def backward(ctx, g):
+                given.append(g if g is None else g.tolist())
+                return g if g is None else g * 2
+
+        given = []
+        w, v = library.ones(3, requires_grad=True), library.ones(3, requires_grad=True)
+        Half.apply(w, Double.apply(v) + 1).sum().backward()
+        return given, w.grad.tolist(), v.grad if v.grad is None else v.grad.tolist()
+
+    assert program(gradviz) == program(torch)

@@ -291,6 +291,16 @@ def test_what_suffers_stands_for_a_line_that_only_made_it():
     assert blamed(draw(default_selection(graph, culprits), found)) == ["w"]
 
 
+def test_what_several_places_made_is_marked_at_each():
+    """A list of layers in one attribute: the finding has the place of the first."""
+    b = Builder()
+    first, second = b.leaf("layers[0]", requires_grad=True, line=1), b.leaf("layers[1]", requires_grad=True, line=2)
+    gradients = [Gradient(first, 1.0), Gradient(second, 1.0)]
+    b.sweep(b.op("mul", first, second, line=3), line=4, gradients=gradients)
+    graph = b.graph()
+    assert blamed(draw(graph, finding(graph, 1, "layers[0]", "layers[1]"))) == ["layers[0]", "layers[1]"]
+
+
 def test_a_long_chain_is_marked_quickly():
     graph = chain(100_000)
     first = next(value.name for value in graph.values.values() if value.name)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
+import torch
 from building import Builder
 
+import gradviz as gv
 from gradviz.errors import UsageError
 from gradviz.events import Cause, Saved
 from gradviz.graphs import Graph
+from gradviz.picture.composing import compose
 from gradviz.query import (
     Kept,
     ancestors,
@@ -21,6 +26,7 @@ from gradviz.query import (
     reached_leaves,
 )
 from gradviz.selecting import default_selection, everything, selection_of
+from gradviz.views import Options
 
 LONG = 100_000
 
@@ -325,11 +331,74 @@ def test_a_training_loop_draws_its_last_iteration(steps: int) -> None:
 
 @pytest.mark.parametrize("evaluate", ["last", "each"])
 @pytest.mark.parametrize("steps", [1, 2, 50])
-def test_an_evaluation_after_the_update_is_drawn_once(steps: int, evaluate: str) -> None:
+def test_an_evaluation_after_the_update_is_counted_and_not_drawn(steps: int, evaluate: str) -> None:
     b = Builder()
     train(b, steps, evaluate=evaluate)
-    evaluation = ["held_out", "score = mul", " = item"]
-    assert drawn(default_selection(b.graph())) == [*ITERATION, "w = sub_", *evaluation]
+    part = default_selection(b.graph())
+    assert drawn(part) == [*ITERATION, "w = sub_"]
+    summary = compose(part, Options()).summary
+    assert summary.endswith("2 ops that ran later are not drawn (see --all)")
+
+
+def test_an_evaluation_without_a_backward_is_drawn_whole() -> None:
+    b = Builder()
+    w = b.leaf("w", (4,), requires_grad=True, line=1)
+    with b.region("no_grad", line=2):
+        score = b.op("mul", b.leaf("held_out", (4,), line=2), w, name="score", line=3)
+    b.item(score, line=4)
+    part = default_selection(b.graph())
+    assert drawn(part) == ["w", "held_out", "score = mul", " = item"]
+    assert "later" not in compose(part, Options()).summary
+
+
+def test_a_look_at_what_was_computed_is_drawn_although_backward_ran() -> None:
+    """The metric that a training loop takes from its logits, after the step."""
+    b = Builder()
+    w = b.leaf("w", (4,), requires_grad=True, line=1)
+    logits = b.op("mul", w, "2", name="logits", line=2)
+    b.sweep(b.op("sum", logits, name="loss", line=3), line=4)
+    with b.region("no_grad", line=5):
+        hits = b.op("eq", b.op("argmax", logits, name="best", line=6), "3", name="hits", line=6)
+        b.item(hits, line=7)
+        b.op("neg", w, name="elsewhere", line=8)
+    part = default_selection(b.graph())
+    assert drawn(part) == ["w", "logits = mul", "loss = sum", "best = argmax", "hits = eq", " = item"]
+    assert "1 op that ran later is not drawn" in compose(part, Options()).summary
+
+
+def test_what_backward_itself_calls_did_not_run_later() -> None:
+    w = torch.ones(4, requires_grad=True)
+    y = w * 2
+    y.register_hook(lambda gradient: gradient * 3)
+    with gv.record() as recording:
+        y.sum().backward()
+    graph = recording.graph()
+    assert [op.name for op in graph.ops.values() if op.inputs][-1] == "mul", "that of the hook"
+    assert "later" not in compose(default_selection(graph), Options()).summary
+
+
+def by_no_grad(w: torch.Tensor) -> None:
+    assert w.grad is not None
+    with torch.no_grad():
+        w -= 0.1 * w.grad
+
+
+def by_data(w: torch.Tensor) -> None:
+    assert w.grad is not None
+    w.data -= 0.1 * w.grad
+
+
+@pytest.mark.parametrize("update", [by_no_grad, by_data])
+def test_an_update_by_hand_is_drawn_and_what_follows_from_it_is_not(update: Callable[[torch.Tensor], None]) -> None:
+    w = torch.ones(4, requires_grad=True)
+    with gv.record() as recording:
+        w.exp().sum().backward()
+        update(w)
+        with torch.no_grad():
+            w.neg().sum().item()
+    part = default_selection(recording.graph())
+    assert [op.name for op in part.ops.values() if op.name in ("exp", "sub", "neg")] == ["exp", "sub"]
+    assert "3 ops that ran later" in compose(part, Options()).summary
 
 
 @pytest.mark.parametrize("steps", [2, 50])

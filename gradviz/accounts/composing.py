@@ -328,6 +328,8 @@ class _Composer:
         tracks = Tracks(self.facts, sweeps[-1].roots if sweeps else [self.value.id])
         behind = sorted({*tracks.hops, *tracks.reached})
         leaves = [v for v in behind if self.graph.values[v].leaf and self.graph.values[v].requires_grad]
+        asked = sweeps[-1].inputs if sweeps else None
+        leaves = leaves if asked is None else [v for v in leaves if v in asked]
         reached = dict.fromkeys(self.facts.tensor(v) for v in leaves if v in tracks.reached)
         unreached = [v for v in leaves if self.facts.tensor(v) not in reached]
         missed: dict[str, list[int]] = {}

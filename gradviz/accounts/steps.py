@@ -44,8 +44,17 @@ def road(facts: Facts, tracks: Tracks, track: Track, name: str, site: int | None
 
 
 def title(facts: Facts, value: int) -> str:
-    """The user's name for a value, or the op that made it."""
-    return clean(facts.name(value) or facts.graph.ops[facts.graph.values[value].op].name, _NAME_LIMIT)
+    """The user's name for a value, or the op that made it; of a leaf whose making was not seen, what used it first."""
+    name = facts.name(value) or _first_use(facts, value) or facts.graph.ops[facts.graph.values[value].op].name
+    return clean(name, _NAME_LIMIT)
+
+
+def _first_use(facts: Facts, value: int) -> str:
+    """`input of matmul, line 6`; empty for what has a place of its own, or is used at none."""
+    made = facts.graph.ops[facts.graph.values[value].op]
+    users = [facts.graph.ops[id] for id in facts.consumers.get(value, ())] if made.is_source and not made.site else []
+    first = next((user for user in users if facts.wording.line(user.site)), None)
+    return "" if first is None else f"input of {first.name}, {facts.wording.line(first.site)}"
 
 
 def why(facts: Facts, track: Track) -> str:
@@ -68,6 +77,8 @@ def cutter(facts: Facts, cut: Cut) -> tuple[str, str]:
     site = region.site if region is not None else cut.site
     if region is not None and cut.cause is not Cause.SET_GRAD_ENABLED:
         return f"`{clean(region.kind or cut.cause)}` opened at", facts.line(site)
+    if cut.cause is Cause.CUSTOM_FUNCTION:
+        return f"the backward of `{clean(facts.graph.ops[cut.op].name)}`, applied at", facts.line(site)
     if region is None and cut.cause in MODES:
         return f"`{cut.cause}`, opened before the recording began, around", facts.line(site)
     written = {

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from gradviz.diagnose.addends import returned_number
 from gradviz.diagnose.facts import Facts
-from gradviz.diagnose.lost import blame, cut_of, cuts_by_op
+from gradviz.diagnose.lost import blame, cut_of, cuts_by_op, kept_back_by_op
 from gradviz.events import Cause
 from gradviz.graphs import Cut, Op
 from gradviz.query import gradient_inputs
@@ -56,6 +56,7 @@ class Tracks:
         self.facts = facts
         self.graph = facts.graph
         self.roots = tuple(roots)
+        self.kept_back = facts.once(kept_back_by_op)
         self.reached = self._follow_gradient()
         self.hops, self.leads = self._follow_data()
 
@@ -124,7 +125,7 @@ class Tracks:
             outputs = op.outputs if len(hop.ops) == 1 else (hop.to,)
             onward = min(MANY, sum(data.get(item, 0) for item in outputs if not self._ends(op, item)))
             back = min(MANY, sum(walked.get(item, 0) for item in op.outputs))
-            passing = set(gradient_inputs(self.graph, op)) if back else set()
+            passing = set(self._passed_on(op)) if back else set()
             for item in dict.fromkeys(op.value_inputs):
                 data[item] = min(MANY, data.get(item, 0) + onward)
                 if item in passing:
@@ -146,13 +147,18 @@ class Tracks:
 
     # walks
 
+    def _passed_on(self, op: Op) -> tuple[int, ...]:
+        """The values that a gradient at the output of `op` goes on to, but for what a custom function gives None."""
+        items = gradient_inputs(self.graph, op)
+        return items if not self.kept_back else tuple([i for i in items if (op.id, i) not in self.kept_back])
+
     def _follow_gradient(self) -> dict[int, _Hop]:
         reached = {root: _Hop((), root, 0) for root in self.roots if self.graph.values[root].requires_grad}
         pending = deque(reached)
         while pending:
             value = pending.popleft()
             op = self.graph.ops[self.graph.values[value].op]
-            for item in gradient_inputs(self.graph, op):
+            for item in self._passed_on(op):
                 if item not in reached:
                     reached[item] = _Hop((op.id,), value, reached[value].left + 1)
                     pending.append(item)
@@ -206,7 +212,9 @@ class Tracks:
                 if id not in self.leads:
                     continue
                 op = self.graph.ops[id]
-                if value in gradient_inputs(self.graph, op):
+                if (id, value) in self.kept_back:
+                    cuts.append((id, value))
+                elif value in gradient_inputs(self.graph, op):
                     for output in op.outputs:
                         if output in before or not (output in self.hops or output in self.roots):
                             continue
@@ -261,9 +269,11 @@ def cut_on(facts: Facts, track: Track) -> Cut | None:
     """What cuts `track`; None where nothing does, or where what it begins with was frozen."""
     if track.cut is None:
         return None
-    left = facts.graph.values.get(track.values[track.ops.index(track.cut)])
+    at = track.ops.index(track.cut)
+    left = facts.graph.values.get(track.values[at])
     beside = facts.graph.ops[track.cut].tracked and left is not None and not left.requires_grad
-    return cut_of(facts, track.cut) if beside or track.cut in facts.once(cuts_by_op) else None
+    kept_back = (track.cut, track.values[at - 1] if at else track.start) in facts.once(kept_back_by_op)
+    return cut_of(facts, track.cut) if beside or kept_back or track.cut in facts.once(cuts_by_op) else None
 
 
 def frozen_at(facts: Facts, value: int) -> int | None:

@@ -214,7 +214,8 @@ def _pull(
                 for number, slot in enumerate(slots):
                     for position in wanted.get((node, number), ()):
                         collected[position] = slot
-            if (useful is None or node in useful) and any(slot is not None for slot in slots):
+            runs = any(slot is not None for slot in slots) or (node.runs_on_nothing and run in (None, run_node))
+            if runs and (useful is None or node in useful):
                 (run or run_node)(node, slots, pending, arrivals, keep)
         if feeds is not None:
             for known in feeds:

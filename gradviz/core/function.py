@@ -49,6 +49,8 @@ class FunctionNode(Node):
     """The node of a custom function, and the `ctx` of its forward and backward; what users set on it stays there."""
 
     needs_input_grad: tuple[bool, ...] = ()
+    runs_on_nothing = True
+    """As in PyTorch, where its backward is given zeros then."""
 
     def save_for_backward(self, *tensors: Tensor | None) -> None:
         """Keep tensors for the backward, which finds them in `saved_tensors`; a write to one meanwhile is an error."""

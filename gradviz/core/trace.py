@@ -219,6 +219,8 @@ class Node(Trace):
     past = HISTORY_LIMIT  # so that what is compiled for an untracked op holds none but by a `Faint`
     forgotten = 0
     full_name = ""
+    runs_on_nothing = False
+    """Backward runs it although no gradient came to it."""
 
     def name(self) -> str:
         """The node's name as PyTorch prints it: `MulBackward0`, `torch::autograd::CopySlices`."""

@@ -8,6 +8,7 @@ from gradviz.diagnose.facts import Facts, verb
 from gradviz.diagnose.findings import Complaint, Severity
 from gradviz.diagnose.lost import MODES, Lost, cut_of, lost_roads, ways_back
 from gradviz.graphs import Cut
+from gradviz.picture.wording import join
 
 _SWITCH_ON = "switch grad mode on before this runs"
 
@@ -95,7 +96,9 @@ def _road(facts: Facts, lost: Lost, how: str, it: str, mode: bool) -> str:
         rest = "the other" if len(lost.elsewhere) == 1 else "others"
         return f"{it} roads to the loss are cut, {here}, {rest} at {places}"
     if not mode:
-        return f"{it} only road to the loss is cut by {how}"
+        here = facts.line(lost.site)
+        also = [line for line in dict.fromkeys(map(facts.line, lost.others)) if line != here]
+        return f"{it} {'roads to the loss are' if also else 'only road to the loss is'} cut by {join([how, *also])}"
     if all(_only_used_with_grad_off(facts, value) for value in lost.values):
         return f"every use of {verb(lost.values, 'it', 'them')}{last} ran {how}"
     return f"the last use on {it} road to the loss{where} ran {how}"

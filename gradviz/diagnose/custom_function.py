@@ -26,6 +26,7 @@ from gradviz.diagnose.findings import Complaint, Severity
 from gradviz.diagnose.lost import starved_parameters
 from gradviz.graphs import Op
 from gradviz.query import gradient_inputs
+from gradviz.withholding import is_custom
 
 CODE = "GV110"
 
@@ -91,10 +92,5 @@ def _custom_ahead(facts: Facts) -> dict[int, int]:
         onward = [id] if is_custom(op) else [found[output] for output in op.outputs if output in found]
         if onward:
             for item in gradient_inputs(facts.graph, op):
-                found[item] = min(onward[0], found.get(item, id))
+                found[item] = min(onward[0], found.get(item, onward[0]))
     return found
-
-
-def is_custom(op: Op) -> bool:
-    """The op is a `Function` of the user's: nodes of built-in ops end in a digit, as `MulBackward0`."""
-    return op.tracked and op.node == f"{op.name}Backward"

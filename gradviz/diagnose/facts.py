@@ -6,7 +6,7 @@ Each answer is worked out when it is first asked for, in one walk over the ops.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
@@ -59,11 +59,31 @@ class Facts:
         first: dict[int, int] = {}
         values = self.graph.values
         for op in self.graph.ops.values():
+            if op.name == "set_data" and op.outputs:
+                owned = self._before_data(op.outputs[0], first)
+                if owned is not None:
+                    first[op.outputs[0]] = first.get(owned, owned)
             if op.inplace and not op.tracked and op.outputs:
                 before = op.inputs[op.alias or 0]
                 if isinstance(before, int) and values[before].leaf and values[op.outputs[0]].leaf:
                     first[op.outputs[0]] = first.get(before, before)
         return first
+
+    def _before_data(self, value: int, known: Mapping[int, int]) -> int | None:
+        """The owned parameter that `.data = ...` made `value` of: of its name or, where it had no use yet, its shape.
+
+        known: what is known of earlier ones, whose parameters are taken.
+        """
+        values = self.graph.values
+        made = values[value]
+        owned = [item for optimizer in self.graph.optimizers for item in optimizer.values if item in values]
+        if value in owned:
+            return None
+        unused = [item for item in owned if item not in self.consumers and values[item].shape == made.shape]
+        named = [item for item in owned if made.name and values[item].name == made.name]
+        taken = set(known.values())
+        fitting = [item for item in unused if item < value and not values[item].name and item not in taken]
+        return next(iter(named or fitting), None)
 
     def tensor(self, value: int) -> int:
         """The first version of the leaf that `value` is a version of."""

@@ -1,7 +1,9 @@
 """Parameters get gradients that no optimizer uses.
 
 ## What it does
-Notes parameters outside every optimizer that sweeps gave a gradient to, in a program that has an optimizer.
+Notes parameters outside every optimizer that sweeps gave a gradient to, in a program that has an optimizer. Warns of
+those that were frozen, and unfrozen without being given to one, and of an optimizer whose `step` is never called,
+although its gradients are cleared and come anew, and another one steps.
 
 ## Why is this bad
 It costs time and memory, and `zero_grad` never clears what gathers there. A target network or a teacher belongs under
@@ -22,15 +24,16 @@ from collections.abc import Iterator
 from gradviz.diagnose import frozen, stale_optimizer, unregistered_param
 from gradviz.diagnose.facts import Facts, verb
 from gradviz.diagnose.findings import Complaint, Severity
-from gradviz.events import Role
+from gradviz.events import RequiresGrad, Role
 
 CODE = "GV404"
 
 
 def check(facts: Facts) -> Iterator[Complaint]:
-    """One note for each top-level module."""
+    """One note for each top-level module, and one warning for each optimizer."""
     if not facts.stepped or frozen.idle(facts):  # then these are what it should have had, which GV108 tells
         return
+    yield from _never_stepped(facts)
     graph = facts.graph
     skip = {id for made in stale_optimizer.made_anew(facts).values() for id in made}
     skip |= set(stale_optimizer.orphans(facts).values())
@@ -51,6 +54,18 @@ def check(facts: Facts) -> Iterator[Complaint]:
         if not used:
             continue
         site = graph.ops[min(used)].site
+        freed = _switched_on(facts, values)
+        if freed is not None:
+            yield Complaint(
+                Severity.WARNING,
+                f"{facts.subject(values)} {verb(values, 'gets', 'get')} gradients that no optimizer uses: "
+                f"`requires_grad` was switched on at {facts.line(freed)}, and no optimizer was given "
+                f"{verb(values, 'it', 'them')}",
+                "give them to the optimizer with `add_param_group`, or make the optimizer anew",
+                freed,
+                tuple(values),
+            )
+            continue
         yield Complaint(
             Severity.NOTE,
             f"{facts.subject(values)} {verb(values, 'gets', 'get')} gradients that no optimizer uses, from "
@@ -59,3 +74,39 @@ def check(facts: Facts) -> Iterator[Complaint]:
             site,
             tuple(values),
         )
+
+
+def _switched_on(facts: Facts, values: list[int]) -> int | None:
+    """Where the program unfroze all of `values`, which were frozen before; None where it did not."""
+    flags: dict[int, list[RequiresGrad]] = {}
+    for flag in facts.graph.flags:
+        flags.setdefault(facts.tensor(flag.value), []).append(flag)
+    told = [flags.get(value, []) for value in values]
+    freed = all(len(own) > 1 and own[-1].requires_grad and not own[0].requires_grad for own in told)
+    return told[0][-1].site if freed else None
+
+
+def _never_stepped(facts: Facts) -> Iterator[Complaint]:
+    cleared = [act.optimizer for act in facts.acts("zero_grad")]
+    owned: dict[int, list[int]] = {}
+    for parameter in facts.parameters.values():
+        if len(parameter.gradients) >= _SEVERAL and not facts.stepped.intersection(parameter.owners):
+            for owner in parameter.owners[:1]:
+                owned.setdefault(owner, []).append(parameter.id)
+    for owner, values in owned.items():
+        optimizer = facts.optimizer(owner)
+        if cleared.count(owner) < _SEVERAL:
+            continue
+        yield Complaint(
+            Severity.WARNING,
+            f"{facts.subject(values)} {verb(values, 'gets', 'get')} gradients that are never used: "
+            f"`{optimizer.kind}`, made at {facts.line(optimizer.site)}, has {verb(values, 'it', 'them')} and takes no "
+            "step",
+            "call `step` of this optimizer, too",
+            optimizer.site,
+            tuple(values),
+        )
+
+
+_SEVERAL = 2
+"""Of so many steps it is told: an optimizer may step less often than another one."""

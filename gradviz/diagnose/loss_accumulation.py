@@ -25,7 +25,8 @@ from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.findings import Complaint, Severity
 from gradviz.diagnose.held import held_bytes
 from gradviz.diagnose.surroundings import fill_of
-from gradviz.picture.wording import plural
+from gradviz.events import Statement
+from gradviz.picture.wording import join, plural
 from gradviz.query import gradient_inputs
 
 CODE = "GV503"
@@ -100,7 +101,7 @@ def _unscaled(facts: Facts, value: int) -> str:
 
 def _lists(facts: Facts) -> Iterator[Complaint]:
     graph = facts.graph
-    ends = sorted({max(sweep.roots) for sweep in graph.sweeps if sweep.roots})
+    ends = _ends(facts)
     for container, values in containers(facts).items():
         by_maker: dict[int | None, list[int]] = {}
         for value in values:
@@ -110,17 +111,20 @@ def _lists(facts: Facts) -> Iterator[Complaint]:
         if not kept:
             continue
         fill = fill_of(facts, container, kept)
+        kept += _still_in_its_variable(facts, kept, fill)
         made = facts.maker_site(kept[-1])
         site = made if fill is None else fill.site
-        steps = len({bisect_left(ends, value) for value in kept})
+        steps = max(_steps(facts, ends, [v for v in kept if facts.maker_site(v) == maker]) for maker in by_maker)
+        steps = steps if ends else 1
+        lines = join(list(dict.fromkeys(facts.line(facts.maker_site(value)) for value in kept)))
         yield Complaint(
             Severity.WARNING,
-            f"`{container}` holds {plural(len(kept), 'tensor')} made at {facts.line(made)}"
+            f"`{container}` holds {plural(len(kept), 'tensor')} made at {lines}"
             + (f" in {steps} steps" if steps > 1 else "")
             + (f" and put there at {facts.line(site)}" if site != made else "")
             + f", each with the graph that made it{_held(facts, kept)}"
-            + ("" if any(graph.values[value].op in facts.swept for value in kept) else ", which no backward used"),
-            f"keep it detached: `{_called(facts, kept)}.detach()`, or compute it under `torch.no_grad()`",
+            + ("" if _is_swept(facts, kept) else ", which no backward used"),
+            _help(facts, kept, _called(facts, kept, fill)),
             site,
             (),
             ((made, "made here"),),
@@ -128,13 +132,40 @@ def _lists(facts: Facts) -> Iterator[Complaint]:
         )
 
 
-def _called(facts: Facts, values: list[int]) -> str:
-    """The variable that all of `values` were in before they were put away; `x` where there is no one name for it."""
+def _help(facts: Facts, kept: list[int], name: str) -> str:
+    """What to keep instead; what a backward needs cannot be computed without a graph."""
+    keep = f"keep `{name}.detach()` in its place" if name else "call `.detach()` on each before it is put there"
+    return keep if _is_swept(facts, kept) else f"{keep}, or compute it under `torch.no_grad()`"
+
+
+def _is_swept(facts: Facts, values: list[int]) -> bool:
+    return any(facts.graph.values[value].op in facts.swept for value in values)
+
+
+def _still_in_its_variable(facts: Facts, kept: list[int], fill: Statement | None) -> list[int]:
+    """The last tensor of the container, which goes by the name of the variable that it was put there from."""
+    if fill is None:
+        return []
+    makers = {facts.maker_site(value) for value in kept}
+    later = [value for value in facts.graph.values if value > max(kept) and facts.maker_site(value) in makers]
+    return [value for value in later if facts.graph.values[value].name in fill.names]
+
+
+def _called(facts: Facts, values: list[int], fill: Statement | None) -> str:
+    """The variable that all of `values` were in before they were put away; empty where there is no one name for it."""
     graph = facts.graph
+    if fill is not None and len(fill.names) == 1 and fill.names[0] in _targets(facts, values):
+        return fill.names[0]
     makers = {facts.maker_site(value) for value in values}
     alike = [value for value in graph.values if facts.maker_site(value) in makers] if len(makers) == 1 else []
     names = [name for value in reversed(alike) if (name := facts.name(value)).isidentifier()]
-    return names[0] if names else "x"
+    return names[0] if names else ""
+
+
+def _targets(facts: Facts, values: list[int]) -> set[str]:
+    """What the lines that made `values` assign to."""
+    sites = [facts.graph.sites[site] for value in values if (site := facts.maker_site(value)) is not None]
+    return {site.target for site in sites}
 
 
 def _held(facts: Facts, values: list[int]) -> str:
@@ -143,11 +174,20 @@ def _held(facts: Facts, values: list[int]) -> str:
     return f" ({held:,} bytes saved for backward)" if held else ""
 
 
-def _steps(facts: Facts, ends: list[int], values: list[int]) -> int:
-    """In how many steps `values` were made. Where no backward ran or used them, each may be one."""
+def _ends(facts: Facts) -> list[list[int]]:
+    """For each line that calls backward, where its sweeps begin: one step may have several of those lines."""
+    lines: dict[int | None, set[int]] = {}
+    for sweep in facts.graph.sweeps:
+        if sweep.roots:
+            lines.setdefault(sweep.site, set()).add(max(sweep.roots))
+    return [sorted(roots) for roots in lines.values()]
+
+
+def _steps(facts: Facts, ends: list[list[int]], values: list[int]) -> int:
+    """In how many steps `values`, of one line, were made. Where no backward ran or used them, each may be one."""
     if not ends:
         return len(values)
-    return len({bisect_left(ends, value) for value in values})
+    return max(len({bisect_left(roots, value) for value in values}) for roots in ends)
 
 
 def containers(facts: Facts) -> dict[str, list[int]]:

@@ -10,14 +10,15 @@ A road is lost in one of four ways:
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from gradviz.diagnose.addends import LINEAR, addends, last_sweeps, returned_number
+from gradviz.diagnose.coming_back import ways_of
 from gradviz.diagnose.facts import Facts, Parameter
 from gradviz.events import Cause, Role, Sweep
 from gradviz.graphs import Cut, Op
+from gradviz.withholding import hands_on_integers, withheld
 
 _LEAVING = ("item", "numpy", "retensor")
 MODES = (Cause.NO_GRAD, Cause.INFERENCE_MODE, Cause.SET_GRAD_ENABLED)
@@ -191,9 +192,7 @@ def _blamed(facts: Facts) -> tuple[list[tuple[int, int]], dict[int, frozenset[in
 
 def _indexes(facts: Facts, op: Op) -> bool:
     """Of a tracked op, only the integers beside its values (`topk(2).indices`) went on to a root."""
-    values = [facts.graph.values[output] for output in op.outputs]
-    used = [value for value in values if value.id in facts.feeding]
-    return bool(used) and not any(value.requires_grad or not value.dtype.startswith("int") for value in used)
+    return hands_on_integers(facts.graph, op, facts.feeding)
 
 
 def _leads(facts: Facts, op: Op) -> int:
@@ -203,7 +202,7 @@ def _leads(facts: Facts, op: Op) -> int:
     exit = _exit(facts, op)
     if exit is None:
         return 0
-    if _ways_back(facts, exit):
+    if ways_of(facts, exit):
         return 2
     return int(facts.graph.ops[exit].name != "item" or op.cause is Cause.INTEGER)
 
@@ -212,59 +211,7 @@ def ways_back(facts: Facts, lost: Lost) -> tuple[tuple[int, int], ...]:
     """The ops by which data left on the lost roads, each with one that it probably came back by."""
     sites = {lost.site, *lost.others, *lost.elsewhere} - {None}
     exits = [op.id for op in facts.graph.ops.values() if op.site in sites and not op.outputs]
-    return tuple((exit, back) for exit in exits for back in _ways_back(facts, exit))
-
-
-def _ways_back(facts: Facts, exit: int) -> list[int]:
-    """The ops by which what left at `exit` probably came back on the road to a root."""
-    user = returned_number(facts, exit)
-    if user is not None:
-        return [user]
-    root = _bare_root(facts, exit)
-    return [root] if root is not None else _returned_arrays(facts, exit)
-
-
-def _returned_arrays(facts: Facts, exit: int) -> list[int]:
-    """The tensors that the function that took data out at `exit` made of such before the next root came of them.
-
-    Of a lone number that is only said where both are on one line: `torch.tensor(x.item() * 2)`.
-    """
-    graph = facts.graph
-    op = graph.ops[exit]
-    site = graph.sites.get(op.site or 0)
-    if op.name not in ("numpy", "__array__", "tolist", "item") or site is None:
-        return []
-    roots = facts.once(_roots)
-    at = bisect_right(roots, exit)
-    made = facts.once(_from_arrays).get((site.file, site.function), [])
-    later = [source for source in made if at < len(roots) and exit < source < roots[at]]
-    return [s for s in later if op.name != "item" or graph.sites[graph.ops[s].site or 0].line == site.line]
-
-
-def _from_arrays(facts: Facts) -> dict[tuple[str, str], list[int]]:
-    """The ops that made tensors of arrays, on the road to a root, by the functions that they ran in."""
-    found: dict[tuple[str, str], list[int]] = {}
-    for op in facts.graph.ops.values():
-        site = facts.graph.sites.get(op.site) if op.site is not None else None
-        made = op.is_source and op.name in ("from_numpy", "as_tensor", "tensor", "asarray")
-        if made and site is not None and not facts.feeding.isdisjoint(op.outputs):
-            found.setdefault((site.file, site.function), []).append(op.id)
-    return found
-
-
-def _bare_root(facts: Facts, exit: int) -> int | None:
-    """What made the leaf that the next backward after `exit` starts at: of Python's numbers, and probably of this."""
-    roots = facts.once(_roots)
-    at = bisect_right(roots, exit)
-    if at == len(roots):
-        return None
-    maker = facts.graph.ops[facts.graph.values[roots[at]].op]
-    used = any(facts.graph.ops[op].outputs for op in facts.consumers.get(roots[at], ()))  # to print it is no use
-    return maker.id if maker.is_source and maker.id > exit and not used else None
-
-
-def _roots(facts: Facts) -> list[int]:
-    return sorted(root for sweep in facts.graph.sweeps if not sweep.error for root in sweep.roots)
+    return tuple((exit, back) for exit in exits for back in ways_of(facts, exit))
 
 
 def _exit(facts: Facts, op: Op) -> int | None:
@@ -363,11 +310,19 @@ def cuts_by_op(facts: Facts) -> dict[int, list[Cut]]:
     return found
 
 
+def kept_back_by_op(facts: Facts) -> frozenset[tuple[int, int]]:
+    """The inputs, as op and value, that the backward of a custom function gave None for."""
+    return withheld(facts.graph)
+
+
 def cut_of(facts: Facts, op: int) -> Cut:
-    """The first cut at `op`; of a tracked op, that of the integers beside its values."""
+    """The first cut at `op`; of a tracked op, that of its backward or of the integers beside its values."""
     made = facts.graph.ops[op]
     if not made.tracked:
         return facts.once(cuts_by_op)[op][0]
+    kept_back = [item for item in made.value_inputs if (op, item) in facts.once(kept_back_by_op)]
+    if kept_back:
+        return Cut(op, made.inputs.index(kept_back[0]), kept_back[0], Cause.CUSTOM_FUNCTION, made.site, None)
     position = made.needs.index(True)
     return Cut(op, position, int(made.inputs[position]), Cause.INTEGER, made.site, None)
 

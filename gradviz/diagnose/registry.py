@@ -56,11 +56,20 @@ def find_rule(name: str) -> Rule:
     for rule in rules():
         if wanted in (rule.code.lower(), rule.name):
             return rule
+    near = _near(wanted)
+    help = f"did you mean {' or '.join(f'`{other}`' for other in near)}?" if near else "`gradviz rule` lists them all"
+    raise UsageError(f"there is no rule `{name}`", help=help)
+
+
+_MISTYPED = 0.75
+"""How alike a code must be: one letter amiss of five. Any two codes share their `GV`, and some digit by chance."""
+
+
+def _near(wanted: str) -> list[str]:
+    """At most two rules that somebody who wrote `wanted` may mean: codes like it, else names of its words."""
     import difflib  # only a mistake needs it
 
-    known = [rule.code for rule in rules()] + [rule.name for rule in rules()]
-    close = difflib.get_close_matches(wanted.upper(), known, n=2) or difflib.get_close_matches(wanted, known, n=2)
-    help = (
-        f"did you mean {' or '.join(f'`{name}`' for name in close)}?" if close else "`gradviz check --rules` lists them"
-    )
-    raise UsageError(f"there is no rule `{name}`", help=help)
+    codes = difflib.get_close_matches(wanted.upper(), [rule.code for rule in rules()], n=2, cutoff=_MISTYPED)
+    names = [rule.name for rule in rules()]
+    worded = [name for name in names if wanted in name.split("-")]
+    return codes or difflib.get_close_matches(wanted, names, n=2) or worded[:2]

@@ -20,6 +20,7 @@ The gradient is computed and never used: the parameter stays as it was made.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from gradviz.diagnose.facts import Facts, Parameter
 from gradviz.diagnose.findings import Complaint, Severity
@@ -32,32 +33,45 @@ def check(facts: Facts) -> Iterator[Complaint]:
     graph = facts.graph
     renewed = made_anew(facts)
     for site, made in renewed.items():
+        times = len(_sweeps(facts, made))
+        last = made[-(len(made) // times) :]
+        one = len(last) == 1
+        named = facts.subject(last) if any(map(facts.name, last)) else "a parameter" if one else "parameters"
         yield Complaint(
             Severity.WARNING,
-            f"`{facts.name(made[-1]) or 'a parameter'}` is made anew at {facts.line(site)} in every step "
-            f"({len(made)} times) "
-            "and no optimizer owns it, so it is never trained",
-            "make it once, in `__init__`",
+            f"{named} {'is' if one else 'are'} made anew each time that {facts.line(site)} runs ({times} times) and no "
+            f"optimizer owns {'it, so it is' if one else 'them, so they are'} never trained",
+            f"make {'it' if one else 'them'} once, {_where_once(facts, site)}",
             site,
-            (made[-1],),
+            tuple(last),
         )
     replaced: dict[tuple[int, int | None], list[tuple[int, int]]] = {}
     for old, new in orphans(facts).items():
-        replaced.setdefault((facts.parameters[old].owners[0], facts.maker_site(new)), []).append((old, new))
+        owner = facts.parameters[old].owners[0]
+        site = facts.maker_site(new)
+        # Made before it, they are another model's than the one that the optimizer was given.
+        later = _is_later(facts, site, facts.optimizer(owner).site)
+        replaced.setdefault((owner, site if later else None), []).append((old, new))
     for (owner, site), pairs in replaced.items():
         optimizer = facts.optimizer(owner)
         old, made = pairs[0][0], [new for _, new in pairs]
         one = len(made) == 1
+        held = f"{'a tensor' if one else 'tensors'} of shape {graph.values[old].shape}{'' if one else ' and so on'}"
+        made_at = facts.line(optimizer.site)
+        if site is None:
+            why = f"{'it' if one else 'them'}: the optimizer ({made_at}) was given {held} that nothing uses"
+            help = "give the optimizer the parameters of the model that is trained"
+        else:
+            why = f"{'it: it was' if one else 'them: they were'} made after the optimizer ({made_at}), which still "
+            why += f"holds {held} that nothing uses"
+            help = "make the optimizer after the model is complete"
         yield Complaint(
             Severity.WARNING,
-            f"{facts.subject(made)} {'gets' if one else 'get'} gradients but no optimizer owns "
-            f"{'it: it was' if one else 'them: they were'} made after the optimizer ({facts.line(optimizer.site)}), "
-            f"which still holds {'a tensor' if one else 'tensors'} of shape {graph.values[old].shape}"
-            f"{'' if one else ' and so on'} that nothing uses",
-            "make the optimizer after the model is complete",
-            site,
+            f"{facts.subject(made)} {'gets' if one else 'get'} gradients but no optimizer owns {why}",
+            help,
+            optimizer.site if site is None else site,
             tuple(made),
-            ((optimizer.site, "the optimizer is made here"),),
+            ((optimizer.site, "the optimizer is made here"),) if site is not None else (),
         )
 
     for (owner, site), late in latecomers(facts).items():
@@ -73,6 +87,13 @@ def check(facts: Facts) -> Iterator[Complaint]:
             tuple(late),
             ((optimizer.site, "the optimizer is made here"),),
         )
+
+
+def _where_once(facts: Facts, site: int | None) -> str:
+    """Where what `site` makes is to be made instead."""
+    place = facts.graph.sites.get(site) if site is not None else None
+    in_method = place is not None and place.function.endswith((".forward", ".__call__"))
+    return "in `__init__`" if in_method else "before the loop, and give it to the optimizer"
 
 
 def latecomers(facts: Facts) -> dict[tuple[int, int | None], list[int]]:
@@ -124,7 +145,10 @@ def _lines(facts: Facts, site: int | None) -> dict[tuple[str, str], int]:
 
 
 def made_anew(facts: Facts) -> dict[int | None, list[int]]:
-    """Parameters outside every optimizer that got gradients, by the line that made more than one of them."""
+    """Parameters outside every optimizer that got gradients, by the line that made such ones in several steps.
+
+    They were made anew where none was fed in the steps of a later one.
+    """
     if not facts.stepped:
         return {}
     found: dict[int | None, list[int]] = {}
@@ -132,8 +156,15 @@ def made_anew(facts: Facts) -> dict[int | None, list[int]]:
         op = facts.graph.ops[facts.graph.values[parameter.id].op]
         if not parameter.owners and parameter.gradients and op.name == "Parameter" and op.cause is None:
             found.setdefault(op.site, []).append(parameter.id)
-    steps = {site: _sweeps(facts, made) for site, made in found.items()}
-    return {site: made for site, made in found.items() if len(made) > 1 and len(steps[site]) == len(made)}
+    return {site: made for site, made in found.items() if _follow_each_other(facts, made)}
+
+
+def _follow_each_other(facts: Facts, made: list[int]) -> bool:
+    """Of one line: as many parameters in each of several steps, and those of one step are not fed in the next."""
+    fed = [(facts.parameters[id].gradients[0][0], facts.parameters[id].gradients[-1][0]) for id in made]
+    steps = sorted(set(fed))
+    apart = all(last < first for (_, last), (first, _) in pairwise(steps))
+    return len(steps) > 1 and apart and all(fed.count(step) * len(steps) == len(made) for step in steps)
 
 
 def _sweeps(facts: Facts, made: list[int]) -> set[int]:

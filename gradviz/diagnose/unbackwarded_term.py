@@ -25,6 +25,7 @@ from gradviz.diagnose.facts import Facts, verb
 from gradviz.diagnose.findings import Complaint, Severity
 from gradviz.diagnose.lost import lost_roads, starved_parameters
 from gradviz.diagnose.surroundings import statements
+from gradviz.withholding import hands_on_integers
 
 CODE = "GV406"
 
@@ -44,6 +45,17 @@ def check(facts: Facts) -> Iterator[Complaint]:
     for end, values in ends.items():
         name = facts.name(end)
         site = facts.maker_site(end)
+        op = graph.ops[graph.values[end].op]
+        if hands_on_integers(graph, op, facts.consumers):
+            yield Complaint(
+                Severity.ERROR,
+                f"{facts.subject(values)} got no gradient: {verb(values, 'it', 'they')} only went into `{op.name}` "
+                f"({facts.line(site)}), and of what that gives, only the indices were used",
+                f"use the values that `{op.name}` gives beside the indices, such as by multiplying by them",
+                site,
+                tuple(values),
+            )
+            continue
         returned = _returned_instead(facts, end)
         yield Complaint(
             Severity.ERROR,

@@ -34,6 +34,8 @@ CODE = "GV601"
 DEAD = "gives nothing but zeros"
 EVERY = "every"
 FLAT = frozenset({"sign", "sgn", "round", "floor", "ceil", "trunc", "fix", "heaviside", "floor_divide"})
+DRAWN = frozenset({"normal", "bernoulli", "poisson"})
+"""Draws of numbers whose distribution is a tensor's: autograd passes zeros through them."""
 SHIFTING = frozenset({"add", "sub", "view", "reshape", "clone", "squeeze", "unsqueeze", "expand"})
 
 
@@ -61,6 +63,10 @@ def check(facts: Facts) -> Iterator[Complaint]:
         elif " " in reason:
             told, severity = f"{subject}: {reason}", Severity.WARNING
             help = "bring what goes into it to where it has a slope, or use an operation that has one"
+        elif reason in DRAWN:
+            told = f"{subject}: `{reason}` at {facts.line(site)} draws numbers and passes zeros back"
+            severity = Severity.WARNING
+            help = _REPARAMETERIZED if reason == "normal" else "put the `log_prob` of what is drawn into the loss"
         else:
             told = f"{subject}: `{reason}` at {facts.line(site)} is flat everywhere"
             severity, help = (
@@ -68,6 +74,9 @@ def check(facts: Facts) -> Iterator[Complaint]:
                 "use a smooth form, such as `tanh` or `sigmoid`, or a straight-through estimate",
             )
         yield Complaint(severity, told, help, site, tuple(values))
+
+
+_REPARAMETERIZED = "shift and scale what is drawn: `mean + std * torch.randn_like(mean)`"
 
 
 def blamed_sites(facts: Facts) -> frozenset[int | None]:
@@ -113,7 +122,7 @@ def _reason(facts: Facts, parameter: Parameter) -> Reason:
     index, gradient = parameter.gradients[-1]
     on_road = facts.ahead([gradient.value], within=facts.walked(index))
     road = set(on_road)
-    flat = [id for id in on_road if graph.ops[id].name in FLAT]
+    flat = [id for id in on_road if graph.ops[id].name in FLAT | DRAWN]
     if flat and _blocks(facts, parameter, road, flat):
         return graph.ops[flat[0]].name, graph.ops[flat[0]].site
     numeric = _flat_by_numbers(facts, parameter, on_road) if graph.measures else _flat_by_gradients(facts, on_road)

@@ -30,8 +30,9 @@ from gradviz.picture.wording import (
     shape_dtype,
     shorten,
 )
-from gradviz.roads import count_roads, keeps_history, restarts
+from gradviz.roads import count_roads, is_view_with_grad_off, keeps_history, restarts
 from gradviz.views import Options
+from gradviz.withholding import hands_on_integers
 
 if TYPE_CHECKING:
     from gradviz.diagnose import Finding
@@ -100,7 +101,8 @@ class Composer:
         self.words = Wording(graph)
         self.roads = count_roads(graph)
         self.frames, self.frame_of = frame_ops(graph, self.words)
-        self.reached = set(map(storage_of(graph.values), self.roads.gradient))
+        views = {output for op in graph.ops.values() if is_view_with_grad_off(op) for output in op.outputs}
+        self.reached = set(map(storage_of(graph.values), self.roads.gradient.keys() - views))
         self.gradients = {gradient.value: gradient for sweep in graph.sweeps for gradient in sweep.gradients}
         self.tally = Tally()
         self.cut_off: frozenset[int] = frozenset()
@@ -270,12 +272,16 @@ class Composer:
 
     def _wire_input(self, op: Op, tail: _Tail, box: str) -> None:
         if op.tracked and tail.needs and tail.value is not None:
+            if self._withholds(op, tail.value):
+                self.tally.cuts.append((op, (tail.value,)))
+                self.wires.append(Wire(tail.box, box, WireKind.SHADOW, lost=True))
+                return
             history = self.history.get(tail.value, tail.box)
             self.wires.append(Wire(history, box, WireKind.GRADIENT))
             if history != tail.box:
                 self.wires.append(Wire(tail.box, box, WireKind.SHADOW))
             return
-        lost = tail.needs and self._loses(op)
+        lost = tail.needs and self._loses(op) and not self._is_lost_before(tail.value)
         if lost and tail.value is not None:
             self.tally.lost.append((op, tail.value))
         self.wires.append(Wire(tail.box, box, WireKind.SHADOW, lost=lost))
@@ -285,6 +291,14 @@ class Composer:
         if op.cause is Cause.NONDIFFERENTIABLE or keeps_history(self.graph, op):
             return False
         return any(output in self.roads.data and not restarts(self.graph, op, output) for output in op.outputs)
+
+    def _is_lost_before(self, value: int | None) -> bool:
+        """The value is a view with grad off: what it is of has lost its gradient on entering that."""
+        return value is not None and is_view_with_grad_off(self.graph.ops[self.graph.values[value].op])
+
+    def _withholds(self, op: Op, value: int) -> bool:
+        """Gradient came from a goal down to this tracked op, and it hands none on to its input `value`."""
+        return (op.id, value) in self.roads.withheld or hands_on_integers(self.graph, op, self.roads.data)
 
     def _wire_write_through(self, op: Op, box: str) -> None:
         """A write in place through a view or a detached alias also changes its base: no other wire says so."""

@@ -27,6 +27,8 @@ class FoldingComposer(Composer):
 
     contents  what has been put into each closed fold, by its first op
     entries   the box that the inputs of an op go to, for the ops that others are drawn as
+    withholding
+              the custom functions that gave no gradient for some input
     equals    ops of later turns that are drawn with one of the second, by that one
     """
 
@@ -39,6 +41,7 @@ class FoldingComposer(Composer):
         self.last_ops = {fold.id: max(op for op in fold.ops if graph.ops[op].outputs) for fold in self.closed.values()}
         self.models = set(self.standing.twins.values())
         self.entries: dict[int, str] = {}
+        self.withholding = {op for op, _ in self.roads.withheld}
         self.joined: set[tuple[str, str, WireKind, bool]] = set()
         self.sharing, self.inside = self._find_sharing()
         self.unseen = self._find_unseen()
@@ -122,7 +125,8 @@ class FoldingComposer(Composer):
         return content
 
     def _absorb(self, op: Op, content: Content) -> None:
-        if op.tracked and len(op.outputs) == 1 and not op.forgotten and not self.sharing:
+        plain = op.tracked and len(op.outputs) == 1 and not op.forgotten and op.id not in self.withholding
+        if plain and not self.sharing:
             self._absorb_plain(op, content)
             return
         cuts = self._count(op)
@@ -152,7 +156,7 @@ class FoldingComposer(Composer):
 
     def _repeat(self, op: Op, model: Op) -> None:
         """`op` does what `model` did and is drawn as that one."""
-        if not op.tracked or op.forgotten or not op.outputs:
+        if not op.tracked or op.forgotten or len(op.outputs) != 1 or op.id in self.withholding:
             self._count(op)
         else:  # as `_count` would; nearly all ops of a long loop come by here
             self.tally.tracked += 1
@@ -193,12 +197,15 @@ class FoldingComposer(Composer):
                 continue
             if needs and self.boxes[int(box[1:])].kind is BoxKind.CUT:
                 self._wire_once(tail, box, WireKind.CUT)
+            elif tracked and needs and self._withholds(op, item):
+                self._wire_once(tail, box, WireKind.SHADOW, lost=True)
             elif tracked and needs:
                 self._wire_once(history, box, WireKind.GRADIENT)
                 if history != tail:
                     self._wire_once(tail, box, WireKind.SHADOW)
             else:
-                self._wire_once(tail, box, WireKind.SHADOW, lost=needs and self._cuts(op))
+                lost = needs and self._cuts(op) and not self._is_lost_before(item)
+                self._wire_once(tail, box, WireKind.SHADOW, lost=lost)
 
     def _wire_once(self, tail: str, head: str, kind: WireKind, *, lost: bool = False) -> None:
         if tail == head or (tail, head, kind, lost) in self.joined:
@@ -213,12 +220,19 @@ class FoldingComposer(Composer):
         """Count an op that has no box of its own; returns how many cuts it is, 0 or 1."""
         if op.tracked and op.outputs and not op.forgotten:
             self.tally.tracked += 1
-            return 0
+            kept_back = tuple(
+                item
+                for item, needs in zip(op.inputs, op.needs, strict=True)
+                if needs and type(item) is int and self._withholds(op, item)
+            )
+            self.tally.cuts += [(op, kept_back)] if kept_back else []
+            return int(bool(kept_back))
         if op.is_source and not op.tracked and not op.forgotten:
             values = [self.graph.values[output] for output in op.outputs]
             self.tally.leaves.update(value.storage for value in values if value.requires_grad)
             return 0
-        concerned = tuple(item for item, needs in zip(op.inputs, op.needs, strict=True) if needs and type(item) is int)
+        pairs = zip(op.inputs, op.needs, strict=True)
+        concerned = tuple(i for i, needs in pairs if needs and type(i) is int and not self._is_lost_before(i))
         self.tally.forgotten += op.forgotten
         if not op.outputs:
             self.tally.exits += 1

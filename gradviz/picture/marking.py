@@ -18,6 +18,7 @@ from gradviz.picture.records import Box, BoxKind, Picture, Remark
 from gradviz.picture.retracing import Retracer
 from gradviz.picture.returning import join_returns
 from gradviz.picture.wording import Wording, clean, dots, plural
+from gradviz.withholding import withheld
 
 if TYPE_CHECKING:
     from gradviz.diagnose import Finding
@@ -165,13 +166,13 @@ class _Finder:
             wires, entered = self.retracer.retrace(sufferers, list(home))
             on_road = tuple(dict.fromkeys(home[box] for box in entered))
             return _Marks((), on_road or (frames[-1].id,), wires)
-        culprits = self._culprits(sites)
+        culprits = self._culprits(sites) or self._withholders(finding)
         if not culprits:
             return self._blame_boxes(self._touched(sites) or self._boxes_of(finding.values))
         blamed = [box.id for box in culprits]
         starts = sufferers if culprits[0].kind in _UNTRACKED else [id for id in sufferers if self._starves(id)]
         wires, entered = self.retracer.retrace(starts, [box.id for box in culprits if not self._is_write(box)])
-        own = [id for id in blamed if id in set(sufferers)]
+        own = [id for id in blamed if id in set(sufferers)] and sufferers  # made in several places: a list of layers
         named = [box.id for box in culprits if self._name(box) in finding.names]
         return self._blame_boxes(entered or own or named[-1:] or blamed[-1:], wires)
 
@@ -205,6 +206,13 @@ class _Finder:
             if some:
                 return some
         return boxes
+
+    def _withholders(self, finding: Finding) -> list[Box]:
+        """The boxes of custom functions that gave None: what the finding blames is a line of their backward."""
+        places = {(related.path, related.line) for related in finding.related}
+        sites = {site.id for site in self.graph.sites.values() if (site.file, site.line) in places}
+        ops = sorted({op for op, _ in withheld(self.graph) if self.graph.ops[op].site in sites}) if sites else ()
+        return list({box.id: box for op in ops for box in self.of_op.get(op, ())}.values())
 
     def _touched(self, sites: set[int]) -> list[str]:
         """The boxes of what was swept, stepped or switched at the place."""

@@ -65,9 +65,10 @@ class Box:
 class Wire:
     """One edge from box `tail` to box `head`, drawn in the direction in which data flowed.
 
-    `lost` is true where a value that requires grad enters a skipped op on a road to a root: the gradient it lost there
-    is marked. `label` is short and mostly empty. Where several wires join the same two boxes, they are all here.
-    `road` is the number of the gravest remark whose lost road runs over it, or 0.
+    `lost` is true where a value that requires grad enters, on a road to a root, a skipped op or one that hands no
+    gradient back: the gradient it lost there is marked. `label` is short and mostly empty. Where several wires join
+    the same two boxes, they are all here. `road` is the number of the gravest remark whose lost road runs over it, or
+    0.
     """
 
     tail: str

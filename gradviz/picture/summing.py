@@ -9,12 +9,18 @@ from gradviz.columns import trained
 from gradviz.events import Status
 from gradviz.graphs import Graph, Op
 from gradviz.picture.wording import TOOLTIP_LIMIT, Wording, clean, clip, dots, join, plural
-from gradviz.roads import MANY, Roads
+from gradviz.roads import MANY, Roads, is_view_with_grad_off
 from gradviz.views import Options
 
 NOTE_LIMIT = 300
 COVERAGE = "coverage"
 """The kind of the note that says how much of what autograd keeps was recorded; it stands in the line of counts."""
+
+LATER = "later"
+"""The kind of the note that counts what ran after the drawn backward and is not drawn."""
+
+_COUNTS = (COVERAGE, LATER)
+"""Kinds of notes that stand in the line of counts."""
 
 CUTS_TOLD = 3
 """How many cuts the description tells one by one."""
@@ -72,8 +78,8 @@ def summarize(graph: Graph, words: Wording, roads: Roads, tally: Tally) -> str:
         plural(len(tally.leaves), "leaf that requires grad", "leaves that require grad"),
         plural(cuts, "cut") if cuts else "",
         f"{plural(tally.exits, 'value')} left for Python" if tally.exits else "",
-        _failure(graph) or _reach(graph, words, roads),
-        *(clean(note.text, NOTE_LIMIT) for note in graph.notes if note.kind == COVERAGE),
+        _failure(graph) or _reach(graph, words, roads, len(tally.leaves)),
+        *(clean(note.text, NOTE_LIMIT) for note in graph.notes if note.kind in _COUNTS),
     )
 
 
@@ -97,13 +103,16 @@ def _failure(graph: Graph) -> str:
     return "the script was interrupted" if graph.end is not None and graph.end.status is Status.INTERRUPTED else ""
 
 
-def _reach(graph: Graph, words: Wording, roads: Roads) -> str:
-    """Which leaves have roads that gradient does not take; empty where all is as it should be."""
+def _reach(graph: Graph, words: Wording, roads: Roads, drawn: int) -> str:
+    """Which leaves have roads that gradient does not take; empty where all is as it should be.
+
+    drawn: how many leaves are counted beside it. Where some of them lead to no goal, it is said which ones are meant.
+    """
     data: dict[int, int] = {}
     gradient: dict[int, int] = {}
     names: dict[int, int] = {}
     for value in trained(graph.values):  # a leaf that was updated in place is one leaf, whatever version is used
-        if value.id in roads.data:
+        if value.id in roads.data and not is_view_with_grad_off(graph.ops[value.op]):
             data[value.storage] = data.get(value.storage, 0) + roads.data[value.id]
             gradient[value.storage] = gradient.get(value.storage, 0) + roads.gradient.get(value.id, 0)
             names[value.storage] = value.id
@@ -118,7 +127,10 @@ def _reach(graph: Graph, words: Wording, roads: Roads) -> str:
         return f"gradient reaches {name} by {walked:,} of {every:,} roads" if every < MANY else ""
     reached = sum(bool(gradient[leaf]) for leaf in data)
     if reached < len(data):
-        return f"gradient reaches {reached:,} of {len(data):,} leaves" if reached else "gradient reaches no leaf"
+        if not reached:
+            return "gradient reaches no leaf"
+        those = "leaves" if len(data) == drawn else f"leaves that led to {words.values(roads.goals)}"
+        return f"gradient reaches {reached:,} of {len(data):,} {those}"
     return f"gradient reaches {plural(len(partial), 'leaf', 'leaves')} by some of the roads only"
 
 
@@ -126,7 +138,8 @@ def describe(graph: Graph, words: Wording, roads: Roads, tally: Tally) -> str:
     """One or two sentences for a reader who cannot see the drawing: what comes from what, and where gradient stops."""
     sentences = []
     if roads.goals:
-        sources = [value.id for value in trained(graph.values) if value.id in roads.data]
+        leaves = [leaf for leaf in trained(graph.values) if leaf.id in roads.data]
+        sources = [leaf.id for leaf in leaves if not is_view_with_grad_off(graph.ops[leaf.op])]
         origin = f" from {words.values(sources)}" if sources else ""
         verb = "is" if len({words.value(goal) for goal in roads.goals}) == 1 else "are"
         sentences.append(f"{words.values(roads.goals)} {verb} computed{origin} by {plural(tally.ops, 'op')}.")
@@ -189,7 +202,7 @@ def list_notes(graph: Graph, words: Wording, tally: Tally) -> tuple[str, ...]:
     if tally.forgotten:
         notes.append(f"{plural(tally.forgotten, 'earlier op')} let go to bound the memory of an untracked history")
     for note in graph.notes:
-        if note.kind == COVERAGE:
+        if note.kind in _COUNTS:
             continue
         times = f" ({note.count:,} times)" if note.count > 1 else ""
         notes.append(f"{clean(note.text, NOTE_LIMIT)}{times}")

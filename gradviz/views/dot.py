@@ -197,7 +197,7 @@ def _legend(picture: Picture) -> str:
     if road:
         rows.append((_ink("━━▶", SEVERITIES[picture.remarks[road - 1].severity]), "road of a lost gradient"))
     if lost:
-        rows.append((_ink("╌✂╌▶", RED), "gradient lost on entering a skipped op"))
+        rows.append((_ink("╌✂╌▶", RED), "gradient lost here"))
     shown = {box.kind for box in picture.boxes}
     for kind, meaning in BOX_MEANING.items():
         if kind in shown:

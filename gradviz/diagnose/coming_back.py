@@ -1,0 +1,89 @@
+"""Coming back: where data that left for Python or numpy probably came back on the road to a root.
+
+No op says so. A number is recognised by its value or its line, an array by the function that took it out, and a loss
+that begins anew at numbers by there being nothing else that it could come from.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+
+from gradviz.diagnose.addends import returned_number
+from gradviz.diagnose.facts import Facts
+from gradviz.query import gradient_inputs
+
+
+def ways_of(facts: Facts, exit: int) -> list[int]:
+    """The ops by which what left at `exit` probably came back on the road to a root."""
+    user = returned_number(facts, exit)
+    if user is not None:
+        return [user]
+    root = _bare_root(facts, exit)
+    return [root] if root is not None else _returned_arrays(facts, exit)
+
+
+def _returned_arrays(facts: Facts, exit: int) -> list[int]:
+    """The tensors that the function that took data out at `exit` made of such before the next root came of them.
+
+    Of a lone number that is only said where both are on one line: `torch.tensor(x.item() * 2)`.
+    """
+    graph = facts.graph
+    op = graph.ops[exit]
+    site = graph.sites.get(op.site or 0)
+    if op.name not in ("numpy", "__array__", "tolist", "item") or site is None:
+        return []
+    roots = facts.once(_roots)
+    at = bisect_right(roots, exit)
+    made = facts.once(_from_arrays).get((site.file, site.function), [])
+    later = [source for source in made if at < len(roots) and exit < source < roots[at]]
+    return [s for s in later if op.name != "item" or graph.sites[graph.ops[s].site or 0].line == site.line]
+
+
+def _from_arrays(facts: Facts) -> dict[tuple[str, str], list[int]]:
+    """The ops that made tensors of arrays, on the road to a root, by the functions that they ran in."""
+    found: dict[tuple[str, str], list[int]] = {}
+    for op in facts.graph.ops.values():
+        site = facts.graph.sites.get(op.site) if op.site is not None else None
+        made = op.is_source and op.name in _OF_NUMBERS
+        if made and site is not None and not facts.feeding.isdisjoint(op.outputs):
+            found.setdefault((site.file, site.function), []).append(op.id)
+    return found
+
+
+def _bare_root(facts: Facts, exit: int) -> int | None:
+    """What made the leaf that the next backward after `exit` starts at: of Python's numbers, and probably of this."""
+    roots = facts.once(_roots)
+    at = bisect_right(roots, exit)
+    if at == len(roots):
+        return None
+    maker = facts.graph.ops[facts.graph.values[roots[at]].op]
+    begun = facts.once(_begun_anew).get(roots[at])
+    # The check of an argument leaves for Python too, and so does an action that was drawn.
+    if begun is not None and begun > exit and True in facts.graph.ops[exit].needs:
+        return begun
+    used = any(facts.graph.ops[op].outputs for op in facts.consumers.get(roots[at], ()))  # to print it is no use
+    return maker.id if maker.is_source and maker.id > exit and not used else None
+
+
+def _begun_anew(facts: Facts) -> dict[int, int]:
+    """For each root whose gradient comes to one tensor only, made of Python's numbers for it, what made that."""
+    graph = facts.graph
+    found: dict[int, int] = {}
+    for index, sweep in enumerate(graph.sweeps):
+        met = {item for id in facts.walked(index) for item in gradient_inputs(graph, graph.ops[id])}
+        leaves = {facts.tensor(item) for item in met if graph.values[item].leaf}
+        if len(leaves) != 1 or sweep.error or not graph.optimizers:
+            continue
+        (leaf,) = leaves
+        maker = graph.ops[graph.values[leaf].op]
+        owned = leaf in facts.parameters and facts.parameters[leaf].owners
+        if maker.is_source and maker.name in _OF_NUMBERS and not owned:
+            found.update(dict.fromkeys(sweep.roots, maker.id))
+    return found
+
+
+_OF_NUMBERS = ("tensor", "as_tensor", "from_numpy", "asarray")
+
+
+def _roots(facts: Facts) -> list[int]:
+    return sorted(root for sweep in facts.graph.sweeps if not sweep.error for root in sweep.roots)

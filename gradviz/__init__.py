@@ -126,4 +126,5 @@ def _find(name: str) -> Any:
 def __dir__() -> list[str]:
     importlib.import_module("gradviz.core")
     functions = importlib.import_module("gradviz.core.public").FUNCTIONS
-    return sorted({*_HOMES, *_PACKAGES, *_DTYPES, *_NUMBERS, *functions, "__version__"})
+    public = [name for name in functions if not name.startswith("_")]
+    return sorted({*_HOMES, *_PACKAGES, *_DTYPES, *_NUMBERS, *public, "__version__"})

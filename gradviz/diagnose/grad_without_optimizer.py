@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradviz.diagnose import frozen, stale_optimizer, unregistered_param
-from gradviz.diagnose.facts import Facts, verb
+from gradviz.diagnose.facts import Facts, Parameter, verb
 from gradviz.diagnose.findings import Complaint, Severity
 from gradviz.events import RequiresGrad, Role
 
@@ -33,9 +33,11 @@ def check(facts: Facts) -> Iterator[Complaint]:
     """One note for each top-level module, and one warning for each optimizer."""
     if not facts.stepped or frozen.idle(facts):  # then these are what it should have had, which GV108 tells
         return
-    yield from _never_stepped(facts)
+    never_stepped = list(_never_stepped(facts))
+    yield from never_stepped
     graph = facts.graph
-    skip = {id for made in stale_optimizer.made_anew(facts).values() for id in made}
+    skip = {id for complaint in never_stepped for id in complaint.values}
+    skip |= {id for made in stale_optimizer.made_anew(facts).values() for id in made}
     skip |= set(stale_optimizer.orphans(facts).values())
     skip |= {id for made in stale_optimizer.latecomers(facts).values() for id in made}
     skip |= {id for made in unregistered_param.unregistered(facts).values() for id in made}
@@ -46,11 +48,15 @@ def check(facts: Facts) -> Iterator[Complaint]:
     groups: dict[str, list[int]] = {}
     for parameter in facts.parameters.values():
         value = graph.values[parameter.id]
-        unowned = not parameter.owners and parameter.gradients and parameter.id not in skip
-        if unowned and value.role is Role.PARAMETER and graph.ops[value.op].cause is None:
+        unused = parameter.gradients if not parameter.owners else _wait_in_vain(facts, parameter)
+        if unused and parameter.id not in skip and value.role is Role.PARAMETER and graph.ops[value.op].cause is None:
             groups.setdefault(facts.name(parameter.id).partition(".")[0], []).append(parameter.id)
     for values in groups.values():
-        used = [op for value in values for op in facts.uses(facts.parameters[value]) if op in facts.swept]
+        fed = [index for value in values for index, _ in facts.parameters[value].gradients]
+        # What `autograd.grad` gives is the caller's, and gathers nowhere.
+        passes = [index for index in fed if graph.sweeps[index].kind == "backward"]
+        walked = facts.walked(min(passes or fed))
+        used = [op for value in values for op in facts.uses(facts.parameters[value]) if op in walked]
         if not used:
             continue
         site = graph.ops[min(used)].site
@@ -90,7 +96,7 @@ def _never_stepped(facts: Facts) -> Iterator[Complaint]:
     cleared = [act.optimizer for act in facts.acts("zero_grad")]
     owned: dict[int, list[int]] = {}
     for parameter in facts.parameters.values():
-        if len(parameter.gradients) >= _SEVERAL and not facts.stepped.intersection(parameter.owners):
+        if _wait_in_vain(facts, parameter):
             for owner in parameter.owners[:1]:
                 owned.setdefault(owner, []).append(parameter.id)
     for owner, values in owned.items():
@@ -106,6 +112,11 @@ def _never_stepped(facts: Facts) -> Iterator[Complaint]:
             optimizer.site,
             tuple(values),
         )
+
+
+def _wait_in_vain(facts: Facts, parameter: Parameter) -> bool:
+    """Several gradients came to a parameter, and none of its owners ever stepped."""
+    return len(parameter.gradients) >= _SEVERAL and not facts.stepped.intersection(parameter.owners)
 
 
 _SEVERAL = 2

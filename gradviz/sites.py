@@ -29,6 +29,7 @@ CODE_LIMIT = 20_000
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _RUNNER = os.path.join(_HERE, "run.py")
+_WRITTEN = "__create_fn__."
 _GENERATED = ("<frozen ", "<attrs generated ", "<__array_function__ ")
 
 
@@ -83,7 +84,8 @@ class KnownCode:
 
     def __init__(self, code: CodeType) -> None:
         self.code = code
-        self.user = is_user_file(code.co_filename)
+        # What `dataclass` writes has no file, and is nobody's own.
+        self.user = is_user_file(code.co_filename) and not code.co_qualname.startswith(_WRITTEN)
         self.runner = code.co_filename == _RUNNER
         self.spots: dict[int, Spot] = {}
         self.places: dict[int, Place] = {}

@@ -39,11 +39,21 @@ class _Framer:
                 region = self.region(region.parent)
             while region is not None:
                 parent = self.region(region.parent)
+                if parent is not None and self.takes_back(region, parent):
+                    region = self.region(parent.parent)
+                    continue
                 if not region.enabled or (parent is not None and not parent.enabled):
                     around.append(region)
                 region = parent
             self.chains[key] = tuple(reversed(around))
         return self.chains[key]
+
+    def takes_back(self, region: Region, parent: Region) -> bool:
+        """A library switched grad off and on again around a function that it was given, as an optimizer does."""
+        if not region.enabled or parent.enabled:
+            return False
+        sources = [self.graph.sites[one.site].text if one.site is not None else "" for one in (region, parent)]
+        return all(text and one.kind not in text for text, one in zip(sources, (region, parent), strict=True))
 
     def region(self, id: int | None) -> Region | None:
         return None if id is None else self.graph.regions.get(id)
@@ -67,7 +77,8 @@ class _Framer:
 def frame_ops(graph: Graph, words: Wording) -> tuple[tuple[Frame, ...], Mapping[int, str]]:
     """The frames, parents before children, and the frame of each op that lies in one.
 
-    An enabling region is drawn only inside a disabling one, where it changes something; a tracked op never lies in a
+    An enabling region is drawn only inside a disabling one, where it changes something, and not where a library opened
+    both; a tracked op never lies in a
     frame that says that grad was off. A loop that opens the same region time after time gets one frame for those
     turns between which no op ran elsewhere, and one for each turn otherwise. Parameters and buffers lie in no frame.
     """

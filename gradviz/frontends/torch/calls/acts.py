@@ -32,6 +32,8 @@ class Acts:
         """Tell of a call of one of the deeds that are no ops."""
         tensor = args[0]
         match call.deed:
+            case Deed.EXIT if here.loading or _is_check(tensor, frame):
+                pass
             case Deed.EXIT:
                 self._ops.left(here, call, [given for given in args if isinstance(given, torch.Tensor)], frame)
             case Deed.REQUIRES_GRAD:
@@ -77,3 +79,8 @@ class Acts:
         if self._book.tensors.get(id(gradient)) is None and is_leaf(gradient):
             self._origins.know(here, tensor)
             self._origins.source(here, "grad", gradient, ())
+
+
+def _is_check(tensor: torch.Tensor, frame: FrameType) -> bool:
+    """A library asks for itself whether something holds, such as that its arguments are in order."""
+    return tensor.dtype is torch.bool and not place_of_call(frame)[1]

@@ -46,10 +46,11 @@ class Ops:
         self, here: Here, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any], frame: FrameType
     ) -> Gathered | None:
         """Look at the arguments of a call, before it runs: it may write to them. None where it is not told of."""
-        if self._is_preparation(args, kwargs, frame):
+        target = _to_be_written(call, args, kwargs)
+        written = args[0] if call.inplace and args else target
+        if self._is_preparation(here, written, args, kwargs, frame):
             return None
         found = Gathered()
-        target = _to_be_written(call, args, kwargs)
         if target is not None:
             found.version = version_of(target)
         if call.name == "new_tensor":  # the first one only says of which type and where
@@ -63,13 +64,17 @@ class Ops:
                 self._take(here, call, found, item, name, len(args), frame)
         return found
 
-    def _is_preparation(self, args: tuple[Any, ...], kwargs: dict[str, Any], frame: FrameType) -> bool:
+    def _is_preparation(
+        self, here: Here, written: Any, args: tuple[Any, ...], kwargs: dict[str, Any], frame: FrameType
+    ) -> bool:
         """A library works on tensors that it made itself and that nobody has used: untold, as long as it is untracked.
 
-        So an initial weight is one source, however it was drawn, and so is a mask.
+        So an initial weight is one source, however it was drawn, and so are a mask and a batch.
         """
         tensors = self._book.tensors
         given = tensors_in((*args, *kwargs.values()))
+        if here.loading and (written is None or id(written) not in tensors):  # what is written to is told of
+            return not any(tensor.requires_grad for tensor in given)
         for tensor in given:
             known = tensors.get(id(tensor))
             if known is None or known.value:

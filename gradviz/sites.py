@@ -252,8 +252,23 @@ def is_user_file(filename: str) -> bool:
     path = os.path.abspath(filename)
     if path.startswith((*_own_folders(), *_library_folders())):
         return False
-    folders = path.split(os.sep)
-    return "site-packages" not in folders and "dist-packages" not in folders
+    *folders, name = path.split(os.sep)
+    if "site-packages" in folders or "dist-packages" in folders:
+        return False
+    # `/tmp/torch_geometric.nn.conv.gcn_conv_x7.py`: a library wrote it for itself, and runs it.
+    package, *rest = name.removesuffix(".py").split(".")
+    is_written = bool(rest) and os.sep.join(folders) in _scratch()
+    origin = getattr(sys.modules.get(package), "__file__", None) if is_written else None
+    return origin is None or is_user_file(origin)
+
+
+@cache
+def _scratch() -> tuple[str, ...]:
+    """The folder for temporary files, under the names that it goes by."""
+    import tempfile
+
+    folder = os.path.abspath(tempfile.gettempdir())
+    return folder, os.path.realpath(folder)
 
 
 @cache

@@ -313,3 +313,91 @@ def test_a_number_that_one_call_of_a_library_takes_and_uses_is_no_term_of_the_lo
         print(lib.loss(torch.ones(3), w).backward())
 
     assert gradviz.check(train) == ()
+
+
+def test_what_a_check_was_computed_with_is_kept_where_it_has_another_use() -> None:
+    lib = library("""
+        def masked(x):
+            low = x < 0
+            if bool(low.any()):
+                raise ValueError
+            return x * low.logical_not()
+    """)
+    w = torch.tensor([1.0, 2.0], requires_grad=True)
+    names = ops(recorded(lambda: lib.masked(w).sum().backward()))
+    assert (names["lt"], names["any"], names["check"]) == (1, 0, 0)
+
+
+def test_what_the_user_named_is_kept_though_only_a_library_looked_at_it() -> None:
+    lib = library("def require(flag):\n    assert bool(flag)")
+
+    def own() -> None:
+        w = torch.ones(2, requires_grad=True)
+        positive = (w > 0).all()
+        lib.require(positive)
+        w.sum().backward()
+
+    graph = recorded(own)
+    assert ops(graph)["all"] == 1
+    assert not [op for op in graph.ops.values() if not op.outputs]
+
+
+def test_weights_that_a_module_of_a_library_fills_are_sources() -> None:
+    lib = library("""
+        class Layer(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.weight = torch.nn.Parameter(torch.empty(2, 2))
+                self.reset_parameters()
+
+            def reset_parameters(self):
+                self.weight.data.uniform_(-1, 1)
+
+            def forward(self, x):
+                return x @ self.weight
+    """)
+
+    def own() -> None:
+        layer = lib.Layer()
+        layer(torch.ones(1, 2)).sum().backward()
+
+    names = ops(recorded(own))
+    assert (names["data"], names["uniform_"], names["Parameter"]) == (0, 0, 1)
+
+
+def test_data_that_a_library_takes_of_a_weight_while_it_computes_is_a_cut() -> None:
+    lib = library("""
+        class Layer(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.weight = torch.nn.Parameter(torch.ones(2, 2))
+
+            def forward(self, x):
+                return x @ self.weight.data
+    """)
+    x = torch.ones(1, 2, requires_grad=True)
+    assert ops(recorded(lambda: lib.Layer()(x).sum().backward()))["data"] == 1
+
+
+@pytest.mark.parametrize("name", ["expand_as", "view_as", "reshape_as", "type_as"])
+def test_a_tensor_that_only_lends_its_shape_is_no_operand(name: str) -> None:
+    x, like = torch.ones(2, 3, requires_grad=True), torch.ones(2, 3, dtype=torch.float64, requires_grad=True)
+    graph = recorded(lambda: [getattr(x, name)(like) for _ in range(2)])
+    first, second = (op for op in graph.ops.values() if op.name == name)
+    assert len(first.inputs) == len(second.inputs) == 1
+    assert graph.cuts == ()
+
+
+def test_grad_modes_of_a_library_within_its_own_are_one_frame() -> None:
+    lib = library("""
+        def inner(w):
+            with torch.no_grad():
+                return w * 2
+
+        def outer(w):
+            with torch.no_grad():
+                return inner(w)
+    """)
+    w = torch.ones(2, requires_grad=True)
+    graph = recorded(lambda: (w * lib.outer(w)).sum().backward())
+    assert frames(graph) == ["no_grad"]

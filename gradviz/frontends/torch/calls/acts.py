@@ -32,10 +32,10 @@ class Acts:
         """Tell of a call of one of the deeds that are no ops."""
         tensor = args[0]
         match call.deed:
-            case Deed.EXIT if here.loading or _is_check(tensor, frame):
-                pass
-            case Deed.EXIT:
-                self._ops.left(here, call, [given for given in args if isinstance(given, torch.Tensor)], frame)
+            case Deed.EXIT if not here.loading:
+                name = events.CHECK if _is_check(tensor, frame) else call.name
+                given = [item for item in args if isinstance(item, torch.Tensor)]
+                self._ops.left(here, name, call.cause, given, frame)
             case Deed.REQUIRES_GRAD:
                 self._flag(here, tensor, frame)
             case Deed.DATA_WRITE:

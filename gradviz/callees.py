@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from inspect import CO_OPTIMIZED
 from itertools import islice, takewhile
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 from gradviz import walking
 from gradviz.naming import ITEM_LIMIT, variables_of
@@ -26,30 +26,44 @@ _CALLED = re.compile(r"([^\W\d]\w*)((?:\.[^\W\d]\w*|\[[^][()]*\])*)\(")
 _STEP = re.compile(r"\.(\w+)|\[[^]]*\]")
 
 
-def callee(frame: FrameType, module: Any) -> str:
+class Callee(NamedTuple):
+    """What code calls a module, and the module around it that the code began with, as `self` in `self.encoder(x)`."""
+
+    name: str
+    around: Any = None
+    around_name: str = ""
+
+
+_UNKNOWN = Callee("")
+
+
+def callee(frame: FrameType, module: Any) -> Callee:
     """What the code at `frame` calls `module`, which it calls; empty where that cannot be told from it.
 
     No code of the user's runs for it, and no variable lives longer.
     """
     if not is_user_file(frame.f_code.co_filename):
-        return ""
+        return _UNKNOWN
     place = decode(frame.f_code, frame.f_lasti)
     found = _CALLED.match(place.text, max(place.column, 0))
     if found is None:
-        return ""
+        return _UNKNOWN
     root, steps = found[1], found[2]
     local = _locals(frame)
     variables = local if root in local else frame.f_globals
     if root not in variables:
-        return ""
+        return _UNKNOWN
     holder = variables[root]
     if steps:
         road = _road(holder, steps, module)
-        return "" if road is None else _outer(frame, root, holder) + road
+        if road is None:
+            return _UNKNOWN
+        name = _outer(frame, root, holder)
+        return Callee(name + road, holder, name) if is_module(holder) else Callee(name + road)
     if holder is not module:
-        return ""
+        return _UNKNOWN
     before = takewhile(lambda item: item[0] != root, list(variables.items()))
-    return next(_parts(before, module), root)
+    return Callee(next(_parts(before, module), root))
 
 
 def _locals(frame: FrameType) -> dict[str, Any]:

@@ -123,7 +123,7 @@ def test_a_batch_is_a_source() -> None:
 
     graph = recorded(train)
     assert not {"select", "item", "randperm"} & set(ops(graph))
-    batches = [op for op in graph.ops.values() if op.name == "stack"]
+    batches = [op for op in graph.ops.values() if op.name == "DataLoader"]
     assert {op.inputs for op in batches} == {()}
     sources = [graph.values[output].shape for op in batches for output in op.outputs]
     assert sorted(sources) == [(4,), (4,), (4, 3), (4, 3)]
@@ -401,3 +401,26 @@ def test_grad_modes_of_a_library_within_its_own_are_one_frame() -> None:
     w = torch.ones(2, requires_grad=True)
     graph = recorded(lambda: (w * lib.outer(w)).sum().backward())
     assert frames(graph) == ["no_grad"]
+
+
+@pytest.mark.parametrize("package", [nn, core_nn], ids=["torch", "core"])
+def test_parts_that_no_method_uses_go_by_the_path_of_the_module_whose_method_ran(package: Any) -> None:
+    class Agent(package.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.policy, self.value = package.Linear(2, 1), package.Linear(2, 1)
+
+        def loss(self, x: Any) -> Any:  # called by itself: no call of the module says what it is called
+            return self.policy(x).sum()
+
+    agents = [Agent()]
+    optim, x = (torch.optim, torch.ones(1, 2)) if package is nn else (gradviz.optim, gradviz.ones(1, 2))
+    optimizer = optim.SGD(agents[0].parameters(), 0.1)
+
+    def train() -> None:
+        agents[0].loss(x).backward()
+        optimizer.step()
+
+    (finding,) = gradviz.check(train)
+    assert finding.code == "GV401"
+    assert finding.names == ("agents.0.value.weight", "agents.0.value.bias")

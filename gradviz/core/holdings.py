@@ -182,7 +182,11 @@ class Holdings:
             for root, scope in list(self._scopes.items()):
                 if any(inner is module and name for name, inner in walking.parts(root)):
                     return self._name_all(root, scope, module)
-        return self._name_all(module, callee(frame, module) or type(module).__name__, module)
+        found = callee(frame, module)
+        scope = self._name_all(module, found.name or type(module).__name__, module)
+        if found.around is not None:
+            self._name_values(found.around, found.around_name)
+        return scope
 
     def _name_all(self, root: Any, name: str, wanted: Any) -> str:
         """Give `root` and the modules in it their scopes; returns that of `wanted`."""
@@ -194,6 +198,12 @@ class Holdings:
                 if path:
                     site = emitter._interner.site(path, True)
                     emitter._sink.emit(events.Module(scope, type(module).__name__, site))
+        self._name_values(root, name)
+        return self._scopes[wanted]
+
+    def _name_values(self, root: Any, name: str) -> None:
+        """Name what a module holds that the program calls `name`, where it has no name yet."""
+        emitter = self._emitter
         for text, tensor, role in _values_of(root, name):
             if self.leaf_name(tensor):  # what the user's own code made has the name that it was given there
                 continue
@@ -203,7 +213,6 @@ class Holdings:
                 emitter._sink.emit(events.Name(value, text, role))
             elif tensor._origin.flags & LATE:
                 self._waiting[tensor._origin.id] = text, role
-        return self._scopes[wanted]
 
     def _name_result(self, frame: FrameType, result: Any) -> None:
         """What the user's code gets from a module goes by the name that it is assigned to."""

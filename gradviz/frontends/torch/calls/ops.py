@@ -84,12 +84,13 @@ class Ops:
             return call.cause is Cause.DATA and is_in_construction(frame)
         return not place_of_call(frame)[1]
 
-    def prepared(self, call: Call, result: Any, frame: FrameType) -> None:
+    def prepared(self, here: Here, call: Call, result: Any, frame: FrameType) -> None:
         """Put off what such a call made."""
+        name = "DataLoader" if here.loading else call.name
         path, _ = place_of_call(frame)
         for output in tensors_in(result):
             if id(output) not in self._book.tensors:
-                self._origins.put_off(call.name, output, path)
+                self._origins.put_off(name, output, path)
 
     def _take(
         self, here: Here, call: Call, found: Gathered, item: Any, name: str, position: int, frame: FrameType

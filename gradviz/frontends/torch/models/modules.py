@@ -101,7 +101,11 @@ class Modules:
                 for name, inner in () if root is None else walking.parts(root):
                     if inner is module and name and root is not None:
                         return self._name_all(root, scope.name, module)
-        return self._name_all(module, callee(frame, module) or type(module).__name__, module)
+        found = callee(frame, module)
+        scope = self._name_all(module, found.name or type(module).__name__, module)
+        if found.around is not None:
+            self._name_values(found.around, found.around_name)
+        return scope
 
     def _name_all(self, root: nn.Module, name: str, wanted: nn.Module) -> _Scope:
         """Give `root` and the modules in it their scopes; returns that of `wanted`."""
@@ -113,11 +117,15 @@ class Modules:
                 scope.idle = []
                 self._scopes[id(module)] = scope
                 self._tell(module, scope.name)
+        self._name_values(root, name)
+        return self._scopes[id(wanted)]
+
+    def _name_values(self, root: nn.Module, name: str) -> None:
+        """Name what a module holds that the program calls `name`, where it has no name yet."""
         for text, tensor, role in self.values_of(root, name):
             known = self._book.tensors.get(id(tensor))
             if known is not None and not known.target:
                 self._book.tell_name(known, text, role)
-        return self._scopes[id(wanted)]
 
     def values_of(self, module: nn.Module, name: str) -> Iterator[tuple[str, torch.Tensor, Role]]:
         """The parameters and buffers of a module that the program calls `name`, each with its own name."""

@@ -11,6 +11,7 @@ from operator import attrgetter
 from typing import TypeVar
 
 from gradviz import events
+from gradviz.checks import drop_checks
 from gradviz.collecting import uncollected
 from gradviz.columns import Columns, Kind
 from gradviz.errors import GraphError
@@ -214,6 +215,10 @@ class _Folding:
             if told.role is not None:
                 columns.roles[id] = told.role
         self._share_names()
+        dropped = drop_checks(columns, self._referred())
+        if dropped:
+            self.cuts = [cut for cut in self.cuts if cut.op not in dropped]
+            self.measures = {id: measure for id, measure in self.measures.items() if columns.holds_value(id)}
         ops = columns.ops()
         members = self._members(ops)
         regions = {
@@ -227,6 +232,15 @@ class _Folding:
             tuple(self.flags), tuple(self._times()), tuple(self.modules), tuple(self.work), tuple(self.statements),
             tuple(self.order), _by_id(self.measures),
         )
+
+    def _referred(self) -> set[int]:
+        """The values that something besides an op refers to."""
+        found = {flag.value for flag in self.flags} | {*self.names}
+        told: list[Act | Error | Optimizer] = [*self.acts, *self.errors, *self.optimizers.values()]
+        found.update(value for one in told for value in one.values)
+        for sweep in self.sweeps:
+            found.update((*sweep.roots, *sweep.concerned, *(gradient.value for gradient in sweep.gradients)))
+        return found
 
     def _members(self, ops: Iterable[int]) -> dict[int, list[int]]:
         """Of each region the ops that ran in it and in none inside it."""

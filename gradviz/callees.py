@@ -12,10 +12,12 @@ from collections.abc import Iterable, Iterator
 from inspect import CO_OPTIMIZED
 from itertools import islice, takewhile
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
+from gradviz import walking
 from gradviz.naming import ITEM_LIMIT, variables_of
 from gradviz.sites import decode, is_user_file
+from gradviz.walking import is_module
 
 FRAMES_LIMIT = 8
 """Most functions outwards that are asked what they call the object whose method calls a module."""
@@ -24,30 +26,44 @@ _CALLED = re.compile(r"([^\W\d]\w*)((?:\.[^\W\d]\w*|\[[^][()]*\])*)\(")
 _STEP = re.compile(r"\.(\w+)|\[[^]]*\]")
 
 
-def callee(frame: FrameType, module: Any) -> str:
+class Callee(NamedTuple):
+    """What code calls a module, and the module around it that the code began with, as `self` in `self.encoder(x)`."""
+
+    name: str
+    around: Any = None
+    around_name: str = ""
+
+
+_UNKNOWN = Callee("")
+
+
+def callee(frame: FrameType, module: Any) -> Callee:
     """What the code at `frame` calls `module`, which it calls; empty where that cannot be told from it.
 
-    A module is anything that has `named_modules`. No code of the user's runs for it, and no variable lives longer.
+    No code of the user's runs for it, and no variable lives longer.
     """
     if not is_user_file(frame.f_code.co_filename):
-        return ""
+        return _UNKNOWN
     place = decode(frame.f_code, frame.f_lasti)
     found = _CALLED.match(place.text, max(place.column, 0))
     if found is None:
-        return ""
+        return _UNKNOWN
     root, steps = found[1], found[2]
     local = _locals(frame)
     variables = local if root in local else frame.f_globals
     if root not in variables:
-        return ""
+        return _UNKNOWN
     holder = variables[root]
     if steps:
         road = _road(holder, steps, module)
-        return "" if road is None else _outer(frame, root, holder) + road
+        if road is None:
+            return _UNKNOWN
+        name = _outer(frame, root, holder)
+        return Callee(name + road, holder, name) if is_module(holder) else Callee(name + road)
     if holder is not module:
-        return ""
+        return _UNKNOWN
     before = takewhile(lambda item: item[0] != root, list(variables.items()))
-    return next(_parts(before, module), root)
+    return Callee(next(_parts(before, module), root))
 
 
 def _locals(frame: FrameType) -> dict[str, Any]:
@@ -75,7 +91,7 @@ def _outer(frame: FrameType, name: str, holder: Any) -> str:
 def _parts(variables: Iterable[tuple[str, Any]], module: Any) -> Iterator[str]:
     """The ways by which variables lead to `module` as a part of what they hold."""
     for name, value in variables:
-        if _is_module(value):
+        if is_module(value):
             yield from (f"{name}.{path}" for path in _paths(value, module) if path)
         else:
             yield from (f"{name}{road}" for road in _entries(value, module))
@@ -85,7 +101,7 @@ def _road(holder: Any, steps: str, module: Any) -> str | None:
     """How `steps` lead from `holder` to `module`, as its parameters are called; None where they lead elsewhere."""
     road = ""
     for step in _STEP.finditer(steps):
-        if _is_module(holder):
+        if is_module(holder):
             break
         if step[1] is None:
             found = next(_entries(holder, module), None)
@@ -98,7 +114,7 @@ def _road(holder: Any, steps: str, module: Any) -> str | None:
             return steps
         road += step[0]
         holder = own[step[1]]
-    if not _is_module(holder):
+    if not is_module(holder):
         return None
     path = next(_paths(holder, module), None)
     return None if path is None else f"{road}.{path}" if path else road
@@ -109,15 +125,11 @@ def _entries(container: Any, module: Any) -> Iterator[str]:
     if type(container) not in (list, tuple, dict):
         return
     pairs = container.items() if type(container) is dict else enumerate(container)
-    entries = [(key, entry) for key, entry in islice(pairs, ITEM_LIMIT) if _is_module(entry)]
+    entries = [(key, entry) for key, entry in islice(pairs, ITEM_LIMIT) if is_module(entry)]
     yield from (f"[{key!r}]" for key, entry in entries if entry is module)
     for key, entry in entries:
         yield from (f"[{key!r}].{path}" for path in _paths(entry, module) if path)
 
 
 def _paths(holder: Any, module: Any) -> Iterator[str]:
-    return (name for name, part in holder.named_modules() if part is module)
-
-
-def _is_module(value: Any) -> bool:
-    return hasattr(type(value), "named_modules")
+    return (name for name, part in walking.parts(holder) if part is module)

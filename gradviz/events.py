@@ -163,6 +163,10 @@ class Signature:
 
 
 BACKWARD = "backward"
+"""The kind of the region that a sweep opens for what runs while it does."""
+
+CHECK = "check"
+"""The name of an op without outputs by which a library asked a tensor for a truth value of its own."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,8 @@ class Sink(Protocol):
 
     def failed(self, what: str, failure: Exception) -> None: ...
 
+    def missed(self, what: str, failure: Exception) -> None: ...
+
 
 @runtime_checkable
 class OpSink(Sink, Protocol):

@@ -254,6 +254,11 @@ class Recorder(AbstractContextManager["Recorder"]):
             self._lost += 1
             self._note_failure(what, failure)
 
+    def missed(self, what: str, failure: Exception) -> None:
+        """Take note that something could not be told that leaves no hole, such as a name."""
+        with self._lock:
+            self._note_failure(what, failure)
+
     def _keep(self, event: Event) -> None:
         if self._log is None:
             self._memory.append(event)
@@ -306,7 +311,8 @@ class Recorder(AbstractContextManager["Recorder"]):
         if self._forks:
             self.emit(Note("unrecorded", "what a forked child process did is not recorded", self._forks))
         if self.failures:
-            text = f"the recording failed: {self.failures[0]}" + (f"; {lost:,} events are missing" if lost else "")
+            missing = f"; {lost:,} events are missing" if lost else ""
+            text = f"the recording is not complete: {self.failures[0]}{missing}"
             self.emit(Note("failure", text, len(self.failures)))
 
     def _step(self, what: str, step: Callable[[], object]) -> None:

@@ -29,6 +29,7 @@ CODE_LIMIT = 20_000
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _RUNNER = os.path.join(_HERE, "run.py")
+_WRITTEN = "__create_fn__."
 _GENERATED = ("<frozen ", "<attrs generated ", "<__array_function__ ")
 
 
@@ -83,7 +84,8 @@ class KnownCode:
 
     def __init__(self, code: CodeType) -> None:
         self.code = code
-        self.user = is_user_file(code.co_filename)
+        # What `dataclass` writes has no file, and is nobody's own.
+        self.user = is_user_file(code.co_filename) and not code.co_qualname.startswith(_WRITTEN)
         self.runner = code.co_filename == _RUNNER
         self.spots: dict[int, Spot] = {}
         self.places: dict[int, Place] = {}
@@ -250,8 +252,23 @@ def is_user_file(filename: str) -> bool:
     path = os.path.abspath(filename)
     if path.startswith((*_own_folders(), *_library_folders())):
         return False
-    folders = path.split(os.sep)
-    return "site-packages" not in folders and "dist-packages" not in folders
+    *folders, name = path.split(os.sep)
+    if "site-packages" in folders or "dist-packages" in folders:
+        return False
+    # `/tmp/torch_geometric.nn.conv.gcn_conv_x7.py`: a library wrote it for itself, and runs it.
+    package, *rest = name.removesuffix(".py").split(".")
+    is_written = bool(rest) and os.sep.join(folders) in _scratch()
+    origin = getattr(sys.modules.get(package), "__file__", None) if is_written else None
+    return origin is None or is_user_file(origin)
+
+
+@cache
+def _scratch() -> tuple[str, ...]:
+    """The folder for temporary files, under the names that it goes by."""
+    import tempfile
+
+    folder = os.path.abspath(tempfile.gettempdir())
+    return folder, os.path.realpath(folder)
 
 
 @cache

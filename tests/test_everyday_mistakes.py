@@ -615,3 +615,40 @@ def test_two_lines_that_detach_are_no_only_road() -> None:
     assert [finding.code for finding in found] == ["GV101"]
     assert "only road" not in found[0].message
     assert len(re.findall(r":\d+|line \d+", found[0].message)) == 2
+
+
+def test_of_two_losses_the_one_that_the_optimizer_steps_for_is_blamed() -> None:
+    generator, critic = nn.Linear(2, 4), nn.Linear(4, 1)
+    steps = torch.optim.SGD(generator.parameters(), 0.1), torch.optim.SGD(critic.parameters(), 0.1)
+
+    def train() -> None:
+        for _ in range(2):
+            fake = generator(torch.ones(3, 2))
+            steps[1].zero_grad()
+            critic(fake.detach()).mean().backward()  # as it should be
+            steps[1].step()
+            steps[0].zero_grad()
+            (-critic(fake.detach()).mean()).backward()  # the mistake
+            steps[0].step()
+
+    finding = only_finding(train)
+    assert finding.code == "GV101"
+    assert finding.names == ("generator.weight", "generator.bias")
+    assert finding.source.endswith("# the mistake")
+    assert "only road" in finding.message
+
+
+def test_of_two_losses_that_one_step_is_for_both_are_told() -> None:
+    encoder, head = nn.Linear(2, 4), nn.Linear(4, 1)
+    one, other = torch.optim.SGD(encoder.parameters(), 0.1), torch.optim.SGD(head.parameters(), 0.1)
+
+    def train() -> None:
+        h = encoder(torch.ones(3, 2))
+        head(h.detach()).mean().backward()
+        (head(h.detach()) ** 2).mean().backward()
+        one.step()
+        other.step()
+
+    finding = only_finding(train)
+    assert finding.names == ("encoder.weight", "encoder.bias")
+    assert "roads to the loss are cut" in finding.message

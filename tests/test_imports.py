@@ -27,6 +27,8 @@ LAYERS = {
     "gradviz.sites": "waist",
     "gradviz.bytecode": "waist",
     "gradviz.targets": "waist",
+    "gradviz.walking": "waist",
+    "gradviz.weakly": "waist",
     "gradviz.amp": "producer",
     "gradviz.core": "producer",
     "gradviz.distributions": "producer",

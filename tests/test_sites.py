@@ -517,3 +517,12 @@ def test_code_made_in_a_loop_does_not_pile_up(monkeypatch: pytest.MonkeyPatch) -
         code = compile(f"y{number} = f()", f"<cell {number}>", "exec")
         assert sites.decode(code, 0).file == f"<cell {number}>"
         assert len(sites.codes) <= 10
+
+
+def test_a_file_that_a_library_wrote_for_itself_is_not_the_users(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sites, "_scratch", lambda: (str(tmp_path),))
+    assert not sites.is_user_file(str(tmp_path / "pytest.core_x7.py"))
+    assert sites.is_user_file(str(tmp_path / "mine.v2.py"))
+    assert sites.is_user_file(str(tmp_path / "deeper" / "pytest.core_x7.py"))

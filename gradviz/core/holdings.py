@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from gradviz import events
+from gradviz import events, walking
 from gradviz.callees import callee
 from gradviz.core.listeners import Deed
 from gradviz.core.tensor import Tensor
@@ -20,6 +20,7 @@ from gradviz.events import Role
 from gradviz.naming import name_values
 from gradviz.sites import Spot, call_path, decode, is_user_file, user_frame
 from gradviz.targets import single_target, unpacked_target
+from gradviz.weakly import ByIdentity
 
 if TYPE_CHECKING:
     from gradviz.core.emit import Emitter
@@ -46,14 +47,15 @@ class Holdings:
     def __init__(self, emitter: Emitter) -> None:
         self._emitter = emitter
         self.here = Here()
-        self._scopes: weakref.WeakKeyDictionary[Any, str] = weakref.WeakKeyDictionary()
-        self._places: weakref.WeakKeyDictionary[Any, tuple[Spot, ...]] = weakref.WeakKeyDictionary()
-        self._optimizers: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
+        self._scopes: ByIdentity[str] = ByIdentity()
+        self._places: ByIdentity[tuple[Spot, ...]] = ByIdentity()
+        self._optimizers: ByIdentity[int] = ByIdentity()
+        self._count = 0
         self._paths: dict[int, tuple[Spot, ...]] = {}
         self._waiting: dict[int, tuple[str, Role]] = {}
         self._names: dict[int, tuple[weakref.ref[Tensor], str]] = {}
         self._named: set[int] = set()
-        self._opened: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._opened: ByIdentity[bool] = ByIdentity()
 
     @property
     def scope(self) -> str:
@@ -65,17 +67,17 @@ class Holdings:
 
     def name(self, holder: Any, name: str) -> None:
         """Name what the module that the program calls `name` holds: parameters, buffers, plain attributes."""
-        if not hasattr(holder, "named_modules"):
+        if not walking.is_module(holder):
             return
         for text, tensor, role in _values_of(holder, name):
             self.name_tensor(tensor, text, role)
         if holder in self._opened or name.endswith("()"):
             return
-        self._opened.add(holder)
+        self._opened[holder] = True
         attributes: dict[str, object] = {}
-        for inner, part in holder.named_modules():
-            owner = f"{name}.{inner}" if inner else name
-            attributes |= {f"{owner}.{key}": held for key, held in vars(part).items() if not key.startswith("_")}
+        for owner, part in walking.parts(holder, name):
+            held = walking.attributes(part)
+            attributes |= {f"{owner}.{key}": value for key, value in held.items() if not key.startswith("_")}
         name_values(attributes, self._emitter.name)
 
     def name_tensor(self, tensor: Tensor, name: str, role: Role | None = None) -> None:
@@ -155,22 +157,22 @@ class Holdings:
                 if is_user_file(frame.f_code.co_filename):
                     self._name_result(frame, more[0])
             case Deed.SWITCHED:
-                self._act(more[0], holder.parameters(), frame)
+                self._act(more[0], _parameters(holder), frame)
             case Deed.ATTRIBUTE:
-                owned = (holder,) if isinstance(holder, Tensor) else holder.parameters()
+                owned = (holder,) if isinstance(holder, Tensor) else _parameters(holder)
                 self._act("attribute", owned, frame, text=f"{more[0]} = {more[1]}")
             case Deed.OWNS:
                 self._own(holder, frame)
             case Deed.CLEARED | Deed.STEPPED:
                 kind = "step" if deed is Deed.STEPPED else "zero_grad"
                 if hasattr(holder, "param_groups"):
-                    number = self._optimizers.get(holder)
+                    number = self._optimizers.get(holder, None)
                     self._act(kind, (), frame, self._own(holder, frame) if number is None else number)
                 else:
-                    self._act(kind, holder.parameters(), frame)
+                    self._act(kind, _parameters(holder), frame)
 
     def _enter(self, module: Any, frame: FrameType) -> None:
-        scope = self._scopes.get(module)
+        scope = self._scopes.get(module, None)
         if scope is None:
             scope = self._find(module, frame)
         self.here.scopes.append(scope)
@@ -178,20 +180,30 @@ class Holdings:
     def _find(self, module: Any, frame: FrameType) -> str:
         if self.here.scopes:
             for root, scope in list(self._scopes.items()):
-                if any(inner is module and name for name, inner in root.named_modules()):
+                if any(inner is module and name for name, inner in walking.parts(root)):
                     return self._name_all(root, scope, module)
-        return self._name_all(module, callee(frame, module) or type(module).__name__, module)
+        found = callee(frame, module)
+        scope = self._name_all(module, found.name or type(module).__name__, module)
+        if found.around is not None:
+            self._name_values(found.around, found.around_name)
+        return scope
 
     def _name_all(self, root: Any, name: str, wanted: Any) -> str:
         """Give `root` and the modules in it their scopes; returns that of `wanted`."""
         emitter = self._emitter
-        for inner, module in root.named_modules():
+        for scope, module in walking.parts(root, name):
             if module not in self._scopes:
-                scope = self._scopes[module] = f"{name}.{inner}" if inner else name
-                path = self._places.get(module)
+                self._scopes[module] = scope
+                path = self._places.get(module, ())
                 if path:
                     site = emitter._interner.site(path, True)
                     emitter._sink.emit(events.Module(scope, type(module).__name__, site))
+        self._name_values(root, name)
+        return self._scopes[wanted]
+
+    def _name_values(self, root: Any, name: str) -> None:
+        """Name what a module holds that the program calls `name`, where it has no name yet."""
+        emitter = self._emitter
         for text, tensor, role in _values_of(root, name):
             if self.leaf_name(tensor):  # what the user's own code made has the name that it was given there
                 continue
@@ -201,7 +213,6 @@ class Holdings:
                 emitter._sink.emit(events.Name(value, text, role))
             elif tensor._origin.flags & LATE:
                 self._waiting[tensor._origin.id] = text, role
-        return self._scopes[wanted]
 
     def _name_result(self, frame: FrameType, result: Any) -> None:
         """What the user's code gets from a module goes by the name that it is assigned to."""
@@ -213,9 +224,10 @@ class Holdings:
 
     def _own(self, optimizer: Any, frame: FrameType) -> int:
         emitter = self._emitter
-        number = self._optimizers.get(optimizer)
+        number = self._optimizers.get(optimizer, None)
         if number is None:
-            number = self._optimizers[optimizer] = len(self._optimizers)
+            number = self._optimizers[optimizer] = self._count
+            self._count += 1
         values = self._values(tensor for group in optimizer.param_groups for tensor in group["params"])
         site = emitter._interner.site(call_path(_maker(type(optimizer), frame)))
         emitter._sink.emit(events.Optimizer(number, type(optimizer).__name__, values, site))
@@ -232,11 +244,15 @@ class Holdings:
         )
 
 
+def _parameters(module: Any) -> list[Tensor]:
+    return [tensor for _, tensor in walking.parameters(module)]
+
+
 def _values_of(module: Any, name: str) -> Iterator[tuple[str, Tensor, Role]]:
     """The parameters and buffers of a module that the program calls `name`, each with its own name."""
-    for text, parameter in module.named_parameters(name):
+    for text, parameter in walking.parameters(module, name):
         yield text, parameter, Role.PARAMETER
-    for text, buffer in module.named_buffers(name):
+    for text, buffer in walking.buffers(module, name):
         yield text, buffer, Role.BUFFER
 
 

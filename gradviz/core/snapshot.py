@@ -23,6 +23,8 @@ class _List:
     def failed(self, what: str, failure: Exception) -> None:
         raise failure
 
+    missed = failed
+
 
 def snapshot(
     tensors: Sequence[Tensor], names: Mapping[str, Tensor] | None = None, around: Mapping[str, Tensor] | None = None

@@ -85,9 +85,10 @@ def returned_number(facts: Facts, exit: int) -> int | None:
 
 
 def _encloses(outer: Site, inner: Site) -> bool:
-    """The expression at `inner` is a part of the one at `outer`."""
-    starts = (outer.line, outer.column) <= (inner.line, inner.column)
-    return starts and (inner.end_line, inner.end_column) <= (outer.end_line, outer.end_column) and outer != inner
+    """The expression at `inner` is a part of the one at `outer`, and not the same: one call of a library does both."""
+    starts, begins = (outer.line, outer.column), (inner.line, inner.column)
+    ends, stops = (outer.end_line, outer.end_column), (inner.end_line, inner.end_column)
+    return starts <= begins and stops <= ends and (starts, ends) != (begins, stops)
 
 
 def _literal_users(facts: Facts) -> dict[tuple[str, str, str], list[int]]:

@@ -13,10 +13,12 @@ from gradviz.picture.wording import join
 _SWITCH_ON = "switch grad mode on before this runs"
 
 
-def complaints(facts: Facts, kind: str, how: str, help: str | Callable[[Facts, Lost], str]) -> Iterator[Complaint]:
+def complaints(
+    facts: Facts, kind: str, how: str | Callable[[Facts, Lost], str], help: str | Callable[[Facts, Lost], str]
+) -> Iterator[Complaint]:
     """What a rule on `kind` says: `how` follows "is cut by", or "ran" where grad mode was off, and has `{line}` in it.
 
-    `help` is the one action, or says it of one loss.
+    `help` is the one action. Either may be asked of one loss.
     """
     for lost in lost_roads(facts):
         if lost.kind == kind:
@@ -24,7 +26,7 @@ def complaints(facts: Facts, kind: str, how: str, help: str | Callable[[Facts, L
             if cut.cause in MODES and not _is_opened(facts, cut):
                 told, advice = "with grad mode off, as it was before the recording began", _SWITCH_ON
             else:
-                told = how.format(line=_opener(facts, lost))
+                told = (how if isinstance(how, str) else how(facts, lost)).format(line=_opener(facts, lost))
                 advice = help if isinstance(help, str) else help(facts, lost)
             yield _complaint(facts, lost, told, advice)
 

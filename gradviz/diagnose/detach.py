@@ -25,6 +25,7 @@ from gradviz.diagnose.complaining import complaints
 from gradviz.diagnose.facts import Facts, verb
 from gradviz.diagnose.findings import Complaint
 from gradviz.diagnose.lost import Lost
+from gradviz.diagnose.surroundings import called_around
 from gradviz.query import ancestors
 
 CODE = "GV101"
@@ -35,13 +36,21 @@ def check(facts: Facts) -> Iterator[Complaint]:
     return complaints(
         facts,
         "detach",
-        "`detach()` at {line}",
+        _how,
         _help,
     )
 
 
+def _how(facts: Facts, lost: Lost) -> str:
+    within = called_around(facts, lost.site, "detach")
+    return f"a `detach` inside of `{within}` at {{line}}" if within else "`detach()` at {line}"
+
+
 def _help(facts: Facts, lost: Lost) -> str:
     graph = facts.graph
+    within = called_around(facts, lost.site, "detach")
+    if within:
+        return f"look for an option of `{within}` that keeps the graph, or do without it where gradient is to pass"
     if lost.state == "starved":
         fed = [sweep for sweep in last_sweeps(facts) if lost.op in ancestors(graph, sweep.roots)]
         if len(fed) > 1:

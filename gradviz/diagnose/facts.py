@@ -257,10 +257,13 @@ class Facts:
         return sorted(seen)
 
     def is_trained(self, parameter: Parameter) -> bool:
-        """An optimizer that took a step owns it or, in a program without an optimizer, it requires grad."""
-        return (
-            bool(self.stepped.intersection(parameter.owners)) if self.graph.optimizers else self.is_trainable(parameter)
-        )
+        """An optimizer that took a step owns it or, in a program without an optimizer, it requires grad.
+
+        What is made while a sweep runs, such as the inputs of a second forward, is for that sweep only.
+        """
+        if self.graph.optimizers:
+            return bool(self.stepped.intersection(parameter.owners))
+        return self.is_trainable(parameter) and not self.in_sweep(self.graph.ops[self.graph.values[parameter.id].op])
 
     # words
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from gradviz.diagnose.addends import LINEAR, addends, last_sweeps, returned_number
 from gradviz.diagnose.coming_back import ways_of
 from gradviz.diagnose.facts import Facts, Parameter
+from gradviz.diagnose.owning import on_own_roads
 from gradviz.events import Cause, Role, Sweep
 from gradviz.graphs import Cut, Op
 from gradviz.withholding import hands_on_integers, withheld
@@ -123,7 +124,8 @@ def _starved(facts: Facts) -> Iterator[Lost]:
             groups.setdefault(tuple(sorted(k for k in met if keys[k][1] == best)), []).append(parameter)
     for reasons, members in groups.items():
         kinds: dict[str, list[int]] = {}
-        for op in sorted(keys[key][0] for key in reasons):
+        owners = {owner for parameter in members for owner in parameter.owners}
+        for op in on_own_roads(facts, sorted(keys[key][0] for key in reasons), owners):
             kinds.setdefault(blame(facts, op)[0], []).append(op)
         values = tuple(parameter.id for parameter in members)
         told = {kind: list(dict.fromkeys(blame(facts, op)[1] for op in ops)) for kind, ops in kinds.items()}

@@ -10,6 +10,7 @@ from gradviz.events import Module, Statement
 from gradviz.graphs import Op
 
 _IDENTIFIER = re.compile(r"[^\W\d]\w*")
+_CALLED = re.compile(r"([^\W\d]\w*(?:\.[^\W\d]\w*)*)\(")
 
 
 def statements(facts: Facts, kind: str, site: int | None) -> list[Statement]:
@@ -29,6 +30,19 @@ def branch_around(facts: Facts, site: int | None) -> int | None:
             return found[0].site
         site = facts.graph.sites[site].caller
     return None
+
+
+def called_around(facts: Facts, site: int | None, deed: str) -> str:
+    """What the source at `site` calls, such as `d.step`, where it says nothing of the `deed` that was done in there.
+
+    Empty where the deed is the source's own, and where only a part of the source is known.
+    """
+    place = facts.graph.sites.get(site) if site is not None else None
+    if place is None or place.end_line > place.line or place.column < 0:
+        return ""
+    source = place.text[place.column : place.end_column]
+    called = _CALLED.match(source)
+    return called[1] if called is not None and deed not in source else ""
 
 
 def fill_of(facts: Facts, container: str, values: Iterable[int]) -> Statement | None:

@@ -39,11 +39,22 @@ class _Framer:
                 region = self.region(region.parent)
             while region is not None:
                 parent = self.region(region.parent)
+                if parent is not None and region.enabled != parent.enabled and self.is_foreign(region, parent):
+                    region = self.region(parent.parent)  # as an optimizer does around a function that it was given
+                    continue
+                if parent is not None and region.enabled == parent.enabled and self.is_foreign(region, parent):
+                    region = parent
+                    continue
                 if not region.enabled or (parent is not None and not parent.enabled):
                     around.append(region)
                 region = parent
             self.chains[key] = tuple(reversed(around))
         return self.chains[key]
+
+    def is_foreign(self, *regions: Region) -> bool:
+        """All of them were opened by a library: where the user's code called it, nothing is said of them."""
+        sources = [self.graph.sites[region.site].text if region.site is not None else "" for region in regions]
+        return all(text and region.kind not in text for text, region in zip(sources, regions, strict=True))
 
     def region(self, id: int | None) -> Region | None:
         return None if id is None else self.graph.regions.get(id)
@@ -67,7 +78,8 @@ class _Framer:
 def frame_ops(graph: Graph, words: Wording) -> tuple[tuple[Frame, ...], Mapping[int, str]]:
     """The frames, parents before children, and the frame of each op that lies in one.
 
-    An enabling region is drawn only inside a disabling one, where it changes something; a tracked op never lies in a
+    An enabling region is drawn only inside a disabling one, where it changes something, and not where a library opened
+    both; nor is a region that a library opened in one of its own like it. A tracked op never lies in a
     frame that says that grad was off. A loop that opens the same region time after time gets one frame for those
     turns between which no op ran elsewhere, and one for each turn otherwise. Parameters and buffers lie in no frame.
     """

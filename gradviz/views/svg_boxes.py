@@ -49,11 +49,11 @@ def boxes(drawing: Drawing, remarks: Sequence[Remark]) -> Iterator[str]:
         start = f'{begin}{hint}<rect x="{number(x)}" y="{number(y)}{shape}{axis}" y="'
         if detail:
             yield (
-                f'{start}{number(middle - 3)}"{end_of_text(title, "", True)}</text>'
-                f'<text x="{axis}" y="{number(middle + 12)}"{end_of_text(detail, "k", True)}</text></g>'
+                f'{start}{number(middle - 3)}"{end_of_text(title, "")}</text>'
+                f'<text x="{axis}" y="{number(middle + 12)}"{end_of_text(detail, "k")}</text></g>'
             )
         else:
-            yield f'{start}{number(middle + 4)}"{end_of_text(title, "", True)}</text></g>'
+            yield f'{start}{number(middle + 4)}"{end_of_text(title, "")}</text></g>'
 
 
 def _box(placed: PlacedBox, remarks: Sequence[Remark]) -> str:

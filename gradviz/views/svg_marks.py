@@ -65,7 +65,7 @@ def text(x: float, y: float, words: str, style: str = "", middle: bool = False) 
 
 
 @lru_cache(maxsize=4096)
-def end_of_text(words: str, style: str, middle: bool) -> str:
+def end_of_text(words: str, style: str, middle: bool = False) -> str:
     """The end of a text's opening tag, and its words; most are those of many boxes.
 
     A width is given where its characters are not in our metrics, so that no font breaks out.
@@ -161,5 +161,5 @@ def box_text(placed: PlacedBox) -> str:
     free = text_area(area, box_room(placed.box)) if placed.tags else area
     x = free.x + free.width / 2
     style = "ct" if placed.box.kind is BoxKind.ERROR else ""
-    title = text(x, middle - 3 if placed.detail else middle + 4, placed.title, style, True)
-    return title + text(x, middle + 12, placed.detail, "k", True)
+    title = text(x, middle - 3 if placed.detail else middle + 4, placed.title, style)
+    return title + text(x, middle + 12, placed.detail, "k")

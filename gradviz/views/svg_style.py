@@ -63,7 +63,7 @@ TEXT_ON: tuple[tuple[str, str], ...] = (
 # Selector, declarations without colour, and the paints of fill and stroke.
 _RULES: tuple[tuple[str, str, str, str], ...] = (
     ("text", 'font:12px ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace', "ink", ""),
-    (".m", "text-anchor:middle", "", ""),
+    (".m,.op,.leaf,.const,.off,.out,.offo,.exit,.err,.saved,.more", "text-anchor:middle", "", ""),
     (".h", "font:600 15px system-ui,sans-serif", "", ""),
     (".k,.s", "font:11px system-ui,sans-serif", "muted", ""),
     (".t", "font:600 11px system-ui,sans-serif", "muted", ""),

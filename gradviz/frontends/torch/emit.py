@@ -13,6 +13,7 @@ from gradviz.frontends.torch.engine.sweeps import Sweeps
 from gradviz.frontends.torch.listening.elsewhere import Elsewhere
 from gradviz.frontends.torch.listening.handing import Handing
 from gradviz.frontends.torch.listening.listener import Listener
+from gradviz.frontends.torch.listening.loading import Loading
 from gradviz.frontends.torch.listening.mode import RecordingMode
 from gradviz.frontends.torch.listening.threads import Threads
 from gradviz.frontends.torch.listening.transforms import Transforms
@@ -49,6 +50,7 @@ class Emitter:
         self.attributes = Attributes(self.book, listener.origins)
         self.handing = Handing(self.book)
         self.gathering = Gathering(self.book)
+        self.loading = Loading(self.book)
         self.threads = Threads(self.enter_thread)
         self._patches = Patches()
         self._named: set[int] = set()
@@ -74,6 +76,7 @@ class Emitter:
         self.evaluating.install(self._patches)
         self.attributes.install(self._patches)
         self.gathering.install(self._patches)
+        self.loading.install(self._patches)
         self.enter_thread().__enter__()  # type: ignore[no-untyped-call]
 
     def uninstall(self) -> None:

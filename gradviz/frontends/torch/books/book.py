@@ -37,6 +37,9 @@ class _Nowhere:
     def failed(self, what: str, failure: Exception) -> None:
         pass
 
+    def missed(self, what: str, failure: Exception) -> None:
+        pass
+
     def drain(self) -> None:
         self.pending.clear()
 
@@ -85,6 +88,15 @@ class Book:
                     step(*arguments)
             except Exception as failure:
                 self.sink.failed(f"recording {what}", failure)
+
+    def tried(self, what: str, step: Callable[..., object], *arguments: object) -> None:
+        """Run a step that only adds to what is told, such as a name: if it fails, the recording goes on."""
+        with self.lock:
+            try:
+                with torch._C.DisableTorchFunction():
+                    step(*arguments)
+            except Exception as failure:
+                self.sink.missed(f"recording {what}", failure)
 
     def looked(self, what: str, look: Callable[..., T], *arguments: object) -> T | None:
         """What a look at the program's state gives, None where that failed, which ends the recording."""

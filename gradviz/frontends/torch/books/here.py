@@ -35,10 +35,13 @@ class Here:
     """What one thread is doing: its number, its innermost grad-mode region, the module that it runs, its trail.
 
     quiet   above zero while what runs is not the user's: the engine, a custom function's forward
+    loading above zero while a data loader puts a batch together
     fed     while the engine runs, the leaves that sweeps inside of it feed, such as a checkpoint's
     """
 
-    __slots__ = ("context", "context_inside", "context_region", "fed", "inside", "quiet", "region", "thread", "trail")
+    __slots__ = (
+        "context", "context_inside", "context_region", "fed", "inside", "loading", "quiet", "region", "thread", "trail",
+    )  # fmt: skip
 
     def __init__(self, thread: int) -> None:
         self.thread = thread
@@ -49,6 +52,7 @@ class Here:
         self.context_region: Region | None = None
         self.trail = Trail()
         self.quiet = 0
+        self.loading = 0
         self.fed: list[Known] = []
 
     def is_switched_off(self) -> bool:

@@ -32,8 +32,10 @@ class Acts:
         """Tell of a call of one of the deeds that are no ops."""
         tensor = args[0]
         match call.deed:
-            case Deed.EXIT:
-                self._ops.left(here, call, [given for given in args if isinstance(given, torch.Tensor)], frame)
+            case Deed.EXIT if not here.loading:
+                name = events.CHECK if _is_check(tensor, frame) else call.name
+                given = [item for item in args if isinstance(item, torch.Tensor)]
+                self._ops.left(here, name, call.cause, given, frame)
             case Deed.REQUIRES_GRAD:
                 self._flag(here, tensor, frame)
             case Deed.DATA_WRITE:
@@ -77,3 +79,8 @@ class Acts:
         if self._book.tensors.get(id(gradient)) is None and is_leaf(gradient):
             self._origins.know(here, tensor)
             self._origins.source(here, "grad", gradient, ())
+
+
+def _is_check(tensor: torch.Tensor, frame: FrameType) -> bool:
+    """A library asks for itself whether something holds, such as that its arguments are in order."""
+    return tensor.dtype is torch.bool and not place_of_call(frame)[1]

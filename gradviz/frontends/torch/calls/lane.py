@@ -241,7 +241,7 @@ class Lane:
         with self._book.lock, torch._C.DisableTorchFunction():
             found = self._ops.gather(here, call, args, kwargs, frame)
             if found is None:
-                self._ops.prepared(call, result, frame)
+                self._ops.prepared(here, call, result, frame)
             else:
                 ticket = ticket or self.ticket(call, args, kwargs)
                 self.first(here, call, args, found, ticket, result, nodes, frame)

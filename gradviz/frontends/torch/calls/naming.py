@@ -40,12 +40,13 @@ class Call:
     copies    its arguments are data to be copied: tensors among them keep their values, not their history
     laned     it copies nothing and cuts nothing by itself: `Lane` may tell of it
     plain     and it writes to nothing and is not written in Python, so that a call may be looked at after it
+    one       of its tensors only the first is an operand; the others say of which shape or type the result is
     silent    with fewer than three arguments it never warns, so that nobody needs to see where it was called
     """
 
     __slots__ = (
-        "asks", "cause", "copies", "deed", "inplace", "laned", "name", "operands", "plain", "python", "silent",
-        "source", "unlike", "variants",
+        "asks", "cause", "copies", "deed", "inplace", "laned", "name", "one", "operands", "plain", "python",
+        "silent", "source", "unlike", "variants",
     )  # fmt: skip
 
     def __init__(self, name: str, deed: Deed) -> None:
@@ -58,6 +59,7 @@ class Call:
         self.cause: Cause | None = None
         self.copies = False
         self.source = False
+        self.one = False
         self.unlike = Cause.NONDIFFERENTIABLE
         self.variants = 0
         self.laned = False
@@ -120,6 +122,9 @@ _PATTERNS = frozenset(
 )  # fmt: skip
 """Functions that take only shape and dtype from a tensor, or make a twin of it: what they make begins a new history."""
 
+_SHAPED_LIKE = frozenset({"expand_as", "view_as", "reshape_as", "type_as"})
+"""Methods that take only shape or type from another tensor: nothing of its data, and no gradient comes to it."""
+
 _HOOKS = frozenset(
     {"register_hook", "register_post_accumulate_grad_hook", "retain_grad", "register_multi_grad_hook"}
 )
@@ -167,7 +172,8 @@ def describe_call(func: Any) -> Call:
     if name in _COPIES:
         call.copies = True
         call.cause = Cause.RETENSOR
-    call.laned = not (call.cause or call.source or name in ("detach_", "set_", "__setitem__"))
+    call.one = name in _SHAPED_LIKE
+    call.laned = not (call.cause or call.source or call.one or name in ("detach_", "set_", "__setitem__"))
     call.plain = call.laned and not call.python and not call.inplace
     call.silent = func in _SILENT
     return call

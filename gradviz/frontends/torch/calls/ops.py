@@ -20,7 +20,7 @@ from gradviz.frontends.torch.calls.keeping import kept_by, memory_of
 from gradviz.frontends.torch.calls.literals import literal
 from gradviz.frontends.torch.calls.naming import Call, named_arguments, op_name
 from gradviz.frontends.torch.calls.writes import Writes
-from gradviz.frontends.torch.places.frames import place_of_call
+from gradviz.frontends.torch.places.frames import is_in_construction, place_of_call
 from gradviz.targets import unpacked_target
 
 VARIANT_LIMIT = 64
@@ -46,10 +46,11 @@ class Ops:
         self, here: Here, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any], frame: FrameType
     ) -> Gathered | None:
         """Look at the arguments of a call, before it runs: it may write to them. None where it is not told of."""
-        if self._is_preparation(args, kwargs, frame):
+        target = _to_be_written(call, args, kwargs)
+        written = args[0] if call.inplace and args else target
+        if self._is_preparation(here, call, written, args, kwargs, frame):
             return None
         found = Gathered()
-        target = _to_be_written(call, args, kwargs)
         if target is not None:
             found.version = version_of(target)
         if call.name == "new_tensor":  # the first one only says of which type and where
@@ -63,33 +64,39 @@ class Ops:
                 self._take(here, call, found, item, name, len(args), frame)
         return found
 
-    def _is_preparation(self, args: tuple[Any, ...], kwargs: dict[str, Any], frame: FrameType) -> bool:
+    def _is_preparation(
+        self, here: Here, call: Call, written: Any, args: tuple[Any, ...], kwargs: dict[str, Any], frame: FrameType
+    ) -> bool:
         """A library works on tensors that it made itself and that nobody has used: untold, as long as it is untracked.
 
-        So an initial weight is one source, however it was drawn, and so is a mask.
+        So an initial weight is one source, however it was drawn, and so are a mask and a batch.
         """
         tensors = self._book.tensors
         given = tensors_in((*args, *kwargs.values()))
+        if here.loading and (written is None or id(written) not in tensors):  # what is written to is told of
+            return not any(tensor.requires_grad for tensor in given)
         for tensor in given:
             known = tensors.get(id(tensor))
             if known is None or known.value:
                 return False
         if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given):
-            return False
+            # `weight.data.uniform_()`, by which a module of a library fills its weights.
+            return call.cause is Cause.DATA and is_in_construction(frame)
         return not place_of_call(frame)[1]
 
-    def prepared(self, call: Call, result: Any, frame: FrameType) -> None:
+    def prepared(self, here: Here, call: Call, result: Any, frame: FrameType) -> None:
         """Put off what such a call made."""
+        name = "DataLoader" if here.loading else call.name
         path, _ = place_of_call(frame)
         for output in tensors_in(result):
             if id(output) not in self._book.tensors:
-                self._origins.put_off(call.name, output, path)
+                self._origins.put_off(name, output, path)
 
     def _take(
         self, here: Here, call: Call, found: Gathered, item: Any, name: str, position: int, frame: FrameType
     ) -> None:
         if isinstance(item, torch.Tensor):
-            if not call.source:
+            if not (call.source or (call.one and found.tensors)):
                 self._take_tensor(here, found, item, frame)
         elif position < call.operands and type(item) in _NUMBERS:
             found.inputs.append(repr(item))
@@ -329,15 +336,17 @@ class Ops:
             )
         )
 
-    def left(self, here: Here, call: Call, tensors: list[torch.Tensor], frame: FrameType) -> None:
-        """Data of these tensors left for Python or numpy."""
+    def left(
+        self, here: Here, name: str, cause: Cause | None, tensors: list[torch.Tensor], frame: FrameType
+    ) -> None:
+        """Data of these tensors left for Python or numpy, by an op of that name."""
         found = Gathered()
         for tensor in tensors:
             self._take_tensor(here, found, tensor, frame)
-        cause = call.cause if True in found.needs else None
+        cause = cause if True in found.needs else None
         signature = self._book.signature(
-            ("left", call.name, cause, *found.needs),
-            lambda id: events.Signature(id, call.name, cause=cause, needs=tuple(found.needs)),
+            ("left", name, cause, *found.needs),
+            lambda id: events.Signature(id, name, cause=cause, needs=tuple(found.needs)),
         )
         self._book.tell_op(here, signature, self._book.interner.site(place_of_call(frame)[0]), found.inputs, 0)
 

@@ -66,7 +66,7 @@ class Listener:
         if before is not None:
             self.book.guarded("an op", self.lane.first, here, call, args, *before, result, nodes, frame)
         elif not is_inner(frame):
-            self.book.guarded("an op", self.ops.prepared, call, result, frame)
+            self.book.guarded("an op", self.ops.prepared, here, call, result, frame)
 
     def other(
         self, here: Here, call: Call, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], frame: FrameType

@@ -19,6 +19,7 @@ from gradviz.frontends.torch.books.book import Book
 from gradviz.frontends.torch.books.here import Here, Region
 from gradviz.interning import FIRST_LINE
 from gradviz.sites import Spot, call_path, is_user_file, spot_at
+from gradviz.weakly import ByIdentity
 
 CAUSES = {
     "no_grad": Cause.NO_GRAD, "inference_mode": Cause.INFERENCE_MODE, "set_grad_enabled": Cause.SET_GRAD_ENABLED,
@@ -45,8 +46,8 @@ class Regions:
 
     def __init__(self, book: Book) -> None:
         self._book = book
-        self._of_switch: weakref.WeakKeyDictionary[Any, Extent] = weakref.WeakKeyDictionary()
-        self._before: weakref.WeakKeyDictionary[Any, Region | None] = weakref.WeakKeyDictionary()
+        self._of_switch: ByIdentity[Extent] = ByIdentity()
+        self._before: ByIdentity[Region | None] = ByIdentity()
         self._undoing: dict[int, weakref.ref[Any]] = {}
 
     def switched(self, here: Here, mode: bool, before: bool, frame: FrameType) -> None:
@@ -152,7 +153,7 @@ class Regions:
                 here.region = undone
             elif undone is not None:  # something else was switched in between
                 self._end(undone)
-        region = self._of_switch.get(switch)
+        region = self._of_switch.get(switch, None)
         if region is None or region is not here.region:
             region = self._open(here, switch, "set_grad_enabled", mode, frame)
         region.held = True

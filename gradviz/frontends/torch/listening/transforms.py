@@ -181,7 +181,7 @@ class Transforms:
         ops = self._listener.ops
         found = ops.gather(here, call, tuple(tensors.values()), {}, frame)
         if found is None:
-            ops.prepared(call, result, frame)
+            ops.prepared(here, call, result, frame)
         else:
             ops.ran(here, call, (), found, result, nodes, frame)
 

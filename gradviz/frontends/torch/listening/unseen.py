@@ -127,7 +127,7 @@ class Unseen:
         ops = self._listener.ops
         found = ops.gather(here, self._subclass, (given,), {}, frame)
         if found is None:
-            ops.prepared(self._subclass, made, frame)
+            ops.prepared(here, self._subclass, made, frame)
             return
         end = sequence_number()
         ops.ran(here, self._subclass, (given,), found, made, (end - (made.grad_fn is not None), end), frame)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from gradviz import events
+from gradviz import events, walking
 from gradviz.frontends.torch.books.book import Book
 from gradviz.frontends.torch.books.here import Here
 from gradviz.frontends.torch.books.origins import Origins
@@ -47,7 +47,7 @@ class Attributes:
             if name[:6] == _FLAG and (name not in _KNOWN or isinstance(owner, nn.Module)):
                 here = self._book.here()
                 if here is not None and not here.quiet:
-                    self._book.guarded("an attribute", self._tell, here, owner, name, value, sys._getframe(1))
+                    self._book.tried("an attribute", self._tell, here, owner, name, value, sys._getframe(1))
 
         return __setattr__
 
@@ -63,7 +63,7 @@ class Attributes:
 
 def _tensors(owner: Any) -> Iterator[torch.Tensor]:
     if isinstance(owner, nn.Module):
-        yield from owner.parameters()
+        yield from (tensor for _, tensor in walking.parameters(owner))
     else:
         yield owner
 

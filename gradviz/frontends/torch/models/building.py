@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import weakref
 from types import FrameType
 from typing import Any
 
@@ -14,6 +13,7 @@ from gradviz.frontends.torch.books.book import Book
 from gradviz.frontends.torch.patching.calling import strip_own
 from gradviz.frontends.torch.patching.patches import Patches, like
 from gradviz.sites import Spot, call_path
+from gradviz.weakly import ByIdentity
 
 
 class Building:
@@ -21,7 +21,7 @@ class Building:
 
     def __init__(self, book: Book) -> None:
         self._book = book
-        self._places: weakref.WeakKeyDictionary[nn.Module, tuple[Spot, ...]] = weakref.WeakKeyDictionary()
+        self._places: ByIdentity[tuple[Spot, ...]] = ByIdentity()
 
     def install(self, patches: Patches) -> None:
         """Stand around the part of `__init__` that every module comes through."""
@@ -36,7 +36,7 @@ class Building:
                 strip_own(error)
                 raise
             if self._book.here() is not None:
-                self._book.guarded("a module", self._note, module, sys._getframe(1))
+                self._book.tried("a module", self._note, module, sys._getframe(1))
 
         return __init__
 
@@ -45,7 +45,7 @@ class Building:
 
     def named(self, module: nn.Module, scope: str) -> None:
         """Tell where the module that runs as `scope` was made. One that is a copy of another is not told of."""
-        path = self._places.get(module)
+        path = self._places.get(module, ())
         if path:
             site = self._book.interner.site(path, True)
             self._book.sink.emit(events.Module(scope, type(module).__name__, site))

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from gradviz import events
+from gradviz import events, walking
 from gradviz.frontends.torch.books.book import Book
 from gradviz.frontends.torch.books.here import Here
 from gradviz.frontends.torch.books.origins import Origins
@@ -43,14 +43,14 @@ class Evaluating:
             if frame.f_code.co_filename != _MODULES:
                 here = self._book.here()
                 if here is not None:
-                    self._book.guarded("a module", self._tell, here, module, frame)
+                    self._book.tried("a module", self._tell, here, module, frame)
             return result
 
         return switch
 
     def _tell(self, here: Here, module: nn.Module, frame: FrameType) -> None:
         book = self._book
-        values = tuple(self._origins.know(here, tensor).value for tensor in module.parameters())
+        values = tuple(self._origins.know(here, tensor).value for _, tensor in walking.parameters(module))
         site = book.interner.site(place_of_call(frame)[0], True)
         kind = "train" if module.training else "eval"
         book.sink.emit(events.Act(kind, values, site, book.context(here), None, book.last_value))

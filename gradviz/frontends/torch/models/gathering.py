@@ -56,7 +56,7 @@ class Gathering:
             self._ends.append(self._book.last_value)
             count = len(self._ends)
             if count >= FIRST and not count & (count - 1):
-                self._book.guarded("lists", self._look, sys._getframe(1))
+                self._book.tried("lists", self._look, sys._getframe(1))
 
         return backward
 

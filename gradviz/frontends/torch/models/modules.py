@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from gradviz import walking
 from gradviz.callees import callee
 from gradviz.events import Role
 from gradviz.frontends.torch.books.book import Book
@@ -89,7 +90,7 @@ class Modules:
                 inside = Inside(scope.name, base, code, mark)
             here.inside = inside
         except Exception as failure:
-            book.sink.failed("recording a module", failure)
+            book.sink.missed("recording a module", failure)
             return None
         return scope
 
@@ -97,32 +98,40 @@ class Modules:
         if here.inside is not None:
             for scope in list(self._scopes.values()):
                 root = scope()
-                for name, inner in () if root is None else root.named_modules():
+                for name, inner in () if root is None else walking.parts(root):
                     if inner is module and name and root is not None:
                         return self._name_all(root, scope.name, module)
-        return self._name_all(module, callee(frame, module) or type(module).__name__, module)
+        found = callee(frame, module)
+        scope = self._name_all(module, found.name or type(module).__name__, module)
+        if found.around is not None:
+            self._name_values(found.around, found.around_name)
+        return scope
 
     def _name_all(self, root: nn.Module, name: str, wanted: nn.Module) -> _Scope:
         """Give `root` and the modules in it their scopes; returns that of `wanted`."""
-        for inner, module in root.named_modules():
+        for path, module in walking.parts(root, name):
             if id(module) not in self._scopes:
                 scope = _Scope(module, self._forget)
                 scope.module_id = id(module)
-                scope.name = f"{name}.{inner}" if inner else name
+                scope.name = path
                 scope.idle = []
                 self._scopes[id(module)] = scope
                 self._tell(module, scope.name)
+        self._name_values(root, name)
+        return self._scopes[id(wanted)]
+
+    def _name_values(self, root: nn.Module, name: str) -> None:
+        """Name what a module holds that the program calls `name`, where it has no name yet."""
         for text, tensor, role in self.values_of(root, name):
             known = self._book.tensors.get(id(tensor))
             if known is not None and not known.target:
                 self._book.tell_name(known, text, role)
-        return self._scopes[id(wanted)]
 
     def values_of(self, module: nn.Module, name: str) -> Iterator[tuple[str, torch.Tensor, Role]]:
         """The parameters and buffers of a module that the program calls `name`, each with its own name."""
-        for text, parameter in module.named_parameters(name):
+        for text, parameter in walking.parameters(module, name):
             yield text, parameter, Role.PARAMETER
-        for text, buffer in module.named_buffers(name):
+        for text, buffer in walking.buffers(module, name):
             yield text, buffer, Role.BUFFER
 
     def _name_result(self, base: Base, result: Any) -> None:
@@ -134,7 +143,7 @@ class Modules:
                 if known is not None and known.value:
                     book.add_name(known.value, name)
         except Exception as failure:
-            book.sink.failed("recording a module", failure)
+            book.sink.missed("recording a module", failure)
 
 
 class _Scope(weakref.ref):  # type: ignore[type-arg]

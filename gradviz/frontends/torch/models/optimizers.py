@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import weakref
 from types import FrameType
 from typing import Any
 
@@ -12,7 +11,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim import optimizer as hooks
 
-from gradviz import events
+from gradviz import events, walking
 from gradviz.frontends.torch.books.book import Book
 from gradviz.frontends.torch.books.here import Here
 from gradviz.frontends.torch.books.identity import version_of
@@ -21,6 +20,7 @@ from gradviz.frontends.torch.calls.writes import Writes
 from gradviz.frontends.torch.listening.mode import step_aside, step_back
 from gradviz.frontends.torch.patching.patches import Patches, like
 from gradviz.frontends.torch.places.frames import place_of_call
+from gradviz.weakly import ByIdentity
 
 
 class Optimizers:
@@ -34,9 +34,9 @@ class Optimizers:
         self._book = book
         self._origins = origins
         self._writes = writes
-        self._ids: weakref.WeakKeyDictionary[Optimizer, int] = weakref.WeakKeyDictionary()
+        self._ids: ByIdentity[int] = ByIdentity()
         self._count = 0
-        self._before: weakref.WeakKeyDictionary[Optimizer, list[tuple[int, int]]] = weakref.WeakKeyDictionary()
+        self._before: ByIdentity[list[tuple[int, int]]] = ByIdentity()
         self._handles: list[Any] = []
 
     def install(self, patches: Patches) -> None:
@@ -110,7 +110,7 @@ class Optimizers:
                 self._writes.stepped(here, type(optimizer).__name__, tensor, path)
 
     def _own(self, here: Here, optimizer: Optimizer, frame: FrameType) -> int:
-        number = self._ids.get(optimizer)
+        number = self._ids.get(optimizer, None)
         if number is None:
             number = self._ids[optimizer] = self._count
             self._count += 1
@@ -123,12 +123,12 @@ class Optimizers:
     def _act(self, here: Here, kind: str, holder: Any, frame: FrameType) -> None:
         number: int | None = None
         if isinstance(holder, Optimizer):
-            number = self._ids.get(holder)
+            number = self._ids.get(holder, None)
             if number is None:
                 number = self._own(here, holder, frame)
             tensors: list[torch.Tensor] = []
         else:
-            tensors = list(holder.parameters())
+            tensors = [tensor for _, tensor in walking.parameters(holder)]
         path, _ = place_of_call(frame)
         book = self._book
         values = tuple(self._origins.know(here, tensor).value for tensor in tensors)

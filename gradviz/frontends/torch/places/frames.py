@@ -8,7 +8,7 @@ from types import CodeType, FrameType
 import torch
 
 from gradviz.frontends.torch.patching.calling import OWN_FOLDER
-from gradviz.sites import CODE_LIMIT, Spot, admit, call_path
+from gradviz.sites import CODE_LIMIT, Spot, admit, call_path, is_user_file
 
 _TORCH = os.path.dirname(os.path.abspath(torch.__file__))
 _BETWEEN = frozenset(
@@ -82,6 +82,16 @@ def caller(frame: FrameType) -> FrameType:
 def between(code: CodeType) -> bool:
     """Whether a frame of `code` is part of a call into PyTorch."""
     return part_of(code).between
+
+
+def is_in_construction(frame: FrameType) -> bool:
+    """Whether a library makes an object at present, on behalf of the user's code further out."""
+    place: FrameType | None = frame
+    constructs = False
+    while place is not None and not is_user_file(place.f_code.co_filename):
+        constructs = constructs or place.f_code.co_name == "__init__"
+        place = place.f_back
+    return constructs
 
 
 def place_of_call(frame: FrameType) -> tuple[tuple[Spot, ...], bool]:

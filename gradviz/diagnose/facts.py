@@ -298,7 +298,10 @@ class Facts:
 
     def detaching(self, value: int) -> str:
         """How to cut off the history of the variable that `value` is in, or of each tensor in it."""
-        name = self.lasting_name(value)
+        name, site = self.lasting_name(value), self.maker_site(value)
+        written = self.graph.sites[site].target if site is not None else ""
+        if not _is_written(name) and _is_written(written):
+            name = written
         several = len(self.graph.ops[self.graph.values[value].op].outputs) > 1 and not self.name(value).isidentifier()
         return f"`{name} = tuple(x.detach() for x in {name})`" if several else f"`{name} = {name}.detach()`"
 
@@ -341,6 +344,11 @@ class Facts:
     def maker_site(self, value: int) -> int | None:
         """Where `value` was made."""
         return self.graph.ops[self.graph.values[value].op].site
+
+
+def _is_written(name: str) -> bool:
+    """A name as Python has it: `self.state` is one, `net.2.state` and `net.2` are none."""
+    return bool(name) and all(part.isidentifier() for part in name.split("."))
 
 
 def _unpacked(source: str) -> list[str]:

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-import contextlib
+import copy
+import inspect
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-import gradviz
 from gradviz.diagnose import Finding, Findings, diagnose
+from gradviz.recorder import Recorder
 
 
 def found(program: Callable[[], object]) -> Findings:
     """What is found in a program, which may raise what PyTorch raises."""
-    with gradviz.record() as recording, contextlib.suppress(RuntimeError):
+    recorder = Recorder()
+    recorder.start()
+    try:
         program()
-    return diagnose(recording.graph())
+    except RuntimeError as raised:
+        recorder.stop(raised, namespace=inspect.getclosurevars(program).nonlocals)
+    else:
+        recorder.stop(namespace=inspect.getclosurevars(program).nonlocals)
+    return diagnose(recorder.graph())
 
 
 def only(program: Callable[[], object]) -> Finding:
@@ -121,3 +129,222 @@ def test_a_state_of_a_module_in_a_list_is_detached_by_what_it_is_called_in_the_s
     finding = only(train)
     assert finding.code == "GV501"
     assert "`self.mean = self.mean.detach()`" in finding.help
+
+
+# numbers in place of tensors
+
+
+def stepping(optimizer: torch.optim.Optimizer, loss: Callable[[], torch.Tensor], count: int = 3) -> None:
+    """`count` steps of a training."""
+    for _ in range(count):
+        optimizer.zero_grad()
+        loss().backward()
+        optimizer.step()
+
+
+def test_an_assignment_to_data_takes_numbers_only() -> None:
+    class Normed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(3, 2)
+            self.gain = nn.Parameter(torch.ones(2, 1))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.linear.weight.data = self.gain * torch.ones(2, 3)  # numbers
+            out: torch.Tensor = self.linear(x)
+            return out
+
+    net = Normed()
+    finding = only(lambda: stepping(torch.optim.SGD(net.parameters(), 0.1), lambda: net(torch.ones(4, 3)).sum()))
+    assert (finding.code, finding.names) == ("GV406", ("net.gain",))
+    assert finding.source.endswith("# numbers")
+    assert "only numbers" in finding.message
+    assert "functional_call" in finding.help
+    assert "to the loss" not in finding.help
+
+
+def test_an_assignment_to_the_data_of_no_leaf_is_to_be_an_assignment() -> None:
+    w, rate = nn.Parameter(torch.ones(3)), nn.Parameter(torch.tensor(0.1))
+
+    def loss() -> torch.Tensor:
+        fast = w.clone()
+        fast.data = fast.data - rate * w  # numbers
+        return fast.pow(2).sum()
+
+    finding = only(lambda: stepping(torch.optim.SGD([w, rate], 0.1), loss))
+    assert (finding.code, finding.names) == ("GV406", ("rate",))
+    assert "`fast = ...`" in finding.help
+
+
+@pytest.mark.parametrize("by", ["load_state_dict", "vector_to_parameters"])
+def test_weights_that_are_generated_and_loaded_have_no_history(by: str) -> None:
+    maker, main = nn.Linear(2, 4), nn.Linear(3, 1)
+
+    def loss() -> torch.Tensor:
+        made = maker(torch.ones(2))
+        if by == "load_state_dict":
+            main.load_state_dict({"weight": made[:3].view(1, 3), "bias": made[3:]})
+        else:
+            nn.utils.vector_to_parameters(made, main.parameters())
+        out: torch.Tensor = main(torch.ones(4, 3)).sum()
+        return out
+
+    findings = found(lambda: stepping(torch.optim.SGD(maker.parameters(), 0.1), loss))
+    (finding,) = findings.errors
+    assert (finding.code, set(finding.names)) == ("GV406", {"maker.weight", "maker.bias"})
+    assert f"`{by}` at" in finding.message
+    assert "functional_call" in finding.help
+    assert not any(finding.code == "GV504" for finding in findings)
+
+
+def test_a_loss_that_is_wrapped_again_is_blamed_where_its_numbers_are_taken() -> None:
+    net = nn.Linear(4, 1)
+
+    def loss() -> torch.Tensor:
+        value = net(torch.ones(3, 4)).pow(2).mean()
+        again: torch.Tensor = torch.autograd.Variable(value.data, requires_grad=True)  # wrapped
+        return again
+
+    finding = only(lambda: stepping(torch.optim.SGD(net.parameters(), 0.1), loss))
+    assert finding.source.endswith("# wrapped")
+    assert "`.data` took only its numbers" in finding.message
+    assert "backward on `value` itself" in finding.help
+
+
+def test_numbers_that_fill_a_matrix_are_python_numbers() -> None:
+    net = nn.Linear(4, 3)
+
+    def loss() -> torch.Tensor:
+        rows = net(torch.ones(2, 4))
+        matrix = torch.zeros(2, 2, requires_grad=True).clone()
+        for i in range(2):
+            for j in range(2):
+                matrix[i, j] = torch.dot(rows[i], rows[j]).item()  # a number
+        return matrix.pow(2).sum()
+
+    finding = only(lambda: stepping(torch.optim.SGD(net.parameters(), 0.1), loss))
+    assert (finding.code, set(finding.names)) == ("GV103", {"net.weight", "net.bias"})
+    assert finding.source.endswith("# a number")
+
+
+# who is to blame
+
+
+def test_a_loss_that_is_not_made_from_the_model_says_so() -> None:
+    net, x, y = nn.Linear(4, 4), torch.ones(3, 4), torch.zeros(3, 4)
+
+    def train() -> None:
+        out = net(x)  # noqa: F841
+        (x - y).pow(2).mean().backward()
+
+    finding = only(train)
+    assert finding.code == "GV108"
+    assert "`out` (" in finding.message
+    assert "is not in it" in finding.message
+    assert finding.help == "compute the loss from `out`"
+
+
+def test_a_leaf_that_is_renewed_under_no_grad_is_to_be_written_in_place() -> None:
+    def train() -> None:
+        w = torch.ones(3, requires_grad=True)
+        for _ in range(2):
+            (w * w).sum().backward()
+            with torch.no_grad():
+                w = w - 0.1 * w.grad  # type: ignore[operator]
+
+    finding = only(train)
+    assert finding.code == "GV201"
+    assert "`w -= ...`" in finding.help
+    assert "take this out" not in finding.help
+
+
+def test_log_probabilities_that_are_detached_are_blamed_and_not_the_draw() -> None:
+    policy, value = nn.Linear(4, 2), nn.Linear(4, 1)
+
+    def loss() -> torch.Tensor:
+        chance = torch.distributions.Categorical(logits=policy(torch.ones(3, 4)))
+        action = chance.sample()
+        kept = chance.log_prob(action).detach()  # detached
+        return -(kept * action).mean() + value(torch.ones(3, 4)).pow(2).mean()
+
+    finding = only(lambda: stepping(torch.optim.SGD([*policy.parameters(), *value.parameters()], 0.1), loss))
+    assert finding.code == "GV101"
+    assert finding.source.endswith("# detached")
+    assert "only road" in finding.message
+
+
+def test_a_draw_that_is_the_only_road_is_blamed() -> None:
+    policy, value = nn.Linear(4, 2), nn.Linear(1, 1)
+
+    def loss() -> torch.Tensor:
+        action = torch.distributions.Categorical(logits=policy(torch.ones(3, 4))).sample()  # drawn
+        out: torch.Tensor = value(action.float().unsqueeze(1)).mean()
+        return out
+
+    finding = only(lambda: stepping(torch.optim.SGD([*policy.parameters(), *value.parameters()], 0.1), loss))
+    assert finding.source.endswith("# drawn")
+
+
+class Product(torch.autograd.Function):
+    """A product with a weight from around it."""
+
+    weight = nn.Parameter(torch.ones(4, 2))
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(x)
+        return x @ Product.weight
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> torch.Tensor:
+        return grads[0] @ Product.weight.t()
+
+
+def test_a_parameter_that_is_no_argument_of_a_function_was_used() -> None:
+    net, weight = nn.Linear(3, 4), Product.weight
+
+    def loss() -> torch.Tensor:
+        out: torch.Tensor = Product.apply(net(torch.ones(2, 3))).sum()
+        return out
+
+    finding = only(lambda: stepping(torch.optim.SGD([weight, *net.parameters()], 0.1), loss))
+    assert finding.code == "GV401"
+    assert "no operation used it" not in finding.message
+    assert "`Product.apply`" in finding.help
+
+
+def test_the_original_of_a_model_whose_copies_are_trained_is_told_of_them() -> None:
+    meta = nn.Linear(3, 1)
+
+    def train() -> None:
+        outer = torch.optim.SGD(meta.parameters(), 0.1)
+        for _ in range(2):
+            total = torch.tensor(0.0)
+            for _ in range(2):
+                learner = copy.deepcopy(meta)
+                inner = torch.optim.SGD(learner.parameters(), 0.1)
+                learner(torch.ones(4, 3)).sum().backward()
+                inner.step()
+                total = total + learner(torch.ones(2, 3)).sum()
+            outer.zero_grad()
+            total.backward()
+            outer.step()
+
+    finding = only(train)  # and no note that a line did not run which did
+    assert (finding.code, set(finding.names)) == ("GV401", {"meta.weight", "meta.bias"})
+    assert "copied at" in finding.message
+
+
+def test_a_line_that_ran_with_other_parameters_is_not_said_not_to_have_run() -> None:
+    heads = nn.ModuleList(nn.Linear(4, 1) for _ in range(2))
+
+    def train() -> None:
+        optimizer = torch.optim.SGD(heads.parameters(), 0.1)
+        for step in range(4):
+            optimizer.zero_grad()
+            heads[step % 2](torch.ones(3, 4)).sum().backward()
+            optimizer.step()
+
+    notes = found(train)
+    assert notes
+    assert all("did not use" in note.message and "did not run" not in note.message for note in notes)

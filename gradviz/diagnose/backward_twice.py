@@ -123,9 +123,10 @@ def _used_behind(facts: Facts, carried: int, sweep: Sweep) -> int | None:
     back = graph.sites.get(sweep.site or 0)
     for id in facts.consumers.get(carried, ()):
         site, op = graph.sites.get(graph.ops[id].site or 0), graph.ops[id]
-        if op.tracked and back is not None and site is not None and site.target.isidentifier():
-            if (site.file, site.function) == (back.file, back.function) and site.line > back.line:
-                return op.outputs[0]
+        if not op.tracked or back is None or site is None or not site.target.isidentifier():
+            continue
+        if (site.file, site.function) == (back.file, back.function) and site.line > back.line:
+            return op.outputs[0]
     return None
 
 

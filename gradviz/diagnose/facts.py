@@ -80,7 +80,8 @@ class Facts:
         if value in owned:
             return None
         unused = [item for item in owned if item not in self.consumers and values[item].shape == made.shape]
-        named = [item for item in owned if made.name and values[item].name == made.name]
+        part = "." + made.name.removeprefix("self.")
+        named = [i for i in owned if made.name and (values[i].name == made.name or values[i].name.endswith(part))]
         taken = set(known.values())
         fitting = [item for item in unused if item < value and not values[item].name and item not in taken]
         return next(iter(named or fitting), None)

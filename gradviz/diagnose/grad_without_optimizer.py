@@ -76,7 +76,8 @@ def check(facts: Facts) -> Iterator[Complaint]:
             Severity.NOTE,
             f"{facts.subject(values)} {verb(values, 'gets', 'get')} gradients that no optimizer uses, from "
             f"{facts.line(site)} on",
-            "run this under `no_grad`, or freeze it with `requires_grad_(False)` if gradient must pass through it",
+            f"give {verb(values, 'it', 'them')} to an optimizer, if {verb(values, 'it is', 'they are')} to be trained; "
+            "else run this under `no_grad`, or freeze it with `requires_grad_(False)` if gradient must pass through it",
             site,
             tuple(values),
         )

@@ -348,3 +348,94 @@ def test_a_line_that_ran_with_other_parameters_is_not_said_not_to_have_run() -> 
     notes = found(train)
     assert notes
     assert all("did not use" in note.message and "did not run" not in note.message for note in notes)
+
+
+# steps without gradients, and gradients of what has no part
+
+
+@pytest.mark.parametrize("closure", [False, True])
+def test_a_backward_that_is_not_called(closure: bool) -> None:
+    net = nn.Linear(4, 1)
+
+    def train() -> None:
+        optimizer = torch.optim.LBFGS(net.parameters()) if closure else torch.optim.Adam(net.parameters())
+
+        def loss() -> torch.Tensor:
+            optimizer.zero_grad()
+            value: torch.Tensor = net(torch.ones(3, 4)).pow(2).mean()  # the loss
+            return value
+
+        for _ in range(2):
+            if closure:
+                optimizer.step(loss)  # type: ignore[arg-type]
+            else:
+                value = loss()
+                value.backward  # noqa: B018
+                optimizer.step()
+
+    finding = only(train)
+    assert (finding.code, set(finding.names)) == ("GV411", {"net.weight", "net.bias"})
+    assert finding.source.endswith("# the loss")
+    assert "`value.backward()`" in finding.help
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_gradients_are_clipped_behind_the_backward(early: bool) -> None:
+    clip = nn.utils.clip_grad_norm_
+    net = nn.Linear(4, 1)
+
+    def train() -> None:
+        optimizer = torch.optim.SGD(net.parameters(), 0.1)
+        for _ in range(3):
+            optimizer.zero_grad()
+            loss = net(torch.ones(3, 4)).pow(2).mean()
+            if early:
+                clip(net.parameters(), 1.0)  # too early
+            loss.backward()
+            if not early:
+                clip(net.parameters(), 1.0)
+            optimizer.step()
+
+    findings = found(train)
+    assert [finding.code for finding in findings] == (["GV412"] if early else [])
+    assert all(finding.source.endswith("# too early") for finding in findings)
+
+
+def test_a_slice_that_is_taken_behind_the_model_is_no_input_of_it() -> None:
+    net, points = nn.Linear(2, 1), torch.rand(5, 2, requires_grad=True)
+
+    def train() -> None:
+        u = net(points).tanh()
+        x = points[:, 0:1]  # behind the model
+        torch.autograd.grad(u.sum(), x, create_graph=True)
+
+    finding = only(train)
+    assert (finding.code, finding.names) == ("GV413", ("x",))
+    assert finding.source.endswith("# behind the model")
+    assert "computed from `x`" in finding.message
+
+
+def test_the_second_derivative_of_something_linear() -> None:
+    net, x = nn.Linear(1, 1), torch.rand(5, 1, requires_grad=True)
+
+    def train() -> None:
+        slope = torch.autograd.grad(net(x).sum(), x, create_graph=True)[0]
+        torch.autograd.grad(slope.sum(), x, create_graph=True)
+
+    finding = only(train)
+    assert finding.code == "GV413"
+    assert "linear" in finding.message
+    assert "allow_unused=True" in finding.help
+
+
+def test_a_tensor_that_requires_grad_too_late() -> None:
+    net, x = nn.Linear(3, 1), torch.ones(2, 3)
+
+    def train() -> None:
+        out = net(x)
+        x.requires_grad_(True)  # too late
+        out.sum().backward()
+
+    finding = only(train)
+    assert (finding.code, finding.names) == ("GV413", ("x",))
+    assert finding.source.endswith("# too late")

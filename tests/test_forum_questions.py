@@ -439,3 +439,173 @@ def test_a_tensor_that_requires_grad_too_late() -> None:
     finding = only(train)
     assert (finding.code, finding.names) == ("GV413", ("x",))
     assert finding.source.endswith("# too late")
+
+
+# gradients that are there and do not count
+
+
+@pytest.mark.parametrize("detached", [True, False])
+def test_a_straight_through_estimate_without_its_detach_takes_away_what_it_adds(detached: bool) -> None:
+    encoder, decoder = nn.Linear(4, 3), nn.Linear(3, 4)
+
+    def loss() -> torch.Tensor:
+        z = encoder(torch.ones(2, 4)) + 3
+        step = torch.round(z) - z
+        q = z + (step.detach() if detached else step)  # estimate
+        out: torch.Tensor = decoder(q).pow(2).mean()
+        return out
+
+    optimizer = torch.optim.SGD([*encoder.parameters(), *decoder.parameters()], 0.1)
+    findings = found(lambda: stepping(optimizer, loss))
+    if detached:
+        assert findings == ()
+        return
+    (finding,) = findings
+    assert (finding.code, finding.severity) == ("GV601", "warning")
+    assert set(finding.names) == {"encoder.weight", "encoder.bias"}
+    assert finding.source.endswith("# estimate")
+    assert "detach" in finding.help
+
+
+def test_a_term_of_which_the_student_is_detached_trains_the_teacher() -> None:
+    teacher, student = nn.Linear(4, 3), nn.Linear(4, 3)
+
+    def loss() -> torch.Tensor:
+        x = torch.ones(2, 4)
+        own = student(x)
+        return own.pow(2).mean() + (own.detach() - teacher(x)).pow(2).mean()  # detached
+
+    findings = found(lambda: stepping(torch.optim.SGD(student.parameters(), 0.1), loss))
+    (finding,) = findings.warnings
+    assert (finding.code, set(finding.names)) == ("GV111", {"student.weight", "student.bias"})
+    assert finding.source.endswith("# detached")
+    assert finding.help == "remove the `detach()`"
+
+
+def test_a_buffer_that_requires_grad_is_to_be_a_parameter() -> None:
+    class Placed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(4, 2)
+            self.register_buffer("place", torch.ones(4, requires_grad=True))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            out: torch.Tensor = self.linear(x + self.place)
+            return out
+
+    net = Placed()
+    finding = only(lambda: stepping(torch.optim.SGD(net.parameters(), 0.1), lambda: net(torch.ones(3, 4)).sum()))
+    assert (finding.code, finding.severity, finding.names) == ("GV404", "warning", ("net.place",))
+    assert "nn.Parameter" in finding.help
+
+
+def test_a_tensor_that_was_not_given_to_the_optimizer() -> None:
+    net, weights = nn.Linear(4, 2), torch.zeros(2, requires_grad=True)
+
+    def train() -> None:
+        optimizer = torch.optim.SGD(net.parameters(), 0.1)
+        stepping(optimizer, lambda: (net(torch.ones(3, 4)).pow(2).mean(0) * torch.exp(-weights) + weights).sum())
+
+    finding = only(train)
+    assert (finding.code, finding.severity, finding.names) == ("GV404", "note", ("weights",))
+
+
+def test_points_whose_derivative_is_taken_need_no_optimizer() -> None:
+    net, points = nn.Sequential(nn.Linear(1, 4), nn.Tanh(), nn.Linear(4, 1)), torch.rand(5, 1, requires_grad=True)
+
+    def loss() -> torch.Tensor:
+        u = net(points)
+        slope: torch.Tensor = torch.autograd.grad(u.sum(), points, create_graph=True)[0]
+        return (slope + u).pow(2).mean()
+
+    assert found(lambda: stepping(torch.optim.SGD(net.parameters(), 0.1), loss)) == ()
+
+
+def accumulating(cleared: Callable[[int], bool], stepped: Callable[[int], bool]) -> Findings:
+    """What is found in eight backward calls, with `zero_grad` before some and `step` behind some."""
+    net = nn.Linear(4, 1)
+
+    def train() -> None:
+        optimizer = torch.optim.SGD(net.parameters(), 0.1)
+        for at in range(8):
+            if cleared(at):
+                optimizer.zero_grad()  # cleared
+            net(torch.ones(3, 4)).pow(2).mean().backward()
+            if stepped(at):
+                optimizer.step()
+
+    return found(train)
+
+
+def test_gradients_that_are_to_add_up_are_not_to_be_cleared() -> None:
+    (finding,) = accumulating(lambda at: True, lambda at: at % 4 == 3)
+    assert (finding.code, finding.severity) == ("GV409", "warning")
+    assert "one gradient of 4" in finding.message
+    assert finding.source.endswith("# cleared")
+
+
+@pytest.mark.parametrize("stepped", [lambda at: at > 2, lambda at: at == 7, lambda at: True])
+def test_steps_that_are_left_out_at_first_are_no_gradients_that_add_up(stepped: Callable[[int], bool]) -> None:
+    """As in mixed precision, until the scale is found."""
+    assert accumulating(lambda at: True, stepped) == ()
+
+
+def test_gradients_that_add_up_are_no_mistake() -> None:
+    assert accumulating(lambda at: at % 4 == 0, lambda at: at % 4 == 3) == ()
+
+
+def test_a_step_before_its_backward_is_to_come_behind_it() -> None:
+    net = nn.Linear(4, 1)
+
+    def train() -> None:
+        optimizer = torch.optim.SGD(net.parameters(), 0.1)
+        for _ in range(3):
+            optimizer.zero_grad()
+            loss = net(torch.ones(3, 4)).pow(2).mean()
+            optimizer.step()
+            loss.backward()
+
+    finding = only(train)
+    assert (finding.code, finding.help) == ("GV409", "call `step` after `backward`")
+
+
+@pytest.mark.filterwarnings("ignore:std:UserWarning")
+def test_the_spread_of_one_number_is_nan() -> None:
+    net = nn.Linear(4, 3)
+
+    def train() -> None:
+        for batch in torch.ones(5, 4).split(4):
+            out = net(batch)
+            (out / (out.std(0) + 1e-5)).sum().backward()
+
+    finding = only(train)
+    assert finding.code == "GV602"
+    assert "one number at a time" in finding.message
+    assert "drop_last=True" in finding.help
+
+
+def test_a_histogram_is_counted_softly() -> None:
+    net = nn.Linear(4, 1)
+
+    def train() -> None:
+        torch.histc(net(torch.ones(8, 4)), bins=4, min=-1, max=1).pow(2).mean().backward()
+
+    finding = only(train)
+    assert finding.code == "GV107"
+    assert "comparison" not in finding.help
+    assert "histc" in finding.help
+
+
+def test_a_mode_that_a_condition_switches_off() -> None:
+    net = nn.Linear(4, 1)
+
+    def train() -> None:
+        phase = "training"
+        with torch.set_grad_enabled(phase == "train"):
+            loss = net(torch.ones(3, 4)).mean()
+        loss.backward()
+
+    finding = only(train)
+    assert finding.code == "GV202"
+    assert "condition" in finding.help
+    assert "no_grad" not in finding.help

@@ -20,7 +20,7 @@ Without gradients a step does nothing and says nothing. `loss.backward` without 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Set
 
 from gradviz.diagnose.facts import Facts, verb
 from gradviz.diagnose.findings import Complaint, Severity
@@ -43,8 +43,8 @@ def check(facts: Facts) -> Iterator[Complaint]:
         name = facts.name(loss) or "loss"
         yield Complaint(
             Severity.ERROR,
-            f"{facts.subject(values)} {verb(values, 'is', 'are')} in the optimizer but got no gradient: no backward ran "
-            f"before the step at {facts.line(act.site)}",
+            f"{facts.subject(values)} {verb(values, 'is', 'are')} in the optimizer but got no gradient: no backward "
+            f"ran before the step at {facts.line(act.site)}",
             f"call `{name}.backward()` before the step, with its parentheses",
             facts.maker_site(loss),
             values,
@@ -53,12 +53,12 @@ def check(facts: Facts) -> Iterator[Complaint]:
         return
 
 
-def _loss_of(facts: Facts, owned: Collection[int]) -> int | None:
+def _loss_of(facts: Facts, owned: Set[int]) -> int | None:
     """The last number made from `owned` that no tracked operation used; None where there is none."""
     graph = facts.graph
     numbers = (
         value.id
-        for value in reversed(graph.values.values())
+        for value in reversed(list(graph.values.values()))
         if value.requires_grad and not value.leaf and math.prod(value.shape) == 1
     )
     for value in numbers:

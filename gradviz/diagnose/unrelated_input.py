@@ -70,8 +70,8 @@ def _asked(facts: Facts, sweep: Sweep) -> Iterator[Complaint]:
         elif of:
             told = f"`{root}` does not depend on `{name or maker.name}`: it is the gradient of something that is "
             told += "linear in it, at least in pieces, as `relu` is"
-            help = "where a zero is right, pass `allow_unused=True` and `materialize_grads=True`; else use a model that "
-            help += "bends, such as with `tanh` layers"
+            help = "where a zero is right, pass `allow_unused=True` and `materialize_grads=True`; else use a model "
+            help += "that bends, such as with `tanh` layers"
             site = sweep.site
         yield Complaint(Severity.ERROR, told, help, site, (value,), tuple(related))
 

@@ -732,6 +732,90 @@ def a_first_step_that_was_not_cleared() -> Builder:
     return _steps("backward", "step", times=2)
 
 
+@fires("GV411", "error", 50, "w", "v")
+def stepped_without_a_backward() -> Builder:
+    b = Training()
+    b.item(loss_of(b, b.w, b.v), line=60)
+    b.act("step", optimizer=b.owner, line=61)
+    return b
+
+
+@silent("GV411")
+def stepped_for_a_plot_of_the_learning_rate() -> Builder:
+    b = Training()
+    for _ in range(3):
+        b.act("step", optimizer=b.owner, line=61)
+    return b
+
+
+@silent("GV411")
+def stepped_with_gradients_written_by_hand() -> Builder:
+    b = Training()
+    loss_of(b, b.w, b.v)
+    b.act("write_grad", b.w, b.v, line=60)
+    b.act("step", optimizer=b.owner, line=61)
+    return b
+
+
+@fires("GV412", "warning", 60, "w", "v")
+def clipped_before_the_backward() -> Builder:
+    return _clipped("zero_grad", "clip", "backward", "step")
+
+
+@silent("GV412")
+def clipped_where_some_have_no_gradient_yet() -> Builder:
+    return _clipped("zero_grad", "clip", "backward", "read_grad", "step")
+
+
+def _clipped(*acts: str) -> Builder:
+    """Three steps of `acts`, a look at the gradients at line 60 among them."""
+    b = Training()
+    for _ in range(3):
+        loss = loss_of(b, b.w, b.v)
+        for act in acts:
+            if act == "backward":
+                b.sweep(loss, line=91, gradients=[Gradient(b.w, 1.0), Gradient(b.v, 1.0)])
+            elif act in ("clip", "read_grad"):
+                b.act(act, b.w, b.v, line=60)
+            else:
+                b.act(act, optimizer=b.owner, line=61)
+    return b
+
+
+@fires("GV413", "error", 20, "part")
+def a_gradient_for_a_slice_from_behind_the_model() -> Builder:
+    b = Training()
+    out = b.op("exp", b.w, name="out", line=10)
+    part = b.op("slice", b.w, name="part", line=20)
+    root = b.op("sum", out, shape=(), line=30)
+    b.sweep(root, kind="grad", inputs=[part], line=30, error="One appears to not have been used in the graph")
+    return b
+
+
+@fires("GV413", "warning", 40, "x")
+def a_flag_behind_the_last_use() -> Builder:
+    return _flagged(40)
+
+
+@silent("GV413")
+def a_flag_before_a_use() -> Builder:
+    return _flagged(15)
+
+
+def _flagged(line: int) -> Builder:
+    """`x` is used at lines 10 and 20, and made to require grad at `line`."""
+    b = Training()
+    x = b.leaf("x", (3,), line=5)
+    early = b.op("mul", b.w, x, line=10)
+    if line < 20:
+        b.set_requires_grad(x, True, line=line)
+    late = b.op("mul", b.v, x, line=20)
+    if line > 20:
+        b.set_requires_grad(x, True, line=line)
+    b.train(loss_of(b, early, late), b.w, b.v)
+    return b
+
+
 def _by_hand(*, cleared: bool) -> Builder:
     """`w -= lr * w.grad` in three steps, and `w.grad.zero_()` where `cleared`."""
     b = Builder("train.py")
@@ -1081,8 +1165,8 @@ def test_find_rule() -> None:
 @pytest.mark.parametrize(
     ("wanted", "near"),
     [
-        ("GV11", ("`GV111`", "`GV110`")),
-        ("GV1O1", ("`GV111`", "`GV110`")),
+        ("GV11", ("`GV411`", "`GV111`")),
+        ("GV1O1", ("`GV411`", "`GV111`")),
         ("detatch", ("`detach`",)),
         ("nan", ("`nan-gradient`",)),
     ],

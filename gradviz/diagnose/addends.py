@@ -76,7 +76,8 @@ def returned_number(facts: Facts, exit: int) -> int | None:
         return None
     around = facts.once(_literal_users).get((site.file, site.function, ""), ())
     for user in around:
-        if user > exit and _encloses(facts.graph.sites[facts.graph.ops[user].site or 0], site):
+        place = facts.graph.sites[facts.graph.ops[user].site or 0]
+        if user > exit and (_encloses(place, site) or _is_stored(place, site)):
             return user
     if not site.target.isidentifier():
         return None
@@ -89,6 +90,11 @@ def _encloses(outer: Site, inner: Site) -> bool:
     starts, begins = (outer.line, outer.column), (inner.line, inner.column)
     ends, stops = (outer.end_line, outer.end_column), (inner.end_line, inner.end_column)
     return starts <= begins and stops <= ends and (starts, ends) != (begins, stops)
+
+
+def _is_stored(store: Site, taken: Site) -> bool:
+    """The number that was taken is put into what `store` writes, on the same line: `matrix[i] = x.item()`."""
+    return bool(store.target) and store.line == taken.line and taken.target.startswith(f"{store.target}[")
 
 
 def _literal_users(facts: Facts) -> dict[tuple[str, str, str], list[int]]:

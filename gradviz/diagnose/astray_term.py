@@ -37,8 +37,6 @@ CODE = "GV111"
 
 def check(facts: Facts) -> Iterator[Complaint]:
     """One complaint for each such term, at the cut."""
-    if len(facts.stepped) < 2:
-        return
     graph = facts.graph
     for sweep in last_sweeps(facts):
         stepping = _stepping(facts, sweep)
@@ -64,7 +62,9 @@ def _astray(facts: Facts, sweep: Sweep, term: int, stepping: frozenset[int]) -> 
                     f"the term made at {facts.line(facts.maker_site(term))} trains none of what steps next: "
                     f"{facts.subject(values)} went into it, but {verb(values, 'its', 'their')} road is cut at "
                     f"{facts.line(site)}",
-                    "let the gradient through, by a smooth form or a straight-through estimate",
+                    "remove the `detach()`"
+                    if kind in ("detach", "data")
+                    else "let the gradient through, by a smooth form or a straight-through estimate",
                     site,
                     values,
                     ((sweep.site, "backward starts here"),),

@@ -44,7 +44,6 @@ def check(facts: Facts) -> Iterator[Complaint]:
         older = freed | _left_over(facts, walked - freed, freed, earlier)
         carried = carried_over(facts, walked - older, older)
         first = graph.sweeps[earlier[-1]] if earlier else None
-        related = ((sweep.site, "backward comes to it here"),)
         if carried is None:
             yield Complaint(
                 Severity.ERROR,
@@ -58,17 +57,77 @@ def check(facts: Facts) -> Iterator[Complaint]:
         if first is not None and all(graph.sweeps[i].site != sweep.site for i in earlier):
             yield _shared(facts, carried, first, sweep)
             continue
-        name = facts.lasting_name(carried)
-        yield Complaint(
-            Severity.ERROR,
-            f"`{name}` carries the graph of the step before into this one: backward at {facts.line(sweep.site)} comes "
-            f"through it, made at {facts.line(facts.maker_site(carried))}, to a graph that is freed",
-            f"detach it at the end of the step: {facts.detaching(carried)}",
-            facts.maker_site(carried),
-            () if facts.name(carried) in ("", name) else (carried,),
-            related,
-            named=(name,),
+        yield _carried(facts, carried, earlier, index)
+
+
+def _carried(facts: Facts, carried: int, earlier: list[int], index: int) -> Complaint:
+    """What there is to say where each step's backward comes through `carried`, which an earlier step left behind."""
+    graph, sweep = facts.graph, facts.graph.sweeps[index]
+    name, made = facts.lasting_name(carried), facts.maker_site(carried)
+    here = facts.line(sweep.site)
+    told = (
+        f"`{name}` carries the graph of the step before into this one: backward at {here} comes through it, made at "
+        f"{facts.line(made)}, to a graph that is freed"
+    )
+    help = f"detach it at the end of the step: {facts.detaching(carried)}"
+    on = _used_behind(facts, carried, sweep)
+    if any(carried in graph.sweeps[past].roots for past in earlier):
+        told = (
+            f"`{name}` adds up the losses of all steps: backward at {here} comes to those before this one, whose "
+            f"graphs are freed"
         )
+        help = f"call backward on the loss of this step alone, and add its `detach()` to `{name}`"
+    elif not _is_remade(facts, carried, earlier):
+        told = (
+            f"`{name}` is made once, at {facts.line(made)}, and each backward at {here} needs the graph behind it, "
+            f"which the first one freed"
+        )
+        trained = {leaf for leaf in facts.leaves_behind([carried]) if facts.is_trained(facts.parameters[leaf])}
+        within = facts.walked(index) - facts.behind([carried])
+        apart = {facts.tensor(item) for id in within for item in gradient_inputs(graph, graph.ops[id])}
+        help = (
+            f"make `{name}` anew in each step"
+            if trained - apart
+            else f"make `{name}` without a history: call `detach()` on it at {facts.line(made)}, or use `no_grad`"
+        )
+    elif on is not None:
+        into = facts.lasting_name(on)
+        told = (
+            f"`{name}`, made at {facts.line(made)}, goes into `{into}` with its graph, which backward at {here} has "
+            f"freed when the next step comes to it"
+        )
+        help = f"put `{name}.detach()` into `{into}` at {facts.line(facts.maker_site(on))}"
+    return Complaint(
+        Severity.ERROR,
+        told,
+        help,
+        made,
+        () if facts.name(carried) in ("", name) else (carried,),
+        ((sweep.site, "backward comes to it here"),),
+        named=(name,),
+    )
+
+
+def _is_remade(facts: Facts, carried: int, earlier: list[int]) -> bool:
+    """The line that made `carried` runs in each step: it ran again, or after a backward."""
+    graph, made = facts.graph, facts.maker_site(carried)
+    maker = graph.ops[graph.values[carried].op]
+    alike = [op.id for op in graph.ops.values() if op.site == made and op.name == maker.name]
+    first = min((root for past in earlier for root in graph.sweeps[past].roots), default=0)
+    return max(alike) > first
+
+
+def _used_behind(facts: Facts, carried: int, sweep: Sweep) -> int | None:
+    """What a line below the backward of its own step makes of `carried`, for a later one; None for no such line."""
+    graph = facts.graph
+    back = graph.sites.get(sweep.site or 0)
+    for id in facts.consumers.get(carried, ()):
+        site, op = graph.sites.get(graph.ops[id].site or 0), graph.ops[id]
+        if not op.tracked or back is None or site is None or not site.target.isidentifier():
+            continue
+        if (site.file, site.function) == (back.file, back.function) and site.line > back.line:
+            return op.outputs[0]
+    return None
 
 
 def _shared(facts: Facts, carried: int, first: Sweep, sweep: Sweep) -> Complaint:

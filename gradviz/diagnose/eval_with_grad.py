@@ -41,7 +41,7 @@ def check(facts: Facts) -> Iterator[Complaint]:
     graph = facts.graph
     if not any(not sweep.error for sweep in graph.sweeps):
         return
-    starved = {parameter.id for parameter in starved_parameters(facts)}
+    starved = set(facts.ahead(version for parameter in starved_parameters(facts) for version in parameter.versions))
     runs: dict[tuple[str, str, int | None], dict[int | None, list[int]]] = {}
     switches = _Switches(facts)
     handed = facts.once(_handed)
@@ -52,7 +52,7 @@ def check(facts: Facts) -> Iterator[Complaint]:
             continue  # what is detached and then used for a loss is no evaluation
         used = _parameters(facts, op)
         site = graph.sites.get(op.site) if op.site is not None else None
-        if site is not None and used and starved.isdisjoint(used):
+        if site is not None and used and op.id not in starved:
             evaluated = switches.evaluated(op.id, used)
             runs.setdefault((site.file, site.function, evaluated), {}).setdefault(op.site, []).append(op.id)
     merged: dict[int | None, dict[int | None, list[int]]] = {}

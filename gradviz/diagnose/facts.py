@@ -80,7 +80,8 @@ class Facts:
         if value in owned:
             return None
         unused = [item for item in owned if item not in self.consumers and values[item].shape == made.shape]
-        named = [item for item in owned if made.name and values[item].name == made.name]
+        part = "." + made.name.removeprefix("self.")
+        named = [i for i in owned if made.name and (values[i].name == made.name or values[i].name.endswith(part))]
         taken = set(known.values())
         fitting = [item for item in unused if item < value and not values[item].name and item not in taken]
         return next(iter(named or fitting), None)
@@ -301,7 +302,10 @@ class Facts:
 
     def detaching(self, value: int) -> str:
         """How to cut off the history of the variable that `value` is in, or of each tensor in it."""
-        name = self.lasting_name(value)
+        name, site = self.lasting_name(value), self.maker_site(value)
+        written = self.graph.sites[site].target if site is not None else ""
+        if not _is_written(name) and _is_written(written):
+            name = written
         several = len(self.graph.ops[self.graph.values[value].op].outputs) > 1 and not self.name(value).isidentifier()
         return f"`{name} = tuple(x.detach() for x in {name})`" if several else f"`{name} = {name}.detach()`"
 
@@ -344,6 +348,11 @@ class Facts:
     def maker_site(self, value: int) -> int | None:
         """Where `value` was made."""
         return self.graph.ops[self.graph.values[value].op].site
+
+
+def _is_written(name: str) -> bool:
+    """A name as Python has it: `self.state` is one, `net.2.state` and `net.2` are none."""
+    return bool(name) and all(part.isidentifier() for part in name.split("."))
 
 
 def _unpacked(source: str) -> list[str]:

@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from gradviz.diagnose.facts import Facts, verb
 from gradviz.diagnose.findings import Complaint, Severity
 from gradviz.diagnose.lost import cuts_behind
-from gradviz.events import Role
+from gradviz.events import Role, Sweep
 from gradviz.query import ancestors
 
 CODE = "GV108"
@@ -48,6 +48,7 @@ def check(facts: Facts) -> Iterator[Complaint]:
         flags = [flag for flag in graph.flags if not flag.requires_grad and flag.value in used]
         frozen = frozen or sorted({flag.value for flag in flags})
         sites = list(dict.fromkeys(flag.site for flag in flags))
+        related = [(site, "frozen here too") for site in sites[1:]]
         if frozen:
             told = f"{facts.subject(frozen)} went into it, and {verb(frozen, 'it is', 'all of them are')} frozen"
             where = " and ".join(facts.line(site) for site in sites)
@@ -55,8 +56,14 @@ def check(facts: Facts) -> Iterator[Complaint]:
             help = "let the part that is to be trained require grad"
         else:
             told, help = "nothing that went into it requires grad", "make a tensor with `requires_grad=True`"
+            left = _left_out(facts, sweep)
+            if left is not None:
+                frozen, made = list(facts.leaves_behind([left])), facts.maker_site(left)
+                told += f"; `{facts.name(left)}` ({facts.line(made)}), made of {facts.subject(frozen)}, is not in it"
+                help = f"compute the loss from `{facts.name(left)}`"
+                related.append((made, "left out here"))
         root = facts.name(sweep.roots[0])
-        related = [(site, "frozen here too") for site in sites[1:]] + [(sweep.site, "backward starts here")]
+        related.append((sweep.site, "backward starts here"))
         yield Complaint(
             Severity.ERROR,
             f"backward cannot start{f' at `{root}`' if root else ''}: {told}",
@@ -65,6 +72,19 @@ def check(facts: Facts) -> Iterator[Complaint]:
             tuple(frozen),
             tuple(related),
         )
+
+
+def _left_out(facts: Facts, sweep: Sweep) -> int | None:
+    """The last named result before a sweep that requires grad and that nothing used; None for no such."""
+    graph = facts.graph
+    before = max((root for other in graph.sweeps if other is not sweep for root in other.roots), default=0)
+    unused = [
+        value.id
+        for value in graph.values.values()
+        if before < value.id < max(sweep.roots) and value.requires_grad and not value.leaf
+        if value.id not in facts.consumers and graph.ops[value.op].tracked and value.name.isidentifier()
+    ]
+    return max(unused, default=None)
 
 
 def idle(facts: Facts) -> frozenset[int]:

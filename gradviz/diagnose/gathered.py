@@ -24,6 +24,8 @@ class Update:
     fresh    parameters with a gradient that no update of this optimizer has used, each with its last sweep
     used     those among them whose gradient holds what an earlier one has used, each with the update that did
     lost     parameters without a gradient that had one since the last update: its sweep, and the `zero_grad`
+    cleared  parameters with a fresh gradient and the unused ones that were cleared since the last update: their sweeps,
+             each with the `zero_grad`
     """
 
     site: int | None
@@ -31,6 +33,7 @@ class Update:
     fresh: dict[int, int] = field(default_factory=dict)
     used: dict[int, Update] = field(default_factory=dict)
     lost: dict[int, tuple[int, int | None]] = field(default_factory=dict)
+    cleared: dict[int, list[tuple[int, int | None]]] = field(default_factory=dict)
 
 
 def updates(facts: Facts) -> list[Update]:
@@ -43,7 +46,7 @@ def _updates(facts: Facts) -> list[Update]:
     inside = {owner for parameter in _stepped_inside(facts) for owner in parameter.owners}
     present: dict[int, tuple[int, int]] = {}  # by parameter: the first and the last sweep that is in its gradient
     taken: dict[tuple[int | None, int], tuple[int, Update]] = {}  # by owner and parameter: up to which sweep, and when
-    lost: dict[tuple[int, int], tuple[int, int | None]] = {}
+    lost: dict[tuple[int, int], list[tuple[int, int | None]]] = {}
     done: list[Update] = []
 
     def step(optimizer: int | None, parameters: Iterable[int], site: int | None) -> None:
@@ -51,12 +54,13 @@ def _updates(facts: Facts) -> list[Update]:
         for parameter in sorted(parameters):
             first, last = present.get(parameter, (-1, -1))
             before = taken.get((optimizer, parameter))
-            gone = lost.pop((-1 if optimizer is None else optimizer, parameter), None)
+            gone = lost.pop((-1 if optimizer is None else optimizer, parameter), [])
             if last < 0:
-                if gone is not None:
-                    update.lost[parameter] = gone
+                if gone:
+                    update.lost[parameter] = gone[-1]
             elif before is None or last > before[0]:
                 update.fresh[parameter] = last
+                update.cleared[parameter] = [one for one in gone if before is None or one[0] > before[0]]
                 if before is not None and first <= before[0]:
                     update.used[parameter] = before[1]
                 taken[optimizer, parameter] = last, update
@@ -82,7 +86,8 @@ def _updates(facts: Facts) -> list[Update]:
             )
             for id in every & present.keys():
                 last = present.pop(id)[1]
-                lost.update({(owner, id): (last, what.site) for owner in facts.parameters[id].owners})
+                for owner in facts.parameters[id].owners:
+                    lost.setdefault((owner, id), []).append((last, what.site))
         elif what.kind == "step" and what.optimizer is not None and what.optimizer not in inside:
             step(what.optimizer, owned.get(what.optimizer, ()), what.site)
     return done

@@ -35,6 +35,7 @@ def check(facts: Facts) -> Iterator[Complaint]:
         return
     never_stepped = list(_never_stepped(facts))
     yield from never_stepped
+    yield from _plain(facts)
     graph = facts.graph
     skip = {id for complaint in never_stepped for id in complaint.values}
     skip |= {id for made in stale_optimizer.made_anew(facts).values() for id in made}
@@ -76,9 +77,37 @@ def check(facts: Facts) -> Iterator[Complaint]:
             Severity.NOTE,
             f"{facts.subject(values)} {verb(values, 'gets', 'get')} gradients that no optimizer uses, from "
             f"{facts.line(site)} on",
-            "run this under `no_grad`, or freeze it with `requires_grad_(False)` if gradient must pass through it",
+            f"give {verb(values, 'it', 'them')} to an optimizer, if {verb(values, 'it is', 'they are')} to be trained; "
+            "else run this under `no_grad`, or freeze it with `requires_grad_(False)` if gradient must pass through it",
             site,
             tuple(values),
+        )
+
+
+def _plain(facts: Facts) -> Iterator[Complaint]:
+    """Tensors that are no parameters, but gather gradients step for step that nobody looks at."""
+    graph = facts.graph
+    looked = {facts.tensor(value) for act in facts.acts("read_grad", "write_grad") for value in act.values}
+    looked |= {facts.tensor(value) for sweep in graph.sweeps for value in sweep.inputs or ()}
+    looked |= {facts.tensor(output) for op in graph.ops.values() if facts.renews(op) for output in op.outputs}
+    looked |= {id for made in unregistered_param.unregistered(facts).values() for id in made}
+    looked |= {facts.tensor(value) for act in facts.acts("hook", "retain_grad") for value in act.values}
+    for parameter in facts.parameters.values():
+        value = graph.values[parameter.id]
+        fed = [index for index, _ in parameter.gradients if graph.sweeps[index].kind == "backward"]
+        known = parameter.owners or parameter.id in looked or value.role is Role.PARAMETER
+        if known or len(fed) < _SEVERAL or not facts.name(parameter.id) or graph.ops[value.op].name == "Parameter":
+            continue
+        name, buffer = facts.name(parameter.id), value.role is Role.BUFFER
+        yield Complaint(
+            Severity.WARNING if buffer else Severity.NOTE,
+            f"`{name}` gets gradients that no optimizer uses: it is {'a buffer' if buffer else 'a tensor'} that "
+            f"requires grad, and no optimizer has it",
+            "make it an `nn.Parameter` of the module, if it is to be trained; else leave out its `requires_grad`"
+            if buffer
+            else "give it to the optimizer, if it is to be trained; else leave out `requires_grad=True`",
+            facts.maker_site(parameter.id),
+            (parameter.id,),
         )
 
 

@@ -42,7 +42,7 @@ def _help(facts: Facts, lost: Lost) -> str:
     if facts.graph.ops[lost.op].tracked:
         return f"use the values that `{name}` gives beside the indices, or a smooth form such as `softmax`"
     if name.startswith("arg"):
-        return f"use a smooth form, such as `softmax` in place of `{name}`"
+        return f"use a smooth form, such as `softmax` in place of `{name}`, or a straight-through estimate"
     if name in _CASTS:
         return f"leave out `{name}()`; where it makes an index, weight or interpolate by the number itself"
     return f"use a smooth form in place of `{name}`, or a straight-through estimate"

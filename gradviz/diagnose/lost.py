@@ -10,6 +10,7 @@ A road is lost in one of four ways:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -127,6 +128,9 @@ def _starved(facts: Facts) -> Iterator[Lost]:
         owners = {owner for parameter in members for owner in parameter.owners}
         for op in on_own_roads(facts, sorted(keys[key][0] for key in reasons), owners):
             kinds.setdefault(blame(facts, op)[0], []).append(op)
+        drawn = [kind for kind, ops in kinds.items() if all(_draws(facts, graph.ops[op]) for op in ops)]
+        if len(drawn) < len(kinds):  # what is drawn has no history, and the road is another one
+            kinds = {kind: ops for kind, ops in kinds.items() if kind not in drawn}
         values = tuple(parameter.id for parameter in members)
         told = {kind: list(dict.fromkeys(blame(facts, op)[1] for op in ops)) for kind, ops in kinds.items()}
         left: set[tuple[str, str]] = set()
@@ -190,6 +194,16 @@ def _blamed(facts: Facts) -> tuple[list[tuple[int, int]], dict[int, frozenset[in
                 if needed and isinstance(item, int):
                     blamed[item] = blamed.get(item, nothing) | onward
     return keys, blamed
+
+
+_DRAWING = frozenset({"multinomial", "bernoulli", "normal", "poisson"})
+
+
+def _draws(facts: Facts, op: Op) -> bool:
+    """The op draws numbers, or a distribution's `sample` does with it."""
+    site = facts.graph.sites.get(op.site) if op.site is not None else None
+    text = site.text[max(0, site.column) : site.end_column] if site is not None else ""
+    return op.name in _DRAWING or re.search(r"\.sample\([^()]*\)$", text) is not None
 
 
 def _indexes(facts: Facts, op: Op) -> bool:

@@ -42,6 +42,7 @@ EDGED = frozenset(
         "pow",
         "norm",
         "std",
+        "var",
         "acos",
         "asin",
     }
@@ -89,10 +90,14 @@ def check(facts: Facts) -> Iterator[Complaint]:
         at_edge = numbers.edge(facts, blamed) if blamed is not None and edged else None
         if at_edge:
             reason += f": {at_edge}" if not hidden else f"; {at_edge}"
+        help = HELP
+        if blamed is not None and blamed.name in ("std", "var") and _is_of_one(facts, blamed):
+            reason = f": `{blamed.name}` at {facts.line(site)} is of one number at a time, which has no spread"
+            help = "leave out batches of one (`drop_last=True` of a DataLoader), or pass `correction=0`"
         yield Complaint(
             Severity.WARNING,
             f"the gradient of {facts.subject(values)} is NaN{reason}",
-            HELP,
+            help,
             site,
             values,
             tuple(related),
@@ -125,6 +130,13 @@ def _at_edge(facts: Facts, edged: list[int], road: list[int]) -> list[int]:
         or any(numbers.is_broken(facts.graph, output) for output in facts.graph.ops[id].outputs)
     ]
     return found or edged
+
+
+def _is_of_one(facts: Facts, op: Op) -> bool:
+    """Each of its results is made from one element."""
+    return bool(op.value_inputs) and all(
+        numbers.size_of(facts.graph, item) == numbers.size_of(facts.graph, op.outputs[0]) for item in op.value_inputs
+    )
 
 
 def _is_edged(op: Op) -> bool:

@@ -42,11 +42,22 @@ def check(facts: Facts) -> Iterator[Complaint]:
 
 def _help(facts: Facts, lost: Lost) -> str:
     opener = facts.graph.sites.get(lost.site) if lost.site is not None else None
+    rebound = _rebound(facts, lost)
+    if rebound:
+        return f"update the tensor in place, `{rebound} -= ...`: `{rebound} = ...` puts a new one without history there"
     if opener is not None and _draws(opener.text[opener.column : opener.end_column]):
         return "draw with `rsample()`, which keeps the history, or put the `log_prob` of the sample into the loss"
     if opener is not None and opener.text.lstrip().startswith("@"):
         return "remove the decorator, or open `enable_grad` for the part that is to be trained"
     return "take this out of `no_grad`, or open `enable_grad` for the part that is to be trained"
+
+
+def _rebound(facts: Facts, lost: Lost) -> str:
+    """The name of a leaf that was given the result of its own update: `w = w - 0.1 * w.grad`; empty for none."""
+    op = facts.graph.ops[lost.op]
+    target = facts.graph.sites[op.site].target if op.site is not None else ""
+    leaf = target in facts.names(item for item in op.value_inputs if facts.graph.values[item].leaf)
+    return target if op.name in ("add", "sub") and lost.state == "raised" and leaf else ""
 
 
 def _draws(text: str) -> bool:

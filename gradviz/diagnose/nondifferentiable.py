@@ -21,8 +21,10 @@ from collections.abc import Iterator
 from gradviz.diagnose.complaining import complaints
 from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.findings import Complaint
+from gradviz.diagnose.lost import Lost
 
 CODE = "GV107"
+_COUNTING = frozenset({"histc", "histogram", "histogramdd", "bincount"})
 
 
 def check(facts: Facts) -> Iterator[Complaint]:
@@ -31,5 +33,12 @@ def check(facts: Facts) -> Iterator[Complaint]:
         facts,
         "nondifferentiable",
         "an operation without derivative at {line}",
-        "use a smooth form, such as `sigmoid` in place of a comparison",
+        _help,
     )
+
+
+def _help(facts: Facts, lost: Lost) -> str:
+    name = facts.graph.ops[lost.op].name
+    if name in _COUNTING:
+        return f"count softly in place of `{name}`: sum, for each bin, a smooth bump such as a Gaussian around it"
+    return "use a smooth form, such as `sigmoid` in place of a comparison"

@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from gradviz.diagnose.complaining import complaints
 from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.findings import Complaint
+from gradviz.diagnose.lost import Lost
 
 CODE = "GV202"
 
@@ -32,5 +33,12 @@ def check(facts: Facts) -> Iterator[Complaint]:
         facts,
         "set_grad_enabled",
         "with grad mode off since `set_grad_enabled(False)` at {line}",
-        "use `with torch.no_grad():` around the part that needs it",
+        _help,
     )
+
+
+def _help(facts: Facts, lost: Lost) -> str:
+    opener = facts.graph.sites.get(lost.site) if lost.site is not None else None
+    if opener is not None and opener.text.lstrip().startswith("with "):
+        return "check the condition that it is given: it was false here"
+    return "use `with torch.no_grad():` around the part that needs it"

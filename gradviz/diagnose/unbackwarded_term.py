@@ -2,7 +2,7 @@
 
 ## What it does
 Looks for trained parameters without a gradient whose operations are all tracked, but lead to a value that no sweep
-starts from or passes.
+starts from or passes, or whose numbers alone were copied into another tensor (`.data = ...`, `load_state_dict`).
 
 ## Why is this bad
 A loss term that is built and logged, but not added to what is differentiated, trains nothing.
@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradviz.diagnose.addends import addends
+from gradviz.diagnose.copying import copy_of
 from gradviz.diagnose.facts import Facts, verb
 from gradviz.diagnose.findings import Complaint, Severity
 from gradviz.diagnose.lost import lost_roads, starved_parameters
@@ -54,6 +55,18 @@ def check(facts: Facts) -> Iterator[Complaint]:
                 f"use the values that `{op.name}` gives beside the indices, such as by multiplying by them",
                 site,
                 tuple(values),
+            )
+            continue
+        copied = copy_of(facts, end)
+        if copied is not None:
+            told = copied.told.format(it=verb(values, "it", "them"), they=verb(values, "it", "they"))
+            yield Complaint(
+                Severity.ERROR,
+                f"{facts.subject(values)} got no gradient: {told}",
+                copied.help,
+                copied.site,
+                tuple(values),
+                tuple((sweep.site, "backward starts here") for sweep in graph.sweeps[-1:]),
             )
             continue
         returned = _returned_instead(facts, end)

@@ -16,6 +16,7 @@ It is never trained. Under `DistributedDataParallel` the second iteration raises
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from gradviz.diagnose import stale_optimizer
@@ -38,26 +39,33 @@ def check(facts: Facts) -> Iterator[Complaint]:
     explained = {value for lost in lost_roads(facts) for value in lost.values}
     replaced = stale_optimizer.orphans(facts)
     unused: dict[int | None, list[int]] = {}
+    hidden: dict[int, list[int]] = {}
     unseen: dict[int, list[int]] = {}
     for parameter in starved_parameters(facts):
         known = parameter.id in explained or parameter.id in replaced or unrecorded_checkpoints(facts)
         if known or facts.uses(parameter):
             continue
         last = _last_untracked_use(facts, parameter)
-        if last is None:
+        inside = _use_in_backward(facts, parameter) if last is None else None
+        if inside is not None:
+            hidden.setdefault(inside, []).append(parameter.id)
+        elif last is None:
             unused.setdefault(facts.maker_site(parameter.id), []).append(parameter.id)
         else:
             unseen.setdefault(last, []).append(parameter.id)
     for site, values in unused.items():
-        yield Complaint(
-            Severity.WARNING,
-            f"{facts.subject(values)} {verb(values, 'is', 'are')} in the optimizer, but no operation used "
-            f"{verb(values, 'it', 'them')}",
-            f"use {verb(values, 'it', 'them')} in the forward pass, or take {verb(values, 'it', 'them')} out of the "
-            f"optimizer",
-            site,
-            tuple(values),
-        )
+        it = verb(values, "it", "them")
+        copies = _trained_copies(facts, values)
+        told = f"{facts.subject(values)} {verb(values, 'is', 'are')} in the optimizer, but no operation used {it}"
+        help = f"use {it} in the forward pass, or take {it} out of the optimizer"
+        if copies:
+            told += f": {facts.subject(copies)}, copied at {facts.line(facts.maker_site(copies[0]))}, "
+            told += f"{verb(copies, 'gets', 'get')} the gradients"
+            help = "give the optimizer the copy, or use the original: to train it through steps of a copy, take those "
+            help += "out of place (`w - lr * g`) and call the module with the results by `torch.func.functional_call`"
+        yield Complaint(Severity.WARNING, told, help, site, tuple(values))
+    for inside, values in hidden.items():
+        yield _in_backward(facts, facts.graph.ops[inside], values)
     for last, values in unseen.items():
         yield _untracked(facts, facts.graph.ops[last], values)
     yield from _now_and_then(facts)
@@ -68,6 +76,47 @@ def _last_untracked_use(facts: Facts, parameter: Parameter) -> int | None:
     ops = [facts.graph.ops[op] for version in parameter.versions for op in facts.consumers.get(version, ())]
     own = [op.id for op in ops if (op.cause in MODES and op.scope) or not op.outputs]
     return max((id for id in own if not facts.in_sweep(facts.graph.ops[id])), default=None)
+
+
+def _use_in_backward(facts: Facts, parameter: Parameter) -> int | None:
+    """The last op in the backward of a custom function that used `parameter`; None for none."""
+    ops = [facts.graph.ops[op] for version in parameter.versions for op in facts.consumers.get(version, ())]
+    return max((op.id for op in ops if facts.in_sweep(op) and _function_around(facts, op)), default=None)
+
+
+def _function_around(facts: Facts, op: Op) -> str:
+    """The name of the custom function whose backward `op` stands in; empty for none."""
+    site = facts.graph.sites.get(op.site) if op.site is not None else None
+    owner, _, method = site.function.rpartition(".") if site is not None else ("", "", "")
+    return owner.rpartition(".")[2] if method == "backward" else ""
+
+
+def _in_backward(facts: Facts, op: Op, values: list[int]) -> Complaint:
+    """What is said of parameters that a custom function took from around it, and not as arguments."""
+    function, it = _function_around(facts, op), verb(values, "it", "them")
+    return Complaint(
+        Severity.WARNING,
+        f"{facts.subject(values)} {verb(values, 'is', 'are')} in the optimizer but got no gradient: `{function}` uses "
+        f"{it} ({facts.line(op.site)}), which {verb(values, 'is no argument', 'are no arguments')} of its `apply`",
+        f"pass {it} to `{function}.apply`, and return {verb(values, 'its gradient', 'their gradients')} from "
+        f"its `backward`",
+        op.site,
+        tuple(values),
+    )
+
+
+def _trained_copies(facts: Facts, values: list[int]) -> list[int]:
+    """The copies of `values` that a `deepcopy` made and that got gradients, of the first such copy."""
+    found: list[int] = []
+    for value in values:
+        name, shape = facts.name(value).rpartition(".")[2], facts.graph.values[value].shape
+        for other in facts.parameters.values():
+            site = facts.graph.sites.get(facts.maker_site(other.id) or 0)
+            alike = facts.name(other.id).rpartition(".")[2] == name and facts.graph.values[other.id].shape == shape
+            if alike and other.id != value and other.gradients and site is not None and "deepcopy(" in site.text:
+                found.append(other.id)
+                break
+    return found
 
 
 def _untracked(facts: Facts, last: Op, values: list[int]) -> Complaint:
@@ -109,15 +158,20 @@ def _now_and_then(facts: Facts) -> Iterator[Complaint]:
         if not sweep.error and sweep.inputs is None:
             by_place.setdefault(sweep.site, []).append(index)
     told: dict[tuple[int | None, int, int], list[int]] = {}
+    went_by: dict[tuple[int | None, int, int], bool] = {}  # the line ran in the others, too, with other parameters
+    alike = Counter((facts.name(id), facts.maker_site(id)) for id in facts.parameters)
     for parameter in facts.parameters.values():
-        if not facts.stepped.intersection(parameter.owners):
+        anew = alike[facts.name(parameter.id), facts.maker_site(parameter.id)] > 1
+        if anew or not facts.stepped.intersection(parameter.owners):
             continue
         got = {index for index, _ in parameter.gradients}
         for runs in by_place.values():
             some = len(got.intersection(runs))
             uses = facts.uses(parameter)
             if 0 < some < len(runs) and uses:
-                told.setdefault((facts.graph.ops[uses[-1]].site, some, len(runs)), []).append(parameter.id)
+                site = facts.graph.ops[uses[-1]].site
+                told.setdefault((site, some, len(runs)), []).append(parameter.id)
+                went_by[site, some, len(runs)] = not facts.once(_sweeps_by_site)[site].issuperset(runs)
                 break
     freezes = {facts.tensor(flag.value): flag.site for flag in facts.graph.flags if not flag.requires_grad}
     for (site, some, all_runs), values in told.items():
@@ -133,13 +187,23 @@ def _now_and_then(facts: Facts) -> Iterator[Complaint]:
                 tuple(values),
             )
             continue
-        branch = branch_around(facts, site)
+        idle = went_by[site, some, all_runs]
+        branch = branch_around(facts, site) if idle else None
+        missed = "run" if idle else verb(values, "use it", "use them")
         yield Complaint(
             Severity.NOTE,
-            f"{facts.subject(values)} got a gradient in {some} of {all_runs} steps: {facts.line(site)} did not run "
-            f"in the others" + (f", as {facts.line(branch)} decided" if branch is not None else ""),
+            f"{facts.subject(values)} got a gradient in {some} of {all_runs} steps: {facts.line(site)} did not "
+            f"{missed} in the others" + (f", as {facts.line(branch)} decided" if branch is not None else ""),
             "nothing, if that is meant; under DistributedDataParallel pass `find_unused_parameters=True`",
             site if branch is None else branch,
             tuple(values),
             ((site, "used here"),),
         )
+
+
+def _sweeps_by_site(facts: Facts) -> dict[int | None, set[int]]:
+    """The sweeps that went back through each line of the source."""
+    found: dict[int | None, set[int]] = {}
+    for op, sweeps in facts.swept.items():
+        found.setdefault(facts.graph.ops[op].site, set()).update(sweeps)
+    return found

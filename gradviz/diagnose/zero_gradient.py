@@ -2,11 +2,12 @@
 
 ## What it does
 Looks for trained parameters whose gradient was zero in every sweep while others got more. Warns where it finds the
-reason: every road goes through a flat operation such as `sign`, two roads meet in a difference and cancel, or a ReLU
-gives nothing but zeros, which shows in the next layer: its bias has a gradient, its weight has zeros. A recording with
-values (`--values`) has more reasons: a `clamp` that clips everything, a factor that is zero. Without a reason it is a
-note: a zero can be the honest answer, as for a first step from weights of zero. That several parameters get nothing
-but zeros in several sweeps, and none gets more, is a warning all the same.
+reason: every road goes through a flat operation such as `sign`; two roads meet in a difference and cancel, as in a
+straight-through estimate without its `detach()`; or a ReLU gives nothing but zeros, which shows in the next layer: its
+bias has a gradient, its weight has zeros. A recording with values (`--values`) has more reasons: a `clamp` that clips
+everything, a factor that is zero. Without a reason it is a note: a zero can be the honest answer, as for a first step
+from weights of zero. That several parameters get nothing but zeros in several sweeps, and none gets more, is a warning
+all the same.
 
 ## Why is this bad
 Zero is not None: the optimizer takes the gradient and the parameter does not move.
@@ -36,6 +37,7 @@ EVERY = "every"
 FLAT = frozenset({"sign", "sgn", "round", "floor", "ceil", "trunc", "fix", "heaviside", "floor_divide"})
 DRAWN = frozenset({"normal", "bernoulli", "poisson"})
 """Draws of numbers whose distribution is a tensor's: autograd passes zeros through them."""
+STRAIGHT = "straight-through"
 SHIFTING = frozenset({"add", "sub", "view", "reshape", "clone", "squeeze", "unsqueeze", "expand"})
 
 
@@ -60,6 +62,9 @@ def check(facts: Facts) -> Iterator[Complaint]:
                 f"{subject}: two roads to {verb(values, 'it', 'them')}, one through {facts.line(site)}, meet and cancel"
             )
             severity, help = Severity.WARNING, "detach one of the two roads"
+        elif reason == STRAIGHT:
+            told = f"{subject}: the straight-through estimate at {facts.line(site)} takes away again what it adds"
+            severity, help = Severity.WARNING, "detach the difference: `x + (hard - x).detach()`"
         elif " " in reason:
             told, severity = f"{subject}: {reason}", Severity.WARNING
             help = "bring what goes into it to where it has a slope, or use an operation that has one"
@@ -132,6 +137,8 @@ def _reason(facts: Facts, parameter: Parameter) -> Reason:
     if numeric and _blocks(facts, parameter, road, {*numeric, *flat}):
         first = graph.ops[min(numeric)]
         return f"`{first.name}` at {facts.line(first.site)} {numeric[first.id]}", first.site
+    if flat and (straight := _undone(facts, flat, on_road)) is not None:
+        return STRAIGHT, straight.site
     for id in on_road:
         op = graph.ops[id]
         pair = [item for item in gradient_inputs(graph, op) if graph.values[item].op in road]
@@ -140,6 +147,22 @@ def _reason(facts: Facts, parameter: Parameter) -> Reason:
                 if _shifted(facts, longer, shorter):
                     return "cancel", facts.maker_site(longer)
     return "", graph.ops[on_road[0]].site if on_road else facts.maker_site(parameter.id)
+
+
+def _undone(facts: Facts, flat: list[int], on_road: list[int]) -> Op | None:
+    """The sum in `x + (flat(x) - x)`, whose gradient is zero; None where the road has no such."""
+    graph = facts.graph
+    for id in on_road:
+        op = graph.ops[id]
+        for item in gradient_inputs(graph, op) if op.name == "add" else ():
+            taken = graph.ops[graph.values[item].op]
+            inputs = gradient_inputs(graph, taken)
+            if taken.name != "sub" or len(inputs) != 2 or inputs[1] not in op.value_inputs:
+                continue
+            hard = graph.ops[graph.values[inputs[0]].op]
+            if hard.id in flat and inputs[1] in hard.inputs:
+                return op
+    return None
 
 
 def _flat_for_all(facts: Facts, parameters: Iterable[int]) -> Reason | None:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import math
+import sys
 import warnings
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
+from gradviz.core.listeners import listeners
 from gradviz.core.ops.table import TABLE
 from gradviz.core.tensor import Tensor
 from gradviz.nn.parameter import born, fill
 
 
 def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[Tensor]:
-    given = [parameters] if isinstance(parameters, Tensor) else parameters
+    given = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    for listener in tuple(listeners):
+        for parameter in given:
+            listener.acted("clip" if parameter._grad is None else "read_grad", parameter, sys._getframe(2))
     return [parameter._grad for parameter in given if parameter._grad is not None]
 
 

@@ -6,6 +6,7 @@ from types import FrameType
 from typing import Any
 
 import torch
+from torch.nn.utils import clip_grad
 
 from gradviz import events
 from gradviz.frontends.torch.autograd.nodes import is_leaf
@@ -15,7 +16,7 @@ from gradviz.frontends.torch.books.origins import Origins
 from gradviz.frontends.torch.calls.naming import Call, Deed
 from gradviz.frontends.torch.calls.ops import Ops
 from gradviz.frontends.torch.calls.writes import Writes
-from gradviz.frontends.torch.places.frames import place_of_call
+from gradviz.frontends.torch.places.frames import caller, place_of_call
 from gradviz.targets import single_target
 
 
@@ -46,6 +47,8 @@ class Acts:
                     self._act(here, "read_grad", tensor, frame)
                 elif not is_leaf(tensor):  # of a leaf it means that no gradient came yet, which loops ask all the time
                     self._act(here, "read_grad", tensor, frame)
+                elif caller(frame).f_code.co_filename == clip_grad.__file__:
+                    self._act(here, "clip", tensor, frame)
             case Deed.GRAD_WRITE:
                 if len(args) > 1 and isinstance(args[1], torch.Tensor):
                     self._origins.know(here, args[1])

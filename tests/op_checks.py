@@ -41,6 +41,7 @@ NO_KERNEL = (
     "returned an invalid gradient at index",
     "grad_input must be contiguous",
     "step must be nonzero",
+    "addmv input tensors must have the same dtype, but got ",  # of the gradient of `addr`
     "expects its input's 'channel' dimension to be divisible by the square of upscale_factor",
 )
 """What PyTorch says where it has not got round to a case that makes sense."""

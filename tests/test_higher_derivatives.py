@@ -64,6 +64,7 @@ def _filled(gradient: Any) -> Any:
     return torch.zeros(gradient.shape, dtype=gradient.dtype) if lazy else gradient
 
 
+@pytest.mark.filterwarnings("ignore:index_reduce")
 @pytest.mark.parametrize("key", KEYS)
 def test_torch_has_the_same_second_derivatives(key: str) -> None:
     row = TABLE[key]

@@ -11,7 +11,7 @@ import numpy as np
 from gradviz.core.grad_mode import no_grad
 from gradviz.core.public import FUNCTIONAL, FUNCTIONS
 from gradviz.distributions import constraints
-from gradviz.distributions.discrete import Categorical, Chance
+from gradviz.distributions.discrete import Categorical, Chance, OfClasses
 from gradviz.distributions.distribution import Distribution, filled, tensors
 from gradviz.distributions.gammas import Gamma
 
@@ -221,11 +221,8 @@ class NegativeBinomial(Chance):
         return count * log(-logits) + value * log(logits) - size
 
 
-class Multinomial(Distribution):
+class Multinomial(OfClasses):
     """How often each class comes in `total_count` tries. probs, or logits: (..., classes)."""
-
-    arg_constraints: ClassVar[Any] = {"probs": constraints.simplex, "logits": constraints.real_vector}
-    _moved = ("_categorical",)
 
     def __init__(
         self, total_count: int = 1, probs: Any = None, logits: Any = None, validate_args: bool | None = None
@@ -233,23 +230,12 @@ class Multinomial(Distribution):
         if not isinstance(total_count, int):
             raise NotImplementedError("inhomogeneous total_count is not supported")
         self.total_count = total_count
-        self._categorical = Categorical(probs, logits)
-        super().__init__(self._categorical.batch_shape, (self._categorical._num_events,), validate_args)
+        super().__init__(Categorical(probs, logits), validate_args)
 
     @property
     def support(self) -> Any:
         """Counts that add up to `total_count`."""
         return constraints.multinomial(self.total_count)
-
-    @property
-    def probs(self) -> Any:
-        """How likely each class is."""
-        return self._categorical.probs
-
-    @property
-    def logits(self) -> Any:
-        """The logarithms of the probabilities."""
-        return self._categorical.logits
 
     @property
     def mean(self) -> Any:
@@ -282,6 +268,3 @@ class Multinomial(Distribution):
         counts = each.enumerate_support(expand=False)[1:]
         parts = each.log_prob(counts).exp() * (counts + 1).lgamma()
         return self.total_count * self._categorical.entropy() - math.lgamma(self.total_count + 1) + parts.sum((0, -1))
-
-    def _parameters(self) -> str:
-        return ""

@@ -199,19 +199,15 @@ def _counted(count: int, variable: Distribution, kind: Any, expand: bool) -> Any
     return values.expand((-1, *variable.batch_shape)) if expand else values
 
 
-class OneHotCategorical(Distribution):
-    """`Categorical` whose values are vectors with a 1 at the class."""
+class OfClasses(Distribution):
+    """What draws by a `Categorical`, and has its `probs` and `logits`."""
 
     arg_constraints: ClassVar[Any] = {"probs": constraints.simplex, "logits": constraints.real_vector}
-    support = constraints.one_hot
-    has_enumerate_support = True
     _moved = ("_categorical",)
 
-    def __init__(self, probs: Any = None, logits: Any = None, validate_args: bool | None = None) -> None:
-        self._categorical = Categorical(probs, logits, validate_args)
-        super().__init__(
-            self._categorical.batch_shape, (self._categorical._num_events,), validate_args=validate_args
-        )
+    def __init__(self, categorical: Categorical, validate_args: bool | None) -> None:
+        self._categorical = categorical
+        super().__init__(categorical.batch_shape, (categorical._num_events,), validate_args)
 
     @property
     def probs(self) -> Any:
@@ -222,6 +218,19 @@ class OneHotCategorical(Distribution):
     def logits(self) -> Any:
         """The logarithms of the probabilities."""
         return self._categorical.logits
+
+    def _parameters(self) -> str:
+        return ""
+
+
+class OneHotCategorical(OfClasses):
+    """`Categorical` whose values are vectors with a 1 at the class."""
+
+    support = constraints.one_hot
+    has_enumerate_support = True
+
+    def __init__(self, probs: Any = None, logits: Any = None, validate_args: bool | None = None) -> None:
+        super().__init__(Categorical(probs, logits, validate_args), validate_args)
 
     @property
     def mean(self) -> Any:
@@ -259,9 +268,6 @@ class OneHotCategorical(Distribution):
         ones = FUNCTIONS["eye"](count, dtype=self.probs.dtype)
         values = ones.view((count, *(1,) * len(self.batch_shape), count))
         return values.expand((count, *self.batch_shape, count)) if expand else values
-
-    def _parameters(self) -> str:
-        return ""
 
 
 class OneHotCategoricalStraightThrough(OneHotCategorical):

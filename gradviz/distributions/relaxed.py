@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from gradviz.core.grad_mode import no_grad
 from gradviz.core.public import FUNCTIONS
 from gradviz.distributions import constraints
-from gradviz.distributions.discrete import Categorical, Chance, clamped
+from gradviz.distributions.discrete import Categorical, Chance, OfClasses, clamped
 from gradviz.distributions.distribution import Distribution, filled
 from gradviz.distributions.transformed import TransformedDistribution
 from gradviz.distributions.transforms import ExpTransform, SigmoidTransform
@@ -73,30 +73,17 @@ class RelaxedBernoulli(_Relaxed):
         super().__init__(LogitRelaxedBernoulli(temperature, probs, logits), SigmoidTransform(), validate_args)
 
 
-class ExpRelaxedCategorical(Distribution):
+class ExpRelaxedCategorical(OfClasses):
     """What `RelaxedOneHotCategorical` is the exponential of."""
 
-    arg_constraints: ClassVar[Any] = {"probs": constraints.simplex, "logits": constraints.real_vector}
     support = constraints.real_vector
     has_rsample = True
-    _moved = ("_categorical",)
 
     def __init__(
         self, temperature: Any, probs: Any = None, logits: Any = None, validate_args: bool | None = None
     ) -> None:
-        self._categorical = Categorical(probs, logits)
         self.temperature = temperature
-        super().__init__(self._categorical.batch_shape, (self._categorical._num_events,), validate_args)
-
-    @property
-    def probs(self) -> Any:
-        """The probabilities of the choice."""
-        return self._categorical.probs
-
-    @property
-    def logits(self) -> Any:
-        """Their logarithms."""
-        return self._categorical.logits
+        super().__init__(Categorical(probs, logits), validate_args)
 
     def rsample(self, sample_shape: Sequence[int] = ()) -> Any:
         """Draw values through which the parameters get a gradient."""
@@ -112,9 +99,6 @@ class ExpRelaxedCategorical(Distribution):
         size = filled(self.temperature, float(count)).lgamma() + self.temperature.log().mul(count - 1)
         score = logits - value.mul(self.temperature)
         return (score - score.logsumexp(dim=-1, keepdim=True)).sum(-1) + size
-
-    def _parameters(self) -> str:
-        return ""
 
 
 class RelaxedOneHotCategorical(_Relaxed):

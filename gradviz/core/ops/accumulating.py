@@ -1,4 +1,4 @@
-"""Products that are added to what is there: `addbmm`, and in place `addmm_`, `addmv_`, `baddbmm_`."""
+"""Products that are added to what is there: `addbmm`, `addr`, and in place `addmm_`, `addmv_`, `baddbmm_`."""
 
 from __future__ import annotations
 
@@ -29,6 +29,20 @@ ADDBMM: Row = op(
 )
 
 
+ADDR: Row = op(
+    "addr(input, vec1, vec2, *, beta=1, alpha=1)",
+    lambda input, vec1, vec2, beta, alpha: _added(input, vec1[:, None] * vec2, beta, alpha).astype(vec1.dtype),
+    input=lambda g, beta: _scaled(g, beta),
+    vec1=lambda g, vec2, alpha: _scaled(g @ vec2, alpha),
+    vec2=lambda g, vec1, alpha: _scaled(vec1 @ g, alpha),
+    promotes=True,
+    samples=lambda: [
+        sample(grid(2, 3), grid(2), grid(3)),
+        sample(grid(3), grid(2), grid(3) + 0.1, beta=2, alpha=3),
+    ],
+)
+
+
 def _check(input: Tensor, batch1: Tensor, batch2: Tensor) -> None:
     _batches(batch1, batch2)
     _same_dtype(batch1, input, "Input dtypes must be the same, got: input {1}, batch1: {0}")
@@ -40,6 +54,31 @@ def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, al
     _check(input, batch1, batch2)
     expanded((batch1.shape[1], batch2.shape[2]), input.shape)
     return apply(ADDBMM, (input, batch1, batch2), (beta, alpha))
+
+
+@both
+def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    """beta * input + alpha * the product of each element of `vec1` with each of `vec2`."""
+    _check_vectors(vec1, vec2)
+    expanded((vec1.shape[0], vec2.shape[0]), input.shape)
+    return apply(ADDR, (input, vec1, vec2), (beta, alpha))
+
+
+def _check_vectors(vec1: Tensor, vec2: Tensor) -> None:
+    for name, vector in (("vec1", vec1), ("vec2", vec2)):
+        if vector.ndim != 1:
+            raise RuntimeError(f"addr: Expected 1-D argument {name}, but got {vector.ndim}-D")
+
+
+@method
+def addr_(self: Tensor, vec1: Tensor, vec2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    """In-place `addr`."""
+    _check_vectors(vec1, vec2)
+    if self.ndim != 2:
+        raise RuntimeError(f"2D tensor expected, got {self.ndim}D tensor for input")
+    if tuple(self.shape) != (vec1.shape[0], vec2.shape[0]):
+        raise RuntimeError(f"size mismatch, input: {list(self.shape)}, v1: {list(vec1.shape)}, v2: {list(vec2.shape)}")
+    return apply_inplace(ADDR, self, (vec1, vec2), (beta, alpha))
 
 
 def _fits(self: Tensor, shape: tuple[int, ...]) -> None:

@@ -1,4 +1,4 @@
-"""Products: `kron`, `cross`, `tensordot`, `addr`, `bilinear`, powers in `vander`, and older names."""
+"""Products: `kron`, `cross`, `tensordot`, `bilinear`, powers in `vander`, and older names."""
 
 from __future__ import annotations
 
@@ -59,16 +59,6 @@ def tensordot(a: Any, b: Any, dims: Any = 2) -> Tensor:
     rows = a.permute(left + first).reshape(-1 if inner else 0, inner)
     columns = b.permute(second + right).reshape(inner, -1 if inner else 0)
     result: Tensor = rows.mm(columns).reshape(shape)
-    return result
-
-
-@both
-@composite
-def addr(input: Any, vec1: Any, vec2: Any, *, beta: float = 1, alpha: float = 1) -> Tensor:
-    """`beta * input + alpha * outer(vec1, vec2)`."""
-    outer = FUNCTIONS["outer"](vec1, vec2)
-    product = outer if alpha == 1 else outer * alpha
-    result: Tensor = product if beta == 0 else (input if beta == 1 else input * beta) + product
     return result
 
 

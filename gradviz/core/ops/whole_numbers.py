@@ -1,4 +1,4 @@
-"""Functions of whole numbers: `gcd`, `lcm`, shifts of their bits."""
+"""Functions of whole numbers: `gcd`, `lcm`."""
 
 from __future__ import annotations
 
@@ -33,23 +33,3 @@ def _whole(name: str, ufunc: Any) -> None:
 
 _whole("gcd", np.gcd)
 _whole("lcm", np.lcm)
-
-
-def _shift(name: str, ufunc: Any, symbol: str) -> None:
-    def forward(x: Any, y: Any) -> Any:
-        if x.dtype.kind not in "iu":
-            kind = dtypes.of(x).type_name.removesuffix("Tensor")
-            raise NotImplementedError(f"\"{symbol}_cpu\" not implemented for '{kind}'")
-        return ufunc(x, y).astype(x.dtype)
-
-    row = op(
-        f"{name}(x, y)",
-        forward,
-        promotes=True,
-        samples=lambda: [sample(integers(6), integers(6) + 1), sample(integers(4) * 9, 2)],
-    )
-    publish(row, inplace=True)
-
-
-_shift("bitwise_left_shift", np.left_shift, "lshift")
-_shift("bitwise_right_shift", np.right_shift, "rshift")

@@ -729,3 +729,18 @@ def test_what_grad_was_asked_for_is_all_that_its_root_gives_to() -> None:
     account = gv.explain(recording, "loss")
     assert account.state is State.STARTS
     assert [remark for remark in account.remarks if "goes on" in remark] == ["gradient goes on from it to `w`"]
+
+
+def test_a_weight_that_only_a_checkpoint_used_got_its_gradient() -> None:
+    from torch.utils.checkpoint import checkpoint
+
+    body, x = torch.nn.Linear(4, 4), torch.ones(2, 4, requires_grad=True)
+    with gv.record() as rec:
+        loss = checkpoint(body, x, use_reentrant=True).sum()
+        loss.backward()
+    graph = rec.graph()
+    (weight,) = [value.id for value in graph.values.values() if value.name.endswith(".weight")]
+    account = account_of(graph, weight)
+    assert account.state is State.VALUE
+    assert "got a gradient of norm" in account.verdict
+    assert account.remarks == ("only what that backward ran used it, such as a checkpoint that is computed again",)

@@ -165,6 +165,9 @@ class Signature:
 BACKWARD = "backward"
 """The kind of the region that a sweep opens for what runs while it does."""
 
+CHECKPOINT = "checkpoint"
+"""The name of the op that a reentrant checkpoint is; what its function uses besides its arguments is an input, too."""
+
 CHECK = "check"
 """The name of an op without outputs by which a library asked a tensor for a truth value of its own."""
 

@@ -18,6 +18,7 @@ from building import Builder
 from click.testing import CliRunner, Result
 from gradviz_cli.main import application
 from rich.cells import cell_len
+from torch.utils.checkpoint import checkpoint
 
 import gradviz as gv
 from gradviz.accounts import Account, Mark, State, account_of, look_up
@@ -731,9 +732,7 @@ def test_what_grad_was_asked_for_is_all_that_its_root_gives_to() -> None:
     assert [remark for remark in account.remarks if "goes on" in remark] == ["gradient goes on from it to `w`"]
 
 
-def test_a_weight_that_only_a_checkpoint_used_got_its_gradient() -> None:
-    from torch.utils.checkpoint import checkpoint
-
+def test_the_gradient_of_a_weight_that_only_a_checkpoint_used_comes_by_the_checkpoint() -> None:
     body, x = torch.nn.Linear(4, 4), torch.ones(2, 4, requires_grad=True)
     with gv.record() as rec:
         loss = checkpoint(body, x, use_reentrant=True).sum()
@@ -742,5 +741,8 @@ def test_a_weight_that_only_a_checkpoint_used_got_its_gradient() -> None:
     (weight,) = [value.id for value in graph.values.values() if value.name.endswith(".weight")]
     account = account_of(graph, weight)
     assert account.state is State.VALUE
-    assert "got a gradient of norm" in account.verdict
-    assert account.remarks == ("only what that backward ran used it, such as a checkpoint that is computed again",)
+    assert account.verdict.startswith("`body.weight` got a gradient of norm 8 from `loss.backward()`")
+    assert [step.title for step in account.passages[0].roads[0].steps] == [
+        "body.weight", "checkpoint", "loss = sum", "loss",
+    ]  # fmt: skip
+    assert account.remarks == ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -362,3 +363,32 @@ def test_what_the_engine_calls_on_a_thread_of_its_own_is_said_to_be_missed(depth
     assert x.grad.tolist() == [2.0, 2.0]
     assert missed or len(graph.sweeps) == depth + 1
     assert [note.text for note in graph.notes if note.kind == "unrecorded"] == [MISSED] * missed
+
+
+def test_what_a_reentrant_checkpoint_uses_inside_is_an_input_of_it() -> None:
+    body = nn.Sequential(nn.Linear(2, 3), nn.Tanh())
+    scale = torch.ones(3, requires_grad=True)
+    with gradviz.record() as rec:
+        x = torch.ones(1, 2, requires_grad=True)
+        checkpoint(lambda h: body(h) * scale * 2, x, use_reentrant=True).sum().backward()
+    graph = checked(rec)
+    (op,) = [op for op in graph.ops.values() if op.name == "checkpoint"]
+    assert [graph.values[item].name for item in op.value_inputs] == ["x", "body.0.weight", "body.0.bias", "scale"]
+    assert op.tracked
+    assert op.needs == (True,) * 4
+    assert {graph.values[gradient.value].name for gradient in graph.sweeps[-1].gradients} == {
+        "x", "body.0.weight", "body.0.bias", "scale",
+    }  # fmt: skip
+
+
+def test_a_checkpoint_in_vain_cuts_what_it_uses_inside() -> None:
+    body = nn.Linear(2, 3)
+    with gradviz.record() as rec, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        y = checkpoint(body, torch.ones(1, 2), use_reentrant=True)
+    assert not y.requires_grad
+    graph = checked(rec)
+    assert [(graph.ops[cut.op].name, graph.values[cut.value].name) for cut in graph.cuts] == [
+        ("checkpoint", "body.weight"),
+        ("checkpoint", "body.bias"),
+    ]

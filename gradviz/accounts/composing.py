@@ -102,12 +102,12 @@ class _Composer:
         got: dict[int, Gradient] = {}
         places: dict[tuple[str, int | None], list[int]] = {}
         for index, sweep in enumerate(self.graph.sweeps):
+            if max(sweep.roots, default=self.tensor) < self.tensor:
+                continue  # it ran before the tensor was there
+            places.setdefault((sweep.kind, sweep.site), []).append(index)
             for gradient in sweep.gradients:
                 if self.facts.tensor(gradient.value) == self.tensor:
                     got[index] = gradient
-            if index not in got and max(sweep.roots, default=self.tensor) < self.tensor:
-                continue  # it ran before the tensor was there
-            places.setdefault((sweep.kind, sweep.site), []).append(index)
         lines = [_Line(tuple(at), tuple((i, got[i]) for i in at if i in got)) for at in places.values()]
         return sorted(lines, key=lambda line: line.indices[-1])
 
@@ -298,11 +298,8 @@ class _Composer:
             told.append("`autograd.grad` returns gradients and leaves `.grad` as it is")
         if self.needs and self.value.leaf and not starts and (main is None or not main.roads):
             uses = {op for value in self.values for op in self.facts.consumers.get(value, ())}
-            used = [op for op in map(self.graph.ops.__getitem__, uses) if not self.facts.renews(op)]
-            if used and main is not None and main.state in _GIVEN and all(map(self.facts.in_sweep, used)):
-                told.append("only what that backward ran used it, such as a checkpoint that is computed again")
-            else:
-                told.append("nothing that used it passes a gradient on" if used else "no recorded operation used it")
+            used = [op for op in uses if not self.facts.renews(self.graph.ops[op])]
+            told.append("nothing that used it passes a gradient on" if used else "no recorded operation used it")
         return tuple(told)
 
     def _runs_that_raised(self, main: Passage) -> list[str]:

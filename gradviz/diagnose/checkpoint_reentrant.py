@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from gradviz.diagnose.facts import Facts, verb
 from gradviz.diagnose.findings import Complaint, Severity
 from gradviz.diagnose.lost import starved_parameters
+from gradviz.events import CHECKPOINT
 from gradviz.graphs import Op
 
 CODE = "GV204"
@@ -51,7 +52,7 @@ def unrecorded_checkpoints(facts: Facts) -> list[Op]:
     return [
         op
         for op in graph.ops.values()
-        if op.name == "checkpoint"
+        if op.name == CHECKPOINT
         and not op.tracked
         and not facts.feeding.isdisjoint(op.outputs)
         and (op.region is None or graph.regions[op.region].enabled)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from pathlib import PurePath
 
-from gradviz.events import BACKWARD, Cause, Measure, Site
+from gradviz.events import BACKWARD, CHECKPOINT, Cause, Measure, Site
 from gradviz.graphs import Graph, Op, Value
 
 TITLE_LIMIT = 48
@@ -112,6 +112,8 @@ class Wording:
             return "skipped"
         if op.cause in (Cause.NO_GRAD, Cause.INFERENCE_MODE, Cause.SET_GRAD_ENABLED):
             return f"skipped under {op.cause}"
+        if op.cause is Cause.CUSTOM_FUNCTION and op.name == CHECKPOINT:
+            return "cut by the checkpoint"
         return STATUS.get(op.cause, "not tracked") if op.cause is not None else "not tracked"
 
     def cut_title(self, op: Op) -> str:

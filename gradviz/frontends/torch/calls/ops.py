@@ -97,7 +97,7 @@ class Ops:
     ) -> None:
         if isinstance(item, torch.Tensor):
             if not (call.source or (call.one and found.tensors)):
-                self._take_tensor(here, found, item, frame)
+                self.add(here, found, item, frame)
         elif position < call.operands and type(item) in _NUMBERS:
             found.inputs.append(repr(item))
             found.tensors.append(None)
@@ -105,14 +105,15 @@ class Ops:
             found.key.append(0)
         elif isinstance(item, (tuple, list, dict)) and not call.source and (parts := tensors_in(item)):
             for part in parts:
-                self._take_tensor(here, found, part, frame)
+                self.add(here, found, part, frame)
         elif not call.copies:
             text = literal(item) if call.variants < VARIANT_LIMIT else ""
             found.key.append(text)
             if text and name:
                 found.attrs.append((name, text))
 
-    def _take_tensor(self, here: Here, found: Gathered, tensor: torch.Tensor, frame: FrameType) -> None:
+    def add(self, here: Here, found: Gathered, tensor: torch.Tensor, frame: FrameType) -> None:
+        """Make a tensor one of the inputs of a call."""
         known = self._book.tensors.get(id(tensor))
         if known is None or not known.value:
             known = self._origins.know(here, tensor)
@@ -342,7 +343,7 @@ class Ops:
         """Data of these tensors left for Python or numpy, by an op of that name."""
         found = Gathered()
         for tensor in tensors:
-            self._take_tensor(here, found, tensor, frame)
+            self.add(here, found, tensor, frame)
         cause = cause if True in found.needs else None
         signature = self._book.signature(
             ("left", name, cause, *found.needs),

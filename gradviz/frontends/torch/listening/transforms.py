@@ -23,8 +23,9 @@ from gradviz.frontends.torch.books.here import Here
 from gradviz.frontends.torch.books.identity import tensors_in
 from gradviz.frontends.torch.calls.naming import Call, Deed
 from gradviz.frontends.torch.listening.listener import Listener
-from gradviz.frontends.torch.listening.mode import RecordingMode, stack_depth, step_aside, step_back
-from gradviz.frontends.torch.patching.calling import OWN_FOLDER, stand_in, strip_own
+from gradviz.frontends.torch.listening.mode import stack_depth, step_aside, step_back
+from gradviz.frontends.torch.listening.noticing import Noticing
+from gradviz.frontends.torch.patching.calling import OWN_FOLDER, strip_own
 from gradviz.frontends.torch.patching.patches import Patches, like
 
 _FUNCTORCH = os.path.join(os.path.dirname(os.path.abspath(apis.__file__)), "")
@@ -152,7 +153,7 @@ class Transforms:
         if here is None or here.quiet:
             return run(*args, **kwargs)
         frame = _caller(sys._getframe(1))
-        noticing = _Noticing(self._listener, here)
+        noticing = Noticing(self._listener, here)
         start = sequence_number()
         here.quiet += 1
         try:
@@ -184,28 +185,6 @@ class Transforms:
             ops.prepared(here, call, result, frame)
         else:
             ops.ran(here, call, (), found, result, nodes, frame)
-
-
-class _Noticing(RecordingMode):
-    """Takes note of the program's own tensors among the arguments of what runs: `used`, by `id`, in order."""
-
-    def __init__(self, listener: Listener, here: Here) -> None:
-        super().__init__(listener, here)
-        self.used: dict[int, torch.Tensor] = {}
-        self._known = listener.book.tensors
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        frame = sys._getframe(1)
-        for tensor in tensors_in((args, kwargs)):
-            if id(tensor) in self._known:
-                self.used[id(tensor)] = tensor
-        try:
-            return stand_in(frame)(func, args, kwargs or {})
-        except BaseException as error:
-            strip_own(error)
-            raise
 
 
 def _caller(frame: FrameType) -> FrameType:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
+from types import FrameType
 from typing import Any
 
 import torch
 import torch.overrides
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
-from gradviz.events import Cause
+from gradviz.events import CHECKPOINT, Cause
 from gradviz.frontends.torch.autograd.nodes import sequence_number
+from gradviz.frontends.torch.books.here import Here
+from gradviz.frontends.torch.calls.gathered import Gathered
 from gradviz.frontends.torch.calls.naming import Call, Deed
 from gradviz.frontends.torch.listening.listener import Listener
 from gradviz.frontends.torch.listening.mode import RecordingMode
+from gradviz.frontends.torch.listening.noticing import Noticing
 from gradviz.frontends.torch.patching.patches import Patches, like
 from gradviz.frontends.torch.places.frames import place_of_call
 
@@ -57,15 +62,27 @@ class Unseen:
             frame = sys._getframe(1)
             found = listener.before(here, call, args, kwargs, frame)
             start = sequence_number()
+            inside = found is not None and call.name == CHECKPOINT
+            noticing = Noticing(listener, here, grad_off=True) if inside else None
             here.quiet += 1
             try:
-                result = run(cls, *args, **kwargs)
+                with noticing or nullcontext():
+                    result = run(cls, *args, **kwargs)
             finally:
                 here.quiet -= 1
+            if noticing is not None and found is not None:
+                self._book.guarded("a checkpoint", self._add, here, found[0], noticing.used, frame)
             listener.after(here, call, args, found, result, (start, sequence_number()), frame)
             return result
 
         return classmethod(apply)
+
+    def _add(self, here: Here, found: Gathered, used: dict[int, torch.Tensor], frame: FrameType) -> None:
+        """What a checkpoint's function uses besides its arguments gets its gradient by the checkpoint, too."""
+        given = {id(tensor) for tensor in found.tensors}
+        for tensor in used.values():
+            if id(tensor) not in given:
+                self._listener.ops.add(here, found, tensor, frame)
 
     def _around_parameter(self, original: Any) -> Any:
         make = original.__func__ if isinstance(original, staticmethod) else original
@@ -196,7 +213,7 @@ def _is_on() -> bool:
 
 def _function_name(cls: Any) -> str:
     """The reentrant checkpoint is a custom function by accident; its users call it `checkpoint`."""
-    return "checkpoint" if cls.__module__ == "torch.utils.checkpoint" else cls.__name__
+    return CHECKPOINT if cls.__module__ == "torch.utils.checkpoint" else cls.__name__
 
 
 def _class_function(method: Any) -> Callable[..., Any]:

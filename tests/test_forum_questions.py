@@ -12,8 +12,11 @@ import pytest
 import torch
 from torch import nn
 
+import gradviz
 from gradviz.diagnose import Finding, Findings, diagnose
+from gradviz.picture.composing import compose
 from gradviz.recorder import Recorder
+from gradviz.views import Options
 
 
 def found(program: Callable[[], object]) -> Findings:
@@ -609,3 +612,48 @@ def test_a_mode_that_a_condition_switches_off() -> None:
     assert finding.code == "GV202"
     assert "condition" in finding.help
     assert "no_grad" not in finding.help
+
+
+# what the views say
+
+
+def test_the_checks_of_a_distribution_are_no_look_at_a_number() -> None:
+    net = nn.Linear(4, 4)
+    with gradviz.record() as recording:
+        mean, scale = net(torch.ones(3, 4)).chunk(2, -1)
+        spread = torch.distributions.Normal(mean, scale.exp())
+        spread.log_prob(spread.rsample()).sum().backward()
+        looked = mean.detach().sum().item()
+    assert isinstance(looked, float)
+    graph = recording.graph()
+    assert [graph.ops[cut.op].name for cut in graph.cuts] == ["detach"]
+    assert len([op for op in graph.ops.values() if not op.outputs]) == 1, "the user's own look"
+    assert "1 value left for Python" in compose(graph, Options(), ()).summary
+
+
+@pytest.mark.parametrize("draw", [lambda h: torch.normal(h, 1.0), torch.round])
+def test_a_road_by_which_zeros_come_ends_where_they_are_made(draw: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    encoder, decoder = nn.Linear(4, 4), nn.Linear(4, 1)
+    with gradviz.record():
+        decoder(draw(encoder(torch.ones(8, 4)))).sum().backward()
+        account = gradviz.explain(encoder.weight)
+    (road,) = account.passages[0].roads
+    (cut,) = road.cuts
+    assert cut.title == ("round" if draw is torch.round else "normal")
+    assert [step.flows for step in road.steps] == [False, False, True, True, True, True]
+    assert "zeros go back" in str(account)
+    assert "a gradient that is exactly zero" in account.verdict
+
+
+def test_a_summary_counts_the_crosses_that_are_drawn() -> None:
+    encoder, head = nn.Linear(4, 4), nn.Linear(4, 1)
+
+    def train() -> None:
+        with torch.no_grad():
+            hidden = encoder(torch.ones(8, 4)).relu()
+        head(hidden).sum().backward()
+
+    findings = found(train)
+    picture = compose(findings.graph, Options(), findings)
+    assert sum(wire.lost for wire in picture.wires) == 2
+    assert "2 cuts" in picture.summary

@@ -657,3 +657,43 @@ def test_a_summary_counts_the_crosses_that_are_drawn() -> None:
     picture = compose(findings.graph, Options(), findings)
     assert sum(wire.lost for wire in picture.wires) == 2
     assert "2 cuts" in picture.summary
+
+
+@pytest.mark.parametrize("by", ["tolist", "item", "append", "numpy"])
+def test_a_term_that_is_made_anew_of_numbers_is_named(by: str) -> None:
+    main, extra = nn.Linear(4, 2), nn.Linear(4, 2)
+
+    def loss() -> torch.Tensor:
+        x, made = torch.ones(3, 4), []
+        if by == "tolist":
+            numbers = extra(x).softmax(-1).tolist()  # left
+            penalty = torch.tensor(numbers).mean()
+        elif by == "item":
+            penalty = torch.tensor(extra(x).mean().item())  # left
+        elif by == "append":
+            made.append(extra(x).mean().item())  # left
+            penalty = torch.tensor(made).mean()
+        else:
+            array = extra(x).detach().numpy()  # left
+            penalty = torch.from_numpy(array).mean()
+        out: torch.Tensor = main(x).pow(2).mean() + extra(x).pow(2).mean() + 0.5 * penalty
+        return out
+
+    finding = only(lambda: stepping(torch.optim.SGD([*main.parameters(), *extra.parameters()], 0.1), loss))
+    assert (finding.code, finding.severity) == ("GV104" if by == "numpy" else "GV103", "warning")
+    assert finding.source.endswith("# left")
+    assert "`penalty`" in finding.message
+    assert set(finding.names) == {"extra.weight", "extra.bias"}
+
+
+def test_numbers_that_are_only_logged_are_no_term() -> None:
+    net = nn.Linear(4, 2)
+
+    def loss() -> torch.Tensor:
+        out = net(torch.ones(3, 4))
+        print(out.mean().item(), out.tolist())
+        offset = torch.tensor([1.0, 2.0]).mean()
+        value: torch.Tensor = out.pow(2).mean() + offset
+        return value
+
+    assert found(lambda: stepping(torch.optim.SGD(net.parameters(), 0.1), loss)) == ()

@@ -697,3 +697,40 @@ def test_numbers_that_are_only_logged_are_no_term() -> None:
         return value
 
     assert found(lambda: stepping(torch.optim.SGD(net.parameters(), 0.1), loss)) == ()
+
+
+class Halved(torch.autograd.Function):
+    """Forgets that the factor is an argument, too."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, factor: float) -> torch.Tensor:
+        ctx.factor = factor
+        return x * factor
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> torch.Tensor:
+        return grads[0] * ctx.factor  # one of two
+
+
+def test_a_custom_function_that_gives_back_too_few() -> None:
+    net = nn.Linear(4, 2)
+
+    def train() -> None:
+        Halved.apply(net(torch.ones(3, 4)), 0.5).sum().backward()
+
+    finding = only(train)
+    assert (finding.code, finding.names) == ("GV110", ("Halved",))
+    assert finding.source.endswith("# one of two")
+    assert "gives back 1" in finding.message
+    assert "2 inputs" in finding.message
+
+
+def test_a_single_number_that_is_looked_at_is_no_evaluation() -> None:
+    net, log_alpha = nn.Linear(4, 2), torch.zeros(1, requires_grad=True)
+
+    def loss() -> torch.Tensor:
+        alpha = log_alpha.exp().item()
+        value: torch.Tensor = alpha * net(torch.ones(3, 4)).pow(2).mean() - log_alpha.sum()
+        return value
+
+    assert found(lambda: stepping(torch.optim.SGD([log_alpha, *net.parameters()], 0.1), loss)) == ()

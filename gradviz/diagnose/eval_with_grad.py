@@ -20,6 +20,7 @@ and grad mode is a thread's own: what is handed to another thread runs with grad
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 
@@ -53,6 +54,8 @@ def check(facts: Facts) -> Iterator[Complaint]:
             continue  # what is detached and then used for a loss is no evaluation
         used = _parameters(facts, op)
         site = graph.sites.get(op.site) if op.site is not None else None
+        if all(math.prod(graph.values[value].shape) == 1 for value in used):
+            continue  # such as `log_alpha.exp().item()`, which costs nothing
         if site is not None and used and op.id not in starved and op.site not in told:
             evaluated = switches.evaluated(op.id, used)
             runs.setdefault((site.file, site.function, evaluated), {}).setdefault(op.site, []).append(op.id)

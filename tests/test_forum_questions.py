@@ -734,3 +734,17 @@ def test_a_single_number_that_is_looked_at_is_no_evaluation() -> None:
         return value
 
     assert found(lambda: stepping(torch.optim.SGD([log_alpha, *net.parameters()], 0.1), loss)) == ()
+
+
+def test_an_embedding_with_a_greatest_norm_writes_to_its_rows() -> None:
+    table, weight = nn.Embedding(5, 3, max_norm=1.0), nn.Parameter(torch.ones(3, 3))
+
+    def train() -> None:
+        every = table.weight @ weight
+        some = table(torch.tensor([1, 2])) @ weight  # shortened
+        (every.sum() * some.sum()).backward()
+
+    finding = only(train)
+    assert (finding.code, finding.names) == ("GV301", ("table.weight",))
+    assert finding.source.endswith("# shortened")
+    assert "`table.weight.clone()`" in finding.help

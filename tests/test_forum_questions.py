@@ -748,3 +748,40 @@ def test_an_embedding_with_a_greatest_norm_writes_to_its_rows() -> None:
     assert (finding.code, finding.names) == ("GV301", ("table.weight",))
     assert finding.source.endswith("# shortened")
     assert "`table.weight.clone()`" in finding.help
+
+
+@pytest.mark.parametrize("draw", ["sample", "rsample", "scored"])
+def test_what_is_drawn_for_a_decoder_is_drawn_with_its_history(draw: str) -> None:
+    encoder, decoder = nn.Linear(4, 4), nn.Linear(2, 4)
+
+    def loss() -> torch.Tensor:
+        mean, scale = encoder(torch.ones(3, 4)).chunk(2, -1)
+        spread = torch.distributions.Normal(mean, scale.exp())
+        z = spread.rsample() if draw == "rsample" else spread.sample()  # drawn
+        value: torch.Tensor = decoder(z).pow(2).mean() + mean.pow(2).mean() + scale.pow(2).mean()
+        return value - spread.log_prob(z).mean() if draw == "scored" else value
+
+    findings = found(lambda: stepping(torch.optim.SGD([*encoder.parameters(), *decoder.parameters()], 0.1), loss))
+    told = [("GV201", "note")] if draw == "sample" else []
+    assert [(finding.code, finding.severity) for finding in findings] == told
+    for finding in findings:
+        assert finding.source.endswith("# drawn")
+        assert "rsample" in finding.help
+        assert set(finding.names) == {"encoder.weight", "encoder.bias"}
+
+
+@pytest.mark.parametrize(("outputs", "by"), [(1, "softmax"), (1, "cross_entropy"), (2, "softmax")])
+def test_a_softmax_of_one_class_is_one(outputs: int, by: str) -> None:
+    net = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, outputs))
+
+    def loss() -> torch.Tensor:
+        out = net(torch.ones(3, 4))
+        if by == "softmax":
+            return out.softmax(dim=1)[:, 0].log().sum()
+        return nn.functional.cross_entropy(out, torch.zeros(3, dtype=torch.long))
+
+    findings = found(lambda: stepping(torch.optim.SGD(net.parameters(), 0.1), loss))
+    assert [finding.code for finding in findings] == (["GV601"] if outputs == 1 else [])
+    for finding in findings:
+        assert "one class" in finding.message
+        assert "sigmoid" in finding.help

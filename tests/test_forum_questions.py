@@ -12,8 +12,11 @@ import pytest
 import torch
 from torch import nn
 
+import gradviz
 from gradviz.diagnose import Finding, Findings, diagnose
+from gradviz.picture.composing import compose
 from gradviz.recorder import Recorder
+from gradviz.views import Options
 
 
 def found(program: Callable[[], object]) -> Findings:
@@ -609,3 +612,176 @@ def test_a_mode_that_a_condition_switches_off() -> None:
     assert finding.code == "GV202"
     assert "condition" in finding.help
     assert "no_grad" not in finding.help
+
+
+# what the views say
+
+
+def test_the_checks_of_a_distribution_are_no_look_at_a_number() -> None:
+    net = nn.Linear(4, 4)
+    with gradviz.record() as recording:
+        mean, scale = net(torch.ones(3, 4)).chunk(2, -1)
+        spread = torch.distributions.Normal(mean, scale.exp())
+        spread.log_prob(spread.rsample()).sum().backward()
+        looked = mean.detach().sum().item()
+    assert isinstance(looked, float)
+    graph = recording.graph()
+    assert [graph.ops[cut.op].name for cut in graph.cuts] == ["detach"]
+    assert len([op for op in graph.ops.values() if not op.outputs]) == 1, "the user's own look"
+    assert "1 value left for Python" in compose(graph, Options(), ()).summary
+
+
+@pytest.mark.parametrize("draw", [lambda h: torch.normal(h, 1.0), torch.round])
+def test_a_road_by_which_zeros_come_ends_where_they_are_made(draw: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    encoder, decoder = nn.Linear(4, 4), nn.Linear(4, 1)
+    with gradviz.record():
+        decoder(draw(encoder(torch.ones(8, 4)))).sum().backward()
+        account = gradviz.explain(encoder.weight)
+    (road,) = account.passages[0].roads
+    (cut,) = road.cuts
+    assert cut.title == ("round" if draw is torch.round else "normal")
+    assert [step.flows for step in road.steps] == [False, False, True, True, True, True]
+    assert "zeros go back" in str(account)
+    assert "a gradient that is exactly zero" in account.verdict
+
+
+def test_a_summary_counts_the_crosses_that_are_drawn() -> None:
+    encoder, head = nn.Linear(4, 4), nn.Linear(4, 1)
+
+    def train() -> None:
+        with torch.no_grad():
+            hidden = encoder(torch.ones(8, 4)).relu()
+        head(hidden).sum().backward()
+
+    findings = found(train)
+    picture = compose(findings.graph, Options(), findings)
+    assert sum(wire.lost for wire in picture.wires) == 2
+    assert "2 cuts" in picture.summary
+
+
+@pytest.mark.parametrize("by", ["tolist", "item", "append", "numpy"])
+def test_a_term_that_is_made_anew_of_numbers_is_named(by: str) -> None:
+    main, extra = nn.Linear(4, 2), nn.Linear(4, 2)
+
+    def loss() -> torch.Tensor:
+        x, made = torch.ones(3, 4), []
+        if by == "tolist":
+            numbers = extra(x).softmax(-1).tolist()  # left
+            penalty = torch.tensor(numbers).mean()
+        elif by == "item":
+            penalty = torch.tensor(extra(x).mean().item())  # left
+        elif by == "append":
+            made.append(extra(x).mean().item())  # left
+            penalty = torch.tensor(made).mean()
+        else:
+            array = extra(x).detach().numpy()  # left
+            penalty = torch.from_numpy(array).mean()
+        out: torch.Tensor = main(x).pow(2).mean() + extra(x).pow(2).mean() + 0.5 * penalty
+        return out
+
+    finding = only(lambda: stepping(torch.optim.SGD([*main.parameters(), *extra.parameters()], 0.1), loss))
+    assert (finding.code, finding.severity) == ("GV104" if by == "numpy" else "GV103", "warning")
+    assert finding.source.endswith("# left")
+    assert "`penalty`" in finding.message
+    assert set(finding.names) == {"extra.weight", "extra.bias"}
+
+
+def test_numbers_that_are_only_logged_are_no_term() -> None:
+    net = nn.Linear(4, 2)
+
+    def loss() -> torch.Tensor:
+        out = net(torch.ones(3, 4))
+        print(out.mean().item(), out.tolist())
+        offset = torch.tensor([1.0, 2.0]).mean()
+        value: torch.Tensor = out.pow(2).mean() + offset
+        return value
+
+    assert found(lambda: stepping(torch.optim.SGD(net.parameters(), 0.1), loss)) == ()
+
+
+class Halved(torch.autograd.Function):
+    """Forgets that the factor is an argument, too."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, factor: float) -> torch.Tensor:
+        ctx.factor = factor
+        return x * factor
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor) -> torch.Tensor:
+        return grads[0] * ctx.factor  # one of two
+
+
+def test_a_custom_function_that_gives_back_too_few() -> None:
+    net = nn.Linear(4, 2)
+
+    def train() -> None:
+        Halved.apply(net(torch.ones(3, 4)), 0.5).sum().backward()
+
+    finding = only(train)
+    assert (finding.code, finding.names) == ("GV110", ("Halved",))
+    assert finding.source.endswith("# one of two")
+    assert "gives back 1" in finding.message
+    assert "2 inputs" in finding.message
+
+
+def test_a_single_number_that_is_looked_at_is_no_evaluation() -> None:
+    net, log_alpha = nn.Linear(4, 2), torch.zeros(1, requires_grad=True)
+
+    def loss() -> torch.Tensor:
+        alpha = log_alpha.exp().item()
+        value: torch.Tensor = alpha * net(torch.ones(3, 4)).pow(2).mean() - log_alpha.sum()
+        return value
+
+    assert found(lambda: stepping(torch.optim.SGD([log_alpha, *net.parameters()], 0.1), loss)) == ()
+
+
+def test_an_embedding_with_a_greatest_norm_writes_to_its_rows() -> None:
+    table, weight = nn.Embedding(5, 3, max_norm=1.0), nn.Parameter(torch.ones(3, 3))
+
+    def train() -> None:
+        every = table.weight @ weight
+        some = table(torch.tensor([1, 2])) @ weight  # shortened
+        (every.sum() * some.sum()).backward()
+
+    finding = only(train)
+    assert (finding.code, finding.names) == ("GV301", ("table.weight",))
+    assert finding.source.endswith("# shortened")
+    assert "`table.weight.clone()`" in finding.help
+
+
+@pytest.mark.parametrize("draw", ["sample", "rsample", "scored"])
+def test_what_is_drawn_for_a_decoder_is_drawn_with_its_history(draw: str) -> None:
+    encoder, decoder = nn.Linear(4, 4), nn.Linear(2, 4)
+
+    def loss() -> torch.Tensor:
+        mean, scale = encoder(torch.ones(3, 4)).chunk(2, -1)
+        spread = torch.distributions.Normal(mean, scale.exp())
+        z = spread.rsample() if draw == "rsample" else spread.sample()  # drawn
+        value: torch.Tensor = decoder(z).pow(2).mean() + mean.pow(2).mean() + scale.pow(2).mean()
+        return value - spread.log_prob(z).mean() if draw == "scored" else value
+
+    findings = found(lambda: stepping(torch.optim.SGD([*encoder.parameters(), *decoder.parameters()], 0.1), loss))
+    told = [("GV201", "note")] if draw == "sample" else []
+    assert [(finding.code, finding.severity) for finding in findings] == told
+    for finding in findings:
+        assert finding.source.endswith("# drawn")
+        assert "rsample" in finding.help
+        assert set(finding.names) == {"encoder.weight", "encoder.bias"}
+
+
+@pytest.mark.parametrize(("outputs", "by"), [(1, "softmax"), (1, "cross_entropy"), (2, "softmax")])
+def test_a_softmax_of_one_class_is_one(outputs: int, by: str) -> None:
+    net = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, outputs))
+
+    def loss() -> torch.Tensor:
+        out = net(torch.ones(3, 4))
+        if by == "softmax":
+            return out.softmax(dim=1)[:, 0].log().sum()
+        return nn.functional.cross_entropy(out, torch.zeros(3, dtype=torch.long))
+
+    findings = found(lambda: stepping(torch.optim.SGD(net.parameters(), 0.1), loss))
+    assert [finding.code for finding in findings] == (["GV601"] if outputs == 1 else [])
+    for finding in findings:
+        assert "one class" in finding.message
+        assert "sigmoid" in finding.help

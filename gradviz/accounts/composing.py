@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from gradviz.accounts import telling
 from gradviz.accounts.records import Account, Held, Mark, Passage, Road, State
-from gradviz.accounts.steps import describe, road, title
+from gradviz.accounts.steps import describe, flat_road, road, title
 from gradviz.accounts.tracks import Track, Tracks, dead_end
 from gradviz.diagnose import diagnose
 from gradviz.diagnose.facts import Facts
@@ -144,10 +144,14 @@ class _Composer:
             telling.share(self.facts, *count, lost) if state in (*_GIVEN, State.PASSED) else "",
             _first_line(sweep.error),
             norm,
-            tuple(road(self.facts, tracks, track, self.name, sweep.site) for track in drawn if track.ops),
+            tuple(self._road(tracks, track, sweep, state) for track in drawn if track.ops),
             *count,
             len(tracks.uses(self.values)),
         )
+
+    def _road(self, tracks: Tracks, track: Track, sweep: Sweep, state: State) -> Road:
+        found = road(self.facts, tracks, track, self.name, sweep.site)
+        return flat_road(found, self.facts, track) if state is State.ZERO else found
 
     def _state(self, met: _Met) -> tuple[State, float | None]:
         if met.line.got:

@@ -65,7 +65,7 @@ class Step:
 class Road:
     """One way from the tensor to a root, tensor first.
 
-    flows   gradient comes all the way
+    flows   gradient comes all the way, if only zeros from a stop on that is among the `cuts`
     cause   what stops it, of a road that is cut; `by` says so in words: "`detach()` at line 6"
     """
 

@@ -8,6 +8,7 @@ from gradviz.accounts.records import Mark, Road, Step
 from gradviz.accounts.tracks import MODES, Track, Tracks, cut_on, frozen_at
 from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.lost import cuts_by_op
+from gradviz.diagnose.zero_gradient import DRAWN, FLAT
 from gradviz.events import Cause
 from gradviz.graphs import Cut, Op
 from gradviz.picture.wording import REASONS, clean, shape_dtype
@@ -41,6 +42,18 @@ def road(facts: Facts, tracks: Tracks, track: Track, name: str, site: int | None
     if track.cut is None:
         return Road(tuple(steps), all(step.flows for step in steps))
     return Road(tuple(steps), False, Cause.FROZEN if cut is None else cut.cause, why(facts, track))
+
+
+def flat_road(road: Road, facts: Facts, track: Track) -> Road:
+    """`road`, by which zeros came, with a mark on the operation, first as a gradient goes, that passes nothing else."""
+    names = [facts.graph.ops[id].name for id in track.ops]
+    flat = [at for at, name in enumerate(names, 1) if name in FLAT | DRAWN]
+    if track.cut is not None or not flat:
+        return road
+    at, drawn = flat[-1], names[flat[-1] - 1] in DRAWN
+    note = "what is drawn has no history: zeros go back" if drawn else "it is flat everywhere: zeros go back"
+    before = tuple(replace(step, flows=False) for step in road.steps[:at])
+    return replace(road, steps=(*before, replace(road.steps[at], mark=Mark.CUT, note=note), *road.steps[at + 1 :]))
 
 
 def title(facts: Facts, value: int) -> str:

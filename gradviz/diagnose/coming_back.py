@@ -6,10 +6,13 @@ that begins anew at numbers by there being nothing else that it could come from.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 
 from gradviz.diagnose.addends import returned_number
 from gradviz.diagnose.facts import Facts
+from gradviz.diagnose.surroundings import statements
+from gradviz.graphs import Op
 from gradviz.query import gradient_inputs
 
 
@@ -47,6 +50,44 @@ def _from_arrays(facts: Facts) -> dict[tuple[str, str], list[int]]:
         made = op.is_source and op.name in _OF_NUMBERS
         if made and site is not None and not facts.feeding.isdisjoint(op.outputs):
             found.setdefault((site.file, site.function), []).append(op.id)
+    return found
+
+
+def taken_for(facts: Facts, value: int) -> frozenset[int]:
+    """The ops by which the numbers left that an untracked `value` was made anew of, as the names in the source say."""
+    graph = facts.graph
+    made: list[Op] = []
+    pending, seen = [value], {value}
+    while pending:
+        op = graph.ops[graph.values[pending.pop()].op]
+        if op.is_source and op.name in _OF_NUMBERS:
+            made.append(op)
+        elif not op.tracked:
+            new = [item for item in op.value_inputs if item not in seen]
+            seen.update(new)
+            pending += new
+    found: set[int] = set()
+    for source in made:
+        here = graph.sites.get(source.site) if source.site is not None else None
+        if here is None or here.end_line > here.line:
+            continue
+        names = set(re.findall(r"[A-Za-z_]\w*", here.text[max(0, here.column) : here.end_column]))
+        for exit in facts.once(_exits).get((here.file, here.function), ()):
+            site = graph.sites[exit.site or 0]
+            into = site.target or next((s.target for s in statements(facts, "fill", exit.site)), "")
+            named = into.isidentifier() and into in names
+            if exit.id < source.id and (named or (site.line == here.line and site.column > here.column)):
+                found.add(exit.id)
+    return frozenset(found)
+
+
+def _exits(facts: Facts) -> dict[tuple[str, str], list[Op]]:
+    """The ops by which data left, by file and function."""
+    found: dict[tuple[str, str], list[Op]] = {}
+    for op in facts.graph.ops.values():
+        site = facts.graph.sites.get(op.site) if op.site is not None else None
+        if not op.outputs and site is not None:
+            found.setdefault((site.file, site.function), []).append(op)
     return found
 
 

@@ -19,11 +19,13 @@ Looks for trained parameters that a sweep came to through a custom `Function`, a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from gradviz.diagnose.facts import Facts, verb
 from gradviz.diagnose.findings import Complaint, Severity
 from gradviz.diagnose.lost import starved_parameters
+from gradviz.events import Sweep
 from gradviz.graphs import Op
 from gradviz.query import gradient_inputs
 from gradviz.withholding import is_custom
@@ -32,8 +34,10 @@ CODE = "GV110"
 
 
 def check(facts: Facts) -> Iterator[Complaint]:
-    """One complaint for each custom function that starves parameters."""
+    """One complaint for each custom function that starves parameters or gave back more or fewer than it has inputs."""
     graph = facts.graph
+    for sweep in graph.sweeps:
+        yield from _miscounted(facts, sweep)
     starved: dict[tuple[int | None, str], list[tuple[int, int]]] = {}
     ahead = facts.once(_custom_ahead)
     for parameter in starved_parameters(facts):
@@ -59,6 +63,26 @@ def check(facts: Facts) -> Iterator[Complaint]:
             tuple(values),
             ((op.site, "applied here"), *((site, "what it gives back") for site in given)),
         )
+
+
+def _miscounted(facts: Facts, sweep: Sweep) -> Iterator[Complaint]:
+    """What is said where backward raised because of how many gradients a custom function gave."""
+    raised = re.search(r"(\w+)Backward returned an incorrect number of gradients .*?(\d+), got (\d+)", sweep.error)
+    if raised is None:
+        return
+    name, wanted, given = raised.groups()
+    graph = facts.graph
+    returns = [s.site for s in graph.statements if s.kind == "return" and _is_backward(facts, s.site, name)]
+    applied = [op.site for op in graph.ops.values() if op.name == name and is_custom(op)]
+    one = "1 input" if wanted == "1" else f"{wanted} inputs"
+    yield Complaint(
+        Severity.ERROR,
+        f"`{name}.backward` gives back {given} where `{name}.apply` was called with {one}",
+        "return one for each argument of `forward`, in order: `None` for what needs no gradient",
+        returns[0] if len(returns) == 1 else sweep.site,
+        named=(name,),
+        related=((applied[-1] if applied else None, "applied here"), (sweep.site, "backward starts here")),
+    )
 
 
 def _is_backward(facts: Facts, site: int | None, name: str) -> bool:

@@ -73,11 +73,14 @@ def _in_part(facts: Facts) -> Iterator[Complaint]:
             continue
         update, parameter = parts[-1], alike[0]
         site, backward = update.cleared[parameter][-1][1], graph.sweeps[update.fresh[parameter]].site
+        if _runs_inside(facts, site, update.site):
+            continue
         count = len(update.cleared[parameter])
         yield Complaint(
             Severity.WARNING,
             f"the step at {facts.line(update.site)} uses one gradient of {count + 1}: `zero_grad` at "
-            f"{facts.line(site)} clears what the backward at {facts.line(backward)} gave {facts.subject(alike)} the other times",
+            f"{facts.line(site)} clears what the backward at {facts.line(backward)} gave {facts.subject(alike)} the "
+            "other times",
             "call `zero_grad` only after `step`, so that gradients add up until then",
             site,
             tuple(alike),
@@ -98,6 +101,17 @@ def _is_part(facts: Facts, update: Update, parameter: int) -> bool:
         and sites == {sweeps[update.fresh[parameter]].site}
         and len({site for _, site in cleared}) == 1
     )
+
+
+def _runs_inside(facts: Facts, site: int | None, step: int | None) -> bool:
+    """`site` is in a closure that the step calls, as that of LBFGS does several times."""
+    sites = facts.graph.sites
+    while site is not None:
+        here, there = sites[site], sites.get(step or 0)
+        if there is not None and (here.file, here.line) == (there.file, there.line):
+            return True
+        site = here.caller
+    return False
 
 
 def _is_below(facts: Facts, site: int | None, other: int | None) -> bool:

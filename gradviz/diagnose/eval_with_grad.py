@@ -20,13 +20,14 @@ and grad mode is a thread's own: what is handed to another thread runs with grad
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 
 from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.findings import Complaint, Severity
 from gradviz.diagnose.held import held_bytes
-from gradviz.diagnose.lost import starved_parameters
+from gradviz.diagnose.lost import lost_roads, starved_parameters
 from gradviz.events import Work
 from gradviz.graphs import Op
 from gradviz.picture.wording import plural
@@ -43,6 +44,7 @@ def check(facts: Facts) -> Iterator[Complaint]:
         return
     starved = set(facts.ahead(version for parameter in starved_parameters(facts) for version in parameter.versions))
     runs: dict[tuple[str, str, int | None], dict[int | None, list[int]]] = {}
+    told = _told_as_lost(facts)
     switches = _Switches(facts)
     handed = facts.once(_handed)
     for op in graph.ops.values():
@@ -52,7 +54,9 @@ def check(facts: Facts) -> Iterator[Complaint]:
             continue  # what is detached and then used for a loss is no evaluation
         used = _parameters(facts, op)
         site = graph.sites.get(op.site) if op.site is not None else None
-        if site is not None and used and op.id not in starved:
+        if all(math.prod(graph.values[value].shape) == 1 for value in used):
+            continue  # such as `log_alpha.exp().item()`, which costs nothing
+        if site is not None and used and op.id not in starved and op.site not in told:
             evaluated = switches.evaluated(op.id, used)
             runs.setdefault((site.file, site.function, evaluated), {}).setdefault(op.site, []).append(op.id)
     merged: dict[int | None, dict[int | None, list[int]]] = {}
@@ -66,6 +70,13 @@ def check(facts: Facts) -> Iterator[Complaint]:
             merged.setdefault(evaluated, {}).update(often)
     for evaluated, often in merged.items():
         yield _complaint(facts, often, evaluated)
+
+
+def _told_as_lost(facts: Facts) -> set[int | None]:
+    """The lines that compute a term of the loss which is cut off: it was meant to be differentiated."""
+    ops = [facts.graph.ops[lost.op] for lost in lost_roads(facts) if lost.state == "term"]
+    cut = [item for op in ops for item, needs in zip(op.inputs, op.needs, strict=False) if needs]
+    return {facts.graph.ops[id].site for id in facts.behind(item for item in cut if isinstance(item, int))}
 
 
 def _complaint(facts: Facts, places: dict[int | None, list[int]], evaluated: int | None) -> Complaint:

@@ -27,7 +27,9 @@ from collections.abc import Iterator
 from gradviz.diagnose.backward_twice import carried_over
 from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.findings import Complaint, Severity
+from gradviz.events import Sweep
 from gradviz.graphs import Op
+from gradviz.query import gradient_inputs
 
 CODE = "GV301"
 RAISED = "modified by an inplace operation"
@@ -41,6 +43,10 @@ def check(facts: Facts) -> Iterator[Complaint]:
             continue
         told = [value for value in sweep.concerned if value in graph.values] or _deduced(facts, index)
         writes = [value for value in told if graph.ops[graph.values[value].op].inplace]
+        looked_up = _looked_up(facts, index) if not writes else None
+        if looked_up is not None:
+            yield _renormed(facts, sweep, *looked_up)
+            continue
         if not writes:
             yield Complaint(
                 Severity.ERROR,
@@ -80,6 +86,33 @@ def check(facts: Facts) -> Iterator[Complaint]:
             (written,),
             (*related, (sweep.site, "backward needs it here")),
         )
+
+
+def _looked_up(facts: Facts, index: int) -> tuple[Op, Op] | None:
+    """An `embedding` with `max_norm`, which shortens rows in place, and an earlier op that used the same rows."""
+    graph, walked = facts.graph, facts.walked(index)
+    for id in sorted(walked, reverse=True):
+        op = graph.ops[id]
+        limited = any(name == "max_norm" and text != "None" for name, text in op.attrs)
+        rows = gradient_inputs(graph, op) if limited and op.name in ("embedding", "embedding_bag") else ()
+        users = [user for item in rows for user in facts.consumers[item] if user < id and user in walked]
+        if users:
+            return op, graph.ops[users[0]]
+    return None
+
+
+def _renormed(facts: Facts, sweep: Sweep, op: Op, user: Op) -> Complaint:
+    rows = gradient_inputs(facts.graph, op)
+    name = facts.name(rows[0]) or "the table"
+    return Complaint(
+        Severity.ERROR,
+        f"`{name}` was changed in place by `{op.name}` at {facts.line(op.site)}, which shortens rows to `max_norm`, "
+        f"after `{user.name}` used it at {facts.line(user.site)}",
+        f"give the earlier use a copy, `{name}.clone()`, or look the rows up first",
+        op.site,
+        rows,
+        ((user.site, "used here"), (sweep.site, "backward needs it here")),
+    )
 
 
 def _carried(facts: Facts, index: int, saver: Op) -> int | None:

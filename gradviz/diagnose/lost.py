@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from gradviz.diagnose.addends import LINEAR, addends, last_sweeps, returned_number
-from gradviz.diagnose.coming_back import ways_of
+from gradviz.diagnose.coming_back import taken_for, ways_of
 from gradviz.diagnose.facts import Facts, Parameter
 from gradviz.diagnose.owning import on_own_roads
 from gradviz.events import Cause, Role, Sweep
@@ -264,7 +264,25 @@ def _terms(facts: Facts, explained: set[int | None]) -> Iterator[Lost]:
                     told.add((kind, site))
                     name = _term_name(facts, value)
                     yield Lost(kind, "term", members[0].op, site, values, members[0].site, name, sweep)
+        for value in constants:
+            if not cuts_behind(facts, [value]):
+                yield from _copied(facts, sweep, terms, value)
         yield from _numbers(facts, sweep, terms, numbers)
+
+
+def _copied(facts: Facts, sweep: Sweep, terms: set[int], value: int) -> Iterator[Lost]:
+    """A term that was made anew of numbers which left under a name, or on the same line."""
+    exits = taken_for(facts, value)
+    told: set[int | None] = set()
+    for id in sorted(facts.graph.ops, reverse=True) if exits else ():
+        op = facts.graph.ops[id]
+        if op.cause is None or op.tracked or _exit(facts, op) not in exits:
+            continue
+        kind, site = blame(facts, id)
+        values = concerned(facts, [cut for cut in facts.once(cuts_by_op).get(id, []) if cut.value not in terms])
+        if values and site not in told:
+            told.add(site)
+            yield Lost(kind, "term", id, site, values, None, _term_name(facts, value), sweep)
 
 
 def _numbers(facts: Facts, sweep: Sweep, terms: set[int], adding: list[int]) -> Iterator[Lost]:

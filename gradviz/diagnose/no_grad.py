@@ -2,7 +2,8 @@
 
 ## What it does
 Looks for `no_grad` regions (a `with` block or a decorated function) behind which a trained parameter gets no gradient,
-a term of the loss is a constant, or backward raises. Evaluation and updates under `no_grad` are not reported.
+a term of the loss is a constant, or backward raises. Evaluation and updates under `no_grad` are not reported. Notes
+what `sample()` drew for a part that is trained, where no `log_prob` makes up for it.
 
 ## Why is this bad
 Autograd keeps nothing of what runs there.
@@ -24,19 +25,56 @@ from collections.abc import Iterator
 
 from gradviz.diagnose.complaining import complaints
 from gradviz.diagnose.facts import Facts
-from gradviz.diagnose.findings import Complaint
-from gradviz.diagnose.lost import Lost
+from gradviz.diagnose.findings import Complaint, Severity
+from gradviz.diagnose.lost import Lost, concerned, cuts_behind
+from gradviz.events import Cause
+from gradviz.graphs import Op
+from gradviz.query import gradient_inputs
 
 CODE = "GV201"
 
 
 def check(facts: Facts) -> Iterator[Complaint]:
-    """One complaint for each cut."""
-    return complaints(
+    """One complaint for each cut, and one note for each line that draws for a part that is trained."""
+    yield from complaints(
         facts,
         "no_grad",
         "inside `no_grad` opened at {line}",
         _help,
+    )
+    told: set[int | None] = set()
+    for op in facts.graph.ops.values():
+        if op.name == "normal" and op.cause is Cause.NO_GRAD and op.site not in told:
+            for complaint in _drawn(facts, op):
+                told.add(op.site)
+                yield complaint
+
+
+def _drawn(facts: Facts, op: Op) -> Iterator[Complaint]:
+    """A note where a sample goes into a part that is trained, and what it was drawn from is trained by other roads."""
+    graph = facts.graph
+    opener = graph.sites.get(op.site) if op.site is not None else None
+    values = concerned(facts, cuts_behind(facts, op.outputs))
+    users = [graph.ops[id] for id in facts.consumers.get(op.outputs[0], ()) if id in facts.swept]
+    if not values or not users or opener is None or not _draws(opener.text[opener.column : opener.end_column]):
+        return
+    used = [item for user in users for item in gradient_inputs(graph, user)]
+    trained = {facts.tensor(item) for item in used if graph.values[item].leaf} & facts.parameters.keys()
+    # Beside a `log_prob`, which what it was drawn from goes into, the sample is right.
+    scored = not set(values).isdisjoint(facts.leaves_behind(used))
+    sweep = facts.swept[users[-1].id][-1]
+    fed = all(any(index == sweep for index, _ in facts.parameters[value].gradients) for value in values)
+    if not trained or scored or not fed:
+        return
+    name = facts.name(op.outputs[0])
+    yield Complaint(
+        Severity.NOTE,
+        f"{f'`{name}`' if name else 'a tensor'} is drawn by `sample()` at {facts.line(op.site)}: what "
+        f"{facts.line(users[-1].site)} makes of it gives {facts.subject(values)} no gradient, other roads do",
+        "draw with `rsample()`, if the gradient is to go through what is drawn",
+        op.site,
+        values,
+        ((users[-1].site, "used here"),),
     )
 
 

@@ -3,11 +3,11 @@
 ## What it does
 Looks for trained parameters whose gradient was zero in every sweep while others got more. Warns where it finds the
 reason: every road goes through a flat operation such as `sign`; two roads meet in a difference and cancel, as in a
-straight-through estimate without its `detach()`; or a ReLU gives nothing but zeros, which shows in the next layer: its
-bias has a gradient, its weight has zeros. A recording with values (`--values`) has more reasons: a `clamp` that clips
-everything, a factor that is zero. Without a reason it is a note: a zero can be the honest answer, as for a first step
-from weights of zero. That several parameters get nothing but zeros in several sweeps, and none gets more, is a warning
-all the same.
+straight-through estimate without its `detach()`; a softmax is over one class; or a ReLU gives nothing but zeros, which
+shows in the next layer: its bias has a gradient, its weight has zeros. A recording with values (`--values`) has more
+reasons: a `clamp` that clips everything, a factor that is zero. Without a reason it is a note: a zero can be the honest
+answer, as for a first step from weights of zero. That several parameters get nothing but zeros in several sweeps, and
+none gets more, is a warning all the same.
 
 ## Why is this bad
 Zero is not None: the optimizer takes the gradient and the parameter does not move.
@@ -38,6 +38,7 @@ FLAT = frozenset({"sign", "sgn", "round", "floor", "ceil", "trunc", "fix", "heav
 DRAWN = frozenset({"normal", "bernoulli", "poisson"})
 """Draws of numbers whose distribution is a tensor's: autograd passes zeros through them."""
 STRAIGHT = "straight-through"
+ONE_CLASS = "one-class"
 SHIFTING = frozenset({"add", "sub", "view", "reshape", "clone", "squeeze", "unsqueeze", "expand"})
 
 
@@ -65,6 +66,10 @@ def check(facts: Facts) -> Iterator[Complaint]:
         elif reason == STRAIGHT:
             told = f"{subject}: the straight-through estimate at {facts.line(site)} takes away again what it adds"
             severity, help = Severity.WARNING, "detach the difference: `x + (hard - x).detach()`"
+        elif reason == ONE_CLASS:
+            told = f"{subject}: the softmax at {facts.line(site)} is over one class, and gives 1 whatever goes in"
+            severity = Severity.WARNING
+            help = "for one output use `sigmoid`, such as in `binary_cross_entropy_with_logits`"
         elif " " in reason:
             told, severity = f"{subject}: {reason}", Severity.WARNING
             help = "bring what goes into it to where it has a slope, or use an operation that has one"
@@ -130,6 +135,9 @@ def _reason(facts: Facts, parameter: Parameter) -> Reason:
     flat = [id for id in on_road if graph.ops[id].name in FLAT | DRAWN]
     if flat and _blocks(facts, parameter, road, flat):
         return graph.ops[flat[0]].name, graph.ops[flat[0]].site
+    single = [id for id in on_road if _is_of_one_class(facts, graph.ops[id])]
+    if single and _blocks(facts, parameter, road, single):
+        return ONE_CLASS, graph.ops[single[0]].site
     numeric = _flat_by_numbers(facts, parameter, on_road) if graph.measures else _flat_by_gradients(facts, on_road)
     dead = _given_zeros(facts, parameter, on_road)
     if dead is not None:
@@ -147,6 +155,16 @@ def _reason(facts: Facts, parameter: Parameter) -> Reason:
                 if _shifted(facts, longer, shorter):
                     return "cancel", facts.maker_site(longer)
     return "", graph.ops[on_road[0]].site if on_road else facts.maker_site(parameter.id)
+
+
+def _is_of_one_class(facts: Facts, op: Op) -> bool:
+    """A softmax, or a loss with one in it, along a dimension of length one."""
+    shape = facts.graph.values[op.value_inputs[0]].shape if op.value_inputs else ()
+    if op.name == "cross_entropy":
+        return bool(shape) and shape[min(1, len(shape) - 1)] == 1
+    dim = dict(op.attrs).get("dim", "") if op.name in ("softmax", "log_softmax") else ""
+    along = int(dim) if dim.lstrip("-").isdigit() else len(shape)
+    return -len(shape) <= along < len(shape) and shape[along] == 1
 
 
 def _undone(facts: Facts, flat: list[int], on_road: list[int]) -> Op | None:

@@ -217,7 +217,7 @@ class FoldingComposer(Composer):
         return (op.cause in BADGES and bool(op.outputs)) or self._loses(op)
 
     def _count(self, op: Op) -> int:
-        """Count an op that has no box of its own; returns how many cuts it is, 0 or 1."""
+        """Count an op that has no box of its own; returns how many cuts it is: the scissors and crosses of it."""
         if op.tracked and op.outputs and not op.forgotten:
             self.tally.tracked += 1
             kept_back = tuple(
@@ -225,8 +225,8 @@ class FoldingComposer(Composer):
                 for item, needs in zip(op.inputs, op.needs, strict=True)
                 if needs and type(item) is int and self._withholds(op, item)
             )
-            self.tally.cuts += [(op, kept_back)] if kept_back else []
-            return int(bool(kept_back))
+            self.tally.cuts += [(op, (item,)) for item in kept_back]
+            return len(kept_back)
         if op.is_source and not op.tracked and not op.forgotten:
             values = [self.graph.values[output] for output in op.outputs]
             self.tally.leaves.update(value.storage for value in values if value.requires_grad)
@@ -251,7 +251,7 @@ class FoldingComposer(Composer):
                 self.tally.leaves.add(self.graph.values[output].storage)
         if concerned and not op.tracked and self._loses(op):
             self.tally.lost += [(op, value) for value in concerned]
-            return 1
+            return len(set(concerned))
         return 0
 
     def _keep_history(self, op: Op) -> None:

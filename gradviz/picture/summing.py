@@ -71,7 +71,7 @@ def summarize(graph: Graph, words: Wording, roads: Roads, tally: Tally) -> str:
     """One line of counts: `6 ops · 1 leaf that requires grad · 1 cut · gradient reaches x by 1 of 2 roads`."""
     if not tally.ops and not graph.values:
         return "nothing was recorded"
-    cuts = len(tally.cuts) + len({op.id for op, _ in tally.lost})
+    cuts = len(tally.cuts) + len({(op.id, value) for op, value in tally.lost})  # scissors and crosses
     return dots(
         plural(tally.ops, "op"),
         _shares(tally),

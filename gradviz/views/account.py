@@ -115,7 +115,8 @@ def _passage(passage: Passage, width: int, everything: bool, *, alone: bool) -> 
         if len(passage.roads) > 1:
             if index or passage.runs:
                 yield Text()
-            label = "a road by which gradient comes" if road.flows else f"a road that is cut by {road.by}"
+            came = "only zeros come" if road.cuts else "gradient comes"
+            label = f"a road by which {came}" if road.flows else f"a road that is cut by {road.by}"
             yield from _wrap(Text(label, "dim" if road.flows else "red"), width)
         yield from _road(road, width, everything)
 

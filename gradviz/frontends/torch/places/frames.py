@@ -22,16 +22,9 @@ _BETWEEN = frozenset(
 
 _INNER = tuple(
     os.path.join(_TORCH, *parts)
-    for parts in (
-        ("optim", ""), ("nn", "init.py"), ("nn", "parameter.py"), ("nn", "modules", "module.py"),
-        ("distributions", "constraints.py"),
-    )
-)  # fmt: skip
-"""PyTorch's own work on parameters, told of in other ways: steps, initial values, copies, moves and `zero_grad`; and
-its checks of what a distribution is given, which are no operations of the user's."""
-
-_CHECKING = (os.path.join(_TORCH, "distributions", "distribution.py"), frozenset({"__init__", "_validate_sample"}))
-"""A file of PyTorch and those of its functions that only check, too."""
+    for parts in (("optim", ""), ("nn", "init.py"), ("nn", "parameter.py"), ("nn", "modules", "module.py"))
+)
+"""PyTorch's own work on parameters, told of in other ways: steps, initial values, copies, moves and `zero_grad`."""
 
 
 class Part:
@@ -40,7 +33,7 @@ class Part:
     spots     the places in it that were met, by offset; None where it is not the user's
     runner    nothing outside of it is of interest
     between   a frame of it is part of the call
-    inner     it is PyTorch's own work on parameters, or a check of its own
+    inner     it is PyTorch's own work on parameters
     """
 
     __slots__ = ("between", "code", "inner", "runner", "spots")
@@ -50,9 +43,7 @@ class Part:
         self.code = code
         self.runner = known.runner
         self.spots = known.spots if known.user else None
-        self.inner = code.co_filename.startswith(_INNER) or (
-            code.co_filename == _CHECKING[0] and code.co_name in _CHECKING[1]
-        )
+        self.inner = code.co_filename.startswith(_INNER)
         self.between = code.co_filename in _BETWEEN or code.co_filename.startswith(OWN_FOLDER)
 
 

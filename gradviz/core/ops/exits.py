@@ -11,6 +11,7 @@ from typing import Any
 
 from gradviz.core.apply import apply
 from gradviz.core.composites import called
+from gradviz.core.grad_mode import is_grad_enabled
 from gradviz.core.listeners import listeners
 from gradviz.core.ops.table import op
 from gradviz.core.public import METHODS, both, method
@@ -93,11 +94,11 @@ def tolist(self: Tensor) -> Any:
 
 @method
 def numpy(self: Tensor, *, force: bool = False) -> Any:
-    """The elements as a numpy array on the same memory. Raises RuntimeError for a tensor that requires grad.
+    """The elements as a numpy array on the same memory.
 
-    force: detach first.
+    force: detach first. Raises RuntimeError for a tensor that requires grad, while grad mode is on.
     """
-    if self.requires_grad and not force:
+    if self.requires_grad and not force and is_grad_enabled():
         raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
     if listeners:
         apply(NUMPY, (self,))

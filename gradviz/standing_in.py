@@ -26,6 +26,14 @@ LIKE = "2.13.0"
 
 _SAME = {
     "torch.nn.modules": "nn",
+    **dict.fromkeys(
+        [
+            f"torch.nn.modules.{name}"
+            for name in ("activation", "batchnorm", "container", "conv", "dropout", "linear", "loss", "module",
+                         "normalization", "padding", "pooling", "rnn", "sparse", "transformer", "upsampling")
+        ],  # fmt: skip
+        "nn",
+    ),
     "torch.utils.data.dataset": "utils.data",
     "torch.utils.data.dataloader": "utils.data",
     "torch.cuda.amp": "amp",
@@ -41,7 +49,7 @@ _HELP = (
 )
 
 
-_NESTED = {*_OWN, "torch.cuda.amp"}
+_NESTED = {*_OWN, *_SAME}
 """Those that are there before anybody imports them."""
 _EMPTY = ModuleType("gradviz")
 

@@ -126,3 +126,18 @@ def test_a_mean_of_divergences_warns() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         gv.nn.functional.kl_div(gv.zeros(2, 2), gv.ones(2, 2), reduction="batchmean")
+
+
+def test_where_something_holds() -> None:
+    def program(library: Any) -> list[Any]:
+        x = library.tensor([[1.0, -1.0], [0.0, 2.0]], requires_grad=True)
+        rows, columns = library.where(x > 0)
+        return [rows, columns, x[rows, columns], library.where(x[0, 0] > 0), library.where(x > 5)]
+
+    assert_alike(program)
+
+
+@pytest.mark.parametrize("kind", [int, float, complex, bool])
+def test_tensors_that_are_no_one_number(kind: Any) -> None:
+    for shape in ((2,), (0,), (1, 1)):
+        assert_alike(lambda library, shape=shape: kind(library.ones(shape)))

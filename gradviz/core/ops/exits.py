@@ -123,6 +123,13 @@ def _as_bool(self: Tensor) -> bool:
     return bool(item(self))
 
 
+def _only(self: Tensor) -> Any:
+    """The one element, for Python's own numbers."""
+    if self._data.size != 1:
+        raise ValueError("only one element tensors can be converted to Python scalars")
+    return item(self)
+
+
 def _as_float(self: Tensor) -> float:
     if self.requires_grad:
         warnings.warn(
@@ -131,7 +138,7 @@ def _as_float(self: Tensor) -> float:
             UserWarning,
             stacklevel=2,
         )
-    return float(item(self))
+    return float(_only(self))
 
 
 def _as_index(self: Tensor) -> int:
@@ -143,7 +150,7 @@ def _as_index(self: Tensor) -> int:
 METHODS.update(
     __bool__=_as_bool,
     __float__=_as_float,
-    __int__=lambda self: int(item(self)),
-    __complex__=lambda self: complex(item(self)),
+    __int__=lambda self: int(_only(self)),
+    __complex__=lambda self: complex(_only(self)),
     __index__=_as_index,
 )

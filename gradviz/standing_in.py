@@ -13,11 +13,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import gradviz
 from gradviz.errors import missing_name
+from gradviz.without_gpu import modules
 
 ROOTS = ("torch", "torchviz")
 LIKE = "2.13.0"
@@ -25,17 +26,32 @@ LIKE = "2.13.0"
 
 _SAME = {
     "torch.nn.modules": "nn",
+    **dict.fromkeys(
+        [
+            f"torch.nn.modules.{name}"
+            for name in ("activation", "batchnorm", "container", "conv", "dropout", "linear", "loss", "module",
+                         "normalization", "padding", "pooling", "rnn", "sparse", "transformer", "upsampling")
+        ],  # fmt: skip
+        "nn",
+    ),
     "torch.utils.data.dataset": "utils.data",
     "torch.utils.data.dataloader": "utils.data",
-    "torch.cuda": "amp",
     "torch.cuda.amp": "amp",
 }
 """Modules of PyTorch whose names gradviz has elsewhere."""
+
+_OWN = {*modules(), "torch.random", "torch.testing", "torch.compiler"}
+"""Modules of PyTorch that have nothing behind them but what `_own_names` gives."""
 
 _HELP = (
     "gradviz runs this script on its own tensors (`--core`), which have a part of what PyTorch has; without `--core` "
     "it runs on PyTorch"
 )
+
+
+_NESTED = {*_OWN, *_SAME}
+"""Those that are there before anybody imports them."""
+_EMPTY = ModuleType("gradviz")
 
 
 class StandIn(ModuleType):
@@ -49,6 +65,10 @@ class StandIn(ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         behind = self.__dict__["_gradviz_behind"]
+        if f"{self.__name__}.{name}" in _NESTED:
+            return importlib.import_module(f"{self.__name__}.{name}")
+        if name == "__all__":
+            return [one for one in dir(self) if not one.startswith("_")]
         if name.startswith("__"):
             raise AttributeError(f"module '{self.__name__}' has no attribute '{name}'", name=name)
         try:
@@ -70,7 +90,9 @@ class StandIn(ModuleType):
 
     def __dir__(self) -> list[str]:
         own = [name for name in self.__dict__ if not name.startswith("_")]
-        return sorted({*dir(self.__dict__["_gradviz_behind"]), *own})
+        nested = [name.removeprefix(f"{self.__name__}.") for name in _NESTED if name.startswith(f"{self.__name__}.")]
+        behind = [] if self.__dict__["_gradviz_behind"] is _EMPTY else dir(self.__dict__["_gradviz_behind"])
+        return sorted({*behind, *own, *(name for name in nested if "." not in name)})
 
 
 class _Finder(MetaPathFinder, Loader):
@@ -105,6 +127,8 @@ def _behind(name: str) -> ModuleType | None:
         return gradviz
     if not name.startswith("torch."):
         return None
+    if name in _OWN:
+        return _EMPTY
     path = _SAME.get(name, name.removeprefix("torch."))
     first, *rest = path.split(".")
     if first not in gradviz._PACKAGES or first == "testing":
@@ -119,21 +143,25 @@ def _own_names(name: str) -> dict[str, Any]:
     """What a stand-in has besides: the questions that programs ask of PyTorch before they begin."""
     match name:
         case "torch":
-            return {
-                "__version__": f"{LIKE}+gradviz",
-                "cuda": StandIn("torch.cuda", importlib.import_module("gradviz.amp"), _own_names("torch.cuda")),
-                "backends": SimpleNamespace(
-                    mps=SimpleNamespace(is_available=lambda: False, is_built=lambda: False),
-                    cudnn=SimpleNamespace(deterministic=False, benchmark=False, enabled=False),
-                ),
-                "Tensor": _tensor(),
-            }
-        case "torch.cuda":
-            return {"is_available": lambda: False, "device_count": lambda: 0, "manual_seed_all": _nothing}
+            compile = importlib.import_module("gradviz.nn.compiled").compile
+            return {"__version__": f"{LIKE}+gradviz", "Tensor": _tensor(), "newaxis": None, "compile": compile}
         case "torch.cuda.amp":
             return {"autocast": _older("autocast"), "GradScaler": _older("GradScaler")}
+        case "torch.random":
+            names = ("manual_seed", "seed", "initial_seed", "get_rng_state", "set_rng_state")
+            fork_rng = importlib.import_module("gradviz.core.ops.streams").fork_rng
+            return {"fork_rng": fork_rng, **{name: getattr(gradviz, name) for name in names}}
+        case "torch.testing":
+            return {"assert_close": importlib.import_module("gradviz.closeness").assert_close}
+        case "torch.compiler":
+            return {"is_compiling": lambda: False, "disable": _itself, "reset": _nothing}
         case _:
-            return {}
+            return modules().get(name, {})
+
+
+def _itself(fn: Any = None, **options: Any) -> Any:
+    """A function as it is, or what decorates one."""
+    return _itself if fn is None else fn
 
 
 def _tensor() -> Any:

@@ -174,3 +174,48 @@ def test_weight_norm_has_derivatives(dim: int) -> None:
     g = gradviz.norm_except_dim(v.detach() * 2, 2, dim).requires_grad_()
     for check in (gradviz.autograd.gradcheck, gradviz.autograd.gradgradcheck):
         assert check(lambda v, g: weight_norm(v, g, dim), (v, g))
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (5, 3), (2, 4), (2, 4, 3)])
+@pytest.mark.parametrize("way", ["matrix_exp", "cayley", "householder", None])
+@pytest.mark.parametrize("trivialized", [True, False])
+def test_orthogonal_weights_are_torchs(way: str | None, shape: tuple[int, ...], trivialized: bool) -> None:
+    told = []
+    for library in (gradviz, torch):
+        library.manual_seed(3)
+        module = library.nn.Linear(2, 2, bias=False).double()
+        start = library.randn(*shape, dtype=library.float64)
+        module.weight = library.nn.Parameter(start)
+        make = library.nn.utils.parametrizations.orthogonal
+        seen: list[Any] = []
+        try:
+            made = make(module, "weight", way, use_trivialization=trivialized)
+            seen += [made is module, repr(module), list(module.state_dict())]
+            for _ in range(2):
+                weight = module.weight
+                (weight * library.linspace(0, 1, weight.numel(), dtype=library.float64).view(shape)).sum().backward()
+                seen += [plain(weight), learned(module)]
+                with library.no_grad():
+                    for one in module.parameters():
+                        one -= 0.1 * one.grad
+            module.weight = module.weight.detach().clone()
+            seen += [plain(module.weight), learned(module)]
+            module.weight = library.eye(7, dtype=library.float64)
+        except (ValueError, NotImplementedError) as error:
+            seen.append(f"{type(error).__name__}: {error}".replace("gradviz.", "torch."))
+        told.append(seen)
+    assert told[0] == told[1]
+
+
+def test_weights_that_cannot_be_orthogonal() -> None:
+    told = []
+    for library in (gradviz, torch):
+        seen = []
+        make = library.nn.utils.parametrizations.orthogonal
+        for given in (("bias",), ("weight", "other"), ("missing",)):
+            try:
+                make(library.nn.Linear(2, 3), *given)
+            except ValueError as error:
+                seen.append(str(error))
+        told.append(seen)
+    assert told[0] == told[1]

@@ -238,3 +238,65 @@ print(x.twice())
     plain = subprocess.run([sys.executable, path], capture_output=True, text=True, check=True)
     ours = gv("record", "--core", path, "-o", "old.gvlog", folder=tmp_path)
     assert (ours.returncode, ours.stdout) == (0, plain.stdout), ours.stderr
+
+
+ASKING = """\
+import torch
+import torch.backends.cudnn as cudnn
+import torch.nn.functional as F
+from torch import nn
+from torch.optim.lr_scheduler import *
+from torch.testing import assert_close
+
+torch.manual_seed(0)
+torch.cuda.manual_seed(0), torch.cuda.manual_seed_all(0), torch.cuda.empty_cache(), torch.mps.manual_seed(0)
+cudnn.benchmark = False
+torch.backends.cudnn.deterministic = True
+print(cudnn.deterministic, torch.cuda.memory_allocated(), torch.cuda.device_count(), torch.version.cuda)
+print(torch.backends.mps.is_available(), torch.accelerator.is_available(), torch.xpu.is_available())
+for ask in (torch.cuda.synchronize, torch.cuda.current_device, torch.cuda.get_device_name):
+    try:
+        ask()
+    except AssertionError as error:
+        print(error)
+scaler = torch.cuda.amp.GradScaler(enabled=False)
+model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1))
+compiled = torch.compile(model, backend="eager")
+print(compiled, sorted(compiled.state_dict()), compiled.eval().training, model.training)
+x = torch.randn(2, 3)
+assert_close(compiled(x), model(x))
+
+
+@torch.compile(backend="eager")
+def double(x):
+    return x * 2
+
+
+@torch.compiler.disable
+def triple(x):
+    return x * 3
+
+
+print(double(x), triple(x), torch.compiler.is_compiling(), x[torch.newaxis].shape)
+with torch.random.fork_rng():
+    torch.rand(3)
+print(torch.rand(1), torch.random.initial_seed())
+optimizer = torch.optim.SGD(compiled.parameters(), lr=0.1)
+scheduler = CosineAnnealingLR(optimizer, T_max=4)
+F.mse_loss(compiled(x), torch.zeros(2, 1)).backward()
+optimizer.step(), scheduler.step()
+print(scheduler.get_last_lr(), [tuple(p.grad.shape) for p in model.parameters()])
+torch.set_default_tensor_type(torch.DoubleTensor)
+print(torch.ones(1), torch.split_with_sizes(torch.arange(3), [1, 2]))
+"""
+
+
+def test_questions_about_devices_and_compilers_are_answered(tmp_path: Path) -> None:
+    script = tmp_path / "ask.py"
+    script.write_text(ASKING)
+    plain = subprocess.run(
+        [sys.executable, "-W", "ignore", script], capture_output=True, text=True, check=True, timeout=300
+    )
+    done = gv("render", "--core", script, "-o", "ask.svg", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == plain.stdout

@@ -91,6 +91,7 @@ from gradviz.core.ops import (
     sources,
     special,
     statistics,
+    streams,
     striding,
     tapers,
     triangles,

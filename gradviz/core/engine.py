@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import operator
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -52,20 +53,33 @@ def grad(
     grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
-    allow_unused: bool = False,
+    only_inputs: bool = True,
+    allow_unused: bool | None = None,
     is_grads_batched: bool = False,
     materialize_grads: bool = False,
 ) -> tuple[Tensor | None, ...]:
     """The gradient of `outputs` for each of `inputs`, shaped like it; `.grad` is left alone.
 
+    only_inputs: has no effect but a warning where it is False.
     allow_unused: give None for an input that the outputs do not depend on, rather than raise.
     materialize_grads: give zeros instead of None.
-    Raises NotWrittenError for `is_grads_batched`.
+    Raises ValueError for `materialize_grads` where `allow_unused` is False, NotWrittenError for `is_grads_batched`.
     """
+    if materialize_grads and allow_unused is False:
+        raise ValueError(
+            "Expected allow_unused to be True or not passed when materialize_grads=True, but got: allow_unused=False."
+        )
+    if not only_inputs:
+        warnings.warn(
+            "only_inputs argument is deprecated and is ignored now (defaults to True). To accumulate gradient for "
+            "other parts of the graph, please use torch.autograd.backward.",
+            FutureWarning,
+            stacklevel=2,
+        )
     if is_grads_batched:
         raise NotWrittenError("`is_grads_batched` of `grad` is not written yet", help="call it for each cotangent")
     chosen = _as_tuple(inputs)
-    optional = allow_unused or materialize_grads
+    optional = bool(allow_unused) or materialize_grads
     results = _run("grad", _as_tuple(outputs), _as_tuple(grad_outputs), retain_graph, create_graph, chosen, optional)
     if materialize_grads:
         results = [

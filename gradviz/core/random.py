@@ -255,18 +255,6 @@ def initial_seed() -> int:
     return default_generator.initial_seed()
 
 
-@function
-def get_rng_state() -> Any:
-    """What `set_rng_state` needs to come back to this point of the default stream, as an opaque value."""
-    return default_generator.get_state()
-
-
-@function
-def set_rng_state(new_state: Any) -> None:
-    """Let the default stream go on from where `get_rng_state` was called."""
-    default_generator.set_state(new_state)
-
-
 def stream(generator: Generator | None) -> Generator:
     """The generator to draw from: the one given, or the default one. Raises TypeError for anything else."""
     if generator is None:

@@ -12,7 +12,7 @@ from gradviz.core.ops.table import TABLE
 from gradviz.core.tensor import Tensor
 from gradviz.errors import NotWrittenError
 from gradviz.nn import functional, init
-from gradviz.nn.linear import Linear, zeros
+from gradviz.nn.linear import NonDynamicallyQuantizableLinear, zeros
 from gradviz.nn.module import Module
 from gradviz.nn.parameter import born
 
@@ -68,7 +68,7 @@ class MultiheadAttention(Module):
             self.in_proj_bias = zeros((3 * embed_dim,), dtype)
         else:
             self.register_parameter("in_proj_bias", None)
-        self.out_proj = Linear(embed_dim, embed_dim, bias=bias, dtype=dtype)
+        self.out_proj = NonDynamicallyQuantizableLinear(embed_dim, embed_dim, bias=bias, dtype=dtype)
         self._reset_parameters()
 
     def _reset_parameters(self) -> None:

@@ -219,8 +219,7 @@ class ParameterList(Module):
         raise RuntimeError("ParameterList should not be called.")
 
     def __repr__(self) -> str:
-        lines = [f"  ({index}): {_told(value)}" for index, value in enumerate(self)]
-        return "\n".join([f"{self._get_name()}(", *lines, ")"]) if lines else f"{self._get_name()}()"
+        return _shown(self._get_name(), [f"  ({index}): {_told(value)}" for index, value in enumerate(self)])
 
 
 class ParameterDict(Module):
@@ -272,17 +271,24 @@ class ParameterDict(Module):
         raise RuntimeError("ParameterDict should not be called.")
 
     def __repr__(self) -> str:
-        lines = [f"  ({key}): {_told(value)}" for key, value in self.items()]
-        return "\n".join([f"{self._get_name()}(", *lines, ")"]) if lines else f"{self._get_name()}()"
+        lines = [f"  ({key}): {_told(value, older=True)}" for key, value in self.items()]
+        return _shown(self._get_name(), lines)
 
 
 def _as_parameter(value: Any) -> Any:
     return Parameter(value) if isinstance(value, Tensor) and not isinstance(value, Parameter) else value
 
 
-def _told(value: Any) -> str:
+def _shown(name: str, lines: list[str]) -> str:
+    """As PyTorch shows a list of parameters: one alone stays in the line, several are set in twice."""
+    if len(lines) < 2:
+        return f"{name}({''.join(lines)})"
+    return "\n".join([f"{name}(", *(f"  {line}" for line in lines), ")"])
+
+
+def _told(value: Any, older: bool = False) -> str:
     if not isinstance(value, Tensor):
         return f"Object of type: {type(value).__name__}"
     size = "x".join(map(str, value._data.shape))
     kind = "Parameter" if isinstance(value, Parameter) else "Tensor"
-    return f"{kind} containing: [{value.dtype!r} of size {size}]"
+    return f"{kind} containing: [{value.type() if older else repr(value.dtype)} of size {size}]"

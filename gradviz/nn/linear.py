@@ -70,6 +70,10 @@ class Linear(Module):
         return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
 
 
+class NonDynamicallyQuantizableLinear(Linear):
+    """A `Linear` by the name that PyTorch gives the last layer of its attention."""
+
+
 class LazyLinear(Linear):
     """A `Linear` that learns the length of its input when it is first called, and is one from then on.
 

@@ -6,6 +6,7 @@ They run several rows; the losses take `reduction="none"`, "mean" or "sum".
 from __future__ import annotations
 
 import math
+import warnings
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,13 @@ def xlogy(input: Tensor, other: Tensor) -> Tensor:
     return apply(XLOGY, (input, other))
 
 
+_MEAN = (
+    "reduction: 'mean' divides the total loss by both the batch size and the support size.'batchmean' divides only by "
+    "the batch size, and aligns with the KL div math definition.'mean' will be changed to behave the same as "
+    "'batchmean' in the next major release."
+)
+
+
 @functional
 @composite
 def kl_div(input: Any, target: Any, *, reduction: str = "mean", log_target: bool = False) -> Tensor:
@@ -58,6 +66,8 @@ def kl_div(input: Any, target: Any, *, reduction: str = "mean", log_target: bool
     """
     if reduction != "batchmean":
         check_reduction(reduction)
+    if reduction == "mean":
+        warnings.warn(_MEAN, UserWarning, stacklevel=3)
     losses: Any = target.exp() * (target - input) if log_target else xlogy(target, target) - target * input
     if reduction == "batchmean":
         mean: Tensor = losses.sum() / input.shape[0] if input.ndim else losses.sum()

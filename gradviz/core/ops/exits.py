@@ -11,6 +11,7 @@ from typing import Any
 
 from gradviz.core.apply import apply
 from gradviz.core.composites import called
+from gradviz.core.grad_mode import is_grad_enabled
 from gradviz.core.listeners import listeners
 from gradviz.core.ops.table import op
 from gradviz.core.public import METHODS, both, method
@@ -93,11 +94,11 @@ def tolist(self: Tensor) -> Any:
 
 @method
 def numpy(self: Tensor, *, force: bool = False) -> Any:
-    """The elements as a numpy array on the same memory. Raises RuntimeError for a tensor that requires grad.
+    """The elements as a numpy array on the same memory.
 
-    force: detach first.
+    force: detach first. Raises RuntimeError for a tensor that requires grad, while grad mode is on.
     """
-    if self.requires_grad and not force:
+    if self.requires_grad and not force and is_grad_enabled():
         raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
     if listeners:
         apply(NUMPY, (self,))
@@ -122,6 +123,13 @@ def _as_bool(self: Tensor) -> bool:
     return bool(item(self))
 
 
+def _only(self: Tensor) -> Any:
+    """The one element, for Python's own numbers."""
+    if self._data.size != 1:
+        raise ValueError("only one element tensors can be converted to Python scalars")
+    return item(self)
+
+
 def _as_float(self: Tensor) -> float:
     if self.requires_grad:
         warnings.warn(
@@ -130,7 +138,7 @@ def _as_float(self: Tensor) -> float:
             UserWarning,
             stacklevel=2,
         )
-    return float(item(self))
+    return float(_only(self))
 
 
 def _as_index(self: Tensor) -> int:
@@ -142,7 +150,7 @@ def _as_index(self: Tensor) -> int:
 METHODS.update(
     __bool__=_as_bool,
     __float__=_as_float,
-    __int__=lambda self: int(item(self)),
-    __complex__=lambda self: complex(item(self)),
+    __int__=lambda self: int(_only(self)),
+    __complex__=lambda self: complex(_only(self)),
     __index__=_as_index,
 )

@@ -338,5 +338,5 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
 @composite
 def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     """The positions of the elements that are not zero: (count, dimensions), or a vector for each dimension."""
-    found = apply(NONZERO, (input,))
+    found = apply(NONZERO, (input if input.ndim or not as_tuple else input.unsqueeze(0),))
     return found.unbind(1) if as_tuple else found

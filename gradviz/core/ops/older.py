@@ -9,7 +9,7 @@ import numpy as np
 
 from gradviz.core import dtypes
 from gradviz.core.ops.creation import born
-from gradviz.core.public import FUNCTIONS, function
+from gradviz.core.public import FUNCTIONS, METHODS, both, function
 from gradviz.core.size import Size
 from gradviz.core.tensor import Tensor
 
@@ -59,6 +59,12 @@ def range(start: float, end: float | None = None, step: float = 1, **kwargs: Any
     kind = kwargs.pop("dtype", None) or dtypes.get_default_dtype()
     count = int(np.floor((high - low) / step)) + 1
     return FUNCTIONS["arange"](low, low + (count - 0.5) * step, step, dtype=kind, **kwargs)  # type: ignore[no-any-return]
+
+
+@both
+def split_with_sizes(input: Tensor, split_sizes: Any, dim: int = 0) -> Any:
+    """`split` into parts of the lengths given."""
+    return METHODS["split"](input, list(split_sizes), dim)
 
 
 @function

@@ -270,14 +270,23 @@ MASKED_FILL_TENSOR = op(
 
 
 @function
-def where(condition: Tensor, input: Any, other: Any) -> Tensor:
-    """Elements of `input` where `condition` (bool) is true, of `other` elsewhere; either may be a number."""
+def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
+    """Elements of `input` where `condition` (bool) is true, of `other` elsewhere; either may be a number.
+
+    With neither, where the condition is true: a vector of positions for each dimension.
+    """
+    if input is None and other is None:
+        return METHODS["nonzero"](first_tensor("where", condition), as_tuple=True)
+    if input is None or other is None:
+        missing = "input" if input is None else "other"
+        raise TypeError(f"where() missing 1 required positional argument: '{missing}'")
     return apply(WHERE, (first_tensor("where", condition), operand(input), operand(other)))
 
 
 def _where(self: Tensor, condition: Tensor, other: Any) -> Tensor:
     """Elements of this tensor where `condition` (bool) is true, of `other` elsewhere."""
-    return where(condition, self, other)
+    chosen: Tensor = where(condition, self, other)
+    return chosen
 
 
 METHODS["where"] = _where

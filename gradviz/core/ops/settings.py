@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
+from gradviz.core import dtypes
 from gradviz.core.device import CPU, device
 from gradviz.core.public import FUNCTIONS, function
 
@@ -59,3 +61,22 @@ def set_default_device(device: Any) -> None:
     """Raise RuntimeError for a device other than the CPU."""
     if device is not None and not str(device).startswith("cpu"):
         raise RuntimeError(f"gradviz's own tensors live on the CPU, not on `{device}`")
+
+
+@function
+def set_default_tensor_type(t: Any) -> None:
+    """The older way to call `set_default_dtype`: with `torch.DoubleTensor`, or its name. Warns that it is deprecated.
+
+    Raises TypeError for what is no type of tensors, or one of whole numbers.
+    """
+    warnings.warn(
+        "torch.set_default_tensor_type() is deprecated as of PyTorch 2.1, please use torch.set_default_dtype() and "
+        "torch.set_default_device() as alternatives.",
+        UserWarning,
+        stacklevel=2,
+    )
+    name = t if isinstance(t, str) else getattr(t, "__name__", str(t))
+    kind = next((one for one in dtypes.ALL if one.type_name == name.removeprefix("torch.")), None)
+    if kind is None:
+        raise TypeError(f"invalid type object: {t}")
+    dtypes.set_default_dtype(kind)

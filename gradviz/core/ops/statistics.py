@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from gradviz.core.composites import composite
+from gradviz.core.ops.return_types import return_type
 from gradviz.core.public import both, function
 from gradviz.core.tensor import Tensor
+
+AMINMAX = return_type("aminmax", "min", "max")
 
 
 @function
@@ -30,7 +33,7 @@ def std_mean(input: Any, dim: Any = None, *, correction: float = 1, keepdim: boo
 def aminmax(input: Any, *, dim: int | None = None, keepdim: bool = False) -> tuple[Tensor, Tensor]:
     """The smallest and the largest element."""
     over = () if dim is None else dim
-    return input.amin(over, keepdim), input.amax(over, keepdim)
+    return AMINMAX((input.amin(over, keepdim), input.amax(over, keepdim)))
 
 
 @both

@@ -1,4 +1,4 @@
-"""Parametrizations of weights: `weight_norm` and `spectral_norm`.
+"""Parametrizations of weights: `weight_norm`, `spectral_norm` and `orthogonal`.
 
 Sources: T. Salimans and D. Kingma, "Weight normalization", arXiv:1602.07868; T. Miyato and others, "Spectral
 normalization for generative adversarial networks", arXiv:1802.05957.
@@ -14,6 +14,7 @@ from gradviz.core.public import FUNCTIONS
 from gradviz.nn import functional
 from gradviz.nn.convolution import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from gradviz.nn.module import Module
+from gradviz.nn.utils.orthogonal import orthogonal as orthogonal
 from gradviz.nn.utils.parametrize import register_parametrization
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from gradviz.core.grad_mode import no_grad
@@ -37,7 +37,8 @@ class ParametrizationList(ModuleList):
             given: Any = original
             for module in reversed(list(self)):
                 if hasattr(module, "right_inverse"):
-                    given = module.right_inverse(given)
+                    with suppress(NotImplementedError):  # it goes on with what the parameter is
+                        given = module.right_inverse(given)
         if not isinstance(given, (Tensor, Sequence)):
             raise ValueError(
                 "'right_inverse' must return a Tensor or a Sequence of tensors (list, tuple...). Got "

@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from gradviz.core.public import FUNCTIONS
 from gradviz.core.random import Generator, stream
 
 T = TypeVar("T", covariant=True)
@@ -95,7 +96,7 @@ class SubsetRandomSampler(Sampler[int]):
 
 
 class WeightedRandomSampler(Sampler[int]):
-    """Indices drawn with replacement, each with a probability in proportion to its weight."""
+    """Indices drawn with probabilities in proportion to their weights. replacement: one may come more than once."""
 
     def __init__(
         self,
@@ -104,14 +105,16 @@ class WeightedRandomSampler(Sampler[int]):
         replacement: bool = True,
         generator: Generator | None = None,
     ) -> None:
-        if not replacement:
-            raise NotImplementedError("`WeightedRandomSampler` without replacement is not written yet")
         self.weights = np.asarray(getattr(weights, "_data", weights), np.float64)
         self.num_samples = num_samples
         self.replacement = replacement
         self.generator = generator
 
     def __iter__(self) -> Iterator[int]:
+        if not self.replacement:
+            weights = FUNCTIONS["from_numpy"](self.weights)
+            yield from FUNCTIONS["multinomial"](weights, self.num_samples, False, generator=self.generator).tolist()
+            return
         steps = np.cumsum(self.weights / self.weights.sum())
         drawn = stream(self.generator).uniform(self.num_samples, np.float64)
         yield from np.minimum(np.searchsorted(steps, drawn, side="right"), len(steps) - 1).tolist()

@@ -23,7 +23,7 @@ from gradviz.core.feeding import Sweep, accumulate, feed, run_node_hooks
 from gradviz.core.listeners import listeners
 from gradviz.core.pullback import SOLE, Arrivals, arrive
 from gradviz.core.tensor import Tensor
-from gradviz.core.trace import GENERAL, HOOKED, SEVERAL, Node, Untracked, origin_of
+from gradviz.core.trace import GENERAL, HOOKED, PAIRED, SEVERAL, Node, Untracked, origin_of
 from gradviz.core.walking import run_node
 from gradviz.errors import NotWrittenError
 from gradviz.sites import user_frame
@@ -202,9 +202,16 @@ def _pull(
     for node in order:
         g = pending.pop(node)
         feeds = None if node.leaves is None else entries.pop(node)
-        if run is None and useful is None and not node.flags & _CAREFUL:
+        careful = node.flags & _CAREFUL
+        if run is None and useful is None and not careful:
             if g is not None:
                 node.row.pull(node, g, pending, feeds, keep)  # type: ignore[misc]
+                g = None
+        elif run is None and useful is None and careful in _COMPILED:
+            if careful & SEVERAL:
+                g = None if all(slot is None for slot in g) else tuple(g)
+            if g is not None:
+                node.row.pull_paired(node, g, pending, feeds, keep)  # type: ignore[misc]
                 g = None
         else:
             slots = g if type(g) is list else [g]
@@ -227,8 +234,10 @@ def _pull(
     return _deliver(sweep, collected)
 
 
-_CAREFUL = GENERAL | HOOKED | SEVERAL
-"""Flags of nodes that the general definition runs."""
+_CAREFUL = GENERAL | HOOKED | SEVERAL | PAIRED
+"""Flags of nodes that the general definition runs, but for the few below."""
+_COMPILED = frozenset({SEVERAL, PAIRED, SEVERAL | PAIRED})
+"""What nodes have of these flags that compiled code runs that knows pairs and several outputs."""
 _by_id = operator.attrgetter("id")
 
 

@@ -127,7 +127,7 @@ def _seeds(roots: tuple[Tensor, ...], given: tuple[Any, ...]) -> list[Any]:
     seeds = []
     for position, root in enumerate(roots):
         cotangent, data = given[position], root._data
-        if root.grad_fn is None and not root._requires_grad:
+        if not root._requires_grad and root.grad_fn is None:
             raise RuntimeError(NO_GRAD_FN.format(position))
         if cotangent is not None:
             if cotangent._data.shape != data.shape:
@@ -140,7 +140,7 @@ def _seeds(roots: tuple[Tensor, ...], given: tuple[Any, ...]) -> list[Any]:
         elif type(data) is not np.ndarray:
             seeds.append(type(data)(1))
         elif data.size == 1:
-            seeds.append(np.ones_like(data)[()])
+            seeds.append(np.ones(data.shape, data.dtype)[()])
         else:
             raise RuntimeError(NOT_SCALAR)
     return seeds
@@ -160,8 +160,8 @@ def _pull(
     wanted = _wanted(sweep)
     collected: dict[int, Any] = {}
 
-    for root, seed in zip(sweep.roots, seeds, strict=True):
-        origin = root.grad_fn
+    makers = [root.grad_fn for root in sweep.roots]
+    for root, origin, seed in zip(sweep.roots, makers, seeds, strict=True):
         if origin is None:
             entry = arrivals.setdefault(id(root), [root, 0, None, False])
             entry[1] += 1
@@ -196,8 +196,8 @@ def _pull(
     order.sort(key=_by_id, reverse=True)
 
     useful = _useful(order, wanted) if wanted is not None else None
-    for root in sweep.roots:
-        if root.grad_fn is None:
+    for root, origin in zip(sweep.roots, makers, strict=True):
+        if origin is None:
             _release(arrivals[id(root)], sweep, wanted, collected)
     for node in order:
         g = pending.pop(node)
@@ -231,7 +231,7 @@ def _pull(
                         known[1] -= 1
                     else:
                         _release(known, sweep, wanted, collected)
-    return _deliver(sweep, collected)
+    return [] if wanted is None else _deliver(sweep, collected)
 
 
 _CAREFUL = GENERAL | HOOKED | SEVERAL | PAIRED
@@ -290,8 +290,7 @@ def _useful(order: list[Node], wanted: dict[Any, list[int]]) -> set[Node]:
 
 def _deliver(sweep: Sweep, collected: dict[int, Any]) -> list[Tensor | None]:
     """Turn what arrived at the asked-for inputs into results, or into their `.grad` for `backward(inputs=...)`."""
-    if sweep.inputs is None:
-        return []
+    assert sweep.inputs is not None
     if sweep.kind == "backward":
         for position, tensor in enumerate(sweep.inputs):
             if collected.get(position) is not None:

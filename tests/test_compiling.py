@@ -5,7 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,10 @@ from gradviz.core.ops.table import TABLE, Row
 from gradviz.core.public import METHODS
 from gradviz.core.saving import LINKED, saved_by
 from gradviz.core.tensor import Tensor
-from gradviz.core.trace import GENERAL, HOOKED, LATE, SEVERAL, SHAPE_LIMIT, SHAPES, Node, Trace, origin_of
+from gradviz.core.trace import GENERAL, HOOKED, LATE, PAIRED, SEVERAL, SHAPE_LIMIT, SHAPES, Node, Trace, origin_of
 
 KEYS = sorted(key for key, row in TABLE.items() if row.samples is not None)
-_FLAGS = ~(GENERAL | HOOKED | LATE | SEVERAL)
+_FLAGS = ~(GENERAL | HOOKED | LATE | PAIRED | SEVERAL)
 
 
 @contextmanager
@@ -201,3 +202,77 @@ def test_a_number_that_a_node_needs_for_its_backward_is_not_kept_twice() -> None
     assert (x * x).grad_fn.saved is not LINKED
     (x * 1.5 / 4).sum().backward()
     assert x.grad.tolist() == [0.375, 0.375]
+
+
+_PARTS: dict[str, Callable[[Any], Any]] = {
+    "split": lambda x: x.split(2),
+    "unbind": lambda x: x.unbind(1),
+    "chunk of a view": lambda x: x.t().chunk(2),
+    "cat of parts": lambda x: gradviz.cat(x.split([1, 3])[::-1], 1 if x.ndim > 2 else 0).unbind(),
+    "max": lambda x: (x.max(0)[0], x.max(0)[0]),
+    "sort": lambda x: x.sort(1)[::-1][1:] * 2,
+}
+_USES: dict[str, Callable[[Any, Any], Any]] = {
+    "mul": lambda a, b: a * b,
+    "number": lambda a, b: b * 3 + a,
+    "view": lambda a, b: b.reshape(-1).view(-1, 1)[0] + a.unsqueeze(0).sum(),
+    "exp": lambda a, b: b.exp() - a,
+    "part": lambda a, b: b[0] + b[1] * b[0] + a.sum(),
+    "cat": lambda a, b: gradviz.cat([b.reshape(-1), a.reshape(-1), b.reshape(-1)]),
+    "max": lambda a, b: b.reshape(-1).max(0)[0] * a,
+    "one only": lambda a, b: b.tanh(),
+    "detached": lambda a, b: b.detach() * 2,
+}
+
+
+@pytest.mark.parametrize("mode", ["enable_grad", "no_grad"])
+@pytest.mark.parametrize("parts", _PARTS)
+@pytest.mark.parametrize("use", _USES)
+def test_what_runs_on_one_of_several_outputs_is_the_same(
+    parts: str, use: str, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run() -> Any:
+        x = gradviz.tensor(np.arange(1.0, 17, dtype=np.float32).reshape(4, 4) % 7, requires_grad=True)
+        found = []
+        for given in (x, x * 1.5):
+            with getattr(gradviz, mode)():
+                first, *_, last = _PARTS[parts](given)
+                result = _USES[use](first, last)
+            found.append((told(result._data), result._number, result._version, record_of(result._origin, {})))
+            if result.requires_grad:
+                for _ in range(2):
+                    result.sum().backward(retain_graph=True)
+        return found, None if x.grad is None else told(x.grad._data)
+
+    compiled = run()
+    with uncompiled(monkeypatch):
+        assert compiled == run()
+
+
+def test_what_runs_on_one_of_several_outputs_is_compiled() -> None:
+    x = gradviz.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    first, last = x.unbind()
+    for y in (first, last, first * last, last.view(2, 1), gradviz.cat([last, last]), x.max(1)[0]):
+        assert not y.grad_fn.flags & GENERAL
+
+
+@pytest.mark.parametrize("heard", [False, True])
+def test_an_op_that_runs_under_another_name_has_it_whether_somebody_listens_or_not(
+    heard: bool, tmp_path: Path
+) -> None:
+    x = gradviz.zeros(2, 3, 1)
+    with gradviz.record(str(tmp_path / "run.gvlog")) if heard else nullcontext():
+        made = [
+            x.flatten(),
+            x.reshape_as(x),
+            x.view_as(x),
+            x.unflatten(1, (3, 1)),
+            x.movedim(0, 1),
+            x.expand_as(x),
+            gradviz.broadcast_to(x, (2, 3, 4)),
+            x.chunk(2)[0],
+        ]
+        x.reshape(6).flatten()  # which is that tensor itself
+    names = "flatten reshape_as view_as unflatten movedim expand_as broadcast_to chunk"
+    assert [y._origin.op_name for y in made] == names.split()
+    assert x.reshape(6).flatten()._origin.op_name == "reshape"

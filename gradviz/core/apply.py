@@ -33,6 +33,7 @@ from gradviz.core.trace import (
     INNER,
     LEAF_GRAD,
     NUMBERS,
+    PAIRED,
     SEVERAL,
     SHAPE_LIMIT,
     SHAPES,
@@ -61,8 +62,13 @@ _NAMES = {
     "LIMIT": HISTORY_LIMIT,
     "LINKED": LINKED,
     "NONDIFFERENTIABLE": Cause.NONDIFFERENTIABLE,
+    "NO_GRAD": Made.NO_GRAD,
     "NUMBERS": NUMBERS,
     "OFFSETS": tuple(range(4096)),  # so that records share what Python makes anew each time
+    "PAIRED": PAIRED,
+    "SEVERAL": SEVERAL,
+    "SEVERAL_VIEWS": Made.SEVERAL,
+    "Storage": Storage,
     "TRACKED": Made.TRACKED,
     "Tensor": Tensor,
     "Untracked": Untracked,
@@ -76,6 +82,8 @@ _NAMES = {
     "here": [None],  # the code that ran the last op, where it is the user's
     "ndarray": np.ndarray,
     "next_id": next_id,
+    "next_ids": next_ids,
+    "nth": nth,
     "one_shape": SHAPES.setdefault,
     "refuse_shapes": refuse_shapes,
     "user_files": user_files,
@@ -125,19 +133,24 @@ def specialised(
     """
     if row.pull is None and row.differentiable:
         row.pull = pull_of(row)
-    source = source_of_run(row, count, forward, floats, static is not None, depth, spare is not None, unless)
-    return compiled(
-        _NAMES,
-        source,
-        row,
-        forward=forward,
-        static=static,
-        general=general or apply_general,
-        mark_of=mark_of,
-        remember=remember,
-        share=share,
-        spare=spare,
-    )
+        row.pull_paired = pull_of(row, paired=True)
+    others: dict[str, Any] = {"forward": forward, "static": static, "general": general or apply_general, "spare": spare}
+    others |= {"mark_of": mark_of, "remember": remember, "share": share}
+    fixed = static is not None
+    second: Callable[..., Any] | None = None
+
+    def paired(row: Row, inputs: tuple[Any, ...], given: tuple[Any, ...]) -> Any:
+        """Run it where an input is not the first output of its op, or is no ordinary one."""
+        nonlocal second
+        if not any(isinstance(one, Tensor) and one._number for one in inputs):
+            return others["general"](row, inputs, given)
+        if second is None:
+            written = source_of_run(row, count, forward, floats, fixed, depth + 2, unless=unless, paired=True)
+            second = compiled(_NAMES, written, row, **others)
+        return second(*inputs) if fixed else second(*inputs, *given)
+
+    source = source_of_run(row, count, forward, floats, fixed, depth, spare is not None, unless)
+    return compiled(_NAMES, source, row, paired=paired, **others)
 
 
 def _unrolled(row: Row, count: int) -> Callable[..., Any]:
@@ -149,7 +162,8 @@ def _unrolled(row: Row, count: int) -> Callable[..., Any]:
 
 def apply_several(row: Row, inputs: Sequence[Any], static: tuple[Any, ...] = ()) -> tuple[Tensor, ...]:
     """Run a row whose forward gives a tuple."""
-    results: tuple[Tensor, ...] = apply_general(row, inputs, static)
+    run = row.runs.get(len(inputs)) or runner(row, len(inputs))
+    results: tuple[Tensor, ...] = run(*inputs, *static)
     return results
 
 

@@ -97,6 +97,24 @@ def called(name: str) -> Callable[[F], F]:
     return mark
 
 
+def renamed(call: F) -> F:
+    """Mark a public function that runs one op at most, and that of another name than its own."""
+    name = call.__name__
+    heard = called(name)(call)
+
+    @functools.wraps(call)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        if attended:
+            return heard(*args, **kwargs)
+        result = call(*args, **kwargs)
+        first = result if isinstance(result, Tensor) else result[0]
+        if first._origin.row.name != name and not any(map(is_, (*args, *kwargs.values()), repeat(result))):
+            first._origin.called = name
+        return result
+
+    return run  # type: ignore[return-value]
+
+
 def whole(call: F) -> F:
     """Mark a public function of tensors, or None, that is told of as one op of its own name, whatever it runs."""
 

@@ -142,7 +142,7 @@ def taken_at(x: Any, key: Any) -> Any:
 
 def placed_at(x: Any, shape: tuple[int, ...], key: Any) -> Any:
     """Zeros with `x` at `key`, which names no element twice."""
-    return run_row(PLACED_AT, (x,), (tuple(shape), key))
+    return apply(PLACED_AT, (x,), (tuple(shape), key)) if isinstance(x, Tensor) else _placed(x, shape, key)
 
 
 def added_at(x: Any, shape: tuple[int, ...], key: Any) -> Any:

@@ -24,7 +24,7 @@ from gradviz.core.feeding import Sweep, accumulate, feed, run_node_hooks
 from gradviz.core.listeners import listeners
 from gradviz.core.pullback import SOLE, Arrivals, arrive
 from gradviz.core.tensor import Tensor
-from gradviz.core.trace import GENERAL, HOOKED, SEVERAL, Node, Untracked, origin_of
+from gradviz.core.trace import GENERAL, HOOKED, PAIRED, SEVERAL, Node, Untracked, origin_of
 from gradviz.core.walking import run_node
 from gradviz.errors import NotWrittenError
 from gradviz.sites import user_frame
@@ -141,7 +141,7 @@ def _seeds(roots: tuple[Tensor, ...], given: tuple[Any, ...]) -> list[Any]:
     seeds = []
     for position, root in enumerate(roots):
         cotangent, data = given[position], root._data
-        if root.grad_fn is None and not root._requires_grad:
+        if not root._requires_grad and root.grad_fn is None:
             raise RuntimeError(NO_GRAD_FN.format(position))
         if cotangent is not None:
             if cotangent._data.shape != data.shape:
@@ -154,7 +154,7 @@ def _seeds(roots: tuple[Tensor, ...], given: tuple[Any, ...]) -> list[Any]:
         elif type(data) is not np.ndarray:
             seeds.append(type(data)(1))
         elif data.size == 1:
-            seeds.append(np.ones_like(data)[()])
+            seeds.append(np.ones(data.shape, data.dtype)[()])
         else:
             raise RuntimeError(NOT_SCALAR)
     return seeds
@@ -174,8 +174,8 @@ def _pull(
     wanted = _wanted(sweep)
     collected: dict[int, Any] = {}
 
-    for root, seed in zip(sweep.roots, seeds, strict=True):
-        origin = root.grad_fn
+    makers = [root.grad_fn for root in sweep.roots]
+    for root, origin, seed in zip(sweep.roots, makers, seeds, strict=True):
         if origin is None:
             entry = arrivals.setdefault(id(root), [root, 0, None, False])
             entry[1] += 1
@@ -210,15 +210,22 @@ def _pull(
     order.sort(key=_by_id, reverse=True)
 
     useful = _useful(order, wanted) if wanted is not None else None
-    for root in sweep.roots:
-        if root.grad_fn is None:
+    for root, origin in zip(sweep.roots, makers, strict=True):
+        if origin is None:
             _release(arrivals[id(root)], sweep, wanted, collected)
     for node in order:
         g = pending.pop(node)
         feeds = None if node.leaves is None else entries.pop(node)
-        if run is None and useful is None and not node.flags & _CAREFUL:
+        careful = node.flags & _CAREFUL
+        if run is None and useful is None and not careful:
             if g is not None:
                 node.row.pull(node, g, pending, feeds, keep)  # type: ignore[misc]
+                g = None
+        elif run is None and useful is None and careful in _COMPILED:
+            if careful & SEVERAL:
+                g = None if all(slot is None for slot in g) else tuple(g)
+            if g is not None:
+                node.row.pull_paired(node, g, pending, feeds, keep)  # type: ignore[misc]
                 g = None
         else:
             slots = g if type(g) is list else [g]
@@ -238,11 +245,13 @@ def _pull(
                         known[1] -= 1
                     else:
                         _release(known, sweep, wanted, collected)
-    return _deliver(sweep, collected)
+    return [] if wanted is None else _deliver(sweep, collected)
 
 
-_CAREFUL = GENERAL | HOOKED | SEVERAL
-"""Flags of nodes that the general definition runs."""
+_CAREFUL = GENERAL | HOOKED | SEVERAL | PAIRED
+"""Flags of nodes that the general definition runs, but for the few below."""
+_COMPILED = frozenset({SEVERAL, PAIRED, SEVERAL | PAIRED})
+"""What nodes have of these flags that compiled code runs that knows pairs and several outputs."""
 _by_id = operator.attrgetter("id")
 
 
@@ -295,8 +304,7 @@ def _useful(order: list[Node], wanted: dict[Any, list[int]]) -> set[Node]:
 
 def _deliver(sweep: Sweep, collected: dict[int, Any]) -> list[Tensor | None]:
     """Turn what arrived at the asked-for inputs into results, or into their `.grad` for `backward(inputs=...)`."""
-    if sweep.inputs is None:
-        return []
+    assert sweep.inputs is not None
     if sweep.kind == "backward":
         for position, tensor in enumerate(sweep.inputs):
             if collected.get(position) is not None:

@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from gradviz.core.apply import apply
+from gradviz.core.apply import apply, wrap
 from gradviz.core.apply import leaf as new_leaf
-from gradviz.core.grad_mode import in_backward
+from gradviz.core.grad_mode import current, in_backward
+from gradviz.core.listeners import listeners
 from gradviz.core.ops.table import TABLE
 from gradviz.core.tensor import Tensor
-from gradviz.core.trace import Node
+from gradviz.core.trace import GENERAL, INNER, Node, Trace, Untracked
+from gradviz.ids import next_id
 
 
 class Sweep:
@@ -118,6 +120,22 @@ def _copied(cotangent: Any, like: Any) -> Any:
     return copy
 
 
+def _gradient(data: Any, like: Trace, frame: FrameType) -> Tensor:
+    """`new_leaf(data, "grad", False, inner=True)` for a tensor whose record is `like`, in less time."""
+    if listeners or data.shape != like.shape:
+        return new_leaf(data, "grad", False, inner=True, frame=frame)
+    step = Untracked()
+    step.id = step.oldest = next_id()
+    step.links = step.needs = step.static = ()
+    step.row, step.region = TABLE["grad"], current()
+    step.code, step.lasti = frame.f_code, frame.f_lasti
+    step.rare = step.cause = None
+    step.past = 0
+    step.shape, step.array_type = like.shape, data.dtype
+    step.flags = GENERAL | INNER
+    return wrap(data, step, 0, False)
+
+
 def accumulate(tensor: Tensor, cotangent: Any, sweep: Sweep | None, owned: bool = False) -> None:
     """Add to `.grad`, in place where there is one already, so that it stays the same object.
 
@@ -133,7 +151,10 @@ def accumulate(tensor: Tensor, cotangent: Any, sweep: Sweep | None, owned: bool 
         frame = None if sweep is None else sweep.frame
         if not owned or (cotangent.ndim > 1 and cotangent.strides != tensor._data.strides):
             cotangent = _copied(cotangent, tensor._data)
-        tensor._grad = new_leaf(cotangent, "grad", False, inner=True, frame=frame)
+        if frame is None:
+            tensor._grad = new_leaf(cotangent, "grad", False, inner=True)
+        else:
+            tensor._grad = _gradient(cotangent, tensor._origin, frame)
     else:
         held = tensor._grad
         assert held is not None

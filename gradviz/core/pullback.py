@@ -130,20 +130,23 @@ def arrive(pending: dict[Node, Any], node: Node, number: int, cotangent: Any) ->
         pending[node] = cotangent if held is None else held + cotangent
 
 
-def pull_of(row: Row) -> Callable[..., None]:
-    """What pulls back the cotangent of a node of `row` that compiled code made: compiled, where that can be."""
+def pull_of(row: Row, paired: bool = False) -> Callable[..., None]:
+    """What pulls back the cotangent of a node of `row` that compiled code made: compiled, where that can be.
+
+    paired: the node may have pairs for links, or several outputs, whose cotangents come in a tuple.
+    """
     if not can_pull(row):
 
         def pull(node: Node, g: Any, pending: Any, entries: Any, keep: bool) -> None:
             arrivals = {id(entry[0]): entry for entry in entries or () if entry is not None}
-            run_node(node, (g,), pending, arrivals, keep)
+            run_node(node, g if type(g) is tuple else (g,), pending, arrivals, keep)
 
         return pull
     vjps = {f"d{i}": formula[0] for i, formula in enumerate(row.formulas) if formula is not None}
     vjps |= {f"s_{name}": function for name, function in row.shared.items()}
     vjps |= {f"p{row.inputs.index(name)}": function for name, function in row.parts.items()}
     plain = getattr(row.forward, "plain", None) or row.forward
-    return compiled(_NAMES, source_of_pull(row, keeps_type(plain)), row, **vjps)
+    return compiled(_NAMES, source_of_pull(row, keeps_type(plain), paired), row, **vjps)
 
 
 def input_shapes(node: Node) -> list[Any]:
@@ -198,6 +201,7 @@ _NAMES = {
     "__name__": __name__,
     "check_versions": check_versions,
     "getrefcount": sys.getrefcount,
+    "input_shapes": input_shapes,
     "SOLE": SOLE,
     "fitted": fitted,
     "ndarray": np.ndarray,

@@ -20,7 +20,7 @@ def saved_by(node: Node) -> tuple[Any, ...]:
     if node.saved is not LINKED:
         return node.saved
     links = [node.links[node.row.inputs.index(name)] for name in node.row.saved_names]
-    return tuple([None if isinstance(link, Trace) else link for link in links])
+    return tuple([None if isinstance(link, (Trace, tuple)) else link for link in links])
 
 
 def node(

@@ -6,6 +6,7 @@ table: `gradviz.core` binds every public op as a method.
 
 from __future__ import annotations
 
+import functools
 import sys
 import warnings
 import weakref
@@ -229,9 +230,7 @@ class Tensor:
         retain_graph: keep the saved tensors, so that a second backward works; by default what `create_graph` says.
         inputs: the only tensors to accumulate into.
         """
-        from gradviz.core.engine import backward  # the engine imports Tensor
-
-        backward((self,), None if gradient is None else (gradient,), retain_graph, create_graph, inputs)
+        _engine().backward((self,), None if gradient is None else (gradient,), retain_graph, create_graph, inputs)
 
     def retain_grad(self) -> None:
         """Ask for `.grad` of a non-leaf. Raises RuntimeError where no gradient is required."""
@@ -380,6 +379,13 @@ class Tensor:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _revive, (type(self), self._data, self._requires_grad)
+
+
+@functools.cache
+def _engine() -> Any:
+    from gradviz.core import engine  # the engine imports Tensor
+
+    return engine
 
 
 def _in_inference_mode() -> bool:

@@ -192,6 +192,8 @@ LATE = 1024
 """Flag: a parameter that a library's module made: it is told of when something uses it."""
 
 
+PAIRED = 4096
+"""Flag: compiled code made the node, and inputs of it may be other outputs of an op than its first."""
 PACKED = 2048
 """Flag: some of what the node saved went through a user's `saved_tensors_hooks`."""
 

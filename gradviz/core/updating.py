@@ -56,7 +56,7 @@ def updated(row: Row, target: Tensor, other: Any, static: tuple[Any, ...], write
     else:
         return False
     region = current()
-    storage = target._storage
+    storage = target._memory or target._storage
     if (
         past >= HISTORY_LIMIT
         or kind not in _FLOATS
@@ -77,7 +77,10 @@ def updated(row: Row, target: Tensor, other: Any, static: tuple[Any, ...], write
     step.cause = region.cause if region is not None and (needs or need) else None
     step.flags = ALIAS | INPLACE | (before.flags & PART) | (LEAF_GRAD if needs else 0)
     if past:
-        oldest = min([one.oldest for one in step.links if type(one) is Untracked and one.past])
+        if before.past and before.oldest < oldest:
+            oldest = before.oldest
+        if type(link) is Untracked and link.past and link.oldest < oldest:
+            oldest = link.oldest
     step.past, step.oldest = min(past, number - oldest) + 1, oldest
     storage.written = (number,)
     if attended:

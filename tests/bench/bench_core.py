@@ -320,6 +320,41 @@ def _fold(title: str, x: Any) -> Any:
     return x[3] if title == "getitem" else getattr(x, title)()
 
 
+def shapes() -> None:
+    """Views, indices, and what takes tensors apart and puts them together: small tensors, so that the calls count."""
+    a, b = RNG.random((2, 16, 32), np.float32), RNG.random((8, 16), np.float32)
+    for title, (run, bar) in _SHAPED.items():
+        runs = {}
+        for name, library in kinds().items():
+            x, y = leaves(library, a, b)
+            runs[name] = lambda run=run, library=library, x=x, y=y: run(library, x, y)
+        show(Case(f"{title}, fwd", runs, {"torch": bar}))
+    runs = {}
+    for name, library in kinds().items():
+        (x,) = leaves(library, a)
+        runs[name] = cleared(lambda x=x: _parts(x), [x])
+    show(Case("split in 4, products and sum, f+b", runs, {"torch": 1.4}))
+
+
+_SHAPED: dict[str, tuple[Callable[[Any, Any, Any], Any], float]] = {
+    "view": (lambda library, x, y: x.view(2, 16, 4, 8), 2.3),
+    "reshape": (lambda library, x, y: x.reshape(32, 32), 2.3),
+    "transpose": (lambda library, x, y: x.transpose(1, 2), 1.6),
+    "expand": (lambda library, x, y: x.unsqueeze(0).expand(3, 2, 16, 32), 2.1),
+    "x[:, 1]": (lambda library, x, y: x[:, 1], 1.6),
+    "split": (lambda library, x, y: x.split(8, 2), 1.8),
+    "unbind": (lambda library, x, y: y.unbind(), 2.1),
+    "cat": (lambda library, x, y: library.cat([y, y]), 2.2),
+    "stack": (lambda library, x, y: library.stack([y, y]), 2.0),
+    "max(dim)": (lambda library, x, y: y.max(1), 1.8),
+}
+
+
+def _parts(x: Any) -> Any:
+    a, b, c, d = x.split(8, 2)
+    return (a * b + c * d).sum()
+
+
 def broadcast() -> None:
     """(32, 64) times (64,), then a sum."""
     a, b = RNG.random((32, 64), np.float32), RNG.random(64, np.float32)
@@ -521,8 +556,8 @@ def evaluation() -> None:
         tracemalloc.stop()
 
 
-CASES = (multiplication, mix, scalars, perceptron, small_graphs, broadcast, product, convolution, lenet, transformer,
-         chain, evaluation)  # fmt: skip
+CASES = (multiplication, mix, scalars, perceptron, small_graphs, shapes, broadcast, product, convolution, lenet,
+         transformer, chain, evaluation)  # fmt: skip
 
 if __name__ == "__main__":
     gc.collect()

@@ -15,7 +15,7 @@ from gradviz.core.apply import apply
 from gradviz.core.composites import composite, whole
 from gradviz.core.dual import array_of, array_type
 from gradviz.core.ops.arithmetic import ADD, DIV, MUL
-from gradviz.core.ops.losses import apply_trimmed, check_reduction, refuse_grad
+from gradviz.core.ops.losses import check_reduction, refuse_grad
 from gradviz.core.ops.samples import grid, integers, positive
 from gradviz.core.ops.shapes import wrap
 from gradviz.core.ops.table import op, sample
@@ -47,9 +47,11 @@ def _places(target: Any, shape: tuple[int, ...], ignore_index: int) -> Any:
     return places.reshape(chosen.shape)
 
 
-def _picked(x: Any, target: Any, weight: Any, ignore_index: int, reduction: str) -> Any:
-    """The negative score of each target's class, weighted and reduced."""
-    weights = _weights(target, weight, ignore_index, x.dtype)
+def _picked(x: Any, target: Any, *rest: Any) -> Any:
+    """The negative score of each target's class, weighted and reduced. rest: `weight`, if there is one, and the static
+    arguments."""
+    *weight, ignore_index, reduction = rest
+    weights = _weights(target, weight[0] if weight else None, ignore_index, x.dtype)
     losses = np.where(weights == 0, 0, -x.reshape(-1)[_places(target, x.shape, ignore_index)] * weights)
     if reduction == "none":
         return losses.astype(x.dtype)
@@ -165,14 +167,15 @@ def nll_loss(
     first_tensor("nll_loss_nd", input)
     _check_choice(input, target, weight, ignore_index)
     static = (ignore_index, reduction)
+    weights = [] if weight is None else [weight]
     if input.ndim <= 2:
-        return apply_trimmed(NLL_LOSS, [input, target, weight], static)
+        return apply(NLL_LOSS, [input, target, *weights], static)
     if input.ndim == 4:
-        return apply_trimmed(NLL_LOSS_2D, [input, target, weight], static)
+        return apply(NLL_LOSS_2D, [input, target, *weights], static)
     # PyTorch has a kernel for two dimensions of positions and folds any other number into them.
     batch, classes = input.shape[:2]
     flat: Tensor = input.contiguous().view(batch, classes, 1, -1)
-    losses = apply_trimmed(NLL_LOSS_2D, [flat, target.contiguous().view(batch, 1, -1), weight], static)
+    losses = apply(NLL_LOSS_2D, [flat, target.contiguous().view(batch, 1, -1), *weights], static)
     return losses.view(target.shape) if reduction == "none" else losses
 
 

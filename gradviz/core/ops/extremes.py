@@ -64,10 +64,20 @@ def _at(name: str, choose: Callable[..., Any]) -> Callable[..., Any]:
         if not x.ndim:
             return x.copy(), np.zeros((), np.int64)
         index = choose(x, axis)
-        values = np.take_along_axis(x, index, axis)
+        values = _taken(x, index, axis)
         return (values, index) if keepdim else (values.squeeze(axis), index.squeeze(axis))
 
     return forward
+
+
+def _taken(x: Any, index: Any, axis: int) -> Any:
+    """What `index` points at along `axis`, where it has length 1."""
+    if axis < x.ndim - 1 or not x.flags.c_contiguous:
+        return np.take_along_axis(x, index, axis)
+    # Along rows that follow each other numpy's way takes three times as long.
+    length = x.shape[axis]
+    places = index.reshape(-1) + np.arange(0, index.size * length, length)
+    return x.reshape(-1)[places].reshape(index.shape)
 
 
 def _to_index(g: Any, indices: Any, shape: tuple[int, ...], dim: int, keepdim: bool) -> Any:
@@ -110,7 +120,7 @@ MIN = op(
 )
 MAX_DIM = op(
     "max(x, *, dim, keepdim=False)",
-    _at("max", lambda x, axis: np.argmax(x, axis, keepdims=True)),
+    _at("max", lambda x, axis: x.argmax(axis, keepdims=True)),
     key="max.dim",
     node="MaxBackward0",
     x=lambda g, out1, shape, dim, keepdim: _to_index(g, out1, shape, dim, keepdim),
@@ -119,7 +129,7 @@ MAX_DIM = op(
 )
 MIN_DIM = op(
     "min(x, *, dim, keepdim=False)",
-    _at("min", lambda x, axis: np.argmin(x, axis, keepdims=True)),
+    _at("min", lambda x, axis: x.argmin(axis, keepdims=True)),
     key="min.dim",
     node="MinBackward0",
     x=lambda g, out1, shape, dim, keepdim: _to_index(g, out1, shape, dim, keepdim),

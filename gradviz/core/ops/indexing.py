@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from gradviz.core.apply import apply
+from gradviz.core.apply import apply, runner
 from gradviz.core.composites import called
 from gradviz.core.dual import added_at, cleared_at, placed_at, taken_at
 from gradviz.core.ops.samples import grid, integers
@@ -141,11 +141,42 @@ INDEX_PUT = op(
 def getitem(self: Tensor, index: Any) -> Tensor:
     """`self[index]`: views for integers, slices, `...` and None; a copy where tensors, arrays or lists are in it."""
     if type(index) is int:
+        lengths = self._data.shape
+        if lengths and -lengths[0] <= index < lengths[0]:
+            run = SELECT.runs.get(1) or runner(SELECT, 1)
+            return run(self, 0, index % lengths[0])  # type: ignore[no-any-return]
         return selected(self, 0, index)
     if type(index) is slice:
         check_sliceable(self)
         return _slice(self, 0, index)
+    if type(index) is tuple:
+        dim, entry = _lone(index, self._data.ndim)
+        if type(entry) is int:
+            return selected(self, dim, entry)
+        if type(entry) is slice and not _is_whole(entry, self._data.shape[dim]):
+            return _slice(self, dim, entry)
     return _read(self, entries_of(index))
+
+
+def _lone(entries: tuple[Any, ...], ndim: int) -> tuple[int, Any]:
+    """Of an index whose other entries are `:` and at most one `...` the integer or slice, and its dimension.
+
+    It takes one op, as most do that are written with a comma. (0, None) for any other index.
+    """
+    dim, place, found, left = 0, 0, None, ndim + 1 - len(entries)
+    for entry in entries:
+        kind = type(entry)
+        if entry is Ellipsis and left > -1:
+            dim += left
+            left = -1
+        elif kind is slice and entry.start is entry.stop is entry.step is None:
+            dim += 1
+        elif (kind is int or kind is slice) and found is None:
+            place, found = dim, entry
+            dim += 1
+        else:
+            return 0, None
+    return (place, found) if dim <= ndim else (0, None)
 
 
 @called("")
@@ -205,7 +236,7 @@ def sliced(tensor: Tensor, entries: tuple[Any, ...]) -> tuple[Tensor, list[Any]]
         elif isinstance(entry, int):
             tensor = selected(tensor, dim, entry)
         elif isinstance(entry, slice):
-            if not _is_whole(entry, tensor.shape[dim]):
+            if not _is_whole(entry, tensor._data.shape[dim]):
                 tensor = _slice(tensor, dim, entry)
             dim += 1
         else:
@@ -269,7 +300,7 @@ def selected(tensor: Tensor, dim: int, index: int) -> Tensor:
     length = tensor._data.shape[dim]
     if not -length <= index < length:
         raise IndexError(f"index {index} is out of bounds for dimension {dim} with size {length}")
-    return apply(SELECT, (tensor,), (dim, index % length))
+    return (SELECT.runs.get(1) or runner(SELECT, 1))(tensor, dim, index % length)  # type: ignore[no-any-return]
 
 
 def check_sliceable(tensor: Tensor) -> None:
@@ -287,7 +318,7 @@ def _slice(tensor: Tensor, dim: int, entry: slice) -> Tensor:
     start, end, step = entry.indices(tensor._data.shape[dim])
     if step <= 0:
         raise ValueError("step must be greater than zero")
-    return apply(SLICE, (tensor,), (dim, start, end, step))
+    return (SLICE.runs.get(1) or runner(SLICE, 1))(tensor, dim, start, end, step)  # type: ignore[no-any-return]
 
 
 def _indexed(tensor: Tensor, indices: list[Any]) -> Tensor:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gradviz.core.apply import apply, apply_several
-from gradviz.core.composites import called, composite
+from gradviz.core.composites import called, composite, renamed
 from gradviz.core.ops.samples import grid
 from gradviz.core.ops.shapes import wrap
 from gradviz.core.ops.shaping import expand, reshape, unsqueeze
@@ -28,6 +28,13 @@ def _concatenated(*arguments: Any) -> Any:
     return np.concatenate([array for array in arrays if array.shape != (0,)] or arrays, dim)
 
 
+def _side_by_side(*arguments: Any) -> Any:
+    """numpy's `stack` looks at more."""
+    *arrays, dim = arguments
+    before = (*(slice(None),) * dim, None)
+    return np.concatenate([array[before] for array in arrays], dim)
+
+
 def _part_of_cat(g: Any, index: int, shapes: list[tuple[int, ...]], dim: int) -> Any:
     if shapes[index] == (0,):
         return np.zeros_like(g[(*(slice(None),) * dim, slice(0, 0))].reshape(-1)[:0])
@@ -36,9 +43,9 @@ def _part_of_cat(g: Any, index: int, shapes: list[tuple[int, ...]], dim: int) ->
 
 
 def _cut_up(x: Any, sizes: Sequence[int], dim: int) -> tuple[Any, ...]:
-    ends = tuple(itertools.accumulate(sizes))
     before = (slice(None),) * dim
-    return tuple(x[(*before, slice(end - size, end))] for size, end in zip(sizes, ends, strict=True))
+    ends = itertools.accumulate(sizes)
+    return tuple([x[(*before, slice(end - size, end))] for size, end in zip(sizes, ends, strict=True)])
 
 
 def _split_evenly(x: Any, split_size: int, dim: int) -> tuple[Any, ...]:
@@ -82,7 +89,7 @@ CAT = op(
 )
 STACK = op(
     "stack(*tensors, dim=0)",
-    lambda *arguments: np.stack(arguments[:-1], arguments[-1]),
+    _side_by_side,
     promotes=True,
     tensors=lambda g, index, dim: g[(*(slice(None),) * dim, index)],
     samples=lambda: [
@@ -111,7 +118,7 @@ SPLIT_WITH_SIZES = op(
 )
 UNBIND = op(
     "unbind(x, *, dim=0)",
-    lambda x, dim: tuple(x[(*(slice(None),) * dim, number, ...)] for number in range(x.shape[dim])),
+    lambda x, dim: tuple([x[(*(slice(None),) * dim, number, ...)] for number in range(x.shape[dim])]),
     view=True,
     several=True,
     x=_stacked,
@@ -128,13 +135,13 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     if not parts:
         raise ValueError("torch.cat(): expected a non-empty list of Tensors")
     for position, part in enumerate(parts):
-        if not part.ndim:
+        if not part._data.ndim:
             raise RuntimeError(f"zero-dimensional tensor (at position {position}) cannot be concatenated")
-    shapes = [part.shape for part in parts if part.shape != (0,)] or [parts[0].shape]
+    every = [part._data.shape for part in parts]
+    shapes = [shape for shape in every if shape != (0,)] or every[:1]
     dim = wrap(dim, len(shapes[0]))
-    for position, part in enumerate(parts):
-        shape = part.shape
-        if shape == (0,):
+    for position, shape in enumerate(every):
+        if shape in (shapes[0], (0,)):
             continue
         if len(shape) != len(shapes[0]):
             raise RuntimeError(
@@ -160,12 +167,12 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     if not parts:
         raise RuntimeError("stack expects a non-empty TensorList")
     for position, part in enumerate(parts):
-        if part.shape != parts[0].shape:
+        if part._data.shape != parts[0]._data.shape:
             raise RuntimeError(
                 f"stack expects each tensor to be equal size, but got {list(parts[0].shape)} at entry 0 and "
                 f"{list(part.shape)} at entry {position}"
             )
-    return apply(STACK, parts, (wrap(dim, parts[0].ndim + 1),))
+    return apply(STACK, parts, (wrap(dim, parts[0]._data.ndim + 1),))
 
 
 @function
@@ -230,17 +237,18 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
 @both
 def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
     """Views of parts along `dim`: each of a size but the last, which may be shorter, or of the sizes given."""
-    if not first_tensor("split", tensor).ndim:
+    shape = first_tensor("split", tensor)._data.shape
+    if not shape:
         raise RuntimeError("split expects at least a 1-dimensional tensor")
-    dim = wrap(dim, tensor.ndim)
-    length = tensor.shape[dim]
+    dim = wrap(dim, len(shape))
+    length = shape[dim]
     if isinstance(split_size_or_sections, int):
         size = split_size_or_sections
         if size < 0:
             raise RuntimeError(f"split expects split_size be non-negative, but got split_size={size}")
         if not size and length:
             raise RuntimeError(f"split_size can only be 0 if dimension size is 0, but got dimension size of {length}")
-        return _parts(apply_several(SPLIT, (tensor,), (size, dim)))
+        return apply_several(SPLIT, (tensor,), (size, dim))
     sizes = tuple(split_size_or_sections)
     if any(size < 0 for size in sizes):
         raise RuntimeError(
@@ -251,11 +259,11 @@ def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int 
             f"split_with_sizes expects split_sizes to sum exactly to {length} (input tensor's size at dimension "
             f"{dim}), but got split_sizes={list(sizes)}"
         )
-    return _parts(apply_several(SPLIT_WITH_SIZES, (tensor,), (sizes, dim)))
+    return apply_several(SPLIT_WITH_SIZES, (tensor,), (sizes, dim))
 
 
 @both
-@composite
+@renamed
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most `chunks` views of equal parts along `dim`; the last may be shorter."""
     if not first_tensor("chunk", input).ndim:
@@ -274,8 +282,4 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """A view for each index of `dim`, which they no longer have."""
     if not first_tensor("unbind", input).ndim:
         raise IndexError("Dimension specified as 0 but tensor has no dimensions")
-    return _parts(apply_several(UNBIND, (input,), (wrap(dim, input.ndim),)))
-
-
-def _parts(result: Any) -> tuple[Tensor, ...]:
-    return tuple(result)
+    return apply_several(UNBIND, (input,), (wrap(dim, input._data.ndim),))

@@ -13,6 +13,8 @@ from typing import Any
 
 def wrap(dim: int, ndim: int) -> int:
     """`dim` counted from the front. A 0-d tensor takes 0 and -1. Raises IndexError outside the range."""
+    if type(dim) is int and 0 <= dim < ndim:
+        return dim
     limit = ndim or 1
     dim = operator.index(dim)
     if not -limit <= dim < limit:
@@ -33,13 +35,14 @@ def wrap_all(dims: Sequence[int], ndim: int) -> tuple[int, ...]:
 
 def spread(sizes: tuple[Any, ...]) -> tuple[int, ...]:
     """The integers of `f(2, 3)` and of `f((2, 3))` alike."""
-    if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
-        sizes = tuple(sizes[0])
-    return tuple(operator.index(size) for size in sizes)
+    given = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes
+    return tuple(map(operator.index, given))
 
 
 def filled_in(size: tuple[int, ...], count: int) -> tuple[int, ...]:
     """`size` with its -1 replaced, for a tensor of `count` elements. Raises RuntimeError where they do not fit."""
+    if math.prod(size) == count and (not size or min(size) >= 0):
+        return size
     known = 1
     unknown = None
     for position, length in enumerate(size):

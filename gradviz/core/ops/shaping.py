@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from gradviz.core.apply import apply
-from gradviz.core.composites import called, composite
+from gradviz.core.apply import apply, runner
+from gradviz.core.composites import called, composite, renamed
 from gradviz.core.dual import run_row
 from gradviz.core.ops.copying import CONTIGUOUS, contiguous
 from gradviz.core.ops.samples import grid
@@ -41,8 +41,10 @@ def _expanded(x: Any, size: tuple[int, ...]) -> Any:
     """numpy's own `broadcast_to` gives a read-only array; a part of this one may be written."""
     x = np.asarray(x)
     extra = len(size) - x.ndim
-    kept = (0 if have == 1 != want else step for have, want, step in zip(x.shape, size[extra:], x.strides, strict=True))
-    return as_strided(x, size, (*(0,) * extra, *kept))
+    kept = [0 if have == 1 != want else step for have, want, step in zip(x.shape, size[extra:], x.strides, strict=True)]
+    strides = (*(0,) * extra, *kept)
+    # The second takes longer, and any array.
+    return np.ndarray(size, x.dtype, x, 0, strides) if x.flags.c_contiguous and x.size else as_strided(x, size, strides)
 
 
 def _fortran(*shape: int) -> Any:
@@ -162,22 +164,23 @@ EXPAND = op(
 @method
 def view(self: Tensor, *size: Any) -> Tensor:
     """Another shape on the same memory; one length may be -1. Raises RuntimeError where that would take a copy."""
-    lengths = filled_in(spread(size), self.numel())
-    if not _viewable(self._array(), lengths):
+    array = self._array()
+    lengths = filled_in(spread(size), array.size)
+    if not array.flags.c_contiguous and not _viewable(array, lengths):
         raise RuntimeError(
             "view size is not compatible with input tensor's size and stride (at least one dimension spans across two "
             "contiguous subspaces). Use .reshape(...) instead."
         )
-    return apply(VIEW, (self,), (lengths,))
+    return (VIEW.runs.get(1) or runner(VIEW, 1))(self, lengths)  # type: ignore[no-any-return]
 
 
 @both
 def reshape(input: Tensor, *shape: Any) -> Tensor:
     """The elements in another shape; one length may be -1. A view where the memory allows it, else a copy."""
-    lengths = filled_in(spread(shape), first_tensor("reshape", input).numel())
-    array = input._array()
+    array = first_tensor("reshape", input)._array()
+    lengths = filled_in(spread(shape), array.size)
     if array.flags.c_contiguous:
-        return apply(RESHAPE, (input,), (lengths,))
+        return (RESHAPE.runs.get(1) or runner(RESHAPE, 1))(input, lengths)  # type: ignore[no-any-return]
     if _viewable(array, lengths):
         return apply(RESHAPE_ALIAS, (input,), (lengths,))
     return _copied(input, lengths)
@@ -189,28 +192,28 @@ def _copied(input: Tensor, size: tuple[int, ...]) -> Tensor:
 
 
 def _viewable(array: Any, size: tuple[int, ...]) -> bool:
-    return bool(array.flags.c_contiguous or not array.size or np.may_share_memory(array.reshape(size), array))
+    return bool(not array.size or array.flags.c_contiguous or np.may_share_memory(array.reshape(size), array))
 
 
 @method
-@composite
+@renamed
 def view_as(self: Tensor, other: Tensor) -> Tensor:
     """`view` in the shape of `other`."""
     return view(self, other.shape)
 
 
 @method
-@composite
+@renamed
 def reshape_as(self: Tensor, other: Tensor) -> Tensor:
     """`reshape` to the shape of `other`."""
     return reshape(self, other.shape)
 
 
 @both
-@composite
+@renamed
 def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """The dimensions from `start_dim` to `end_dim`, both included, as one."""
-    shape = first_tensor("flatten", input).shape
+    shape = first_tensor("flatten", input)._data.shape
     start, end = wrap(start_dim, len(shape)), wrap(end_dim, len(shape))
     if start > end:
         raise RuntimeError("flatten() has invalid args: start_dim cannot come after end_dim")
@@ -236,7 +239,7 @@ def ravel(input: Tensor) -> Tensor:
 
 
 @both
-@composite
+@renamed
 def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     """One dimension spread over several, whose lengths multiply to its own; one of them may be -1."""
     shape = input.shape
@@ -260,13 +263,15 @@ def squeeze(input: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
         return apply(SQUEEZE, (first_tensor("squeeze", input),))
     if isinstance(dim, (tuple, list)):
         return apply(SQUEEZE_DIMS, (input,), (wrap_all(dim, input.ndim),))
-    return apply(SQUEEZE_DIM, (input,), (wrap(dim, input.ndim),))  # type: ignore[arg-type]
+    place = wrap(dim, input._data.ndim)  # type: ignore[arg-type]
+    return (SQUEEZE_DIM.runs.get(1) or runner(SQUEEZE_DIM, 1))(input, place)  # type: ignore[no-any-return]
 
 
 @both
 def unsqueeze(input: Tensor, dim: int) -> Tensor:
     """With a dimension of length 1 inserted at `dim`."""
-    return apply(UNSQUEEZE, (input,), (wrap(dim, first_tensor("unsqueeze", input).ndim + 1),))
+    place = wrap(dim, first_tensor("unsqueeze", input)._data.ndim + 1)
+    return (UNSQUEEZE.runs.get(1) or runner(UNSQUEEZE, 1))(input, place)  # type: ignore[no-any-return]
 
 
 # ---- other orders of the dimensions
@@ -276,22 +281,24 @@ def unsqueeze(input: Tensor, dim: int) -> Tensor:
 def permute(input: Tensor, *dims: Any) -> Tensor:
     """The dimensions in another order."""
     order = spread(dims)
-    if len(order) != first_tensor("permute", input).ndim:
+    ndim = first_tensor("permute", input)._data.ndim
+    if len(order) != ndim:
         raise RuntimeError(
             "permute(sparse_coo): number of dimensions in the tensor input does not match the length of the desired "
             f"ordering of dimensions i.e. input.dim() = {input.ndim} is not equal to len(dims) = {len(order)}"
         )
-    order = tuple(wrap(dim, input.ndim) for dim in order)
+    order = tuple([wrap(dim, ndim) for dim in order])
     if len(set(order)) != len(order):
         raise RuntimeError("permute(): duplicate dims are not allowed.")
-    return apply(PERMUTE, (input,), (order,))
+    return (PERMUTE.runs.get(1) or runner(PERMUTE, 1))(input, order)  # type: ignore[no-any-return]
 
 
 @both
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """Two dimensions swapped."""
-    ndim = first_tensor("transpose", input).ndim
-    return apply(TRANSPOSE, (input,), (wrap(dim0, ndim), wrap(dim1, ndim)))
+    ndim = first_tensor("transpose", input)._data.ndim
+    run = TRANSPOSE.runs.get(1) or runner(TRANSPOSE, 1)
+    return run(input, wrap(dim0, ndim), wrap(dim1, ndim))  # type: ignore[no-any-return]
 
 
 for _name in ("swapaxes", "swapdims"):
@@ -325,7 +332,7 @@ METHODS["mT"] = property(_matrices_transposed)
 
 
 @both
-@composite
+@renamed
 def movedim(input: Tensor, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
     """The dimensions `source` moved to the places `destination`; the others keep their order."""
     froms, tos = (
@@ -355,19 +362,29 @@ FUNCTIONS["moveaxis"] = METHODS["moveaxis"] = called("moveaxis")(movedim)
 @method
 def expand(self: Tensor, *size: Any) -> Tensor:
     """Dimensions of length 1 repeated without a copy, and new ones in front; -1 leaves a dimension as it is."""
-    lengths = expanded(spread(size), self.shape, self.dtype.type_name)
-    return apply(EXPAND, (self,), (lengths,))
+    lengths = spread(size)
+    if not _repeats(lengths, self._data.shape):
+        lengths = expanded(lengths, self.shape, self.dtype.type_name)
+    return (EXPAND.runs.get(1) or runner(EXPAND, 1))(self, lengths)  # type: ignore[no-any-return]
+
+
+def _repeats(size: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+    """Whether `size` is what `shape` is expanded to as it stands."""
+    if len(size) != len(shape):
+        return False
+    misfits = [want for want, have in zip(size, shape, strict=True) if want != have and (have != 1 or want < 0)]
+    return not misfits
 
 
 @method
-@composite
+@renamed
 def expand_as(self: Tensor, other: Tensor) -> Tensor:
     """`expand` to the shape of `other`."""
     return expand(self, other.shape)
 
 
 @both
-@composite
+@renamed
 def broadcast_to(input: Tensor, size: Sequence[int]) -> Tensor:
     """`expand` as a function."""
     return expand(input, size)

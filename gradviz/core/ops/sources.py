@@ -173,10 +173,12 @@ def _from_nested(data: Any, tensors: list[Tensor], wanted: Any) -> Any:
             warnings.warn(_LIST_OF_ARRAYS, UserWarning, stacklevel=4)
         shape.append(length)
         items = list(chain.from_iterable(items)) if length else []
-    natural = _common_type(items, bool(shape))
-    for position, item in enumerate(items):
-        if isinstance(item, Tensor):
-            items[position] = _element(item, tensors)
+    kinds = set(map(type, items))
+    natural = dtypes.DEFAULT_BY_CATEGORY[2] if kinds == {float} else _common_type(items, bool(shape))
+    if not kinds <= _NUMBERS:
+        for position, item in enumerate(items):
+            if isinstance(item, Tensor):
+                items[position] = _element(item, tensors)
     # Python floats keep all their digits until the type that is wanted is known.
     wide = np.dtype(np.float64) if natural.kind == "f" else natural
     try:

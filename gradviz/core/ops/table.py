@@ -107,10 +107,14 @@ class Row:
         self.shared = shared or {}
         self.parts = parts or {}
         self.differentiable = bool(vjps)
+        self.plural = several or bool(nondifferentiable_outputs)
+        """Whether its forward gives a tuple."""
         self.runs: dict[int, Callable[..., Any]] = {}
         """Compiled: by number of inputs what runs the op on inputs and static arguments. `apply` fills it."""
         self.pull: Callable[..., None] | None = None
         """Compiled: what runs a node backwards. Made with the first of `runs`."""
+        self.pull_paired: Callable[..., None] | None = None
+        """The same for a node that has pairs for links, or several outputs."""
         unknown = set(vjps) - set(self.inputs)
         if unknown:
             raise TypeError(f"row `{self.key}` has a derivative for `{min(unknown)}`, which is not one of its inputs")

@@ -24,16 +24,12 @@ ROOTS = ("torch", "torchviz")
 LIKE = "2.13.0"
 """The version of PyTorch that the core follows."""
 
+_PARTS = ("activation", "batchnorm", "container", "conv", "dropout", "linear", "loss", "module", "normalization",
+          "padding", "pooling", "rnn", "sparse", "transformer", "upsampling")  # fmt: skip
+"""Modules of `torch.nn.modules`, all of whose names `gradviz.nn` has."""
 _SAME = {
     "torch.nn.modules": "nn",
-    **dict.fromkeys(
-        [
-            f"torch.nn.modules.{name}"
-            for name in ("activation", "batchnorm", "container", "conv", "dropout", "linear", "loss", "module",
-                         "normalization", "padding", "pooling", "rnn", "sparse", "transformer", "upsampling")
-        ],  # fmt: skip
-        "nn",
-    ),
+    **{f"torch.nn.modules.{name}": "nn" for name in _PARTS},
     "torch.utils.data.dataset": "utils.data",
     "torch.utils.data.dataloader": "utils.data",
     "torch.cuda.amp": "amp",
@@ -152,7 +148,7 @@ def _own_names(name: str) -> dict[str, Any]:
             fork_rng = importlib.import_module("gradviz.core.ops.streams").fork_rng
             return {"fork_rng": fork_rng, **{name: getattr(gradviz, name) for name in names}}
         case "torch.testing":
-            return {"assert_close": importlib.import_module("gradviz.closeness").assert_close}
+            return {"assert_close": importlib.import_module("gradviz.core.closeness").assert_close}
         case "torch.compiler":
             return {"is_compiling": lambda: False, "disable": _itself, "reset": _nothing}
         case _:

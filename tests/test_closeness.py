@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import gradviz
-from gradviz.closeness import assert_close
+from gradviz.core.closeness import assert_close
 
 CASES: list[Callable[[Any], tuple[Any, Any, dict[str, Any]]]] = [
     lambda lib: (lib.ones(2), lib.ones(2) + 1e-7, {}),

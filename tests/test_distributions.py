@@ -128,3 +128,24 @@ def test_what_cannot_be_is_refused() -> None:
 def test_a_missing_one_says_so() -> None:
     with pytest.raises(AttributeError, match="no attribute 'LKJCholesky'"):
         gv.distributions.LKJCholesky  # noqa: B018 - the look-up raises
+
+
+@pytest.mark.parametrize("family", ["Categorical", "Bernoulli", "OneHotCategorical", "Geometric"])
+def test_probabilities_and_logits_are_computed_once(family: str) -> None:
+    def program(library: Any) -> list[Any]:
+        p = library.tensor([0.2, 0.3, 0.5], requires_grad=True)
+        one = getattr(library.distributions, family)(probs=p)
+        with library.no_grad():
+            found = [one.logits is one.logits or family.startswith("One"), one.logits.requires_grad]
+        text = repr(one).replace("gradviz", "torch")
+        other = one.expand((2, *one.batch_shape))
+        found += [text, other.logits, tuple(other.probs.shape)]
+        one.logits.sum().backward()
+        found.append(p.grad)
+        try:
+            one.logits.sum().backward()
+        except RuntimeError as error:
+            found.append(str(error).split(".")[0])
+        return found
+
+    assert_alike(program)

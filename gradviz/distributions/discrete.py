@@ -12,7 +12,7 @@ from gradviz.core.grad_mode import no_grad
 from gradviz.core.public import FUNCTIONAL, FUNCTIONS
 from gradviz.core.tensor import Tensor
 from gradviz.distributions import constraints
-from gradviz.distributions.distribution import Distribution, tensors
+from gradviz.distributions.distribution import Distribution, kept, tensors
 
 
 def _one_of(probs: Any, logits: Any) -> None:
@@ -43,12 +43,12 @@ class Chance(Distribution):
     def _is_given(self, name: str) -> bool:
         return name not in ("probs", "logits") or name == self._given
 
-    @property
+    @kept
     def probs(self) -> Any:
         """How likely a success is."""
         return self._param if self._given == "probs" else self._param.sigmoid()
 
-    @property
+    @kept
     def logits(self) -> Any:
         """The logarithm of how much more likely a success is than none."""
         if self._given == "logits":
@@ -141,12 +141,12 @@ class Categorical(Distribution):
         """The shape of `probs` and `logits`."""
         return self._param.size()
 
-    @property
+    @kept
     def probs(self) -> Any:
         """How likely each class is."""
         return self._param if self._given == "probs" else FUNCTIONS["softmax"](self._param, -1)
 
-    @property
+    @kept
     def logits(self) -> Any:
         """The logarithms of the probabilities."""
         return self._param if self._given == "logits" else clamped(self._param).log()

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from gradviz.core.grad_mode import no_grad
+from gradviz.core.grad_mode import enable_grad, no_grad
 from gradviz.core.public import FUNCTIONS
 from gradviz.core.size import Size
 from gradviz.core.tensor import Tensor
@@ -48,6 +48,22 @@ def filled(like: Any, value: float) -> Any:
 def summed(values: Any, count: int) -> Any:
     """The sums over the last `count` dimensions."""
     return values.sum(tuple(range(-count, 0))) if count else values
+
+
+class kept:
+    """A property that is computed once, with a gradient wherever it is first asked for, and stays with its object."""
+
+    def __init__(self, compute: Any) -> None:
+        self.compute = compute
+        self.name = compute.__name__
+        self.__doc__ = compute.__doc__
+
+    def __get__(self, instance: Any, owner: Any) -> Any:
+        if instance is None:
+            return self
+        with enable_grad():
+            value = instance.__dict__[self.name] = self.compute(instance)
+        return value
 
 
 class Distribution:
@@ -103,6 +119,8 @@ class Distribution:
             part = getattr(self, name)
             rest = tuple(part.shape[own:]) if isinstance(part, Tensor) else ()
             setattr(new, name, part.expand((*shape, *rest)))
+        for name in [name for name in vars(new) if isinstance(getattr(type(new), name, None), kept)]:
+            vars(new)[name] = vars(new)[name].expand((*shape, *vars(new)[name].shape[own:]))
         new._batch_shape = Size(shape)
         return new
 
@@ -211,7 +229,8 @@ class Distribution:
 
     def _parameters(self) -> str:
         """The parameters as `__repr__` shows them."""
-        given = {name: getattr(self, name) for name in self.arg_constraints if self._is_given(name)}
+        known = [name for name in self.arg_constraints if self._is_given(name) or name in vars(self)]
+        given = {name: getattr(self, name) for name in known}
         return shown(**{name: value for name, value in given.items() if isinstance(value, Tensor)})
 
     def __repr__(self) -> str:

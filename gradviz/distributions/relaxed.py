@@ -136,7 +136,7 @@ class MixtureSameFamily(Distribution):
                     f"`mixture_distribution.batch_shape` ({mine}) is not compatible with "
                     f"`component_distribution.batch_shape`({others})"
                 )
-        count, there = mixture_distribution._num_events, component_distribution.batch_shape[-1]
+        count, there = mixture_distribution.logits.shape[-1], component_distribution.batch_shape[-1]
         if count != there:
             raise ValueError(
                 f"`mixture_distribution component` ({count}) does not equal "

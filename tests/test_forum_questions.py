@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -228,6 +229,58 @@ def test_numbers_that_fill_a_matrix_are_python_numbers() -> None:
     finding = only(lambda: stepping(torch.optim.SGD(net.parameters(), 0.1), loss))
     assert (finding.code, set(finding.names)) == ("GV103", {"net.weight", "net.bias"})
     assert finding.source.endswith("# a number")
+
+
+@pytest.mark.parametrize("by", ["tolist", "numpy"])
+def test_the_number_of_an_evaluation_is_not_taken_for_one_that_came_back(by: str) -> None:
+    net, head = nn.Linear(3, 4), nn.Linear(4, 1)
+
+    def forward() -> torch.Tensor:
+        value: torch.Tensor = head(torch.tensor(net(torch.ones(5, 3)).tolist(), requires_grad=True))  # tolist
+        return value
+
+    def loss() -> torch.Tensor:
+        if by == "tolist":
+            return forward().pow(2).mean()
+        out = net(torch.ones(5, 3)).detach().numpy()  # numpy
+        return torch.tensor(-np.log(np.abs(out)).mean(), requires_grad=True)
+
+    @torch.no_grad()
+    def evaluate() -> float:
+        return (forward() if by == "tolist" else net(torch.ones(5, 3))).mean().item()
+
+    def train() -> None:
+        optimizer = torch.optim.SGD([*net.parameters(), *head.parameters()], 0.1)
+        for _ in range(2):
+            optimizer.zero_grad()
+            loss().backward()
+            optimizer.step()
+            print(evaluate())
+
+    findings = [finding for finding in found(train) if finding.severity == "error"]
+    assert [finding.code for finding in findings] == ["GV103" if by == "tolist" else "GV104"]
+    assert findings[0].source.endswith(f"# {by}")
+    assert "net.weight" in findings[0].names
+
+
+@pytest.mark.parametrize("used", [True, False])
+def test_a_loss_of_nothing_does_not_come_of_the_numbers_of_an_evaluation(used: bool) -> None:
+    net = nn.Linear(3, 4)
+
+    @torch.no_grad()  # opened
+    def evaluate() -> float:
+        return net(torch.ones(5, 3)).mean().item()
+
+    def train() -> None:
+        optimizer = torch.optim.SGD(net.parameters(), 0.1)
+        for _ in range(2):
+            optimizer.zero_grad()
+            torch.tensor(evaluate() if used else 0.5, requires_grad=True).backward()
+            optimizer.step()
+            print(evaluate())
+
+    findings = [finding for finding in found(train) if finding.code == "GV201"]
+    assert [finding.source[-8:] for finding in findings] == (["# opened"] if used else [])
 
 
 # who is to blame

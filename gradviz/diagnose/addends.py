@@ -74,14 +74,14 @@ def returned_number(facts: Facts, exit: int) -> int | None:
     site = facts.graph.sites.get(op.site) if op.site is not None else None
     if site is None:
         return None
-    around = facts.once(_literal_users).get((site.file, site.function, ""), ())
+    around = facts.once(_literal_users).get((site.file, site.function, site.caller, ""), ())
     for user in around:
         place = facts.graph.sites[facts.graph.ops[user].site or 0]
         if user > exit and (_encloses(place, site) or _is_stored(place, site)):
             return user
     if not site.target.isidentifier():
         return None
-    users = facts.once(_literal_users).get((site.file, site.function, site.target), ())
+    users = facts.once(_literal_users).get((site.file, site.function, site.caller, site.target), ())
     return next((user for user in users if user > exit), None)
 
 
@@ -97,12 +97,12 @@ def _is_stored(store: Site, taken: Site) -> bool:
     return bool(store.target) and store.line == taken.line and taken.target.startswith(f"{store.target}[")
 
 
-def _literal_users(facts: Facts) -> dict[tuple[str, str, str], list[int]]:
-    """Ops that feed a root and take a number as argument, by the names in their source: (file, function, name).
+def _literal_users(facts: Facts) -> dict[tuple[str, str, int | None, str], list[int]]:
+    """Ops that feed a root and take a number as argument, by the names in their source: (file, function, caller, name).
 
     All of one function are under the empty name.
     """
-    users: dict[tuple[str, str, str], list[int]] = {}
+    users: dict[tuple[str, str, int | None, str], list[int]] = {}
     for op in facts.graph.ops.values():
         site = facts.graph.sites.get(op.site) if op.site is not None else None
         numbers = [item for item in op.inputs if isinstance(item, str)]
@@ -110,5 +110,5 @@ def _literal_users(facts: Facts) -> dict[tuple[str, str, str], list[int]]:
             continue
         whole = site.text if site.end_line > site.line else site.text[max(0, site.column) : site.end_column]
         for name in ["", *sorted(set(re.findall(r"[A-Za-z_]\w*", whole)))]:
-            users.setdefault((site.file, site.function, name), []).append(op.id)
+            users.setdefault((site.file, site.function, site.caller, name), []).append(op.id)
     return users

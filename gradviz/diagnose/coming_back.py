@@ -12,6 +12,7 @@ from bisect import bisect_right
 from gradviz.diagnose.addends import returned_number
 from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.surroundings import statements
+from gradviz.events import Site
 from gradviz.graphs import Op
 from gradviz.query import gradient_inputs
 
@@ -23,6 +24,11 @@ def ways_of(facts: Facts, exit: int) -> list[int]:
         return [user]
     root = _bare_root(facts, exit)
     return [root] if root is not None else _returned_arrays(facts, exit)
+
+
+def is_known(facts: Facts, exit: int) -> bool:
+    """The source says by which way it was, and not only that the loss begins at numbers."""
+    return returned_number(facts, exit) is not None or bool(_returned_arrays(facts, exit))
 
 
 def _returned_arrays(facts: Facts, exit: int) -> list[int]:
@@ -37,19 +43,22 @@ def _returned_arrays(facts: Facts, exit: int) -> list[int]:
         return []
     roots = facts.once(_roots)
     at = bisect_right(roots, exit)
-    made = facts.once(_from_arrays).get((site.file, site.function), [])
-    later = [source for source in made if at < len(roots) and exit < source < roots[at]]
+    made = facts.once(_from_arrays).get((site.file, site.function, site.caller), [])
+    first: dict[int | None, int] = {}  # what a line makes again is of what leaves later
+    for source in made if at < len(roots) else ():
+        if exit < source < roots[at]:
+            first.setdefault(graph.ops[source].site, source)
+    later = [source for source in first.values() if not facts.feeding.isdisjoint(graph.ops[source].outputs)]
     return [s for s in later if op.name != "item" or graph.sites[graph.ops[s].site or 0].line == site.line]
 
 
-def _from_arrays(facts: Facts) -> dict[tuple[str, str], list[int]]:
-    """The ops that made tensors of arrays, on the road to a root, by the functions that they ran in."""
-    found: dict[tuple[str, str], list[int]] = {}
+def _from_arrays(facts: Facts) -> dict[tuple[str, str, int | None], list[int]]:
+    """The ops that made tensors of arrays, by the functions that they ran in and what called those."""
+    found: dict[tuple[str, str, int | None], list[int]] = {}
     for op in facts.graph.ops.values():
         site = facts.graph.sites.get(op.site) if op.site is not None else None
-        made = op.is_source and op.name in _OF_NUMBERS
-        if made and site is not None and not facts.feeding.isdisjoint(op.outputs):
-            found.setdefault((site.file, site.function), []).append(op.id)
+        if op.is_source and op.name in _OF_NUMBERS and site is not None:
+            found.setdefault((site.file, site.function, site.caller), []).append(op.id)
     return found
 
 
@@ -103,7 +112,27 @@ def _bare_root(facts: Facts, exit: int) -> int | None:
     if begun is not None and begun > exit and True in facts.graph.ops[exit].needs:
         return begun
     used = any(facts.graph.ops[op].outputs for op in facts.consumers.get(roots[at], ()))  # to print it is no use
-    return maker.id if maker.is_source and maker.id > exit and not used else None
+    bare = maker.is_source and maker.id > exit and not used
+    return maker.id if bare and _goes_into(facts, exit, maker) else None
+
+
+def _goes_into(facts: Facts, exit: int, maker: Op) -> bool:
+    """What `exit` took out may be in what `maker` made: taken by the function itself or one that called it, or given
+    back by a call that stands in its line or gave a name in it."""
+    sites = facts.graph.sites
+    frames: dict[tuple[int | None, str], Site] = {}
+    at = maker.site
+    while at is not None:
+        frames.setdefault((sites[at].caller, sites[at].function), sites[at])
+        at = sites[at].caller
+    at = start = facts.graph.ops[exit].site
+    while at is not None:
+        taken, made = sites[at], frames.get((sites[at].caller, sites[at].function))
+        if made is not None:
+            names = re.findall(r"[A-Za-z_]\w*", made.text)
+            return at == start or taken.line == made.line or taken.target in names
+        at = taken.caller
+    return start is None
 
 
 def _begun_anew(facts: Facts) -> dict[int, int]:

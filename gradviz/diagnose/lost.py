@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from gradviz.diagnose.addends import LINEAR, addends, last_sweeps, returned_number
-from gradviz.diagnose.coming_back import taken_for, ways_of
+from gradviz.diagnose.coming_back import is_known, taken_for, ways_of
 from gradviz.diagnose.facts import Facts, Parameter
 from gradviz.diagnose.owning import on_own_roads
 from gradviz.events import Cause, Role, Sweep
@@ -167,7 +167,7 @@ def _blamed(facts: Facts) -> tuple[list[tuple[int, int]], dict[int, frozenset[in
     """For each value the cuts that a gradient on its way to it would have met first.
 
     A cut is a key, one for all ops that cut on one line for one cause: (the last such op, how it leads on). How:
-    3 to a root, 2 through a Python number to a root, 1 out of the program's tensors.
+    4 to a root, 3 through numbers to a root, 2 probably so, 1 out of the program's tensors.
     """
     graph = facts.graph
     keys: list[tuple[int, int]] = []
@@ -214,10 +214,12 @@ def _indexes(facts: Facts, op: Op) -> bool:
 def _leads(facts: Facts, op: Op) -> int:
     """Where the numbers of a cut went on to: see `_blamed`."""
     if not facts.feeding.isdisjoint(op.outputs):
-        return 3
+        return 4
     exit = _exit(facts, op)
     if exit is None:
         return 0
+    if is_known(facts, exit):
+        return 3
     if ways_of(facts, exit):
         return 2
     return int(facts.graph.ops[exit].name != "item" or op.cause is Cause.INTEGER)

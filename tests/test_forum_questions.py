@@ -640,6 +640,46 @@ def test_the_spread_of_one_number_is_nan() -> None:
     assert "drop_last=True" in finding.help
 
 
+@pytest.mark.parametrize("by", ["a number", "a tensor", "a root and a logarithm"])
+def test_a_division_is_not_blamed_for_the_nan_of_a_root(by: str) -> None:
+    w, v, t = (torch.ones(3, requires_grad=True) for _ in range(3))
+
+    def train() -> None:
+        z = w * torch.arange(3.0)
+        out = z / 2.0 * v if by == "a number" else z / t * v
+        penalty = (z - z).pow(2).sum().sqrt()  # a root
+        total = out.sum() + penalty
+        if by == "a root and a logarithm":
+            total = total * t.sum() * v.sum() + (out + 1).log().sum()
+        total.backward()
+
+    finding = only(train)
+    assert finding.code == "GV602"
+    assert finding.source.endswith("# a root")
+    assert "`div`" not in finding.message
+
+
+def test_of_several_operations_that_may_give_nan_none_is_said_to() -> None:
+    w = torch.tensor([0.0, 1.0], requires_grad=True)
+
+    def train() -> None:
+        root = w.sqrt()
+        (root * (w + 1).log() / (w.sum() + 1) * 0).sum().backward()
+
+    finding = only(train)
+    assert finding.code == "GV602"
+    assert "may have" in finding.message
+    assert "`gradviz check --values`" in finding.help
+
+
+def test_a_nan_of_no_known_operation_is_looked_for_by_values() -> None:
+    w = torch.tensor([1.0, -1.0], requires_grad=True)
+    finding = only(lambda: (w * float("inf") / 2).sum().mul(0).backward())
+    assert finding.code == "GV602"
+    assert "derivative" not in finding.message
+    assert "`gradviz check --values`" in finding.help
+
+
 def test_a_histogram_is_counted_softly() -> None:
     net = nn.Linear(4, 1)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import re
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -705,6 +706,41 @@ def test_a_mode_that_a_condition_switches_off() -> None:
     assert finding.code == "GV202"
     assert "condition" in finding.help
     assert "no_grad" not in finding.help
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_what_is_no_leaf_is_no_leaf_by_requires_grad_either(named: bool) -> None:
+    """What the help names brings a gradient; `requires_grad_()` after the operation does not."""
+    a = torch.ones(2, requires_grad=True)
+
+    def train() -> None:
+        c = a * 3 if named else torch.ones(2, requires_grad=True) * 3
+        c.requires_grad_()
+        c.sum().backward()
+        with warnings.catch_warnings(action="ignore"):
+            assert c.grad is None
+
+    finding = only(train)
+    assert finding.code == "GV407"
+    assert "`c.retain_grad()` before backward" in finding.help
+    assert ("`c.detach().requires_grad_()`" in finding.help) == named
+    assert ("`requires_grad=True`" in finding.help) != named
+
+
+@pytest.mark.parametrize("optimizing", [True, False])
+def test_without_an_optimizer_nothing_is_to_be_taken_out_of_one(optimizing: bool) -> None:
+    first, second = nn.Linear(3, 4), nn.Linear(4, 1)
+
+    def train() -> None:
+        optimizer = torch.optim.SGD([*first.parameters(), *second.parameters()], 0.1) if optimizing else None
+        second(first(torch.ones(2, 3)).detach()).sum().backward()
+        if optimizer is not None:
+            optimizer.step()
+
+    finding = only(train)
+    assert finding.code == "GV101"
+    assert ("optimizer" in finding.help) == optimizing
+    assert ("freeze" in finding.help) != optimizing
 
 
 # what the views say

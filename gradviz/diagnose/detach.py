@@ -58,5 +58,7 @@ def _help(facts: Facts, lost: Lost) -> str:
             which = "both losses" if len(fed) == 2 else "several losses"
             trained = verb(lost.values, "this parameter", "these parameters")
             return f"{which} ({lines}) get the detached tensor: give the tensor itself to what is to train {trained}"
+        if not graph.optimizers:
+            return "remove the `detach()`, or freeze what is not to be trained with `requires_grad_(False)`"
         return "remove the `detach()`, or take these parameters out of the optimizer"
     return "remove the `detach()`"

@@ -743,6 +743,48 @@ def test_without_an_optimizer_nothing_is_to_be_taken_out_of_one(optimizing: bool
     assert ("freeze" in finding.help) != optimizing
 
 
+@pytest.mark.parametrize("by", ["nobody", "a clip", "hand", "the optimizer"])
+def test_an_optimizer_that_clears_and_never_steps(by: str) -> None:
+    net = nn.Linear(3, 2)
+
+    def train() -> None:
+        optimizer = torch.optim.SGD(net.parameters(), 0.1)  # made
+        for _ in range(4):
+            optimizer.zero_grad()
+            net(torch.ones(5, 3)).pow(2).mean().backward()
+            if by == "the optimizer":
+                optimizer.step()
+            elif by == "a clip":
+                torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+            elif by == "hand":
+                with torch.no_grad():
+                    for p in net.parameters():
+                        p -= 0.1 * p.grad
+
+    findings = found(train)
+    told = [("GV404", "warning")] if by in ("nobody", "a clip") else []
+    assert [(finding.code, finding.severity) for finding in findings] == told
+    for finding in findings:
+        assert finding.source.endswith("# made")
+        assert "`step` is never called" in finding.message
+        assert set(finding.names) == {"net.weight", "net.bias"}
+        assert "after `backward`" in finding.help
+
+
+def test_what_the_optimizer_was_not_given_is_to_be_given_to_it_first() -> None:
+    encoder, head = nn.Linear(3, 2), nn.Linear(2, 1)
+
+    def train() -> None:
+        optimizer = torch.optim.SGD(head.parameters(), 0.1)
+        stepping(optimizer, lambda: head(encoder(torch.ones(5, 3))).pow(2).mean())
+
+    finding = only(train)
+    assert (finding.code, set(finding.names)) == ("GV404", {"encoder.weight", "encoder.bias"})
+    assert finding.help.index("optimizer") < finding.help.index("requires_grad_(False)")
+    (made,) = [related for related in finding.related if "optimizer" in related.text]
+    assert made.line == train.__code__.co_firstlineno + 1
+
+
 # what the views say
 
 

@@ -3,7 +3,8 @@
 ## What it does
 Notes parameters outside every optimizer that sweeps gave a gradient to, in a program that has an optimizer. Warns of
 those that were frozen, and unfrozen without being given to one, and of an optimizer whose `step` is never called,
-although its gradients are cleared and come anew, and another one steps.
+although its gradients are cleared and come anew; where no optimizer steps, only if the program does not look at the
+gradients itself.
 
 ## Why is this bad
 It costs time and memory, and `zero_grad` never clears what gathers there. A target network or a teacher belongs under
@@ -19,19 +20,22 @@ It costs time and memory, and `zero_grad` never clears what gathers there. A tar
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 from gradviz.diagnose import frozen, stale_optimizer, unregistered_param
 from gradviz.diagnose.facts import Facts, Parameter, verb
 from gradviz.diagnose.findings import Complaint, Severity
-from gradviz.events import RequiresGrad, Role
+from gradviz.events import Optimizer, RequiresGrad, Role
 
 CODE = "GV404"
 
 
 def check(facts: Facts) -> Iterator[Complaint]:
     """One note for each top-level module, and one warning for each optimizer."""
-    if not facts.stepped or frozen.idle(facts):  # then these are what it should have had, which GV108 tells
+    if frozen.idle(facts):  # then these are what it should have had, which GV108 tells
+        return
+    if not facts.stepped:
+        yield from () if _by_hand(facts) else _never_stepped(facts)
         return
     never_stepped = list(_never_stepped(facts))
     yield from never_stepped
@@ -73,15 +77,29 @@ def check(facts: Facts) -> Iterator[Complaint]:
                 tuple(values),
             )
             continue
+        beside = _beside(facts, set(passes or fed))
+        which = f"the optimizer (made at {facts.line(beside.site)})" if beside is not None else "an optimizer"
         yield Complaint(
             Severity.NOTE,
             f"{facts.subject(values)} {verb(values, 'gets', 'get')} gradients that no optimizer uses, from "
             f"{facts.line(site)} on",
-            f"give {verb(values, 'it', 'them')} to an optimizer, if {verb(values, 'it is', 'they are')} to be trained; "
+            f"give {verb(values, 'it', 'them')} to {which}, if {verb(values, 'it is', 'they are')} to be trained; "
             "else run this under `no_grad`, or freeze it with `requires_grad_(False)` if gradient must pass through it",
             site,
             tuple(values),
+            ((beside.site, "the optimizer that was not given " + verb(values, "it", "them")),) if beside else (),
         )
+
+
+def _beside(facts: Facts, sweeps: Set[int]) -> Optimizer | None:
+    """The optimizer that uses what else got gradients from `sweeps`; None where there are several, or none."""
+    owners = {
+        owner
+        for parameter in facts.parameters.values()
+        for owner in facts.stepped.intersection(parameter.owners)
+        if any(index in sweeps for index, _ in parameter.gradients)
+    }
+    return facts.optimizer(min(owners)) if len(owners) == 1 else None
 
 
 def _plain(facts: Facts) -> Iterator[Complaint]:
@@ -135,12 +153,20 @@ def _never_stepped(facts: Facts) -> Iterator[Complaint]:
         yield Complaint(
             Severity.WARNING,
             f"{facts.subject(values)} {verb(values, 'gets', 'get')} gradients that are never used: "
-            f"`{optimizer.kind}`, made at {facts.line(optimizer.site)}, has {verb(values, 'it', 'them')} and takes no "
-            "step",
-            "call `step` of this optimizer, too",
+            f"`{optimizer.kind}`, made at {facts.line(optimizer.site)}, has {verb(values, 'it', 'them')}, and its "
+            "`step` is never called",
+            "call `step` of this optimizer, too" if facts.stepped else "call `step` of this optimizer after `backward`",
             optimizer.site,
             tuple(values),
         )
+
+
+def _by_hand(facts: Facts) -> bool:
+    """The program looks at gradients, not only to clip them, or takes steps of its own."""
+    graph = facts.graph
+    sites = {act.site for act in facts.acts("read_grad", "write_grad")}
+    looked = any(site is None or "clip_grad" not in graph.sites[site].text for site in sites)
+    return looked or any(op.name == "step" for op in graph.ops.values())
 
 
 def _wait_in_vain(facts: Facts, parameter: Parameter) -> bool:

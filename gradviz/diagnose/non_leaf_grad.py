@@ -52,11 +52,11 @@ def check(facts: Facts) -> Iterator[Complaint]:
             )
             help = f"call `{name}.retain_grad()` before backward"
             if facts.names(leaves):
-                help += f"; to make it a leaf of its own, which {facts.subject(leaves, 'leaf')} then gets nothing from, "
-                help += f"use `{name}.detach().requires_grad_()`"
+                help += f"; to make it a leaf of its own, which gives {facts.subject(leaves, 'leaf')} nothing, use "
+                help += f"`{name}.detach().requires_grad_()`"
             else:
-                help += f"; to make `{name}` the leaf, leave `requires_grad=True` out of what it is made from, and call "
-                help += "`requires_grad_()` on the result"
+                help += f"; to make `{name}` the leaf, leave `requires_grad=True` out of what it is made from, and "
+                help += "call `requires_grad_()` on the result"
             if name in facts.names(leaves):
                 owner = f"the leaf that was called `{name}` before has it"
                 if op.name in ("sub", "add"):

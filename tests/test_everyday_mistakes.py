@@ -172,6 +172,32 @@ def test_parameters_in_a_list_belong_in_a_parameter_list() -> None:
     assert "ModuleList" not in finding.help
 
 
+class Tempered(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(4, 4)
+        self.scale = torch.ones((), requires_grad=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.inner(x) * self.scale
+        return out
+
+
+def test_a_plain_tensor_of_a_model_that_only_a_function_knows_belongs_in_a_parameter() -> None:
+    def train() -> None:
+        net = Tempered()
+        optimizer = torch.optim.SGD(net.parameters(), 0.1)
+        for _ in range(2):
+            optimizer.zero_grad()
+            net(torch.ones(3, 4)).pow(2).mean().backward()
+            optimizer.step()
+
+    finding = only_finding(train)
+    assert (finding.code, finding.names) == ("GV403", ("net.scale",))
+    assert "nn.Parameter" in finding.help
+    assert "self.scale = " in finding.source
+
+
 def test_a_sample_is_drawn_anew_with_rsample() -> None:
     mean = nn.Linear(4, 2)
 

@@ -30,6 +30,8 @@ CODE_LIMIT = 20_000
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _RUNNER = os.path.join(_HERE, "run.py")
 _WRITTEN = "__create_fn__."
+STAND_IN = ("_func", "_args", "_kwargs")
+"""The variables of a function that looks like a frame of the user's and is nobody's: it makes a call in its place."""
 _GENERATED = ("<frozen ", "<attrs generated ", "<__array_function__ ")
 
 
@@ -84,8 +86,9 @@ class KnownCode:
 
     def __init__(self, code: CodeType) -> None:
         self.code = code
-        # What `dataclass` writes has no file, and is nobody's own.
-        self.user = is_user_file(code.co_filename) and not code.co_qualname.startswith(_WRITTEN)
+        # What `dataclass` writes has no file, and is nobody's own; nor is a stand-in, which has a file of the user's.
+        written = code.co_qualname.startswith(_WRITTEN) or code.co_varnames == STAND_IN
+        self.user = is_user_file(code.co_filename) and not written
         self.runner = code.co_filename == _RUNNER
         self.spots: dict[int, Spot] = {}
         self.places: dict[int, Place] = {}

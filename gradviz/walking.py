@@ -7,7 +7,9 @@ yet: none of its code runs here. PyTorch's modules and gradviz's own keep the sa
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 def is_module(value: Any) -> bool:
@@ -46,6 +48,21 @@ def attributes(module: Any) -> dict[str, Any]:
     except AttributeError:
         return {}
     return found
+
+
+def plain_tensors(module: Any, name: str, kind: type[T]) -> Iterator[tuple[str, T]]:
+    """The tensors of class `kind` that a module and those inside keep as attributes, registered nowhere, each once."""
+    seen: set[int] = set()
+    for path, part in parts(module, name):
+        for own, value in list(attributes(part).items()):
+            if issubclass(type(value), kind) and id(value) not in seen:
+                seen.add(id(value))
+                yield _joined(path, own), value
+
+
+def is_own_name(name: str, path: str) -> bool:
+    """Whether a method of the module that keeps `path`, as `net.scale`, calls it `name`: `self.scale`."""
+    return name == f"self.{path.rpartition('.')[2]}"
 
 
 def _tensors(module: Any, name: str, place: str) -> Iterator[tuple[str, Any]]:

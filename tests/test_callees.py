@@ -142,6 +142,49 @@ def test_parameters_go_by_the_path_that_a_user_would_write(program: Callable[[An
     assert set(scopes(rec.graph())) >= set(PARAMETERS[program])
 
 
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_what_methods_call_self_goes_by_the_path_of_the_module_that_keeps_it(library: str) -> None:
+    lib = LIBRARIES[library]
+
+    class Scaled(lib.nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = lib.ones(3, requires_grad=True)  # registered nowhere
+            self.shift = lib.nn.Parameter(lib.zeros(3))
+
+        def forward(self, x: Any) -> Any:
+            return x * self.scale + self.shift
+
+    class Net(lib.nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self, offset: Any) -> None:
+            super().__init__()
+            self.inner = Scaled()
+            self.scale = lib.ones((), requires_grad=True)
+            self.offset = offset
+
+        def forward(self, x: Any) -> Any:
+            return self.inner(x) * self.scale + self.offset
+
+    class Trainer:
+        def __init__(self, model: Any) -> None:
+            self.model = model
+            self.weight = lib.ones((), requires_grad=True)  # of no module
+
+        def step(self, x: Any) -> None:
+            (self.model(x) * self.weight).sum().backward()
+
+    def main() -> None:
+        offset = lib.zeros(3, requires_grad=True)
+        trainer = Trainer(Net(offset))
+        for _ in range(2):
+            trainer.step(lib.ones(2, 3))
+
+    with gradviz.record() as rec:
+        main()
+    owned = {f"trainer.model.{path}" for path in ("inner.scale", "inner.shift", "scale")}
+    assert names(rec.graph()) == {*owned, "offset", "self.weight"}
+
+
 def test_no_variable_lives_longer_for_the_look() -> None:
     class Box:
         pass

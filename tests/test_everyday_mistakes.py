@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -170,6 +171,90 @@ def test_parameters_in_a_list_belong_in_a_parameter_list() -> None:
     assert finding.code == "GV403"
     assert "nn.ParameterList" in finding.help
     assert "ModuleList" not in finding.help
+
+
+def computed(z: torch.Tensor) -> tuple[Any, torch.Tensor]:
+    size = float(np.square(z.detach().cpu().numpy()).mean())
+    return size, z.pow(2).mean() + 0.1 * size
+
+
+def computed_at_once(z: torch.Tensor) -> tuple[Any, torch.Tensor]:
+    return 0, z.pow(2).mean() + 0.1 * float(np.square(z.detach().numpy()).mean())
+
+
+def computed_and_made_a_tensor(z: torch.Tensor) -> tuple[Any, torch.Tensor]:
+    size = np.mean(z.detach().numpy() ** 2)
+    return size, z.pow(2).mean() + 0.1 * torch.tensor(size)
+
+
+def divided_by(z: torch.Tensor) -> tuple[Any, torch.Tensor]:
+    size = float(np.abs(z.detach().numpy()).mean())
+    return size, z.pow(2).mean() / size
+
+
+def decided(z: torch.Tensor) -> tuple[Any, torch.Tensor]:
+    size = 2.0 if z.detach().numpy().mean() > 0 else 3.0
+    return size, z.pow(2).mean() + size
+
+
+def handed_to_a_function(z: torch.Tensor) -> tuple[Any, torch.Tensor]:
+    size = torch.div(z.pow(2).mean(), float(z.detach().numpy().std()))
+    return size, size + 1.0
+
+
+def only_told(z: torch.Tensor) -> tuple[Any, torch.Tensor]:
+    size = float(np.abs(z.detach().numpy()).mean())
+    weight = 2.0
+    return size, z.pow(2).mean() + weight
+
+
+@pytest.mark.parametrize(
+    ("loss_of", "codes"),
+    [
+        (computed, ["GV104"]), (computed_at_once, ["GV104"]), (computed_and_made_a_tensor, ["GV104"]),
+        (divided_by, []), (decided, []), (handed_to_a_function, []), (only_told, []),
+    ],
+)  # fmt: skip
+def test_a_term_that_numpy_computed_is_a_constant(loss_of: Callable[[torch.Tensor], Any], codes: list[str]) -> None:
+    net = nn.Linear(3, 2)
+    optimizer = torch.optim.SGD(net.parameters(), 0.1)
+
+    def train() -> None:
+        for _ in range(2):
+            loss = loss_of(net(torch.ones(5, 3)))[1]
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    findings = gradviz.check(train)
+    assert [finding.code for finding in findings] == codes
+    assert all("numpy()" in finding.source and set(finding.names) == {"net.weight", "net.bias"} for finding in findings)
+
+
+class Tempered(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(4, 4)
+        self.scale = torch.ones((), requires_grad=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.inner(x) * self.scale
+        return out
+
+
+def test_a_plain_tensor_of_a_model_that_only_a_function_knows_belongs_in_a_parameter() -> None:
+    def train() -> None:
+        net = Tempered()
+        optimizer = torch.optim.SGD(net.parameters(), 0.1)
+        for _ in range(2):
+            optimizer.zero_grad()
+            net(torch.ones(3, 4)).pow(2).mean().backward()
+            optimizer.step()
+
+    finding = only_finding(train)
+    assert (finding.code, finding.names) == ("GV403", ("net.scale",))
+    assert "nn.Parameter" in finding.help
+    assert "self.scale = " in finding.source
 
 
 def test_a_sample_is_drawn_anew_with_rsample() -> None:

@@ -385,6 +385,25 @@ def test_lstm_cell_of_torch(times: int) -> None:
     assert {carried.enters is not None for carried in fold.carried} == {True}
 
 
+@pytest.mark.parametrize(("kept", "name"), [(False, "c"), (True, "seen[0]")])
+def test_two_states_that_begin_as_one_tensor_go_by_two_names(kept: bool, name: str) -> None:
+    cell, head = nn.LSTMCell(2, 3), nn.Linear(3, 1)
+    seen = []
+    with gradviz.record() as rec:
+        h = c = torch.zeros(1, 3)
+        for _ in range(100):
+            h, c = cell(torch.randn(1, 2), (h, c))
+            if kept:
+                seen.append(c)
+        head(h).pow(2).mean().backward()
+    (fold,) = rolled(rec.graph())
+    assert [carried.name for carried in fold.carried] == ["h", name]
+    assert len({carried.enters for carried in fold.carried}) == 1
+    picture = compose(page(rec.graph()), Options())
+    assert picture.frames[0].title.endswith(f"carries h and {name}")
+    assert [wire.label for wire in picture.wires if "↻" in wire.label] == ["↻ h", f"↻ {name}"]
+
+
 def test_layers_of_torch_are_no_steps() -> None:
     layers = nn.ModuleList(nn.Linear(3, 3) for _ in range(8))
     with gradviz.record() as rec:

@@ -204,6 +204,22 @@ def test_a_loop_over_indices_does_not_grow_the_book() -> None:
     assert len(called(checked(rec), "select")) == 500
 
 
+def test_a_call_that_pytorch_answers_in_python_is_at_the_expression_of_the_user() -> None:
+    with gradviz.record() as rec:
+        w = torch.ones(4, requires_grad=True)
+        w.register_hook(lambda grad: grad * 2)
+        loss = sum(part.norm() for part in w.split(2))
+        loss.backward()
+    graph = checked(rec)
+    found = {site.text[site.column : site.end_column]: site for site in graph.sites.values()}
+    assert found.keys() == {
+        "torch.ones(4, requires_grad=True)", "w.register_hook(lambda grad: grad * 2)", "grad * 2", "w.split(2)",
+        "part.norm()", "sum(part.norm() for part in w.split(2))", "loss.backward()",
+    }  # fmt: skip
+    backward = graph.sites[graph.sweeps[0].site or 0]
+    assert (backward.text[backward.column : backward.end_column], backward.caller) == ("loss.backward()", None)
+
+
 def test_devices_are_told() -> None:
     with gradviz.record() as rec:
         x = torch.ones(2, device="meta", requires_grad=True)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from gradviz import events, walking
 from gradviz.callees import callee
 from gradviz.core.listeners import Deed
+from gradviz.core.signatures import inputs_of
 from gradviz.core.tensor import Tensor
 from gradviz.core.trace import LATE, Trace, seen
 from gradviz.events import Role
@@ -52,7 +53,7 @@ class Holdings:
         self._optimizers: ByIdentity[int] = ByIdentity()
         self._count = 0
         self._paths: dict[int, tuple[Spot, ...]] = {}
-        self._waiting: dict[int, tuple[str, Role]] = {}
+        self._waiting: dict[int, tuple[str, Role | None]] = {}
         self._names: dict[int, tuple[weakref.ref[Tensor], str]] = {}
         self._named: set[int] = set()
         self._opened: ByIdentity[bool] = ByIdentity()
@@ -202,17 +203,22 @@ class Holdings:
         return self._scopes[wanted]
 
     def _name_values(self, root: Any, name: str) -> None:
-        """Name what a module holds that the program calls `name`, where it has no name yet."""
-        emitter = self._emitter
+        """Name what a module holds that the program calls `name`, where it has no name but a method's `self.x`."""
         for text, tensor, role in _values_of(root, name):
-            if self.leaf_name(tensor):  # what the user's own code made has the name that it was given there
-                continue
-            self._keep_name(tensor, text)
-            value = self._value(tensor)
-            if value is not None:
-                emitter._sink.emit(events.Name(value, text, role))
-            elif tensor._origin.flags & LATE:
-                self._waiting[tensor._origin.id] = text, role
+            known = self.leaf_name(tensor)
+            if not known or walking.is_own_name(known, text):
+                self._name_held(tensor, text, role)
+        for text, tensor in walking.plain_tensors(root, name, Tensor):
+            if not inputs_of(tensor._origin) and walking.is_own_name(self.leaf_name(tensor), text):
+                self._name_held(tensor, text)
+
+    def _name_held(self, tensor: Tensor, name: str, role: Role | None = None) -> None:
+        self._keep_name(tensor, name)
+        value = self._value(tensor)
+        if value is not None:
+            self._emitter._sink.emit(events.Name(value, name, role))
+        elif tensor._origin.flags & LATE:
+            self._waiting[tensor._origin.id] = name, role
 
     def _name_result(self, frame: FrameType, result: Any) -> None:
         """What the user's code gets from a module goes by the name that it is assigned to."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterable
 
@@ -79,10 +80,46 @@ def returned_number(facts: Facts, exit: int) -> int | None:
         place = facts.graph.sites[facts.graph.ops[user].site or 0]
         if user > exit and (_encloses(place, site) or _is_stored(place, site)):
             return user
-    if not site.target.isidentifier():
-        return None
-    users = facts.once(_literal_users).get((site.file, site.function, site.caller, site.target), ())
+    name = number_name(facts, exit)
+    users = facts.once(_literal_users).get((site.file, site.function, site.caller, name), ()) if name else ()
     return next((user for user in users if user > exit), None)
+
+
+def number_name(facts: Facts, exit: int) -> str:
+    """The variable that what left at `exit` was put into, or what numpy computed of it on that line; else empty."""
+    op = facts.graph.ops[exit]
+    site = facts.graph.sites.get(op.site) if op.site is not None else None
+    if site is None or site.target:
+        return site.target if site is not None and site.target.isidentifier() else ""
+    return _computed_into(site) if op.name in _ARRAYS and site.end_line == site.line else ""
+
+
+def _computed_into(site: Site) -> str:
+    """The variable that gets what numpy, `float` and arithmetic make of the array at `site`, as the source says."""
+    margin = len(site.text) - len(site.text.lstrip())
+    try:
+        (statement,) = ast.parse(site.text.strip()).body
+    except (SyntaxError, ValueError):  # a part of a statement, or several
+        return ""
+    parents = {child: parent for parent in ast.walk(statement) for child in ast.iter_child_nodes(parent)}
+    columns = site.column - margin, site.end_column - margin
+    exprs = (node for node in parents if isinstance(node, ast.expr))
+    node: ast.AST | None = next((expr for expr in exprs if (expr.col_offset, expr.end_col_offset) == columns), None)
+    while node is not None and node is not statement:
+        around = parents[node]
+        handed = isinstance(around, ast.Call) and node is not around.func
+        if handed and ast.unparse(around.func).partition(".")[0] not in _COMPUTING:  # type: ignore[attr-defined]
+            return ""
+        if not isinstance(around, (ast.Call, ast.Attribute, ast.BinOp, ast.UnaryOp, ast.Assign)):
+            return ""
+        node = around
+    if not isinstance(node, ast.Assign) or len(node.targets) > 1 or not isinstance(node.targets[0], ast.Name):
+        return ""
+    return node.targets[0].id
+
+
+_ARRAYS = frozenset({"numpy", "__array__"})
+_COMPUTING = frozenset({"np", "numpy", "math", "float", "abs", "sum"})
 
 
 def _encloses(outer: Site, inner: Site) -> bool:

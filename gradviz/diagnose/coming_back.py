@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 
-from gradviz.diagnose.addends import returned_number
+from gradviz.diagnose.addends import number_name, returned_number
 from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.surroundings import statements
 from gradviz.events import Site
@@ -83,7 +83,8 @@ def taken_for(facts: Facts, value: int) -> frozenset[int]:
         names = set(re.findall(r"[A-Za-z_]\w*", here.text[max(0, here.column) : here.end_column]))
         for exit in facts.once(_exits).get((here.file, here.function), ()):
             site = graph.sites[exit.site or 0]
-            into = site.target or next((s.target for s in statements(facts, "fill", exit.site)), "")
+            filled = next((statement.target for statement in statements(facts, "fill", exit.site)), "")
+            into = site.target or number_name(facts, exit.id) or filled
             named = into.isidentifier() and into in names
             if exit.id < source.id and (named or (site.line == here.line and site.column > here.column)):
                 found.add(exit.id)

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from gradviz.diagnose.addends import LINEAR, addends, last_sweeps, returned_number
+from gradviz.diagnose.addends import LINEAR, addends, last_sweeps, number_name, returned_number
 from gradviz.diagnose.coming_back import is_known, taken_for, ways_of
 from gradviz.diagnose.facts import Facts, Parameter
 from gradviz.diagnose.owning import on_own_roads
@@ -306,7 +306,9 @@ def _numbers(facts: Facts, sweep: Sweep, terms: set[int], adding: list[int]) -> 
         if values and site not in told and exit_site is not None:
             told.add(site)
             taken = facts.graph.sites[exit_site]
-            told_as = taken.target or taken.text[taken.column : taken.end_column].strip()
+            added = facts.line(facts.graph.ops[user].site)
+            into = number_name(facts, exit) if added != facts.line(exit_site) else ""
+            told_as = taken.target or into or taken.text[taken.column : taken.end_column].strip()
             yield Lost(kind, "term", id, site, values, None, told_as, sweep)
 
 

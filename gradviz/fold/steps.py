@@ -6,6 +6,7 @@ the input of its step, goes with it. What all of them use, such as the weights o
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from shlex import quote
@@ -124,11 +125,19 @@ def _carried(graph: Graph, turns: Turns) -> Iterator[Carried]:
                 enters = before if isinstance(before, int) and values[before].op not in places else None
                 entering.setdefault(key, enters)
     last = turns.turn(turns.times - 1)
+    shared, used = Counter(entering.values()), set[str]()
     for (place, index), enters in sorted(entering.items(), key=lambda pair: pair[0]):
         made = values[first[place].outputs[index]]
         leaves = last[place].outputs[index]
-        told = (_assigned(graph, made), "" if enters is None else values[enters].name, made.name, first[place].name)
-        yield Carried(next(name for name in told if name), enters, leaves)
+        came = "" if enters is None else values[enters].name
+        own = ""
+        if shared[enters] > 1:  # after `h = c = zeros(3)` what comes in has one name for two
+            own = made.name if "[" not in made.name else ""  # an entry of a list is one turn's
+            came = came if came not in used else ""
+        told = (_assigned(graph, made), own, came, made.name, first[place].name)
+        name = next(name for name in told if name)
+        used.add(name)
+        yield Carried(name, enters, leaves)
 
 
 def _assigned(graph: Graph, value: Value) -> str:

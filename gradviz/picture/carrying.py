@@ -36,7 +36,7 @@ def mark_turns(picture: Picture, graph: Graph, data: Mapping[int, str]) -> Pictu
         return replace(picture, wires=_bundled(list(picture.wires), boxes, graph, data))
     marks: dict[str, list[Carried]] = {}
     times: dict[str, int] = {}
-    entries: dict[tuple[str, int], str] = {}
+    entries: dict[tuple[str, int], tuple[int, list[str]]] = {}
     for fold in loops:
         for carried in fold.carried:
             if carried.leaves in data:
@@ -44,7 +44,9 @@ def mark_turns(picture: Picture, graph: Graph, data: Mapping[int, str]) -> Pictu
                 times[data[carried.leaves]] = fold.times - 1
             if carried.enters is not None and carried.enters in data:
                 for op in _users(graph, fold, carried.enters):
-                    entries.setdefault((data[carried.enters], op), carried.name)
+                    first, names = entries.setdefault((data[carried.enters], op), (carried.enters, []))
+                    if first == carried.enters:
+                        names.append(carried.name)
     boxes = {box.id: box for box in picture.boxes}
     wires = [_named(wire, boxes, entries) for wire in picture.wires]
     return replace(
@@ -82,11 +84,18 @@ def _marked(box: Box, graph: Graph, carried: list[Carried], times: int) -> Box:
     return replace(box, title=title, detail=dots(box.detail, _mark(names, box.title)), tooltip=(*box.tooltip, *pairs))
 
 
-def _named(wire: Wire, boxes: Mapping[str, Box], entries: Mapping[tuple[str, int], str]) -> Wire:
-    """`wire` with the name of what it brings in first and a later turn gets from the one before."""
+def _named(wire: Wire, boxes: Mapping[str, Box], entries: Mapping[tuple[str, int], tuple[int, list[str]]]) -> Wire:
+    """`wire` with the name of what it brings in first and a later turn gets from the one before.
+
+    One value that comes in for two has a wire for each, which take the names in `entries` in turn.
+    """
     op = boxes[wire.head].op
-    name = entries.get((wire.tail, op)) if op is not None and not wire.label else None
-    return wire if name is None else replace(wire, label=_mark([name], boxes[wire.tail].title))
+    entry = entries.get((wire.tail, op)) if op is not None and not wire.label else None
+    if entry is None:
+        return wire
+    _, names = entry
+    name = names.pop(0) if len(names) > 1 else names[0]
+    return replace(wire, label=_mark([name], boxes[wire.tail].title))
 
 
 def _bundled(wires: list[Wire], boxes: Mapping[str, Box], graph: Graph, data: Mapping[int, str]) -> tuple[Wire, ...]:

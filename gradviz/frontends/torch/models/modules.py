@@ -121,11 +121,15 @@ class Modules:
         return self._scopes[id(wanted)]
 
     def _name_values(self, root: nn.Module, name: str) -> None:
-        """Name what a module holds that the program calls `name`, where it has no name yet."""
+        """Name what a module holds that the program calls `name`, where it has no name but a method's `self.x`."""
         for text, tensor, role in self.values_of(root, name):
             known = self._book.tensors.get(id(tensor))
-            if known is not None and not known.target:
+            if known is not None and (not known.target or walking.is_own_name(known.target, text)):
                 self._book.tell_name(known, text, role)
+        for text, tensor in walking.plain_tensors(root, name, torch.Tensor):
+            known = self._book.tensors.get(id(tensor))
+            if known is not None and walking.is_own_name(known.target, text):
+                self._book.tell_name(known, text)
 
     def values_of(self, module: nn.Module, name: str) -> Iterator[tuple[str, torch.Tensor, Role]]:
         """The parameters and buffers of a module that the program calls `name`, each with its own name."""

@@ -15,6 +15,8 @@ from typing import Any
 
 from torch.overrides import handle_torch_function
 
+from gradviz.sites import STAND_IN
+
 StandIn = Callable[[Any, Any, Any], Any]
 
 LIMIT = 20_000
@@ -43,13 +45,14 @@ def strip_own(error: BaseException) -> None:
     To be followed by a bare `raise`, which adds none for its own frame.
     """
     entry = error.__traceback__
-    while entry is not None and _is_own(entry.tb_frame.f_code):
+    while entry is not None and is_own(entry.tb_frame.f_code):
         entry = entry.tb_next
     error.__traceback__ = entry
 
 
-def _is_own(code: CodeType) -> bool:
-    return code.co_varnames == _VARIABLES or code.co_filename.startswith(OWN_FOLDER)
+def is_own(code: CodeType) -> bool:
+    """Whether a frame of `code` is the recording's own, or a stand-in's."""
+    return code.co_varnames == STAND_IN or code.co_filename.startswith(OWN_FOLDER)
 
 
 def _make(frame: FrameType) -> StandIn:
@@ -72,7 +75,5 @@ def _make(frame: FrameType) -> StandIn:
     return function  # type: ignore[no-any-return]
 
 
-# On one line, so that every instruction of it is on the line that the stand-in is given.
+# On one line, so that every instruction of it is on the line that the stand-in is given. Its variables are `STAND_IN`.
 _call = lambda _func, _args, _kwargs: _func(*_args, **_kwargs)  # noqa: E731
-
-_VARIABLES = _call.__code__.co_varnames

@@ -7,7 +7,7 @@ from types import CodeType, FrameType
 
 import torch
 
-from gradviz.frontends.torch.patching.calling import OWN_FOLDER
+from gradviz.frontends.torch.patching.calling import is_own
 from gradviz.sites import CODE_LIMIT, Spot, admit, call_path, is_user_file
 
 _TORCH = os.path.dirname(os.path.abspath(torch.__file__))
@@ -44,7 +44,7 @@ class Part:
         self.runner = known.runner
         self.spots = known.spots if known.user else None
         self.inner = code.co_filename.startswith(_INNER)
-        self.between = code.co_filename in _BETWEEN or code.co_filename.startswith(OWN_FOLDER)
+        self.between = code.co_filename in _BETWEEN or is_own(code)
 
 
 parts: dict[int, Part] = {}

@@ -499,6 +499,28 @@ def test_script_of_a_package_is_told_to_run_as_its_module(folder: Path) -> None:
     assert "help" not in start("check", "other.py").stderr
 
 
+COUNTED = """
+import torch
+w = torch.ones(3, requires_grad=True)
+for _ in range(3):
+    loss = (w * 2).sum()
+    print(loss.item())
+    loss.backward()
+"""
+
+
+@pytest.mark.parametrize(("options", "drawn"), [((), 3), (("--all",), 9), (("--of", "loss"), 2)])
+def test_ops_are_counted_alike_wherever_they_are_told(folder: Path, options: tuple[str, ...], drawn: int) -> None:
+    write("train.py", COUNTED)
+    assert "run.gvlog: 9 operations recorded" in run("record", "--core", "train.py", "-o", "run.gvlog").stderr
+    assert run("stats", "run.gvlog").stdout.splitlines()[1].startswith("9 ops: ")
+    told = run("render", "run.gvlog", "-f", "tree", "-o", "tree.txt", *options).stderr
+    assert told.startswith(f"tree.txt: {drawn} ops · ")
+    picture = Path("tree.txt").read_text(encoding="utf-8")
+    assert f"\n{drawn} ops · " in picture
+    assert (f"{drawn} of 9 ops are drawn" in picture) is (drawn < 9)
+
+
 def test_log_gives_the_bytes_that_the_script_gives(folder: Path) -> None:
     write("script.py", SCRIPT)
     done = start("record", "script.py")

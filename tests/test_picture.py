@@ -198,7 +198,7 @@ def test_data_that_leaves_is_shown_and_cuts_no_road(op, cause, words):
     picture = draw(b.graph())
     assert wires(picture) == [("x", "shadow", words), ("c", "shadow", words)]
     assert [box.detail for box in picture.boxes if box.kind is BoxKind.EXIT] == [f"{op} · line 2", f"{op} · line 3"]
-    assert picture.summary == "no ops · 1 leaf that requires grad · 2 values left for Python"
+    assert picture.summary == "2 ops · 1 leaf that requires grad · 2 values left for Python"
 
 
 def test_a_comparison_is_muted_and_no_badge():

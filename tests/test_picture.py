@@ -314,6 +314,11 @@ def test_a_long_name_keeps_its_end_and_the_whole_of_it_is_in_the_tooltip():
     assert any(box.title.endswith("LayerNorm.weight = add_") for box in boxes)
     assert len(shorten("x" * 100)) == len(shorten(f"model.{'x' * 100}")) == TITLE_LIMIT
     assert shorten("model.weight") == "model.weight"
+    weight, bias = (shorten(f"model.{'x' * 100}.{name}") for name in ("weight", "bias"))
+    assert (weight[-9:], bias[-7:]) == ("x….weight", "x….bias")
+    assert weight[:8] == bias[:8] == "model.xx"
+    assert len(weight) == len(bias) == TITLE_LIMIT
+    assert shorten(f"model.{'x' * 100}.{'y' * 40}").startswith("model.xxx")
 
 
 def test_files_are_named_where_there_are_several():

@@ -20,7 +20,7 @@ from ._folding import fold, fold_options
 from ._messages import say, say_error
 from ._output import Destination, File, reserved_stdout, shared_stdout, terminal_of_stdout
 from ._progress import is_terminal, shown
-from ._recording import Recording, nothing_ran, obtain
+from ._recording import Recording, obtain
 from ._session import Session
 from ._settings import Settings, read_settings
 from ._target import Source
@@ -129,7 +129,7 @@ def _draw(request: Request, recording: Recording, destination: Destination, sett
     from gradviz.progress import step
 
     if not recording.graph.ops:
-        raise nothing_ran(request.source, recording.exit_code, recording.failures)
+        raise recording.nothing_ran(request.source)
     with shown():
         with step("looking for mistakes"):
             findings = _diagnose(recording.graph, settings) if settings is not None else None

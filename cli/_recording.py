@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 _LACKS = ("failure", "truncated", "unfinished", "newer")
 """Kinds of notes in a log that say so."""
 
+_TORN = ("truncated", "unfinished")
+"""The same of a log that has no end."""
+
 
 @dataclass(frozen=True, slots=True)
 class Recording:
@@ -43,6 +46,13 @@ class Recording:
         """Why it is not complete, a line each; of a log, what its writer or its reader left out."""
         told = [note.text for note in self.graph.notes if note.kind in _LACKS] if not self.failures else []
         return [*map(str, self.failures), *told]
+
+    def nothing_ran(self, source: Source) -> GradvizError:
+        """The error for a graph without ops."""
+        if source.kind == "log" and any(note.kind in _TORN for note in self.graph.notes):
+            help = "record the script again, and let it run longer"
+            return UsageError(f"`{source.name}` ends early, before its first operation", help=help)
+        return nothing_ran(source, self.exit_code, self.failures)
 
 
 def obtain(source: Source, session: Session, *, times: bool = False, values: bool = False) -> Recording:

@@ -6,18 +6,24 @@ import os
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 
 from gradviz.errors import UsageError
+from gradviz.gvlog import is_log
+from gradviz.views import EXTENSIONS
 
 if TYPE_CHECKING:
     from gradviz.run import Target
 
 _ARGUMENTS = "gradviz.arguments"
+_WORDS = "gradviz.words"
 _CORE = "gradviz.core"
 _CORE_HELP = "Run a script that imports torch on gradviz's own tensors."
+_AFTER_DASHES = "what is meant for the script goes after `--`"
+_TARGETS = "name the script or the log that it comes from, or a module with `-m`"
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
@@ -59,14 +65,31 @@ class TargetCommand(click.Command):
             position = args.index("--")
             ctx.meta[_ARGUMENTS] = tuple(args[position + 1 :])
             args = args[:position]
+        ctx.meta[_WORDS] = tuple(args)
         return super().parse_args(ctx, args)
 
     def help_for(self, error: click.UsageError) -> str:
         """What to do about arguments that the command does not know: mostly they were meant for the script."""
-        foreign = isinstance(error, click.NoSuchOption) or "unexpected extra argument" in error.message
-        if foreign and error.ctx is not None and _ARGUMENTS not in error.ctx.meta:
-            return "what is meant for the script goes after `--`"
-        return ""
+        context = error.ctx
+        if context is None or _ARGUMENTS in context.meta:
+            return ""
+        if isinstance(error, click.NoSuchOption):
+            return self._help_for_option(error.option_name, context)
+        return _AFTER_DASHES if "unexpected extra argument" in error.message else ""
+
+    def _help_for_option(self, name: str, context: click.Context) -> str:
+        """The command line that gives an option to the script, where one is named before it."""
+        words: tuple[str, ...] = context.meta[_WORDS]
+        at = next((index for index, word in enumerate(words) if word.startswith(name)), len(words))
+        before = words[:at]
+        if any(is_log(word) for word in before):
+            return ""
+        if all(word.startswith("-") for word in before):
+            return _AFTER_DASHES
+        own = {option for parameter in self.get_params(context) for option in parameter.opts}
+        meant = takewhile(lambda word: word.partition("=")[0] not in own, words[at:])
+        line = shlex.join([*before, "--", *meant])
+        return f"options of the script go after `--`: `{context.command_path} {line}`"
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         return [*super().collect_usage_pieces(ctx), "[-- ARGS]"]
@@ -90,8 +113,6 @@ def _note_core(context: click.Context, parameter: click.Parameter, value: bool) 
 
 def find_source(context: click.Context, target: str | None, module: str | None) -> Source:
     """What the user named. Raises `UsageError` where that is nothing, two things, or a log with arguments."""
-    from gradviz.gvlog import is_log
-
     arguments: tuple[str, ...] = context.meta.get(_ARGUMENTS, ())
     core: bool = context.meta.get(_CORE, False)
     if module is not None:
@@ -108,4 +129,24 @@ def find_source(context: click.Context, target: str | None, module: str | None) 
         if core:
             raise UsageError(f"`{target}` is a log, which is not run", help="leave out `--core`")
         return Source(target, "log")
+    drawn = _drawn(target)
+    if drawn:
+        raise UsageError(f"`{target}` is {drawn}, not a Python script or a gradviz log", help=_TARGETS)
     return Source(target, "script", arguments, core)
+
+
+_PICTURES = (b"<svg", b"<?xml", b"<!doctype html", b"\x89PNG", b"%PDF")
+"""What a picture begins with; no Python does."""
+
+
+def _drawn(target: str) -> str:
+    """What a file is that gradviz or another program draws or writes: `a picture`, `JSON`; empty for a script."""
+    try:
+        with open(target, "rb") as stream:
+            start = stream.read(64).lstrip()
+    except OSError:
+        return ""
+    if start.lower().startswith(tuple(begins.lower() for begins in _PICTURES)):
+        return "a picture"
+    view = EXTENSIONS.get(os.path.splitext(target)[1].lower(), "tree")
+    return {"tree": "", "json": "JSON"}.get(view, "a picture")

@@ -14,7 +14,7 @@ from gradviz.errors import EXIT_SCRIPT, UsageError
 
 from ._messages import say, say_error
 from ._output import Destination, File, reserved_stdout, shared_stdout
-from ._recording import Recording, nothing_ran, obtain
+from ._recording import Recording, obtain
 from ._session import session_of
 from ._settings import SEVERITIES, Settings, read_settings
 from ._target import Source, TargetCommand, find_source, target_argument
@@ -92,7 +92,7 @@ def command(
     with place as destination:
         recording = obtain(source, session, values=values)
         if not recording.graph.ops and (recording.failures or not recording.exit_code):
-            error = nothing_ran(source, recording.exit_code, recording.failures)
+            error = recording.nothing_ran(source)
             if not recording.exit_code:
                 raise error
             say_error(error)

@@ -10,7 +10,7 @@ from gradviz.errors import GradvizError, UsageError
 
 from ._messages import say, say_error
 from ._output import reserved_stdout, shared_stdout, terminal_of_stdout
-from ._recording import nothing_ran, obtain
+from ._recording import obtain
 from ._session import session_of
 from ._target import TargetCommand, find_source, target_argument
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.command(cls=TargetCommand)
 @target_argument("TARGET")
 @click.argument("name", required=False)
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("-f", "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("--all", "everything", is_flag=True, help="Show every stop of a long road.")
 @click.pass_context
 def command(
@@ -49,7 +49,7 @@ def command(
         recording = obtain(source, session)
         try:
             if not recording.graph.ops:
-                raise nothing_ran(source, recording.exit_code, recording.failures)
+                raise recording.nothing_ran(source)
             stdout.write(_told(recording.graph, name, form, everything, width, color))
         except GradvizError as error:
             if not recording.exit_code:

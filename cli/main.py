@@ -26,6 +26,9 @@ EXIT_INTERRUPTED = 130
 EXIT_CLOSED_PIPE = 141
 INTERRUPTED = "interrupted; a file is written whole or not at all"
 
+_NEAR = 0.75
+"""How like an option a mistyped one must be."""
+
 
 class Application(click.Group):
     """A group whose commands are the modules beside this one: `render` is the `command` of `render.py`.
@@ -131,6 +134,15 @@ def _in_our_words(error: click.ClickException) -> GradvizError:
     help = f"`{getattr(context, 'command_path', 'gradviz')} --help` shows how it is used"
     if isinstance(error, click.UsageError) and context is not None and isinstance(context.command, TargetCommand):
         help = context.command.help_for(error) or help
-    if isinstance(error, click.NoSuchOption) and error.possibilities:
-        help = f"did you mean {' or '.join(f'`{option}`' for option in sorted(error.possibilities)[:2])}?"
+    if isinstance(error, click.NoSuchOption):
+        # Click's own are those near with their dashes: to it, `--lr` is near `--core`.
+        near = difflib.get_close_matches(error.option_name.lstrip("-"), _long_options(context), n=2, cutoff=_NEAR)
+        if near:
+            help = f"did you mean {' or '.join(f'`--{option}`' for option in sorted(near))}?"
     return GradvizError(message, help=help)
+
+
+def _long_options(context: click.Context | None) -> list[str]:
+    """The options of a command, without their dashes."""
+    parameters = context.command.get_params(context) if context is not None else []
+    return [option[2:] for parameter in parameters for option in parameter.opts if option.startswith("--")]

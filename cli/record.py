@@ -31,6 +31,7 @@ def command(
     after the script was killed. Two logs of one script are the same, unless they are made with --times. The exit
     status is the script's own.
     """
+    from gradviz.picture.wording import plural
     from gradviz.recorder import Recorder
     from gradviz.run import load, run
 
@@ -48,7 +49,7 @@ def command(
     if recorder.ops:
         for failure in recorder.failures:
             say(f"warning: the recording is not complete: {failure}")
-        say(f"{output}: {recorder.ops:,} operations recorded")
+        say(f"{output}: {plural(recorder.ops - recorder.sources, 'operation')} recorded")
         return outcome.exit_code
     if os.path.isfile(path):
         os.unlink(path)

@@ -8,7 +8,7 @@ from gradviz.errors import UsageError
 
 from ._messages import say, say_error
 from ._output import reserved_stdout, shared_stdout
-from ._recording import nothing_ran, obtain
+from ._recording import obtain
 from ._session import session_of
 from ._tables import page_of_stdout
 from ._target import TargetCommand, find_source, target_argument
@@ -16,7 +16,7 @@ from ._target import TargetCommand, find_source, target_argument
 
 @click.command(cls=TargetCommand)
 @target_argument("TARGET")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("-f", "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option(
     "--sort", type=click.Choice(["run", "time", "bytes", "ops"]), default="run", show_default=True,
     help="The most first; `run` is the order in which things first ran.",
@@ -53,7 +53,7 @@ def command(
     with shared_stdout() if source.kind == "log" else reserved_stdout(keep=session.own_process) as stdout:
         recording = obtain(source, session, times=True)
         if not recording.graph.ops and (recording.failures or not recording.exit_code):
-            error = nothing_ran(source, recording.exit_code, recording.failures)
+            error = recording.nothing_ran(source)
             if not recording.exit_code:
                 raise error
             say_error(error)

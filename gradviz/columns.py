@@ -335,9 +335,13 @@ def trained(values: Mapping[int, Value]) -> list[Value]:
 
 
 def count_acting(ops: Mapping[int, Op]) -> int:
-    """How many of `ops` take something in. Makes no record."""
-    taken = ops.inputs if isinstance(ops, _Ops) else [op.inputs for op in ops.values()]
-    return sum(1 for inputs in taken if inputs)
+    """How many of `ops` are more than the making of a leaf. Makes no record.
+
+    At the edge of a part of a graph, a tracked op has no inputs.
+    """
+    if isinstance(ops, _Ops):
+        return sum(1 for inputs in ops.inputs if inputs)
+    return sum(1 for op in ops.values() if op.inputs or op.tracked)
 
 
 def _in_order(first: dict[int, int], second: dict[int, int]) -> Collection[int]:

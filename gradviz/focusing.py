@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
+from gradviz.columns import count_acting
 from gradviz.errors import UsageError
 from gradviz.events import Note
 from gradviz.graphs import Graph, Op, Value
@@ -119,7 +120,7 @@ def _is_shadow(graph: Graph, op: Op) -> bool:
 
 def _noting(graph: Graph, part: Graph, told: str) -> Graph:
     """`part`, with a note that says how much of `graph` it is and what was asked for."""
-    drawn, all_ops = (sum(1 for op in some.ops.values() if op.inputs) for some in (part, graph))
+    drawn, all_ops = count_acting(part.ops), count_acting(graph.ops)
     note = Note(SELECTION, f"{drawn:,} of {all_ops:,} ops are drawn, {told}; `--all` draws everything")
     return replace(part, notes=(*(n for n in part.notes if n.kind not in (SELECTION, LATER)), note))
 

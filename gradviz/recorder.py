@@ -85,7 +85,8 @@ class Recorder(AbstractContextManager["Recorder"]):
     target      what is recorded, for the heading of a picture; by default the running script
     times       note how much real time passes where
     values      note what numbers each op gives, as its front ends do where this is true
-    ops         how many operations were recorded so far
+    ops         how many operations were recorded so far, and of these
+    sources     how many made a leaf from nothing
     pending     ops that a front end has told of and that are not kept yet, as the fields of their records, and names.
                 A front end with many small ones may append to it, and call `drain` now and then
     failures    what went wrong inside the recording itself, one line each
@@ -102,7 +103,7 @@ class Recorder(AbstractContextManager["Recorder"]):
     ) -> None:
         self.path = None if path is None else os.fspath(path)
         self.values = values
-        self.ops = 0
+        self.ops = self.sources = 0
         self._stopwatch = Stopwatch() if times else None
         self.pending: list[Row] = [] if self._stopwatch is None else TimedRows(self._stopwatch)
         self.failures: list[Failure] = []
@@ -222,6 +223,7 @@ class Recorder(AbstractContextManager["Recorder"]):
                 for clock in clocks:
                     self._keep(clock)
                 self.ops += type(event) is Op
+                self.sources += isinstance(event, Op) and not event.inputs
                 if type(event) is Site:
                     self._sites += 1
                     self._statements.saw(event)
@@ -244,6 +246,7 @@ class Recorder(AbstractContextManager["Recorder"]):
                 else:
                     self._log.emit_rows(rows)
                 self.ops += len(rows) - list(map(type, rows)).count(Name)
+                self.sources += sum(1 for row in rows if row.__class__ is tuple and not row[4])
             except Exception as failure:
                 self.failed("keeping an event", failure)
 

@@ -8,6 +8,7 @@ import difflib
 import os
 import sys
 import threading
+import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -266,8 +267,31 @@ def _report(exception: BaseException, program: Program) -> None:
         lacks_torch = isinstance(exception, ModuleNotFoundError) and exception.name in ROOTS
         if lacks_torch and not program.target.core and sys.stderr is not None:
             print(f"help: {_TWO_WAYS}", file=sys.stderr)
+        way = _as_module(exception, program)
+        if way and sys.stderr is not None:
+            print(f"help: run it as a module of its package{way}", file=sys.stderr)
     elif exception.code is not None and not isinstance(exception.code, int) and sys.stderr is not None:
         print(exception.code, file=sys.stderr)
+
+
+def _as_module(exception: BaseException, program: Program) -> str:
+    """Where to run a script of a package that failed with a relative import of its own, and as which module."""
+    relative = type(exception) is ImportError and "no known parent package" in str(exception)
+    if program.spec is not None or not relative:
+        return ""
+    frames = [frame for frame, _ in traceback.walk_tb(exception.__traceback__)]
+    if not frames or frames[-1].f_code.co_filename != program.file:
+        return ""
+    root, here = program.folder, os.path.realpath(os.getcwd())
+    while root.startswith(os.path.join(here, "")) or (
+        os.path.isfile(os.path.join(root, "__init__.py")) and (root != here or root == program.folder)
+    ):
+        root = os.path.dirname(root)
+    path = os.path.relpath(os.path.join(program.folder, os.path.basename(program.file)), root)
+    parts = os.path.splitext(path)[0].split(os.sep)
+    if len(parts) == 1 or not all(part.isidentifier() for part in parts):
+        return ""
+    return ("" if root == here else f", from `{root}`") + f": `-m {'.'.join(parts)}`"
 
 
 def _wait_for_threads(bystanders: frozenset[threading.Thread], last: bool) -> None:

@@ -277,6 +277,13 @@ def bad_files() -> None:
     Path("empty.gvlog").touch()
     Path("garbage.gvlog").write_bytes(bytes(range(256)))
     Path("garbage.bin").write_bytes(bytes(range(256)))
+    for view in ("svg", "png", "pdf", "html", "dot", "mmd", "json"):
+        run("render", "run.gvlog", "-o", f"picture.{view}")
+    Path("picture").write_bytes(Path("picture.svg").read_bytes())
+    whole = Path("run.gvlog").read_bytes()
+    Path("torn.gvlog").write_bytes(whole[:whole.index(b'{"op"')])
+    lines = whole.splitlines(keepends=True)
+    Path("still.gvlog").write_bytes(lines[0] + lines[-1])
     write("newer.gvlog", '{"gradviz":{"producer":"core","schema":[9,0]}}\n')
 
 
@@ -285,6 +292,17 @@ BAD: dict[str, tuple[list[str], int, str]] = {
     "directory": (["render", "folder"], 2, "`folder` is a directory"),
     "syntax": (["render", "syntax.py"], 2, "`syntax.py`, line 2: '(' was never closed"),
     "binary": (["render", "garbage.bin"], 2, "neither a Python script nor a gradviz log"),
+    "svg": (["check", "picture.svg"], 2, "`picture.svg` is a picture, not a Python script or a gradviz log"),
+    "svg without its name": (["render", "picture"], 2, "`picture` is a picture, not"),
+    "png": (["tree", "picture.png"], 2, "`picture.png` is a picture, not"),
+    "pdf": (["check", "picture.pdf"], 2, "`picture.pdf` is a picture, not"),
+    "html": (["record", "picture.html"], 2, "`picture.html` is a picture, not"),
+    "dot": (["check", "picture.dot"], 2, "`picture.dot` is a picture, not"),
+    "mermaid": (["check", "picture.mmd"], 2, "`picture.mmd` is a picture, not"),
+    "json": (["stats", "picture.json"], 2, "`picture.json` is JSON, not a Python script or a gradviz log"),
+    "torn log": (["check", "torn.gvlog"], 2, "`torn.gvlog` ends early, before its first operation"),
+    "torn log to draw": (["render", "torn.gvlog"], 2, "`torn.gvlog` ends early, before its first operation"),
+    "no operation": (["stats", "still.gvlog"], 2, "`still.gvlog` holds no tensor operation"),
     "binary log": (["render", "garbage.gvlog"], 3, "`garbage.gvlog`"),
     "empty log": (["tree", "empty.gvlog"], 3, "`empty.gvlog`"),
     "newer log": (["tree", "newer.gvlog"], 3, "newer"),
@@ -329,6 +347,13 @@ def test_bad_input_is_one_line_and_a_status(log: str, case: str) -> None:
     assert {name: Path(name).read_bytes() for name in os.listdir() if os.path.isfile(name)} == before
 
 
+def test_every_format_has_the_same_short_option() -> None:
+    commands = [application.get_command(None, name) for name in application.list_commands(None)]  # type: ignore[arg-type]
+    options = [option for command in commands if command for option in command.params if "--format" in option.opts]
+    assert len(options) == 4
+    assert [option.opts for option in options] == [["-f", "--format"]] * 4
+
+
 def test_near_names_are_suggested(log: str) -> None:
     bad_files()
     assert "`total`" in run("render", log, "--of", "totl").stderr.splitlines()[1]
@@ -337,6 +362,28 @@ def test_near_names_are_suggested(log: str) -> None:
     told = ["error: no such option `--outptu`", "help: did you mean `--output`?"]
     assert run("render", "script.py", "--outptu", "x").stderr.splitlines() == told
     assert run("frobnicate").stderr.splitlines()[1] == "help: `gradviz --help` lists them"
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("check train.py --lr 0.1", "check train.py -- --lr 0.1"),
+        ("check train.py --lr=0.1 --epochs 2", "check train.py -- --lr=0.1 --epochs 2"),
+        ("render -o x.svg train.py --lr 0.1 --show-saved", "render -o x.svg train.py -- --lr 0.1"),
+        ("explain train.py w -l 0.1", "explain train.py w -- -l 0.1"),
+        ("stats -m package.train --lr 0.1", "stats -m package.train -- --lr 0.1"),
+    ],
+)
+def test_option_of_the_script_is_told_where_it_goes(folder: Path, given: str, meant: str) -> None:
+    write("train.py", SCRIPT)
+    told = run(*given.split()).stderr.splitlines()
+    assert told[0].startswith("error: no such option `-")
+    assert told[1] == f"help: options of the script go after `--`: `gradviz {meant}`"
+
+
+def test_unknown_option_of_a_log_or_of_nothing_is_no_option_of_a_script(log: str) -> None:
+    assert run("render", log, "--colour").stderr.splitlines()[1] == "help: `gradviz render --help` shows how it is used"
+    assert run("render", "--lr", "0.1").stderr.splitlines()[1] == "help: what is meant for the script goes after `--`"
 
 
 def test_script_without_a_command_is_told_how_to_draw_it(folder: Path) -> None:
@@ -435,6 +482,43 @@ def test_module_is_run(folder: Path) -> None:
     assert refused.returncode == 2
     assert "is the file to read" in refused.stderr
     assert Path("package/module.py").read_text().startswith("from . import")
+
+
+def test_script_of_a_package_is_told_to_run_as_its_module(folder: Path) -> None:
+    for name in ("package/__init__.py", "package/inner/__init__.py", "package/model.py"):
+        write(name, "")
+    script = write("package/inner/train.py", "from ..model import *")
+    assert "help: run it as a module of its package: `-m package.inner.train`" in start("check", script).stderr
+    assert "as a module" not in start("check", "-m", "package.inner.train").stderr
+    os.chdir("package/inner")
+    assert f"package, from `{folder}`: `-m package.inner.train`" in start("check", "train.py").stderr
+    os.chdir(folder)
+    write("alone.py", "from .model import *")
+    assert "help" not in start("check", "alone.py").stderr
+    write("other.py", "import alone")
+    assert "help" not in start("check", "other.py").stderr
+
+
+COUNTED = """
+import torch
+w = torch.ones(3, requires_grad=True)
+for _ in range(3):
+    loss = (w * 2).sum()
+    print(loss.item())
+    loss.backward()
+"""
+
+
+@pytest.mark.parametrize(("options", "drawn"), [((), 3), (("--all",), 9), (("--of", "loss"), 2)])
+def test_ops_are_counted_alike_wherever_they_are_told(folder: Path, options: tuple[str, ...], drawn: int) -> None:
+    write("train.py", COUNTED)
+    assert "run.gvlog: 9 operations recorded" in run("record", "--core", "train.py", "-o", "run.gvlog").stderr
+    assert run("stats", "run.gvlog").stdout.splitlines()[1].startswith("9 ops: ")
+    told = run("render", "run.gvlog", "-f", "tree", "-o", "tree.txt", *options).stderr
+    assert told.startswith(f"tree.txt: {drawn} ops · ")
+    picture = Path("tree.txt").read_text(encoding="utf-8")
+    assert f"\n{drawn} ops · " in picture
+    assert (f"{drawn} of 9 ops are drawn" in picture) is (drawn < 9)
 
 
 def test_log_gives_the_bytes_that_the_script_gives(folder: Path) -> None:

@@ -160,7 +160,7 @@ def test_a_road_has_on_it_every_op_between_cut_or_not() -> None:
     assert len(part.sweeps) == 1, "the road ends where the sweep begins"
     (note,) = notes(part)
     assert note == (
-        "5 of 7 ops are drawn, those between `a` and `loss`, where gradient is cut by detach at line 7; "
+        "6 of 7 ops are drawn, those between `a` and `loss`, where gradient is cut by detach at line 7; "
         "`--all` draws everything"
     )
 

@@ -198,7 +198,7 @@ def test_data_that_leaves_is_shown_and_cuts_no_road(op, cause, words):
     picture = draw(b.graph())
     assert wires(picture) == [("x", "shadow", words), ("c", "shadow", words)]
     assert [box.detail for box in picture.boxes if box.kind is BoxKind.EXIT] == [f"{op} · line 2", f"{op} · line 3"]
-    assert picture.summary == "no ops · 1 leaf that requires grad · 2 values left for Python"
+    assert picture.summary == "2 ops · 1 leaf that requires grad · 2 values left for Python"
 
 
 def test_a_comparison_is_muted_and_no_badge():
@@ -314,6 +314,11 @@ def test_a_long_name_keeps_its_end_and_the_whole_of_it_is_in_the_tooltip():
     assert any(box.title.endswith("LayerNorm.weight = add_") for box in boxes)
     assert len(shorten("x" * 100)) == len(shorten(f"model.{'x' * 100}")) == TITLE_LIMIT
     assert shorten("model.weight") == "model.weight"
+    weight, bias = (shorten(f"model.{'x' * 100}.{name}") for name in ("weight", "bias"))
+    assert (weight[-9:], bias[-7:]) == ("x….weight", "x….bias")
+    assert weight[:8] == bias[:8] == "model.xx"
+    assert len(weight) == len(bias) == TITLE_LIMIT
+    assert shorten(f"model.{'x' * 100}.{'y' * 40}").startswith("model.xxx")
 
 
 def test_files_are_named_where_there_are_several():

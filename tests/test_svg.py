@@ -233,6 +233,15 @@ def test_title_summary_notes_and_legend_fit_the_page(make):
     assert root.attrib["viewBox"] == f"0 0 {root.attrib['width']} {root.attrib['height']}"
 
 
+def test_a_summary_wider_than_the_page_goes_on_in_a_second_line():
+    told = "12 ops · 8 tracked, 3 skipped under no_grad, 1 not tracked · 2 leaves that require grad · 2 cuts · "
+    told += "gradient reaches 2 leaves by some of the roads only · 5 of 5 autograd nodes matched to recorded ops"
+    root = parsed(replace(detach(), summary=told, remarks=()))
+    lines = [item.text for item in root.iter(f"{SPACE}text") if item.get("class") == "s"]
+    assert len(lines) == 2
+    assert " ".join(lines) == told
+
+
 def test_notes_are_shown_under_the_picture():
     root = parsed(everything())
     note = next(item for item in root.iter(f"{SPACE}text") if "312 earlier ops" in (item.text or ""))

@@ -58,7 +58,7 @@ class Tally:
 
     @property
     def ops(self) -> int:
-        return self.tracked + self.skipped + self.untracked
+        return self.tracked + self.skipped + self.untracked + self.exits
 
 
 def heading(graph: Graph, options: Options) -> str:
@@ -142,7 +142,8 @@ def describe(graph: Graph, words: Wording, roads: Roads, tally: Tally) -> str:
         sources = [leaf.id for leaf in leaves if not is_view_with_grad_off(graph.ops[leaf.op])]
         origin = f" from {words.values(sources)}" if sources else ""
         verb = "is" if len({words.value(goal) for goal in roads.goals}) == 1 else "are"
-        sentences.append(f"{words.values(roads.goals)} {verb} computed{origin} by {plural(tally.ops, 'op')}.")
+        by = plural(tally.ops - tally.exits, "op")
+        sentences.append(f"{words.values(roads.goals)} {verb} computed{origin} by {by}.")
     sentences += _tell_cuts(words, tally)
     sentences += _tell_lost(graph, words, tally)
     if not tally.cuts and not tally.lost and tally.skipped:

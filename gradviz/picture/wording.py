@@ -249,14 +249,18 @@ def clean(text: str, limit: int = TITLE_LIMIT) -> str:
 def shorten(name: str, limit: int = TITLE_LIMIT) -> str:
     """A name cleaned, of at most `limit` characters: `…layer.1.attention.output.LayerNorm.weight`.
 
-    A parameter is told from its neighbours by the end of its name, so that is what stays, from one dot to the end.
+    A parameter is told from its neighbours by the end of its name, so that is what stays, from one dot to the end. Of a
+    long part before the last, the beginning stays, too: `model.encoder_of_all_the_….weight`.
     """
     if len(name) <= limit:
         return clean(name, limit)
     tail = name[-(limit - 1) :]
     dot = tail.find(".") if name[-limit] != "." else -1
     tail = tail[dot + 1 :]
-    return f"…{clean(tail, limit - 1)}" if "." in tail else clean(name, limit)
+    if "." in tail:
+        return f"…{clean(tail, limit - 1)}"
+    end = clean(name[name.rfind(".") :], limit) if "." in name else ""
+    return clean(name, limit - len(end)) + end if len(end) <= limit // 2 else clean(name, limit)
 
 
 def clip(text: str, limit: int) -> str:

@@ -32,6 +32,7 @@ _TOP = 80
 _LEAST_WIDTH = 360
 _MOST_TEXT = 900
 _LINE = 16
+_SUMMARY_LINES = 2
 
 
 def draw(graph: Graph, options: Options, findings: Sequence[Finding] | None = None) -> str:
@@ -78,8 +79,7 @@ def write_pieces(drawing: Drawing) -> Iterator[str]:
     shelves = shelve(legend, max(width, 560))
     width = ceil(max([width, *map(shelf_width, shelves)]))
     notes = [line for note in picture.notes for line in wrap(one_line(note), "sans", 11, width)]
-    # A count of errors must not fall to the ellipsis.
-    told = wrap(summary, "sans", 11, width, 2 if remarks else 1)
+    told = wrap(summary, "sans", 11, width, _SUMMARY_LINES)
     top = _TOP + _LINE * (len(told) - 1)
     folds = any(placed.box.fold is not None for placed in drawing.boxes)
     listing = Listing(remarks, width)

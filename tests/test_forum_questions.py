@@ -335,7 +335,7 @@ def test_a_draw_that_is_the_only_road_is_blamed() -> None:
 
     def loss() -> torch.Tensor:
         action = torch.distributions.Categorical(logits=policy(torch.ones(3, 4))).sample()  # drawn
-        out: torch.Tensor = value(action.float().unsqueeze(1)).mean()
+        out: torch.Tensor = value(action.float().unsqueeze(1) + 1).mean()
         return out
 
     finding = only(lambda: stepping(torch.optim.SGD([*policy.parameters(), *value.parameters()], 0.1), loss))

@@ -46,13 +46,13 @@ def check(facts: Facts) -> Iterator[Complaint]:
             name = facts.name(value) or op.name
             leaves = facts.leaves_behind([value])
             owner = (
-                f"the gradient went to {facts.subject(leaves, 'leaf')}"
+                f"the gradient went to {facts.subject(leaves, 'tensor')}"
                 if facts.names(leaves)
                 else "a leaf behind it has it"
             )
             help = f"call `{name}.retain_grad()` before backward"
             if facts.names(leaves):
-                help += f"; to make it a leaf of its own, which gives {facts.subject(leaves, 'leaf')} nothing, use "
+                help += f"; to make it a leaf of its own, which gives {facts.subject(leaves, 'tensor')} nothing, use "
                 help += f"`{name}.detach().requires_grad_()`"
             else:
                 help += f"; to make `{name}` the leaf, leave `requires_grad=True` out of what it is made from, and "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from os.path import commonprefix
 
 from gradviz.diagnose.registry import rules
 from gradviz.errors import UsageError
@@ -21,7 +22,9 @@ def codes_of(given: str | Iterable[str], where: str) -> tuple[str, ...]:
     known = [rule.code for rule in rules()]
     for code in codes:
         if not any(name.startswith(code) for name in known):
-            close = difflib.get_close_matches(code, known, n=1)
-            help = f"did you mean `{close[0]}`?" if close else "`gradviz check --rules` lists them"
+            close = difflib.get_close_matches(code, known, n=len(known))
+            # Of those that are as close, one of the same family.
+            near = max(close, key=lambda name: len(commonprefix([name, code])), default="")
+            help = f"did you mean `{near}`?" if near else "`gradviz check --rules` lists them"
             raise UsageError(f"{where}: no rule has a code that begins with `{code}`", help=help)
     return codes

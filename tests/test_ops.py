@@ -180,6 +180,7 @@ def _compile_anew(row: Row, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let what was changed in a row be seen: what was compiled of it is made again when it is next used."""
     monkeypatch.setattr(row, "runs", {})
     monkeypatch.setattr(row, "pull", None)
+    monkeypatch.setattr(row, "pull_paired", None)
 
 
 def test_the_checks_find_a_sign_a_none_and_a_written_cotangent(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -183,8 +183,9 @@ def test_gelu_of_the_very_large_and_very_small_is_torchs() -> None:
 @pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")
 def test_gelu_of_what_is_not_finite_is_torchs(value: float) -> None:
     x = np.array([0.5, value, -0.5], np.float32)
-    found = [_through(library, _gelu, [x], np.ones_like(x)) for library in (gradviz, torch)]
-    for ours, theirs in zip(*found, strict=True):
+    # In float32, PyTorch's own value of the infinite one hangs on the processor: with AVX-512 it is NaN.
+    mine, yours = _through(gradviz, _gelu, [x], np.ones_like(x)), _through(torch, _gelu, [x.astype("d")], np.ones(3))
+    for ours, theirs in zip(mine, yours, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from os.path import commonprefix
 
 from gradviz.diagnose.registry import rules
 from gradviz.errors import UsageError
@@ -24,7 +23,7 @@ def codes_of(given: str | Iterable[str], where: str) -> tuple[str, ...]:
         if not any(name.startswith(code) for name in known):
             close = difflib.get_close_matches(code, known, n=len(known))
             # Of those that are as close, one of the same family.
-            near = max(close, key=lambda name: len(commonprefix([name, code])), default="")
+            near = max(close, key=lambda name: name[:3] == code[:3], default="")
             help = f"did you mean `{near}`?" if near else "`gradviz check --rules` lists them"
             raise UsageError(f"{where}: no rule has a code that begins with `{code}`", help=help)
     return codes

@@ -245,8 +245,9 @@ class Recorder(AbstractContextManager["Recorder"]):
                     self._memory.extend(row if isinstance(row, Name) else Op(*row) for row in rows)
                 else:
                     self._log.emit_rows(rows)
-                self.ops += len(rows) - list(map(type, rows)).count(Name)
-                self.sources += sum(1 for row in rows if row.__class__ is tuple and not row[4])
+                inputs = [row[4] for row in rows if not isinstance(row, Name)]
+                self.ops += len(inputs)
+                self.sources += inputs.count(())
             except Exception as failure:
                 self.failed("keeping an event", failure)
 

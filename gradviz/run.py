@@ -8,7 +8,6 @@ import difflib
 import os
 import sys
 import threading
-import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
@@ -279,8 +278,10 @@ def _as_module(exception: BaseException, program: Program) -> str:
     relative = type(exception) is ImportError and "no known parent package" in str(exception)
     if program.spec is not None or not relative:
         return ""
-    frames = [frame for frame, _ in traceback.walk_tb(exception.__traceback__)]
-    if not frames or frames[-1].f_code.co_filename != program.file:
+    entry = exception.__traceback__
+    while entry is not None and entry.tb_next is not None:
+        entry = entry.tb_next
+    if entry is None or entry.tb_frame.f_code.co_filename != program.file:
         return ""
     root, here = program.folder, os.path.realpath(os.getcwd())
     while root.startswith(os.path.join(here, "")) or (

@@ -210,6 +210,12 @@ def test_a_number_that_a_library_takes_is_an_exit() -> None:
     assert [op.name for op in graph.ops.values() if not op.outputs] == ["item"]
 
 
+def test_a_mask_that_a_library_makes_an_array_of_left_for_numpy() -> None:
+    lib = library("def chosen(x):\n    return (x > 1).numpy()")
+    w = torch.tensor([1.0, 2.0])
+    assert ops(recorded(lambda: lib.chosen(w)))["numpy"] == 1
+
+
 def test_a_distribution_checks_its_arguments_untold() -> None:
     loc = torch.tensor(0.0, requires_grad=True)
     graph = recorded(lambda: torch.distributions.Normal(loc, torch.tensor(1.0)).log_prob(torch.tensor(2.0)).backward())

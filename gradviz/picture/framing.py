@@ -39,11 +39,9 @@ class _Framer:
                 region = self.region(region.parent)
             while region is not None:
                 parent = self.region(region.parent)
-                if parent is not None and region.enabled != parent.enabled and self.is_foreign(region, parent):
-                    region = self.region(parent.parent)  # as an optimizer does around a function that it was given
-                    continue
-                if parent is not None and region.enabled == parent.enabled and self.is_foreign(region, parent):
-                    region = parent
+                if parent is not None and self.is_foreign(region, parent):
+                    # Switched off and on again, as an optimizer does around a function that it was given, is nothing.
+                    region = parent if region.enabled == parent.enabled else self.region(parent.parent)
                     continue
                 if not region.enabled or (parent is not None and not parent.enabled):
                     around.append(region)

@@ -280,27 +280,31 @@ def index_add_(self: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: 
     return apply_inplace(INDEX_ADD, self, (index, source), (dim, alpha))
 
 
-def _check_index_add(input: Tensor, dim: int, index: Tensor, source: Tensor) -> int:
-    dim = wrap(dim, input.ndim)
-    if index.ndim > 1:
-        raise IndexError("index_add_(): Index is supposed to be a vector")
-    if index._data.dtype not in (np.int64, np.int32):
-        raise RuntimeError("index_add_(): Expected dtype int32/int64 for index")
+def check_lines(name: str, input: Tensor, dim: int, index: Tensor, source: Tensor) -> None:
+    """Raise PyTorch's error of the op `name` where `source` is not as many lines of `input`'s as `index` names."""
     if input.dtype is not source.dtype:
-        names = [tensor.dtype.type_name.removesuffix("Tensor") for tensor in (input, source)]
+        kinds = [tensor.dtype.type_name.removesuffix("Tensor") for tensor in (input, source)]
+        raise RuntimeError(f"{name}(): self ({kinds[0]}) and source ({kinds[1]}) must have the same scalar type")
+    count = source.shape[dim] if source.ndim else 1
+    if count != index.numel():
         raise RuntimeError(
-            f"index_add_(): self ({names[0]}) and source ({names[1]}) must have the same scalar type"
-        )
-    if (source.shape[dim] if source.ndim else 1) != index.numel():
-        raise RuntimeError(
-            f"index_add_(): Number of indices ({index.numel()}) should be equal to source.size(dim): "
-            f"({source.shape[dim] if source.ndim else 1}), for dim: {dim}"
+            f"{name}(): Number of indices ({index.numel()}) should be equal to source.size(dim): ({count}), "
+            f"for dim: {dim}"
         )
     if input.ndim and (source.shape[:dim], source.shape[dim + 1 :]) != (input.shape[:dim], input.shape[dim + 1 :]):
         raise RuntimeError(
             "source tensor shape must match self tensor shape, excluding the specified dimension. Got self.shape = "
             f"{list(input.shape)} source.shape = {list(source.shape)}"
         )
+
+
+def _check_index_add(input: Tensor, dim: int, index: Tensor, source: Tensor) -> int:
+    dim = wrap(dim, input.ndim)
+    if index.ndim > 1:
+        raise IndexError("index_add_(): Index is supposed to be a vector")
+    if index._data.dtype not in (np.int64, np.int32):
+        raise RuntimeError("index_add_(): Expected dtype int32/int64 for index")
+    check_lines("index_add_", input, dim, index, source)
     _in_range(index, dim, input)
     return dim
 

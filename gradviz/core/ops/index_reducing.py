@@ -9,6 +9,7 @@ import numpy as np
 from gradviz.core.apply import apply
 from gradviz.core.inplace import apply_inplace
 from gradviz.core.ops import placing
+from gradviz.core.ops.gathering import check_lines
 from gradviz.core.ops.samples import grid, integers
 from gradviz.core.ops.shapes import wrap
 from gradviz.core.ops.table import Row, Sample, op, sample
@@ -52,27 +53,15 @@ def _checked(
     if reduce not in ("prod", "mean", "amax", "amin"):
         raise RuntimeError(f"index_reduce(): Expected reduce to be one of prod, mean, amax or amin but got {reduce}.")
     axis = wrap(dim, input.ndim)
-    kinds = [tensor.dtype.type_name.removesuffix("Tensor") for tensor in (index, input, source)]
+    kind = index.dtype.type_name.removesuffix("Tensor")
     if index.ndim > 1:
         raise IndexError(
-            f"index_reduce_(): Index is supposed to be a vector, but got dim: {index.ndim} with type: {kinds[0]} and "
+            f"index_reduce_(): Index is supposed to be a vector, but got dim: {index.ndim} with type: {kind} and "
             f"size: {list(index.shape)}"
         )
     if index._data.dtype not in (np.int64, np.int32):
-        raise RuntimeError(f"index_reduce_(): Expected dtype int32/int64 for index but got: {kinds[0]}")
-    if input.dtype is not source.dtype:
-        raise RuntimeError(f"index_reduce_(): self ({kinds[1]}) and source ({kinds[2]}) must have the same scalar type")
-    count = source.shape[axis] if source.ndim else 1
-    if count != index.numel():
-        raise RuntimeError(
-            f"index_reduce_(): Number of indices ({index.numel()}) should be equal to source.size(dim): ({count}), "
-            f"for dim: {axis}"
-        )
-    if input.ndim and (source.shape[:axis], source.shape[axis + 1 :]) != (input.shape[:axis], input.shape[axis + 1 :]):
-        raise RuntimeError(
-            "source tensor shape must match self tensor shape, excluding the specified dimension. Got self.shape = "
-            f"{list(input.shape)} source.shape = {list(source.shape)}"
-        )
+        raise RuntimeError(f"index_reduce_(): Expected dtype int32/int64 for index but got: {kind}")
+    check_lines("index_reduce_", input, axis, index, source)
     length = input.shape[axis] if input.ndim else 1
     if ((index._data < 0) | (index._data >= length)).any():
         raise IndexError("index out of range in self")

@@ -34,7 +34,7 @@ class Acts:
         tensor = args[0]
         match call.deed:
             case Deed.EXIT if not here.loading:
-                name = events.CHECK if _is_check(tensor, frame) else call.name
+                name = events.CHECK if _is_check(call, tensor, frame) else call.name
                 given = [item for item in args if isinstance(item, torch.Tensor)]
                 self._ops.left(here, name, call.cause, given, frame)
             case Deed.REQUIRES_GRAD:
@@ -84,6 +84,6 @@ class Acts:
             self._origins.source(here, "grad", gradient, ())
 
 
-def _is_check(tensor: torch.Tensor, frame: FrameType) -> bool:
+def _is_check(call: Call, tensor: torch.Tensor, frame: FrameType) -> bool:
     """A library asks for itself whether something holds, such as that its arguments are in order."""
-    return tensor.dtype is torch.bool and not place_of_call(frame)[1]
+    return call.name == "item" and tensor.dtype is torch.bool and not place_of_call(frame)[1]

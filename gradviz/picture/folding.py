@@ -121,7 +121,7 @@ class FoldingComposer(Composer):
         content = self.contents.get(shown)
         if content is None:
             box = self.add_box(BoxKind.OP, "", "", (), self.graph.ops[shown])
-            content = self.contents[shown] = Content(self.closed[shown], box, self._gradient_state)
+            content = self.contents[shown] = Content(self.closed[shown], box, self._state)
         return content
 
     def _absorb(self, op: Op, content: Content) -> None:
@@ -200,7 +200,7 @@ class FoldingComposer(Composer):
             elif tracked and needs and self._withholds(op, item):
                 self._wire_once(tail, box, WireKind.SHADOW, lost=True)
             elif tracked and needs:
-                self._wire_once(history, box, WireKind.GRADIENT)
+                self._wire_once(history, box, self._kind(True, *op.outputs))
                 if history != tail:
                     self._wire_once(tail, box, WireKind.SHADOW)
             else:
@@ -303,9 +303,15 @@ class FoldingComposer(Composer):
     def finish(self) -> Picture:
         filled = {content.box: content for content in self.contents.values()}
         boxes = [self._filled(box, filled[box.id]) if box.id in filled else box for box in self.boxes]
-        picture = replace(super().finish(), boxes=tuple(boxes))
+        picture = replace(super().finish(), boxes=tuple(boxes), wires=tuple(self._flowing()))
         picture = replace(picture, notes=(*picture.notes, *tell_folds(self.graph)))
         return _without_empty_frames(_in_order(mark_turns(picture, self.graph, self.data)))
+
+    def _flowing(self) -> Iterator[Wire]:
+        """The wires; where gradient comes back by one of two between the same boxes, the other is not worth a line."""
+        for wire in self.wires:
+            if wire.kind is not WireKind.TRACKED or (wire.tail, wire.head, WireKind.GRADIENT, False) not in self.joined:
+                yield wire
 
     def _filled(self, box: Box, content: Content) -> Box:
         kind = BoxKind.OP if content.tracked else BoxKind.OFF

@@ -108,9 +108,13 @@ class Composer:
         self.latest: dict[int, str] = {}
         # Without a step of Python for each op, of which there may be a million.
         self.consumed = set(chain.from_iterable(map(attrgetter("inputs"), graph.ops.values())))
-        tracked = [op for op in graph.ops.values() if op.tracked]
-        needed = map(compress, map(attrgetter("inputs"), tracked), map(attrgetter("needs"), tracked))
-        self.needed = set(chain.from_iterable(needed))
+        self.loose = set(graph.values).difference(self.consumed)
+        still = {value for value in self._sources() if not graph.values[value].requires_grad}
+        users = [op for op in graph.ops.values() if op.tracked and not still.isdisjoint(op.inputs)]
+        self.frozen_later = still.intersection(*[chain.from_iterable(compress(op.inputs, op.needs) for op in users)])
+
+    def _sources(self) -> Iterable[int]:
+        return chain.from_iterable(op.outputs for op in self.graph.ops.values() if not op.inputs)
 
     def drawn_ops(self) -> Iterable[Op]:
         """The ops that are to be added, in order."""
@@ -131,7 +135,7 @@ class Composer:
 
     def _add_source(self, op: Op, value: Value) -> None:
         """An op without inputs and its value are one box."""
-        frozen_later = "frozen later" if value.id in self.needed and not value.requires_grad else ""
+        frozen_later = "frozen later" if value.id in self.frozen_later else ""
         # Brought in from outside a part of a graph, a written leaf is better known by its version than by its writer.
         born = f"version {value.version}" if value.version else self.words.line(op.site)
         state = frozen_later or self._state(value)
@@ -327,9 +331,7 @@ class Composer:
     def add_outputs(self) -> None:
         """A box for each root of a sweep and for each value that nothing consumed, unless a box stands for it alone."""
         roots = {root for sweep in self.graph.sweeps for root in sweep.roots}
-        for id in self.graph.values:
-            if id not in roots and (id in self.consumed or id in self.ends):
-                continue
+        for id in sorted(self.loose | (roots & self.data.keys())):
             value = self.graph.values[id]
             if id in self.ends or not (id in roots or self._is_end(value)):
                 continue

@@ -6,10 +6,11 @@ has no box of its own, its wires go to the box that stands for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from heapq import heapify, heappop, heappush
 
+from gradviz.events import Input
 from gradviz.fold.joining import stand_for
 from gradviz.graphs import Fold, Graph, Op, Value
 from gradviz.picture.carrying import mark_turns
@@ -30,6 +31,7 @@ class FoldingComposer(Composer):
     withholding
               the custom functions that gave no gradient for some input
     equals    ops of later turns that are drawn with one of the second, by that one
+    asked_for the values of those whose boxes are looked up
     """
 
     def __init__(self, graph: Graph, options: Options) -> None:
@@ -46,12 +48,27 @@ class FoldingComposer(Composer):
         self.sharing, self.inside = self._find_sharing()
         self.unseen = self._find_unseen()
         self.equals = later_equals(graph)
+        self.asked_for: set[Input] = set()
         self.frames, self.frame_of = frame_folds(graph, self.words, self.frames, self.frame_of)
         self.parents = {frame.id: frame.parent for frame in self.frames}
 
-    def drawn_ops(self) -> Iterator[Op]:
+    def drawn_ops(self) -> Iterable[Op]:
         passed = passed_over(self.equals)
-        return (op for op in self.graph.ops.values() if op.id not in passed)
+        if not passed:
+            return self.graph.ops.values()
+        drawn = [op for op in self.graph.ops.values() if op.id not in passed]
+        self.asked_for = self._find_asked_for(drawn)
+        return drawn
+
+    def _find_asked_for(self, drawn: Iterable[Op]) -> set[Input]:
+        """The values whose boxes something wants to know besides the ops that are passed over."""
+        graph = self.graph
+        asked: set[Input] = set().union(self.loose, *(op.inputs for op in drawn))
+        asked.update(graph.values[op.outputs[0]].storage for op in drawn if op.inplace and op.outputs)
+        asked.update(value for sweep in graph.sweeps for value in (*sweep.roots, *sweep.concerned))
+        asked.update(value for error in graph.errors for value in error.values)
+        asked.update(carried.leaves for fold in graph.folds for carried in fold.carried)
+        return asked
 
     def add_op(self, op: Op) -> None:
         if op.id in self.unseen:
@@ -166,11 +183,12 @@ class FoldingComposer(Composer):
             if shown in self.ends:
                 self.ends[output] = self.data[shown]
 
-    def _add_equals(self, op: Op, equals: list[int]) -> None:
+    def _add_equals(self, op: Op, equals: Sequence[int]) -> None:
         """Add the ops that are drawn as `op` is and add no wire."""
         self.tally.tracked += len(equals)
         for output in op.outputs:
-            values = [equal + output - op.id for equal in equals] if output != op.id else equals
+            beyond = output - op.id
+            values = [equal + beyond for equal in equals if equal + beyond in self.asked_for]
             self.data.update(dict.fromkeys(values, self.data[output]))
             self.history.update(dict.fromkeys(values, self.history[output]))
             self.latest.update(dict.fromkeys(values, self.data[output]))

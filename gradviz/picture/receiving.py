@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import cached_property
 
 from gradviz.columns import storage_of
 from gradviz.events import Role
@@ -17,10 +18,9 @@ class Receipts:
     """What came to the leaves of `graph`. `cut_off` are leaves whose data left the graph on its way to a root."""
 
     def __init__(self, graph: Graph, roads: Roads) -> None:
-        views = {output for op in graph.ops.values() if is_view_with_grad_off(op) for output in op.outputs}
         self.cut_off: Collection[int] = frozenset()
-        self._on_road = roads.data
-        self._reached = set(map(storage_of(graph.values), roads.gradient.keys() - views))
+        self._graph = graph
+        self._roads = roads
         self._gradients = {gradient.value: gradient for sweep in graph.sweeps for gradient in sweep.gradients}
         self._asked = any(not sweep.error and sweep.inputs is None for sweep in graph.sweeps)
 
@@ -31,8 +31,21 @@ class Receipts:
             return "gradient is NaN" if given.nan else "gradient is zero" if given.zero else ""
         if not self._asked or not value.requires_grad:
             return ""
-        on_road = value.id in self._on_road
+        on_road = value.id in self._roads.data
         if value.role is Role.PARAMETER and not used and not on_road:
             return UNUSED
-        missed = (on_road or value.storage in self.cut_off) and value.storage not in self._reached
+        missed = (on_road or value.storage in self.cut_off) and not self._is_reached(value)
         return "gets no gradient" if missed else ""
+
+    def _is_reached(self, value: Value) -> bool:
+        """Gradient comes to the leaf, or to another version of it."""
+        if value.id in self._roads.gradient and not is_view_with_grad_off(self._graph.ops[value.op]):
+            return True
+        return value.storage in self._reached
+
+    @cached_property
+    def _reached(self) -> set[int]:
+        """The storages that gradient comes to."""
+        ops = self._graph.ops.values()
+        views = {output for op in ops if is_view_with_grad_off(op) for output in op.outputs}
+        return set(map(storage_of(self._graph.values), self._roads.gradient.keys() - views))

@@ -66,6 +66,8 @@ def _check_names(choice: Choice, graph: Graph) -> None:
         return
     from gradviz.fold.calls import find_calls, walk
     from gradviz.fold.choice import is_meant
+    from gradviz.fold.leaves import address as leaves_address
+    from gradviz.fold.leaves import find_leaves
     from gradviz.fold.steps import LOOP, address, find_steps
 
     loops = [pattern for pattern in choice.expand if pattern.startswith(LOOP)]
@@ -73,8 +75,10 @@ def _check_names(choice: Choice, graph: Graph) -> None:
     for pattern in loops:
         if not any(is_meant(name, (pattern,)) for name in addresses):
             raise UsageError(f"no loop that is drawn has the lines of `{pattern}`", help=_near(pattern, addresses))
-    names = sorted({call.name for call in walk(find_calls(graph)[0]) if call.name})
+    calls = {call.name for call in walk(find_calls(graph)[0]) if call.name}
+    groups = {leaves_address(fold) for fold in find_leaves(graph)} if choice.expand else set()
     for pattern in patterns:
+        names = sorted(calls | groups if pattern in choice.expand else calls)
         if pattern not in loops and not any(is_meant(name, (pattern,)) for name in names):
             raise UsageError(f"no module or function that is drawn is called `{pattern}`", help=_near(pattern, names))
 

@@ -154,7 +154,8 @@ class Carried:
 class Fold:
     """Ops that a picture shows as one. The graph that has the fold is otherwise as it was.
 
-    kind     what makes them one: `scope`, `function`, `siblings`, `parallel`, `views`, `steps`, `iterations`, `updates`
+    kind     what makes them one: `scope`, `function`, `siblings`, `parallel`, `views`, `steps`, `iterations`, `updates`,
+             `leaves`
     title    what the box or the frame is called, without how often
     turns    the ops of each turn, those that make leaves for it alone among them. Several turns are equally long, and
              the ops at one position do the same, on values of the same shapes

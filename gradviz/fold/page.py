@@ -1,4 +1,7 @@
-"""A page: a large graph folded to what fits on one, loops first and then by its modules; or as its reader chose."""
+"""A page: a large graph folded to what fits on one, loops first and then by its modules; or as its reader chose.
+
+Leaves that one op takes by the dozen are shelved in a graph of any size: beside each other they fill several screens.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from gradviz.fold.choice import Choice
 from gradviz.fold.first_turns import first_turns, times_of, with_all_turns
 from gradviz.fold.fit import MOST, PAGE, count_boxes, fit
 from gradviz.fold.joining import join_folds, stand_for
+from gradviz.fold.leaves import shelve_leaves
 from gradviz.fold.steps import roll_steps
 from gradviz.fold.updates import KIND as UPDATES
 from gradviz.fold.updates import without_updates
@@ -25,12 +29,17 @@ WORTH = 8
 def fold_to_page(
     graph: Graph, choice: Choice, marked: Collection[int] = (), modules: Iterable[Module] = ()
 ) -> Graph:
-    """`graph` with its loops rolled, if it is large, and what `fit` folds of the rest.
+    """`graph` with its loops rolled, if it is large, what `fit` folds of the rest, and its leaves shelved.
 
     marked   ops that their reader is looking for: a turn of a loop that has one in it is drawn by itself, unless it is
              a cut that each turn makes
     modules  which module runs as which scope
     """
+    folded = _fold(graph, choice, marked, modules)
+    return folded if choice.everything else shelve_leaves(folded, marked, choice.expand)
+
+
+def _fold(graph: Graph, choice: Choice, marked: Collection[int], modules: Iterable[Module]) -> Graph:
     if choice.everything or count_boxes(graph) <= MOST:
         return fit(graph, choice, marked, modules)
     kinds = {module.scope: module.kind for module in modules}

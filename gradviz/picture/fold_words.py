@@ -7,11 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gradviz.events import Role
+from gradviz.fold.leaves import KIND as LEAVES
 from gradviz.graphs import Fold, Graph, Op, Value
-from gradviz.picture.wording import TITLE_LIMIT, WIDE, Pairs, Wording, clean, clip, dots, join, plural
+from gradviz.picture.wording import TITLE_LIMIT, WIDE, Pairs, Wording, clean, clip, dots, join, plural, shape_dtype
 from gradviz.stats.tables import bytes_text
 
 NAMES_TOLD = 6
+LEAVES_TOLD = 24
+"""So many leaves of a box are told one by one in its tooltip."""
+
 CARRIED_LIMIT = 24
 """Longest list of what turns hand on; a longer one is counted."""
 
@@ -96,6 +100,8 @@ def fold_title(fold: Fold) -> str:
 def closed_words(graph: Graph, content: Content, words: Wording) -> tuple[str, Pairs]:
     """The second line and the tooltip of a closed fold's box."""
     fold = content.fold
+    if fold.kind == LEAVES:
+        return _leaves_words(graph, content, words)
     kept = sum(content.saved.values()) + content.loose
     module = clean(fold.module) if fold.kind != "views" else ""
     parameters = _parameters(content)
@@ -130,15 +136,33 @@ def closed_words(graph: Graph, content: Content, words: Wording) -> tuple[str, P
     return detail, (*_where(graph, fold, words), *pairs, *_opens(fold))
 
 
+def _leaves_words(graph: Graph, content: Content, words: Wording) -> tuple[str, Pairs]:
+    """The same of a box of leaves: `16 parameters · 9.0 KiB · line 4`, and in the tooltip the shape of each."""
+    fold = content.fold
+    values = [graph.values[graph.ops[source].outputs[0]] for source in fold.ops]
+    named = all(value.role is Role.PARAMETER for value in values)
+    told = plural(len(values), "parameter") if named else plural(len(values), "leaf", "leaves")
+    told = "" if told == fold.title else told + _states(content)
+    lines = list(dict.fromkeys(words.line(graph.ops[source].site) for source in fold.ops))
+    size = bytes_text(sum(value.nbytes for value in values))
+    pairs = [(clean(value.name) or "a leaf", shape_dtype(value)) for value in values[:LEAVES_TOLD]]
+    more = len(values) - len(pairs)
+    if more:
+        pairs.append(("and", f"{more:,} more"))
+    return dots(told, size, lines[0] if len(lines) == 1 else ""), (*pairs, *_opens(fold))
+
+
 def _parameters(content: Content) -> str:
     """`12 parameters, no gradient`, `2 parameters, 1 zero gradient`"""
-    if not content.parameters:
-        return ""
-    told = plural(len(content.parameters), "parameter")
+    return plural(len(content.parameters), "parameter") + _states(content) if content.parameters else ""
+
+
+def _states(content: Content) -> str:
+    """`, no gradient` where all say so, `, 1 zero gradient` where one does."""
     states = Counter(content.starved.values())
     if len(states) == 1 and len(content.starved) == len(content.parameters):
-        return f"{told}, {_STATES[next(iter(states))]}"
-    return ", ".join([told, *(f"{count:,} {_STATES[state]}" for state, count in sorted(states.items()))])
+        return f", {_STATES[next(iter(states))]}"
+    return "".join(f", {count:,} {_STATES[state]}" for state, count in sorted(states.items()))
 
 
 _STATES = {
@@ -186,6 +210,7 @@ _KINDS = {
     "function": ("function is one box", "functions are one box each"),
     "updates": ("step of an optimizer is one box", "steps of optimizers are one box each"),
     "views": ("chain of views is one box", "chains of views are one box each"),
+    LEAVES: ("group of leaves is one box", "groups of leaves are one box each"),
 }
 
 

@@ -38,7 +38,7 @@ BOXES: dict[BoxKind, dict[str, str]] = {
 }
 
 FOLDED = {"shape": "box3d"}
-"""What sets a box apart that stands for several ops."""
+"""What sets a box apart that stands for several."""
 
 WIRES: dict[WireKind, dict[str, str]] = {
     WireKind.GRADIENT: {"color": DARK, "penwidth": "1.5"},
@@ -202,8 +202,11 @@ def _legend(picture: Picture) -> str:
     for kind, meaning in BOX_MEANING.items():
         if kind in shown:
             rows.append((_swatch(kind), meaning))
-    if any(box.fold is not None for box in picture.boxes):
+    folded = {box.kind for box in picture.boxes if box.fold is not None}
+    if folded & {BoxKind.OP, BoxKind.OFF}:
         rows.append((_ink("▣", DARK), "several ops in one"))
+    if folded & {BoxKind.LEAF, BoxKind.CONST}:
+        rows.append((_ink("▣", DARK), "several leaves in one"))
     kinds_of_frame = {frame.kind for frame in picture.frames}
     if kinds_of_frame - set(MODULE_KINDS):
         rows.append((_ink("┌╌┐", GREY), "grad-mode region"))

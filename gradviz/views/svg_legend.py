@@ -48,6 +48,12 @@ BOX_WORDS = {
 }
 """The same of boxes."""
 
+FOLD_WORDS = {
+    (BoxKind.OP, BoxKind.OFF): "many ops in one box",
+    (BoxKind.LEAF, BoxKind.CONST): "many leaves in one box",
+}
+"""The same of boxes that stand for many, whichever of the kinds occurs."""
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -79,9 +85,13 @@ def legend_items(drawing: Drawing) -> list[Item]:
         if kind in boxes:
             sample = f'<g class="{BOX_CLASS[kind]}">{outline(kind, Rectangle(0, -11, 22, 14))}</g>'
             items.append(Item(sample, 22, words))
-    if any(placed.box.fold is not None for placed in drawing.boxes):
-        area = Rectangle(0, -11, 24, 14)
-        items.append(Item(f'<g class="op">{outline(BoxKind.OP, area)}{fold_bars(area)}</g>', 24, "many ops in one box"))
+    folded = {placed.box.kind for placed in drawing.boxes if placed.box.fold is not None}
+    for kinds, words in FOLD_WORDS.items():
+        kind = next((kind for kind in kinds if kind in folded), None)
+        if kind is not None:
+            area = Rectangle(0, -11, 24, 14)
+            sample = f'<g class="{BOX_CLASS[kind]}">{outline(kind, area)}{fold_bars(area, kind)}</g>'
+            items.append(Item(sample, 24, words))
     modules = {is_module(placed) for placed in drawing.frames}
     if False in modules:
         items.append(Item(rectangle(Rectangle(0, -11, 22, 14), 4, "f"), 22, "grad-mode region"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from math import sqrt
 
 from gradviz.layout.drawing import MODULE_KINDS, PlacedBox, PlacedFrame, Rectangle
 from gradviz.layout.measure import BADGE_AXIS, DETAIL_SIZE, TITLE_SIZE, is_plain, text_width
@@ -117,9 +118,11 @@ def outline(kind: BoxKind, area: Rectangle) -> str:
     return page + _polygon((right - fold, y, right - fold, y + fold, right, y + fold))
 
 
-def fold_bars(area: Rectangle) -> str:
-    """What tells a box of many ops from a box of one: a bar at either side, as flowcharts mark a subprocess."""
-    left, right, top, bottom = area.x + _BAR, area.right - _BAR, area.y, area.bottom
+def fold_bars(area: Rectangle, kind: BoxKind) -> str:
+    """What tells a box of many from a box of one: a bar at either side, as flowcharts mark a subprocess."""
+    corner = corner_of(kind, area.height)
+    inset = corner - sqrt(corner**2 - (corner - _BAR) ** 2) if corner > _BAR else 0  # where the corner is round
+    left, right, top, bottom = area.x + _BAR, area.right - _BAR, area.y + inset, area.bottom - inset
     way = f"M{number(left)} {number(top)}V{number(bottom)}M{number(right)} {number(top)}V{number(bottom)}"
     return f'<path class="sub" d="{way}"/>'
 

@@ -120,7 +120,10 @@ _FINDING_RULES: tuple[tuple[str, str, str, str], ...] = (
 
 
 # What only a drawing of a folded graph needs.
-_FOLD_RULES: tuple[tuple[str, str, str, str], ...] = ((".sub", "fill:none;stroke-width:1", "", "op edge"),)
+_FOLD_RULES: tuple[tuple[str, str, str, str], ...] = (
+    (".sub", "fill:none;stroke-width:1", "", "op edge"),
+    (".leaf .sub", "", "", "leaf edge"),
+)
 
 
 @cache

@@ -55,8 +55,10 @@ SYMBOLS = {
 FOLDED = {
     BoxKind.OP: ("▣", "", "several ops in one"),
     BoxKind.OFF: ("▨", "dim", "several ops in one, not tracked"),
+    BoxKind.LEAF: ("◉", "bold blue", "several leaves in one, all require grad"),
+    BoxKind.CONST: ("◎", "", "several leaves in one, none needs grad"),
 }
-"""The same for a box that stands for several ops."""
+"""The same for a box that stands for several."""
 
 WIRES = {
     WireKind.GRADIENT: ("─", "│", ""),

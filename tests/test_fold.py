@@ -78,6 +78,7 @@ def blocks(*widths: int) -> Graph:
 
 
 LARGE = (8,) * 30
+ENDS = (BoxKind.OUTPUT, BoxKind.RESULT, BoxKind.OFF_OUTPUT)
 
 
 def titles(graph: Graph, *, open: bool | None = None) -> list[str]:
@@ -106,7 +107,7 @@ def assert_wires_are_those_of_the_graph(graph: Graph, picture: Picture) -> None:
     """Between two boxes there is a wire just where data went from an op of the one to an op of the other."""
     standing = stand_for(graph.folds)
     box_of = {box.fold if box.fold is not None else box.op: box.id for box in picture.boxes if box.op is not None}
-    alone = {box.id for box in picture.boxes if box.kind in (BoxKind.OUTPUT, BoxKind.OFF_OUTPUT)}
+    alone = {box.id for box in picture.boxes if box.kind in ENDS}
     # The badge of a cut stands before the box of the value that comes out of it.
     badges = {box.id for box in picture.boxes if box.kind is BoxKind.CUT}
     after = {wire.tail: wire.head for wire in picture.wires if wire.tail in badges}

@@ -27,7 +27,7 @@ _BOUNDARY = re.compile(r"[.\[]")
 
 
 def shelve_leaves(graph: Graph, marked: Collection[int] = (), opened: tuple[str, ...] = ()) -> Graph:
-    """`graph` with a fold for each group of MANY leaves or more that only the same boxes use, and one of them by itself.
+    """`graph` with a fold for each group of MANY leaves or more that the same boxes use, and nothing else.
 
     Leaves of a group have in common whether they are parameters, and whether they require grad. The ops `marked` make
     leaves that their reader is looking for: a few of those stay as they are. So does a group whose address one of the

@@ -143,13 +143,13 @@ def _leaves_words(graph: Graph, content: Content, words: Wording) -> tuple[str, 
     named = all(value.role is Role.PARAMETER for value in values)
     told = plural(len(values), "parameter") if named else plural(len(values), "leaf", "leaves")
     told = "" if told == fold.title else told + _states(content)
-    lines = list(dict.fromkeys(words.line(graph.ops[source].site) for source in fold.ops))
+    born = list(dict.fromkeys(map(words.born, values)))
     size = bytes_text(sum(value.nbytes for value in values))
     pairs = [(clean(value.name) or "a leaf", shape_dtype(value)) for value in values[:LEAVES_TOLD]]
     more = len(values) - len(pairs)
     if more:
         pairs.append(("and", f"{more:,} more"))
-    return dots(told, size, lines[0] if len(lines) == 1 else ""), (*pairs, *_opens(fold))
+    return dots(told, size, born[0] if len(born) == 1 else ""), (*pairs, *_opens(fold))
 
 
 def _parameters(content: Content) -> str:

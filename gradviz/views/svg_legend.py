@@ -40,6 +40,7 @@ BOX_WORDS = {
     BoxKind.OP: "tracked op",
     BoxKind.OFF: "not tracked",
     BoxKind.OUTPUT: "output",
+    BoxKind.RESULT: "another result",
     BoxKind.OFF_OUTPUT: "output without grad_fn",
     BoxKind.SAVED: "saved tensor",
     BoxKind.EXIT: "left for Python",

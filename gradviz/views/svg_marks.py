@@ -17,6 +17,7 @@ BOX_CLASS = {
     BoxKind.OP: "op",
     BoxKind.OFF: "off",
     BoxKind.OUTPUT: "out",
+    BoxKind.RESULT: "res",
     BoxKind.OFF_OUTPUT: "offo",
     BoxKind.CUT: "cut",
     BoxKind.EXIT: "exit",
@@ -24,7 +25,8 @@ BOX_CLASS = {
     BoxKind.SAVED: "saved",
     BoxKind.MORE: "more",
 }
-_CORNER = {BoxKind.LEAF: 12, BoxKind.CUT: 15, BoxKind.OUTPUT: 7, BoxKind.OFF_OUTPUT: 7, BoxKind.CONST: 3}
+_ENDS = frozenset({BoxKind.OUTPUT, BoxKind.RESULT, BoxKind.OFF_OUTPUT})
+_CORNER = {BoxKind.LEAF: 12, BoxKind.CUT: 15, BoxKind.CONST: 3, **dict.fromkeys(_ENDS, 7)}
 _ANGULAR = frozenset({BoxKind.EXIT, BoxKind.ERROR, BoxKind.SAVED})
 _FONTS = {"h": ("bold", 15), "t": ("bold", DETAIL_SIZE), "k": ("sans", DETAIL_SIZE), "s": ("sans", DETAIL_SIZE)}
 _FONTS |= {"ct": ("bold", TITLE_SIZE), "": ("mono", TITLE_SIZE), "fh": ("bold", TITLE_SIZE), "fi": ("sans", TITLE_SIZE)}
@@ -98,7 +100,7 @@ def outline(kind: BoxKind, area: Rectangle) -> str:
     if kind not in _ANGULAR:
         corner = corner_of(kind, area.height)
         shape = rectangle(area, corner)
-        if kind is BoxKind.OUTPUT or kind is BoxKind.OFF_OUTPUT:
+        if kind in _ENDS:
             inset = 3 if area.height > 20 else 2
             inner = Rectangle(area.x + inset, area.y + inset, area.width - 2 * inset, area.height - 2 * inset)
             shape += rectangle(inner, max(corner - inset, 1), "in")

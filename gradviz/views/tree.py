@@ -43,6 +43,7 @@ SYMBOLS = {
     BoxKind.OP: ("■", "", "tracked op"),
     BoxKind.OFF: ("□", "dim", "not tracked"),
     BoxKind.OUTPUT: ("◆", "bold green", "output"),
+    BoxKind.RESULT: ("◈", "dim", "another result"),
     BoxKind.OFF_OUTPUT: ("◇", "dim", "output without grad_fn"),
     BoxKind.CUT: ("✂", "bold red", "gradient stops"),
     BoxKind.EXIT: ("⇥", "dim", "left for Python or numpy"),
@@ -296,7 +297,7 @@ def _road(wires: Sequence[Wire], picture: Picture) -> str:
 
 def _roots(picture: Picture, uses: dict[str, int]) -> list[str]:
     """The boxes that feed nothing: what gradient starts from and errors first, then other results, then the rest."""
-    first = {BoxKind.OUTPUT: 0, BoxKind.ERROR: 0, BoxKind.OFF_OUTPUT: 1}
+    first = {BoxKind.OUTPUT: 0, BoxKind.ERROR: 0, BoxKind.RESULT: 1, BoxKind.OFF_OUTPUT: 1}
     ends = [box for box in picture.boxes if box.id not in uses]
     return [box.id for box in sorted(ends, key=lambda box: first.get(box.kind, 2))]
 

@@ -94,3 +94,24 @@ def test_the_loss_stands_at_the_foot_and_the_unused_result_beside_its_op() -> No
     drawing = arrange(compose(cell(), Options()))
     places = {placed.box.title: placed.area.y for placed in drawing.boxes}
     assert places["c"] < places["loss"] == max(places.values())
+
+
+def written() -> Graph:
+    b = Builder()
+    w = b.leaf("w", (4,), requires_grad=True)
+    y = b.inplace("mul_", b.op("exp", w, name="y", line=2), "2", line=3)
+    b.sweep(b.op("mul", y, y, name="loss", shape=(), line=4), line=5)
+    return b.graph()
+
+
+@pytest.mark.parametrize("view", ["svg", "html", "dot", "mermaid", "tree"])
+def test_the_legend_says_what_a_version_is_where_one_occurs(view: str) -> None:
+    assert "written in place n times" in draw(written(), view, Options())
+    assert "written in place n times" not in draw(cell(), view, Options())
+
+
+def test_the_tree_says_what_times_is_where_wires_are_one() -> None:
+    text = draw(written(), "tree", Options())
+    assert "×2" in text
+    assert "×n n wires in one" in text
+    assert "×n" not in draw(cell(), "tree", Options())

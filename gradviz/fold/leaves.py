@@ -70,12 +70,12 @@ def _users(graph: Graph) -> dict[int, set[int]]:
     found: dict[int, set[int]] = {source: set() for source in alone if _is_plain(graph, source)}
     for op in graph.ops.values():
         for item, needs in zip(op.inputs, op.needs, strict=True):
-            made = graph.values[item].op if type(item) is int else None
-            if made not in found or made is None:
+            if type(item) is not int or graph.values[item].op not in found:
                 continue
-            found[made].add(standing.shown(op.id))
-            if needs and not graph.values[item].requires_grad:  # frozen later, and to be seen
-                del found[made]
+            made = graph.values[item]
+            found[made.op].add(standing.shown(op.id))
+            if needs and not made.requires_grad:  # frozen later, and to be seen
+                del found[made.op]
     ends = {root for sweep in graph.sweeps for root in sweep.roots}
     return {source: using for source, using in found.items() if ends.isdisjoint(graph.ops[source].outputs)}
 

@@ -14,6 +14,7 @@ from gradviz.layout.drawing import MODULE_KINDS
 from gradviz.layout.measure import one_line
 from gradviz.picture.composing import compose
 from gradviz.picture.records import Box, BoxKind, Frame, Picture, Remark, Wire, WireKind
+from gradviz.picture.signs import signs
 from gradviz.picture.wording import clean
 
 if TYPE_CHECKING:
@@ -124,7 +125,8 @@ def _lines(picture: Picture, graph: Graph, options: Options) -> Iterator[str]:
     for name, look in _TEXT_CLASSES.items():
         if name in present:
             yield f"  classDef {name} {look}"
-    yield f"  about{_label([picture.title, picture.summary, *picture.notes])}:::about"
+    meanings = [f"{mark}: {words}" for mark, words in signs(picture)]
+    yield f"  about{_label([picture.title, picture.summary, *picture.notes, *meanings])}:::about"
     yield from _framed(picture, graph, options)
     for wire in picture.wires:
         yield f"  {wire.tail} {_arrow(wire)} {wire.head}"

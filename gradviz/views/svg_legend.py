@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 
 from gradviz.layout.drawing import Drawing, Rectangle
 from gradviz.layout.measure import text_width
 from gradviz.picture.records import BoxKind, WireKind
+from gradviz.picture.signs import signs
 from gradviz.views.svg_findings import band_sample
 from gradviz.views.svg_marks import (
     BOX_CLASS,
@@ -88,8 +90,7 @@ def legend_items(drawing: Drawing) -> list[Item]:
             items.append(Item(sample, 22, words))
     folded = {placed.box.kind for placed in drawing.boxes if placed.box.fold is not None}
     for kinds, words in FOLD_WORDS.items():
-        kind = next((kind for kind in kinds if kind in folded), None)
-        if kind is not None:
+        for kind in [kind for kind in kinds if kind in folded][:1]:
             area = Rectangle(0, -11, 24, 14)
             sample = f'<g class="{BOX_CLASS[kind]}">{outline(kind, area)}{fold_bars(area, kind)}</g>'
             items.append(Item(sample, 24, words))
@@ -98,6 +99,9 @@ def legend_items(drawing: Drawing) -> list[Item]:
         items.append(Item(rectangle(Rectangle(0, -11, 22, 14), 4, "f"), 22, "grad-mode region"))
     if True in modules:
         items.append(Item(rectangle(Rectangle(0, -11, 22, 14), 4, "fm"), 22, "module"))
+    # A mark of text is a sample of itself.
+    for mark, words in signs(drawing.picture):
+        items.append(Item(text(0, 0, mark, "k"), ceil(text_width(mark, "sans", 11)), f"= {words}"))
     return items
 
 

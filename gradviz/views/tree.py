@@ -32,6 +32,7 @@ from rich.text import Text
 from gradviz.graphs import Graph
 from gradviz.picture.composing import compose
 from gradviz.picture.records import Box, BoxKind, Picture, Remark, Wire, WireKind
+from gradviz.picture.signs import signs
 from gradviz.views import Options
 
 if TYPE_CHECKING:
@@ -246,7 +247,7 @@ class _Tree:
         sign, style, _ = _symbol(box)
         text = [(f"{sign} {box.title}", style)]
         if feed.count > 1:
-            text.append((f" ×{feed.count}", ""))
+            text.append((f" ×{feed.count:,}", ""))
         if box.detail:
             text.append((f"  {box.detail}", "red" if box.kind is BoxKind.ERROR else "dim"))
         if box.frame is not None:
@@ -264,7 +265,7 @@ class _Tree:
 
     def _reference(self, feed: _Feed, first: Spans, other: Spans) -> _Line:
         arrow = "↑" if feed.tail in self.written else "↓"
-        times = f" ×{feed.count}" if feed.count > 1 else ""
+        times = f" ×{feed.count:,}" if feed.count > 1 else ""
         number = f"{arrow}{self._number(feed.tail)}"
         return _Line(((number, "cyan"), (f" {self.boxes[feed.tail].title}{times}", "")), first, other)
 
@@ -282,12 +283,17 @@ def _gather(picture: Picture) -> tuple[dict[str, list[_Feed]], dict[str, int]]:
     uses: dict[str, int] = {}
     for head, tails in found.items():
         feeds[head] = [
-            _Feed(tail, wires[0].kind, len(wires), any(wire.lost for wire in wires), _road(wires, picture))
+            _Feed(tail, wires[0].kind, sum(map(_count, wires)), any(wire.lost for wire in wires), _road(wires, picture))
             for tail, wires in tails.items()
         ]
         for tail in tails:
             uses[tail] = uses.get(tail, 0) + 1
     return feeds, uses
+
+
+def _count(wire: Wire) -> int:
+    """How many a wire stands for: one that is labelled `×15` is 15."""
+    return int(wire.label[1:].replace(",", "")) if wire.label.startswith("×") else 1
 
 
 def _road(wires: Sequence[Wire], picture: Picture) -> str:
@@ -346,6 +352,8 @@ def _legend(picture: Picture) -> Iterator[tuple[str, str, str]]:
     roads = [wire for wire in picture.wires if wire.road]
     if roads:
         yield "┃", SEVERITIES[_road(roads, picture)], "road of a lost gradient"
+    merged = len({(wire.tail, wire.head) for wire in picture.wires}) < len(picture.wires)
+    yield from ((mark, "", words) for mark, words in signs(picture, merged=merged))
 
 
 def _symbol(box: Box) -> tuple[str, str, str]:

@@ -1,0 +1,21 @@
+"""Signs: the short marks in a picture that no box explains, and what they mean, for the legend of each view."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from gradviz.picture.records import Picture
+
+VERSION = ("version n", "written in place n times")
+TIMES = ("×n", "n wires in one")
+
+_VERSION = re.compile(r"(^| · |, )version \d")
+
+
+def signs(picture: Picture, *, merged: bool = False) -> Iterator[tuple[str, str]]:
+    """The marks that occur, each with its meaning; `merged` where the view draws wires between two boxes as one."""
+    if any(_VERSION.search(box.detail) for box in picture.boxes):
+        yield VERSION
+    if merged or any(wire.label.startswith("×") for wire in picture.wires):
+        yield TIMES

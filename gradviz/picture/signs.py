@@ -1,14 +1,16 @@
-"""Signs: the short marks in a picture that no box explains, and what they mean, for the legend of each view."""
+"""Signs: the marks and frames in a picture that no box explains, and what they mean, for the legend of each view."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from gradviz.picture.records import Picture
 
 VERSION = ("version n", "written in place n times")
 TIMES = ("×n", "n wires in one")
+FRAMES = {"module": "module", "scope": "module", "loop": "drawn once for all turns"}
+"""What the frames are that stand for no grad-mode region, by their kinds."""
 
 _VERSION = re.compile(r"(^| · |, )version \d")
 
@@ -19,3 +21,9 @@ def signs(picture: Picture, *, merged: bool = False) -> Iterator[tuple[str, str]
         yield VERSION
     if merged or any(wire.label.startswith("×") for wire in picture.wires):
         yield TIMES
+
+
+def frames(kinds: Iterable[str]) -> list[str]:
+    """What the frames of these kinds are, but for those of regions."""
+    occurring = {FRAMES[kind] for kind in kinds if kind in FRAMES}
+    return [words for words in dict.fromkeys(FRAMES.values()) if words in occurring]

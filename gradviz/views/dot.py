@@ -13,7 +13,7 @@ from gradviz.graphs import Graph
 from gradviz.layout.drawing import MODULE_KINDS
 from gradviz.picture.composing import compose
 from gradviz.picture.records import Box, BoxKind, Frame, Picture, Remark, Wire, WireKind
-from gradviz.picture.signs import signs
+from gradviz.picture.signs import frames, signs
 from gradviz.picture.wording import clean
 from gradviz.views import Options
 
@@ -213,8 +213,7 @@ def _legend(picture: Picture) -> str:
     kinds_of_frame = {frame.kind for frame in picture.frames}
     if kinds_of_frame - set(MODULE_KINDS):
         rows.append((_ink("┌╌┐", GREY), "grad-mode region"))
-    if kinds_of_frame & set(MODULE_KINDS):
-        rows.append((_ink("┌─┐", GREY), "module"))
+    rows += [(_ink("┌─┐", GREY), words) for words in frames(kinds_of_frame)]
     rows += [(_ink(mark, GREY), words) for mark, words in signs(picture)]
     cells = "".join(f'<TR><TD ALIGN="CENTER">{mark}</TD><TD ALIGN="LEFT">{text}</TD></TR>' for mark, text in rows)
     return f'<TABLE BORDER="0" CELLSPACING="2" CELLPADDING="1">{cells}</TABLE>'

@@ -9,7 +9,7 @@ from math import ceil
 from gradviz.layout.drawing import Drawing, Rectangle
 from gradviz.layout.measure import text_width
 from gradviz.picture.records import BoxKind, WireKind
-from gradviz.picture.signs import signs
+from gradviz.picture.signs import frames, signs
 from gradviz.views.svg_findings import band_sample
 from gradviz.views.svg_marks import (
     BOX_CLASS,
@@ -94,11 +94,10 @@ def legend_items(drawing: Drawing) -> list[Item]:
             area = Rectangle(0, -11, 24, 14)
             sample = f'<g class="{BOX_CLASS[kind]}">{outline(kind, area)}{fold_bars(area, kind)}</g>'
             items.append(Item(sample, 24, words))
-    modules = {is_module(placed) for placed in drawing.frames}
-    if False in modules:
+    if not all(map(is_module, drawing.frames)):
         items.append(Item(rectangle(Rectangle(0, -11, 22, 14), 4, "f"), 22, "grad-mode region"))
-    if True in modules:
-        items.append(Item(rectangle(Rectangle(0, -11, 22, 14), 4, "fm"), 22, "module"))
+    for words in frames(placed.frame.kind for placed in drawing.frames):
+        items.append(Item(rectangle(Rectangle(0, -11, 22, 14), 4, "fm"), 22, words))
     # A mark of text is a sample of itself.
     for mark, words in signs(drawing.picture):
         items.append(Item(text(0, 0, mark, "k"), ceil(text_width(mark, "sans", 11)), f"= {words}"))

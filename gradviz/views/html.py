@@ -67,7 +67,8 @@ def write_pieces(drawing: Drawing, graph: Graph, findings: Sequence[Finding] | N
     yield _HEAD.format(policy=_policy(style, script), title=title, style=style)
     yield _HEADER.format(title=title, summary=summary)
     yield _DRAWING.format(
-        direction=drawing.direction, start=-_MARGIN, width=size[0], height=size[1], title=title, description=escape(one_line(picture.description))
+        direction=drawing.direction, start=-_MARGIN, width=size[0], height=size[1],
+        title=title, description=escape(one_line(picture.description)),
     )
     for part in marks(drawing):
         if part:

@@ -150,6 +150,10 @@ class Carried:
     leaves: int
 
 
+LOOPS = frozenset({"steps", "iterations"})
+"""Kinds of folds whose turns a loop ran."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fold:
     """Ops that a picture shows as one. The graph that has the fold is otherwise as it was.

@@ -164,6 +164,24 @@ def test_in_a_loop_the_weights_of_every_step_are_one_box() -> None:
     assert {fold.kind for fold in graph.folds} == {"steps", KIND}
 
 
+def test_in_front_of_a_wide_loop_those_that_one_op_takes_are_one_box() -> None:
+    b = Builder()
+    cell, out = weights(b, 4, "dec.cell.w{}"), weights(b, 2, "dec.out.w{}")
+    attention = [b.leaf(f"w{n}", (4,), requires_grad=True, line=2) for n in range(4)]
+    h = b.leaf("h", (3, 4))
+    ends = []
+    for _ in range(12):
+        h = b.op("gru_cell", b.op("attend", h, *attention, shape=(3, 4), line=5), *cell, shape=(3, 4), line=6)
+        ends.append(b.op("linear", h, *out, line=7))
+    b.sweep(b.op("sum", b.op("stack", *ends, shape=(12, 3, 4), line=8), shape=(), name="loss", line=9), line=10)
+    graph = folded(b.graph())
+    assert [fold.title for fold in shelves(graph)] == ["dec.cell", "4 leaves"]
+    assert [fold.title for fold in shelves(folded(b.graph(), "leaves:5"))] == ["dec.cell"]
+    assert len(shelves(folded(b.graph(), "dec.cell"))) == 1
+    # Where the loop is not drawn as one, each op has its weights around it.
+    assert shelves(folded(b.graph(), "loop:*")) == []
+
+
 # what a user sees
 
 

@@ -1,21 +1,27 @@
-"""Leaves: those that one op takes by the dozen, such as the weights of an LSTM, drawn as one box beside it."""
+"""Leaves: those that one op takes by the dozen, such as the weights of an LSTM, drawn as one box beside it.
+
+The weights of a loop are all drawn in front of its frame, so there those that one op takes are put together sooner.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from shlex import quote, split
 
 from gradviz.events import Role
 from gradviz.fold.choice import is_meant
 from gradviz.fold.joining import join_folds, stand_for
-from gradviz.graphs import Fold, Graph, Value
+from gradviz.graphs import LOOPS, Fold, Graph, Value
 
 KIND = "leaves"
 """The kind of such a fold."""
 
 MANY = 8
 """So many leaves of one kind, and not fewer, are one box: a row of them is wider than a screen."""
+
+BEFORE_LOOP = 3
+"""The same where the leaves go into a loop that takes MANY of them."""
 
 FEW = 8
 """So many leaves that are to be looked at have a box each. More of them have one cause, and their box tells it."""
@@ -27,7 +33,7 @@ _BOUNDARY = re.compile(r"[.\[]")
 
 
 def shelve_leaves(graph: Graph, marked: Collection[int] = (), opened: tuple[str, ...] = ()) -> Graph:
-    """`graph` with a fold for each group of MANY leaves or more that the same boxes use, and nothing else.
+    """`graph` with a fold for each group of many leaves that the same boxes use, and nothing else.
 
     Leaves of a group have in common whether they are parameters, and whether they require grad. The ops `marked` make
     leaves that their reader is looking for: a few of those stay as they are. So does a group whose address one of the
@@ -44,24 +50,37 @@ def address(fold: Fold) -> str:
 
 def find_leaves(graph: Graph, marked: Collection[int] = ()) -> Iterator[Fold]:
     """The folds of leaves in a graph, by the first op that uses them."""
-    users = _users(graph)
+    loops = [op for turn in _wide_loops(graph) for op in turn]
+    users = _users(graph, [*(op.id for op in graph.ops.values() if len(op.inputs) >= MANY), *loops])
+    in_loops = frozenset(loops)
     groups: dict[tuple[object, ...], list[int]] = {}
     for source, using in users.items():
         value = graph.values[graph.ops[source].outputs[0]]
         key = (frozenset(using), value.role is Role.PARAMETER, value.requires_grad, source in marked)
         groups.setdefault(key, []).append(source)
     for group in groups.values():
-        if len(group) >= MANY and (len(group) > FEW or group[0] not in marked):
-            yield _fold(graph, group, min(users[group[0]]))
+        using = users[group[0]]
+        least = BEFORE_LOOP if in_loops.issuperset(using) else MANY
+        if len(group) >= (FEW + 1 if group[0] in marked else least):
+            yield _fold(graph, group, min(using))
 
 
-def _users(graph: Graph) -> dict[int, set[int]]:
-    """What uses each leaf that an op of many inputs takes: the boxes, by the op that each one stands for.
+def _wide_loops(graph: Graph) -> Iterator[tuple[int, ...]]:
+    """The turns that are drawn of loops that take MANY leaves."""
+    for fold in graph.folds:
+        if fold.open and fold.times > 1 and fold.kind in LOOPS:
+            own = frozenset(fold.ops)
+            taken = {graph.values[item].op for op in fold.turns[0] for item in graph.ops[op].value_inputs}
+            if sum(graph.ops[source].is_source for source in taken - own) >= MANY:
+                yield fold.turns[0]
+
+
+def _users(graph: Graph, ops: Iterable[int]) -> dict[int, set[int]]:
+    """What uses each leaf that one of `ops` takes: the boxes, by the op that each one stands for.
 
     Leaves that have no box of their own are left out, and those that a box uses unseen.
     """
-    wide = [op for op in graph.ops.values() if len(op.inputs) >= MANY]
-    taken = dict.fromkeys(graph.values[item].op for op in wide for item in op.value_inputs)
+    taken = dict.fromkeys(graph.values[item].op for op in ops for item in graph.ops[op].value_inputs)
     if not taken:
         return {}
     standing = stand_for(graph.folds)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from operator import attrgetter
 
-from gradviz.graphs import Graph, Op
-
-_LOOPS = frozenset({"steps", "iterations"})
+from gradviz.graphs import LOOPS, Graph, Op
 
 
 def later_equals(graph: Graph) -> dict[int, list[int]]:
@@ -18,7 +16,7 @@ def later_equals(graph: Graph) -> dict[int, list[int]]:
     """
     found: dict[int, list[int]] = {}
     for fold in graph.folds:
-        if not fold.open or fold.times < 3 or fold.kind not in _LOOPS:
+        if not fold.open or fold.times < 3 or fold.kind not in LOOPS:
             continue
         made = {*fold.turns[0], *fold.turns[1]}
         for position, id in enumerate(fold.turns[1]):

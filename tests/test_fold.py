@@ -266,6 +266,30 @@ def test_what_a_box_says_of_a_module_is_never_clipped() -> None:
     assert ("saved", "65.6 kB") in box.tooltip
 
 
+def test_of_a_long_kind_of_module_the_end_goes_and_the_count_of_its_ops_stays_whole() -> None:
+    net = Network()
+    x = net.x
+    for number in range(12):
+        x = net.linear(x, f"net.layer.0.{number % 3}.{number}")
+    kind = "T5LayerSelfAttentionWithRelativePositions"
+    made = fit(net.finish(x), Choice(collapse=("layer.0",)), modules=[Module("net.layer.0", kind)])
+    (box,) = [box for box in compose(made, Options()).boxes if box.fold is not None]
+    assert box.detail == "T5LayerSelfAtt… · 12 ops · 12 parameters"
+    assert box_texts(box)[1] == box.detail, "nothing of it is clipped once more"
+
+
+def test_of_a_list_that_is_all_there_is_in_a_block_the_block_has_the_frame() -> None:
+    net = Network()
+    x = net.x
+    for number in range(24):
+        x = net.block(x, f"model.block.{number}.layer.0", 8 + number)
+        x = net.block(x, f"model.block.{number}.layer.1", 40 + number)
+    made = folded(net.finish(x), Choice(expand=("block.7.layer",)))
+    framed = [frame.title for frame in compose(made, Options()).frames]
+    assert "block.7" in framed
+    assert not [title for title in framed if title.startswith("layer")]
+
+
 @pytest.mark.parametrize(("depth", "expected"), [(1, ["model"]), (2, ["h"]), (3, ["h.0", "h.1", "h.2"])])
 def test_depth_says_how_deep_modules_are_opened(depth: int, expected: list[str]) -> None:
     assert titles(folded(blocks(8, 8, 8), Choice(depth=depth))) == expected

@@ -23,6 +23,9 @@ CARRIED_LIMIT = 24
 ROOM = 32
 """Where a module's kind and what it says of lost gradients take more characters, the kind is left out."""
 
+SHORTEST = 8
+"""Of a module's kind no fewer characters are told."""
+
 FEW = 5
 """Of a module with so few ops, what it is says more than how many they are."""
 
@@ -119,7 +122,7 @@ def closed_words(graph: Graph, content: Content, words: Wording) -> tuple[str, P
     ]
     saved = f"{bytes_text(kept)} saved" if kept and not content.starved else ""
     with_saved = dots(*told[:3], saved, *told[3:])
-    detail = with_saved if len(with_saved) <= WIDE else dots(*told)
+    detail = with_saved if len(with_saved) <= WIDE else _with_short_kind(told)
     if fold.kind == "updates":
         detail = dots(words.line(graph.ops[fold.id].site), parameters)
     listed = content.names.most_common(NAMES_TOLD)
@@ -134,6 +137,13 @@ def closed_words(graph: Graph, content: Content, words: Wording) -> tuple[str, P
     if kept:
         pairs.append(("saved", bytes_text(kept)))
     return detail, (*_where(graph, fold, words), *pairs, *_opens(fold))
+
+
+def _with_short_kind(told: list[str]) -> str:
+    """The parts of a second line; of a long kind of module the end goes, not the middle of how many ops it has."""
+    kind, *counts = told
+    room = WIDE - len(dots(*counts)) - len(" · ")
+    return dots(kind if len(kind) <= room or not any(counts) else clip(kind, room) if room >= SHORTEST else "", *counts)
 
 
 def _leaves_words(graph: Graph, content: Content, words: Wording) -> tuple[str, Pairs]:

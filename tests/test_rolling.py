@@ -569,6 +569,12 @@ def test_the_frame_of_a_loop_is_not_called_a_module() -> None:
         assert ">module<" not in text
 
 
+def test_the_tree_tells_a_loop_in_full_once() -> None:
+    text = draw(page(Cell(10).graph), "tree", Options())
+    assert text.count("in step · ") == 1
+    assert text.count("  in step\n") == 4, "a turn has four ops and the input of its step"
+
+
 def test_a_loop_in_a_module_is_folded_with_its_module() -> None:
     b = Builder()
     h = b.leaf("x", (4,), requires_grad=True, line=1)

@@ -19,7 +19,7 @@ written once, with a number, and `↑1` or `↓1` elsewhere says that it stands 
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
@@ -31,8 +31,8 @@ from rich.text import Text
 
 from gradviz.graphs import Graph
 from gradviz.picture.composing import compose
-from gradviz.picture.records import Box, BoxKind, Picture, Remark, Wire, WireKind
-from gradviz.picture.signs import signs
+from gradviz.picture.records import Box, BoxKind, Frame, Picture, Remark, Wire, WireKind
+from gradviz.picture.signs import FRAMES, signs
 from gradviz.views import Options
 
 if TYPE_CHECKING:
@@ -151,6 +151,7 @@ class _Tree:
     def __init__(self, picture: Picture, width: int | None) -> None:
         self.boxes = {box.id: box for box in picture.boxes}
         self.frames = {frame.id: frame.title for frame in picture.frames}
+        self.brief = _brief(picture.frames)
         self.remarks = picture.remarks
         self.blamed = {frame.id: frame.findings for frame in picture.frames if frame.findings}
         self.feeds, uses = _gather(picture)
@@ -252,6 +253,7 @@ class _Tree:
             text.append((f"  {box.detail}", "red" if box.kind is BoxKind.ERROR else "dim"))
         if box.frame is not None:
             text.append((f"  in {self.frames[box.frame]}", "italic"))
+            self.frames.update({box.frame: self.brief[box.frame]} if box.frame in self.brief else {})
             text += self._tags(self.blamed.pop(box.frame, ()))
         text += self._tags(box.findings)
         if feed.tail in self.shared or feed.tail in self.numbers:
@@ -271,6 +273,13 @@ class _Tree:
 
     def _number(self, id: str) -> int:
         return self.numbers.setdefault(id, len(self.numbers) + 1)
+
+
+def _brief(frames: Sequence[Frame]) -> dict[str, str]:
+    """What the frames of modules and loops are called where they were told before, by their beginnings, if unlike."""
+    names = {frame.id: frame.title.partition(" · ")[0] for frame in frames}
+    counts = Counter(names.values())
+    return {frame.id: names[frame.id] for frame in frames if frame.kind in FRAMES and counts[names[frame.id]] == 1}
 
 
 def _gather(picture: Picture) -> tuple[dict[str, list[_Feed]], dict[str, int]]:

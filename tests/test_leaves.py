@@ -15,7 +15,8 @@ from gradviz_cli.main import application
 from gradviz.events import Gradient, Role
 from gradviz.fold import unfold
 from gradviz.fold.choice import Choice
-from gradviz.fold.leaves import KIND, MANY
+from gradviz.fold.joining import join_folds
+from gradviz.fold.leaves import KIND, MANY, shelve_leaves
 from gradviz.fold.page import fold_to_page
 from gradviz.fold.telling import telling_ops
 from gradviz.graphs import Fold, Graph
@@ -162,6 +163,30 @@ def test_in_a_loop_the_weights_of_every_step_are_one_box() -> None:
     b.sweep(b.op("sum", h, shape=(), name="loss", line=8), line=9)
     graph = folded(b.graph())
     assert {fold.kind for fold in graph.folds} == {"steps", KIND}
+
+
+def test_of_equal_blocks_the_weights_in_the_one_that_is_drawn_are_one_box() -> None:
+    b = Builder()
+    h = b.leaf("x", (3, 4), requires_grad=True)
+    turns = []
+    for number in range(12):
+        own = weights(b, 10, f"net.h.{number}.rnn.w{{}}")
+        made = b.op("lstm", h, *own, shape=(3, 4), line=5)
+        h = b.op("tanh", made, line=6)
+        turns.append((made, h, *own))
+    b.sweep(b.op("sum", h, shape=(), name="loss", line=8), line=9)
+    graph = b.graph()
+    ids = tuple(tuple(graph.values[value].op for value in turn) for turn in turns)
+    blocks = join_folds(graph, [Fold("siblings", "h.0-h.11", ids, open=True)])
+    made_of = shelve_leaves(blocks)
+    made_of.validate()
+    assert [fold.title for fold in shelves(made_of)] == ["net.h.0.rnn"]
+    picture = compose(made_of, Options())
+    assert picture.summary == compose(graph, Options()).summary
+    (box,) = [box for box in picture.boxes if box.fold is not None]
+    assert box.kind is BoxKind.LEAF
+    assert box.frame is not None, "in the frame of the block"
+    assert check(arrange(picture)) == ()
 
 
 def test_in_front_of_a_wide_loop_those_that_one_op_takes_are_one_box() -> None:

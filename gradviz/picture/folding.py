@@ -12,6 +12,7 @@ from heapq import heapify, heappop, heappush
 
 from gradviz.events import Input
 from gradviz.fold.joining import stand_for
+from gradviz.fold.leaves import KIND as LEAVES
 from gradviz.graphs import Fold, Graph, Op, Value
 from gradviz.picture.carrying import mark_turns
 from gradviz.picture.composing import BADGES, Composer
@@ -307,7 +308,8 @@ class FoldingComposer(Composer):
     def _frame_around(self, fold: Fold) -> str | None:
         """The innermost frame that all ops of a closed fold lie in."""
         chains: list[list[str]] = []
-        for frame in dict.fromkeys(self.frame_of.get(op) for op in fold.ops if self.graph.ops[op].inputs):
+        acting = [op for op in fold.ops if self.graph.ops[op].inputs] or fold.ops
+        for frame in dict.fromkeys(map(self.frame_of.get, acting)):
             chain = []
             while frame is not None:
                 chain.append(frame)
@@ -333,6 +335,8 @@ class FoldingComposer(Composer):
 
     def _filled(self, box: Box, content: Content) -> Box:
         kind = BoxKind.OP if content.tracked else BoxKind.OFF
+        if content.fold.kind == LEAVES:
+            kind = BoxKind.LEAF if self._require_grad(content.fold) else BoxKind.CONST
         title = fold_title(content.fold)
         detail, pairs = closed_words(self.graph, content, self.words)
         frame = self._frame_around(content.fold)
@@ -340,6 +344,9 @@ class FoldingComposer(Composer):
         return replace(
             box, kind=kind, title=title, detail=detail, tooltip=pairs, frame=frame, fold=fold.id, cuts=content.cuts
         )
+
+    def _require_grad(self, fold: Fold) -> bool:
+        return any(self.graph.values[output].requires_grad for op in fold.ops for output in self.graph.ops[op].outputs)
 
 
 def _is_literal(box: Box) -> bool:

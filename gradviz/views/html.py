@@ -67,7 +67,8 @@ def write_pieces(drawing: Drawing, graph: Graph, findings: Sequence[Finding] | N
     yield _HEAD.format(policy=_policy(style, script), title=title, style=style)
     yield _HEADER.format(title=title, summary=summary)
     yield _DRAWING.format(
-        start=-_MARGIN, width=size[0], height=size[1], title=title, description=escape(one_line(picture.description))
+        direction=drawing.direction, start=-_MARGIN, width=size[0], height=size[1],
+        title=title, description=escape(one_line(picture.description)),
     )
     for part in marks(drawing):
         if part:
@@ -121,7 +122,7 @@ aria-label="Find boxes by name, op, scope or file:line" aria-describedby="hits" 
 """
 
 _DRAWING = """\
-<main id="view" tabindex="0" aria-label="Drawing">
+<main id="view" tabindex="0" aria-label="Drawing" data-direction="{direction}">
 <svg xmlns="http://www.w3.org/2000/svg" class="gv" viewBox="{start} {start} {width} {height}" width="{width}" \
 height="{height}" role="img" aria-labelledby="name description">
 <title id="name">gradviz: {title}</title>

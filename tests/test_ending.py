@@ -113,5 +113,5 @@ def test_the_legend_says_what_a_version_is_where_one_occurs(view: str) -> None:
 def test_the_tree_says_what_times_is_where_wires_are_one() -> None:
     text = draw(written(), "tree", Options())
     assert "×2" in text
-    assert "×n n wires in one" in text
+    assert "×n = n wires in one" in text
     assert "×n" not in draw(cell(), "tree", Options())

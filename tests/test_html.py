@@ -573,7 +573,7 @@ def test_a_wide_drawing_opens_where_its_loss_or_its_first_finding_is(direction, 
         """
   const seen = box => {
     const { left, right, top, bottom } = box.getBoundingClientRect(), room = view.getBoundingClientRect();
-    return view.dataset.direction === "LR" ? top >= room.top && bottom <= room.bottom
+    return view.dataset.at.startsWith("0 ") ? top >= room.top && bottom <= room.bottom
       : left >= room.left && right <= room.right;
   };
   const [blamed] = data.findings.flatMap(([boxes]) => boxes);

@@ -25,6 +25,8 @@ from gradviz.layout.check import check
 from gradviz.picture.composing import compose
 from gradviz.picture.records import Box, BoxKind
 from gradviz.views import Options
+from gradviz.views.html_data import data_pieces
+from gradviz.views.svg import lay_out
 
 LSTM = """import torch
 from torch import nn
@@ -82,6 +84,16 @@ def test_the_weights_of_one_op_are_one_box() -> None:
     (wire,) = [wire for wire in picture.wires if wire.tail == box.id]
     assert wire.kind.value == "gradient"
     assert [box.title for box in picture.boxes if box.kind is BoxKind.CONST] == ["x"]
+
+
+def test_each_leaf_in_a_box_is_found_by_its_name_on_a_page() -> None:
+    b = Builder()
+    graph = folded(recurrent(weights(b, 9), b))
+    drawing = lay_out(graph, Options())
+    data = json.loads("".join(data_pieces(drawing, graph)))
+    at = next(number for number, placed in enumerate(drawing.boxes) if placed.box.fold is not None)
+    words = {data["words"][word] for word in data["boxes"][at][2]}
+    assert {f"net.rnn.w{number}" for number in range(9)} <= words
 
 
 def test_a_few_leaves_have_a_box_each() -> None:

@@ -44,16 +44,6 @@ function fit() {
   fitted = true;
 }
 
-// Of what does not fit across the flow of data, the part that matters is seen first: a culprit, or what it leads to.
-function begin() {
-  const [culprit] = data.findings.flatMap(([boxes]) => boxes);
-  const first = boxes[culprit] ?? ["out", "op"].map(kind => those(`.${kind}`)[0]).find(Boolean);
-  if (!first) return;
-  const { left, top, right, bottom } = outline(first);
-  if (view.dataset.direction === "LR") view.scrollTop = ((top + bottom) / 2 - page.y) * scale - view.clientHeight / 2;
-  else view.scrollLeft = ((left + right) / 2 - page.x) * scale - view.clientWidth / 2;
-}
-
 function zoom(wanted, x, y) {
   const around = view.getBoundingClientRect();
   x ??= around.left + view.clientWidth / 2;
@@ -343,5 +333,7 @@ addEventListener("hashchange", asked);
 id("tools").hidden = id("keys").hidden = false;
 view.classList.add("live");
 fit();
-begin();
+// Of what does not fit on the page, the part that matters is seen first.
+const [x, y] = view.dataset.at.split(" ");
+view.scrollTo((x - page.x) * scale - view.clientWidth / 2, (y - page.y) * scale - view.clientHeight / 2);
 asked();

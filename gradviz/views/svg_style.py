@@ -71,7 +71,7 @@ _RULES: tuple[tuple[str, str, str, str], ...] = (
     (".paper", "stroke:none", "paper", ""),
     (".op rect", "", "op", "op edge"),
     (".leaf rect", "stroke-width:1.6", "leaf", "leaf edge"),
-    (".const rect,.res rect", "", "paper", "op edge"),
+    (".const rect", "", "paper", "op edge"),
     (".off rect,.offo rect", "stroke-dasharray:4 3", "paper", "faint line"),
     (".off text,.offo text,.res text", "", "muted", ""),
     (".out rect", "stroke-width:1.4", "output", "output edge"),

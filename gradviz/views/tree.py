@@ -368,7 +368,7 @@ def _legend(picture: Picture) -> Iterator[tuple[str, str, str]]:
     if roads:
         yield "┃", SEVERITIES[_road(roads, picture)], "road of a lost gradient"
     merged = len({(wire.tail, wire.head) for wire in picture.wires}) < len(picture.wires)
-    yield from ((mark, "", words) for mark, words in signs(picture, merged=merged))
+    yield from ((mark, "", f"= {words}") for mark, words in signs(picture, merged=merged))
 
 
 def _symbol(box: Box) -> tuple[str, str, str]:

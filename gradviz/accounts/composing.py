@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from gradviz.accounts import telling
 from gradviz.accounts.records import Account, Held, Mark, Passage, Road, State
 from gradviz.accounts.steps import describe, flat_road, road, title
-from gradviz.accounts.tracks import Track, Tracks, dead_end
 from gradviz.diagnose import diagnose
 from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.findings import Finding
+from gradviz.diagnose.tracks import Track, Tracks, dead_end
 from gradviz.events import Gradient, Sweep
 from gradviz.graphs import Graph, Value
 from gradviz.picture.wording import clip, join, numbers

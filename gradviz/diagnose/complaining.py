@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from gradviz.diagnose.counting import lost_count, roads_are_cut
 from gradviz.diagnose.facts import Facts, verb
 from gradviz.diagnose.findings import Complaint, Severity
 from gradviz.diagnose.lost import MODES, Lost, cut_of, lost_roads, ways_back
@@ -100,7 +101,9 @@ def _road(facts: Facts, lost: Lost, how: str, it: str, mode: bool) -> str:
     if not mode:
         here = facts.line(lost.site)
         also = [line for line in dict.fromkeys(map(facts.line, lost.others)) if line != here]
-        return f"{it} {'roads to the loss are' if also else 'only road to the loss is'} cut by {join([how, *also])}"
+        count = lost_count(facts, lost.values, lost.op, lost.sweep)
+        count = count if count is not None else 0 if also else 1
+        return f"{roads_are_cut(count, 'the loss', verb(lost.values, 'it', 'them'))} by {join([how, *also])}"
     if all(_only_used_with_grad_off(facts, value) for value in lost.values):
         return f"every use of {verb(lost.values, 'it', 'them')}{last} ran {how}"
     return f"the last use on {it} road to the loss{where} ran {how}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from gradviz.diagnose.addends import returned_number
 from gradviz.diagnose.facts import Facts
@@ -115,6 +116,13 @@ class Tracks:
 
     def count(self, values: Collection[int]) -> tuple[int, int]:
         """By how many ways gradient comes back to `values`, and by how many their data goes: at most a million."""
+        walked, data = self._counts
+        alive = sum(walked.get(value, 0) for value in values)
+        return min(MANY, alive), min(MANY, max(alive, sum(data.get(value, 0) for value in values)))
+
+    @cached_property
+    def _counts(self) -> tuple[dict[int, int], dict[int, int]]:
+        """The same for each value alone."""
         data = dict.fromkeys(self.roots, 1)
         walked = {root: int(self.graph.values[root].requires_grad) for root in self.roots}
         for id in sorted(self.leads, reverse=True):
@@ -130,8 +138,7 @@ class Tracks:
                 data[item] = min(MANY, data.get(item, 0) + onward)
                 if item in passing:
                     walked[item] = min(MANY, walked.get(item, 0) + back)
-        alive = sum(walked.get(value, 0) for value in values)
-        return min(MANY, alive), min(MANY, max(alive, sum(data.get(value, 0) for value in values)))
+        return walked, data
 
     def uses(self, values: Iterable[int]) -> dict[int, int]:
         """The ops that lead on from one of `values`, by id: how many of them stand on the same line."""

@@ -125,8 +125,8 @@ class _Composer:
     def _passage(self, line: _Line) -> Passage:
         sweep, tracks = self._tracks(line)
         alive, lost = tracks.alive(self.values), tracks.lost(self.values)
-        if alive is not None:
-            lost = [track for track in lost if not tracks.is_by_nature(track)]
+        chosen = [track for track in lost if not tracks.is_by_nature(track)]
+        lost = chosen if alive is not None or chosen else lost
         count = tracks.count(self.values)
         drawn = [track for track in (alive, *lost[:LOST_LIMIT]) if track is not None]
         if not drawn and (data := tracks.by_data(self.values)) is not None:

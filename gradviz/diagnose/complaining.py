@@ -102,7 +102,8 @@ def _road(facts: Facts, lost: Lost, how: str, it: str, mode: bool) -> str:
         here = facts.line(lost.site)
         also = [line for line in dict.fromkeys(map(facts.line, lost.others)) if line != here]
         count = lost_count(facts, lost.values, lost.op, lost.sweep)
-        count = count if count is not None else 0 if also else 1
+        count = 1 if count is None else count
+        count = 0 if also and count == 1 else count  # one road to each of several losses
         return f"{roads_are_cut(count, 'the loss', verb(lost.values, 'it', 'them'))} by {join([how, *also])}"
     if all(_only_used_with_grad_off(facts, value) for value in lost.values):
         return f"every use of {verb(lost.values, 'it', 'them')}{last} ran {how}"

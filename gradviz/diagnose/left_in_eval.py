@@ -1,9 +1,9 @@
 """Training went on in evaluation mode.
 
 ## What it does
-Looks for a model that took steps in training mode, was switched by `eval()`, and got gradients and took steps without
-a `train()` in between, if it has batch norm or dropout, which then work otherwise. Left alone are layers that alone were
-switched, batch norm whose parameters are frozen, and models that are in evaluation mode from the first step on.
+Looks for a model with batch norm or dropout that took steps in training mode, was switched by `eval()`, and then took
+steps without a `train()` in between. Left alone are layers that alone were switched, batch norm whose parameters are
+frozen, and models that are in evaluation mode from the first step on.
 
 ## Why is this bad
 Batch norm no longer follows its batches and dropout drops nothing, from the first evaluation on. The loss on the

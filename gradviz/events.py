@@ -307,12 +307,13 @@ class Statement:
     """A statement of the user's source, told when the recording ends, where a reader may want to point at it.
 
     kind     `branch`, a test that decides whether lines run; `return`, of a function; `fill`, which puts things into a
-             container
-    site     where it stands; only for a `return` does the site tell its function
+             container; `carry`, which computes with numbers that were taken out of tensors, and runs no op
+    site     where it stands; only for a `return` and a `carry` does the site tell its function
     first    the first line that it speaks for: of the branch, of the function, or its own
     last     the last such line
-    target   the container, as written: `self.items`
-    names    the plain names in it, in order: what a `return` gives back, what is put into the container
+    target   the container, as written: `self.items`; the variable that is computed
+    names    the plain names in it, in order: what a `return` gives back, what is put into the container, what is
+             computed with
     """
 
     kind: str

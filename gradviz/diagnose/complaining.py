@@ -11,6 +11,7 @@ from gradviz.diagnose.lost import MODES, Lost, cut_of, lost_roads, ways_back
 from gradviz.graphs import Cut
 from gradviz.picture.wording import join
 
+_LINES = 4
 _SWITCH_ON = "switch grad mode on before this runs"
 
 
@@ -58,6 +59,7 @@ def _complaint(facts: Facts, lost: Lost, how: str, help: str) -> Complaint:
     if lost.sweep is not None:
         related.append((lost.sweep.site, "backward starts here"))
     related += [(site, "another road is cut here") for site in lost.elsewhere]
+    related += [(site, "this goes on with the numbers") for site in lost.through]
     mode = cut_of(facts, lost.op).cause in MODES
     road = _road(facts, lost, how, it, mode)
     severity = Severity.ERROR
@@ -80,6 +82,9 @@ def _complaint(facts: Facts, lost: Lost, how: str, help: str) -> Complaint:
             message += (
                 f", but {f'the last use ({facts.line(lost.used)}) ran' if mode else f'{it} road is cut by'} {how}"
             )
+            if lost.through:
+                lines = join(list(dict.fromkeys(facts.line(site) for site in lost.through)), _LINES)
+                message += f"; {lines} {'goes' if lines.count('line') == 1 else 'go'} on with its numbers"
         case _:
             severity = Severity.WARNING
             message = (

@@ -114,9 +114,9 @@ def returned_number(facts: Facts, exit: int) -> int | None:
             return user
     for name in number_names(facts, exit):
         users = facts.once(_literal_users).get((site.file, site.function, site.caller, name), ())
-        user = next((user for user in users if user > exit), None)
-        if user is not None:
-            return user
+        after = next((user for user in users if user > exit), None)
+        if after is not None:
+            return after
     return None
 
 

@@ -98,11 +98,22 @@ def _unexplained(facts: Facts, subject: str, values: list[int]) -> tuple[str, Se
     """What to say where nothing shows why a gradient is zero: a warning where the steps do not change it."""
     it = verb(values, "it", "them")
     help = f"see whether the loss should depend on {it} at all"
-    if min(_steps_with_gradient(facts, facts.parameters[value]) for value in values) < _LASTING:
+    lasting = min(_steps_with_gradient(facts, facts.parameters[value]) for value in values) >= _LASTING
+    if not lasting or all(_may_cancel(facts, value, values) for value in values):
         return subject, Severity.NOTE, help
     if not facts.graph.measures:
         help = "check with `--values` which operation on the way is flat or multiplies by zeros"
     return f"{subject}, so no step moves {it}", Severity.WARNING, help
+
+
+def _may_cancel(facts: Facts, value: int, values: list[int]) -> bool:
+    """The parameter only shifts what others, which do learn, make: a loss of differences does not depend on it."""
+    for id in facts.uses(facts.parameters[value]):
+        op = facts.graph.ops[id]
+        shifts = op.name in ("add", "sub") or (len(op.value_inputs) > 2 and facts.tensor(op.value_inputs[-1]) == value)
+        if not shifts or any(facts.tensor(item) in values for item in op.value_inputs if facts.tensor(item) != value):
+            return False
+    return True
 
 
 def _steps_with_gradient(facts: Facts, parameter: Parameter) -> int:

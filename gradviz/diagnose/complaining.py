@@ -75,7 +75,9 @@ def _complaint(facts: Facts, lost: Lost, how: str, help: str) -> Complaint:
                 if owned
                 else f"{verb(lost.values, 'requires', 'require')} grad"
             )
-            message = f"{subject} {role} but got no gradient: {road}"
+            returned = any(facts.parameters[value].gradients for value in lost.values if value in facts.parameters)
+            none = "no gradient from `backward`" if returned else "no gradient"
+            message = f"{subject} {role} but got {none}: {road}"
         case "term":
             severity = Severity.WARNING
             message = f"the term `{lost.term}` of the loss is a constant, which trains nothing: {subject} went into it"

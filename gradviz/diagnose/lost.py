@@ -115,7 +115,7 @@ def concerned(facts: Facts, cuts: Iterable[Cut]) -> tuple[int, ...]:
 
 def _starved(facts: Facts) -> Iterator[Lost]:
     graph = facts.graph
-    starved = starved_parameters(facts)
+    starved = [*starved_parameters(facts), *_only_returned(facts)]
     if not starved:
         return
     keys, blamed = _blamed(facts)
@@ -162,6 +162,23 @@ def starved_parameters(facts: Facts) -> list[Parameter]:
         parameter
         for parameter in facts.parameters.values()
         if not parameter.gradients and facts.is_trainable(parameter) and facts.is_trained(parameter)
+    ]
+
+
+def _only_returned(facts: Facts) -> list[Parameter]:
+    """Parameters that an optimizer steps with, and whose gradients `autograd.grad` only ever gave back to the caller.
+
+    A program that never calls `backward`, or puts gradients into `.grad` itself, may mean that.
+    """
+    sweeps = facts.graph.sweeps
+    written = {facts.tensor(value) for act in facts.acts("write_grad") for value in act.values}
+    if all(sweep.error or sweep.kind == "grad" for sweep in sweeps):
+        return []
+    return [
+        parameter
+        for parameter in facts.parameters.values()
+        if parameter.gradients and all(sweeps[index].kind == "grad" for index, _ in parameter.gradients)
+        if facts.stepped.intersection(parameter.owners) and parameter.id not in written
     ]
 
 

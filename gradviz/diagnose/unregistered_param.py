@@ -107,7 +107,7 @@ def _inside(facts: Facts, site: int | None, prefix: str) -> int | None:
 def _unregistered(facts: Facts) -> list[int]:
     graph = facts.graph
     owned = {facts.name(p.id) for p in facts.parameters.values() if facts.stepped.intersection(p.owners)}
-    owners = {name.rpartition(".")[0] for name in owned}
+    owners = {name.rpartition(".")[0] for name in owned if "." in name}
     owners |= {".".join(path.split(".")[:depth]) for path in owners for depth in range(1, path.count(".") + 2)}
     methods: dict[tuple[str, str], set[str]] = {}
     for op in graph.ops.values():

@@ -195,12 +195,19 @@ class Tracks:
     def _ends(self, op: Op, value: int) -> bool:
         """Behind the op that made `value` lies another life of it: an update, or a weight made anew with grad off.
 
-        A view that is made with grad off requires grad as well, but it is no new tensor.
+        A view that is made with grad off requires grad as well, but it is no new tensor. A root that was made to
+        require grad, since backward could not start at it, is what came of the data all the same.
         """
         if self.facts.renews(op):
             return True
+        if value in self.roots and value in self._switched_on:
+            return False
         anew = op.alias is None and (op.cause is None or op.cause in MODES)
         return anew and restarts(self.graph, op, value)
+
+    @cached_property
+    def _switched_on(self) -> frozenset[int]:
+        return frozenset(flag.value for flag in self.graph.flags if flag.requires_grad)
 
     def _leave(
         self, values: Collection[int]

@@ -6,8 +6,7 @@ steps without a `train()` in between. Left alone are layers that alone were swit
 frozen, and models that are in evaluation mode from the first step on.
 
 ## Why is this bad
-Batch norm no longer follows its batches and dropout drops nothing, from the first evaluation on. The loss on the
-training set gets better for that, and nothing says why the model gets worse.
+From the first evaluation on, batch norm no longer follows its batches and dropout drops nothing. No error says so.
 
 ## Example
     for epoch in range(epochs):

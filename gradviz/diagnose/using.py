@@ -13,8 +13,7 @@ def by_hand(facts: Facts) -> bool:
     To clip gradients, to print them, or to take numbers from them is no more than a look.
     """
     graph = facts.graph
-    written = {act.site for act in facts.acts("write_grad")}
-    if any(site is None or "clip_grad" not in graph.sites[site].text for site in written):
+    if any(not _clips(facts, act.site) for act in facts.acts("write_grad")):
         return True
     owned = {id for id, parameter in facts.parameters.items() if parameter.owners}
     for op in graph.ops.values():
@@ -28,7 +27,11 @@ def _keeps(facts: Facts) -> bool:
     graph = facts.graph
     made: set[int] = set()
     for op in graph.ops.values():
-        if op.name == "grad" or not made.isdisjoint(op.value_inputs):
+        if op.name == "grad" or (not made.isdisjoint(op.value_inputs) and not _clips(facts, op.site)):
             made.update(op.outputs)
     ends = (value for value in made if graph.ops[graph.values[value].op].name != "grad")
     return any(value not in facts.consumers and math.prod(graph.values[value].shape) > 1 for value in ends)
+
+
+def _clips(facts: Facts, site: int | None) -> bool:
+    return site is not None and "clip_grad" in facts.graph.sites[site].text

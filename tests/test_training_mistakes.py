@@ -16,6 +16,7 @@ from torch.nn import functional as F
 import gradviz
 from gradviz.diagnose import Finding, diagnose
 from gradviz.picture.composing import compose
+from gradviz.recorder import Recorder
 from gradviz.views import Options
 
 
@@ -165,6 +166,25 @@ def test_a_plain_list_of_layers_is_one_finding_at_its_line(kind: type[nn.Module]
     assert len(finding.values) == count
     assert f"`model.blocks` is a plain {word}" in finding.message
     assert f"nn.Module{word.title()}" in finding.help
+
+
+class Bare(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = [nn.Linear(8, 8), nn.Linear(8, 1)]
+
+
+def test_an_optimizer_that_is_given_nothing() -> None:
+    recorder = Recorder()
+    recorder.start()
+    try:
+        torch.optim.Adam(Bare().parameters(), 0.01)  # made
+    except ValueError as raised:
+        recorder.stop(raised, namespace={})
+    (finding,) = diagnose(recorder.graph())
+    assert (finding.code, finding.severity) == ("GV403", "error")
+    assert finding.source.endswith("# made")
+    assert "nn.ModuleList" in finding.help
 
 
 def test_inputs_of_a_derivative_beside_a_lone_parameter_are_no_parameters() -> None:

@@ -3,7 +3,7 @@
 ## What it does
 Looks for parameters outside every optimizer that got a gradient from an operation in a method of a module whose
 registered parameters the optimizer does own, or from a module that such a method calls and keeps, and for plain tensors
-that are attributes of such a module.
+that are attributes of such a module. Besides, for an optimizer that raised because it was given nothing.
 
 ## Why is this bad
 Layers kept in a plain list or dict are missing from `parameters()`: they are not trained, saved or moved.
@@ -30,6 +30,15 @@ CODE = "GV403"
 
 def check(facts: Facts) -> Iterator[Complaint]:
     """One complaint for each attribute that keeps such parameters or, where none is known, each line."""
+    for error in facts.graph.errors:
+        if error.message.startswith(_EMPTY):
+            yield Complaint(
+                Severity.ERROR,
+                f"the optimizer at {facts.line(error.site)} was given no parameters: what it was to train has none "
+                "that it knows of",
+                "keep layers in an `nn.ModuleList` or `nn.ModuleDict` in place of a plain list or dict",
+                error.site,
+            )
     for site, values in unregistered(facts).items():
         them, container = verb(values, "it", "them"), _container(facts, values)
         owner = container.rpartition(".")[0]
@@ -45,6 +54,10 @@ def check(facts: Facts) -> Iterator[Complaint]:
             site,
             tuple(values),
         )
+
+
+_EMPTY = "optimizer got an empty parameter list"
+"""What PyTorch says, and gradviz's own optimizers."""
 
 
 def _help(facts: Facts, values: list[int]) -> str:

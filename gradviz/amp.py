@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from gradviz.core.listeners import Deed, listeners
 from gradviz.core.public import FUNCTIONS
 from gradviz.core.tensor import Tensor
 from gradviz.errors import NotWrittenError, missing_name
@@ -117,6 +118,8 @@ class GradScaler:
                     fill(parameter._grad, array * array.dtype.type(inverse))
         self._found[id(optimizer)] = bool(found)
         self._stages[id(optimizer)] = "unscaled"
+        for listener in tuple(listeners):
+            listener.held(Deed.UNSCALED, optimizer, sys._getframe(1))
 
     def step(self, optimizer: Any, *args: Any, **kwargs: Any) -> Any:
         """The optimizer's step, unless a gradient holds NaN or infinity. Raises RuntimeError for a second one."""

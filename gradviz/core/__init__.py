@@ -56,6 +56,7 @@ from gradviz.core.ops import (
     margins,
     matrices,
     max_pooling,
+    memory,
     normalising,
     norms,
     older,

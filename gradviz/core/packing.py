@@ -7,7 +7,9 @@ While the hooks are in force they listen to every op; a node that was made has e
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import FrameType
 from typing import Any
 
@@ -17,6 +19,10 @@ from gradviz.core.listeners import listen, listeners, unlisten
 from gradviz.core.saving import UNSHARED, saved_by
 from gradviz.core.tensor import Tensor
 from gradviz.core.trace import FREED, GENERAL, PACKED, Node, Trace, origin_of
+
+
+_forbidden: ContextVar[str | None] = ContextVar("gradviz.saved_tensors_hooks", default=None)
+"""Why hooks may not be entered, where they may not."""
 
 
 class Packed:
@@ -43,6 +49,8 @@ class saved_tensors_hooks:
         self._busy = False
 
     def __enter__(self) -> None:
+        if (why := _forbidden.get()) is not None:
+            raise RuntimeError(why)
         self._thread = threading.get_ident()
         listen(self)
 
@@ -96,6 +104,16 @@ class saved_tensors_hooks:
 
     def sweep_ran(self, sweep: Any, frame: FrameType) -> None:
         """Nothing to do."""
+
+
+@contextmanager
+def disable_saved_tensors_hooks(error_message: str) -> Iterator[None]:
+    """A context in which entering `saved_tensors_hooks` raises RuntimeError with the message."""
+    before = _forbidden.set(error_message)
+    try:
+        yield
+    finally:
+        _forbidden.reset(before)
 
 
 def _innermost(thread: int) -> Any:

@@ -19,7 +19,6 @@ from gradviz.errors import missing_name
 from gradviz.nn.parameter import fill
 from gradviz.sites import user_frame
 
-
 _NAMES = ("GradScaler", "autocast", "custom_bwd", "custom_fwd", "is_autocast_available")
 
 _enabled: ContextVar[bool] = ContextVar("gradviz.autocast", default=False)
@@ -62,8 +61,8 @@ class autocast(contextlib.ContextDecorator):
             enabled = False
         if enabled:
             _warn(
-                f"gradviz's own tensors have no {(dtype or dtypes.bfloat16).name}: inside of `autocast` every operation "
-                "keeps the type of its inputs; run the script with PyTorch installed to see the casts"
+                f"gradviz's own tensors have no {(dtype or dtypes.bfloat16).name}: inside of `autocast` every "
+                "operation keeps the type of its inputs; run the script with PyTorch installed to see the casts"
             )
         self.device, self.fast_dtype = device_type, dtype or get_autocast_dtype(device_type)
         self._enables = enabled

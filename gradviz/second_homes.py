@@ -82,7 +82,10 @@ def modules() -> dict[str, dict[str, Any]]:
         },
         "torch.nn.attention": {"SDPBackend": _Backends(), "sdpa_kernel": _block},
         "torch.nn.modules.utils": {
-            f"_{name}": _repeated(count) for name, count in (("single", 1), ("pair", 2), ("triple", 3), ("quadruple", 4))
+            "_single": _repeated(1),
+            "_pair": _repeated(2),
+            "_triple": _repeated(3),
+            "_quadruple": _repeated(4),
         },
         "torch.serialization": {"add_safe_globals": nothing},
     }

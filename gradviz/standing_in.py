@@ -129,7 +129,7 @@ def _own_names(name: str) -> dict[str, Any]:
     match name:
         case "torch":
             compile = importlib.import_module("gradviz.nn.compiled").compile
-            return {"__version__": f"{LIKE}+gradviz", "Tensor": _tensor(), "newaxis": None, "compile": compile}
+            return {"__version__": f"{LIKE}+gradviz", "newaxis": None, "compile": compile}
         case "torch.cuda.amp":
             return {"autocast": _older("autocast"), "GradScaler": _older("GradScaler")}
         case "torch.random":
@@ -142,34 +142,6 @@ def _own_names(name: str) -> dict[str, Any]:
             return {"is_compiling": lambda: False, "disable": itself, "reset": nothing}
         case _:
             return {**without_gpu.modules(), **second_homes.modules()}.get(name, {})
-
-
-def _tensor() -> Any:
-    """`torch.Tensor`: the class of tensors, which can be called as `torch.Tensor([1, 2])`, too."""
-    kind: Any = type(gradviz.FloatTensor)
-
-    class Called(kind):  # type: ignore[misc]
-        def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-            if cls is made:
-                return gradviz.FloatTensor(*args, **kwargs)
-            return type.__call__(cls, *args, **kwargs)
-
-        def __instancecheck__(cls, value: Any) -> bool:
-            return isinstance(value, gradviz.Tensor) if cls is made else type.__instancecheck__(cls, value)
-
-        def __eq__(cls, other: object) -> bool:
-            return cls is other or (cls is made and other is gradviz.Tensor)
-
-        __hash__ = type.__hash__
-
-        def __setattr__(cls, name: str, value: Any) -> None:
-            if cls is made:
-                setattr(gradviz.Tensor, name, value)
-            else:
-                type.__setattr__(cls, name, value)
-
-    made: Any = Called("Tensor", (gradviz.Tensor,), {"__slots__": (), "__module__": "torch"})
-    return made
 
 
 def _older(name: str) -> Any:

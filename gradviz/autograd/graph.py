@@ -9,15 +9,6 @@ from gradviz.core.packing import saved_tensors_hooks as saved_tensors_hooks
 from gradviz.core.tensor import Tensor
 from gradviz.core.trace import Node as Node
 
-__all__ = [
-    "GradientEdge",
-    "Node",
-    "disable_saved_tensors_hooks",
-    "get_gradient_edge",
-    "save_on_cpu",
-    "saved_tensors_hooks",
-]
-
 
 class save_on_cpu(saved_tensors_hooks):
     """A context in which what is saved for a backward is copied to the CPU, where it is anyway."""

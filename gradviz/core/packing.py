@@ -20,7 +20,6 @@ from gradviz.core.saving import UNSHARED, saved_by
 from gradviz.core.tensor import Tensor
 from gradviz.core.trace import FREED, GENERAL, PACKED, Node, Trace, origin_of
 
-
 _forbidden: ContextVar[str | None] = ContextVar("gradviz.saved_tensors_hooks", default=None)
 """Why hooks may not be entered, where they may not."""
 

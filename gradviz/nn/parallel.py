@@ -1,4 +1,4 @@
-"""`DataParallel` and `DistributedDataParallel`: a module around another, on a machine without GPUs and in one process."""
+"""`DataParallel` and `DistributedDataParallel`: a module around another, in one process without GPUs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The memory behind tensors as PyTorch shows it: `storage()`, element by element, and `untyped_storage()`, byte by byte."""
+"""The memory behind tensors as PyTorch shows it: `storage()` by elements, and `untyped_storage()` by bytes."""
 
 from __future__ import annotations
 

@@ -98,13 +98,25 @@ def test_the_class_of_tensors_may_be_called() -> None:
         made = library.Tensor([1, 2])
         found = [made, tuple(library.Tensor(2, 3).shape), library.Tensor()]
         found.append(tuple(library.Tensor(library.Size([2])).shape))
-        found += [type(made) is library.Tensor, library.Tensor(made).data_ptr() == made.data_ptr()]
+        found += [type(made) == library.Tensor, issubclass(library.nn.Parameter, library.Tensor)]  # noqa: E721
+        found += [isinstance(3, library.Tensor), library.Tensor(made).data_ptr() == made.data_ptr()]
         weight = library.nn.Parameter(library.Tensor(2, 2).fill_(0.5))
         (weight * made).sum().backward()
         return [*found, weight.grad]
 
     assert_alike(program)
     assert_alike(lambda library: library.Tensor(3.5))
+
+
+def test_a_class_of_tensors_of_ones_own() -> None:
+    def program(library: Any) -> list[Any]:
+        class Tagged(library.Tensor):  # type: ignore[name-defined, misc]
+            tag = "mine"
+
+        made = Tagged([1.0, 2.0])
+        return [made.tolist(), made.tag, isinstance(made, library.Tensor), isinstance(library.ones(1), Tagged)]
+
+    assert_alike(program)
 
 
 @pytest.mark.filterwarnings("ignore:TypedStorage is deprecated")
@@ -170,5 +182,55 @@ def test_what_is_saved_on_the_cpu_and_hooks_that_are_forbidden() -> None:
         edge = graph.get_gradient_edge(loss)
         leaf = graph.get_gradient_edge(x)
         return [*found, edge.node is loss.grad_fn, edge.output_nr, leaf.node.name()]
+
+    assert_alike(program)
+
+
+def test_elements_are_put_by_their_number() -> None:
+    def program(library: Any) -> list[Any]:
+        x = library.ones(2, 3, requires_grad=True)
+        source = library.tensor([5.0, 6.0], requires_grad=True)
+        index = library.tensor([0, -1])
+        found = []
+        for accumulate in (False, True):
+            made = (x * 2).put_(index, source, accumulate=accumulate)
+            found += [made, *library.autograd.grad((made * made).sum(), [x, source])]
+            made = x.put(library.tensor([1, 1]), source, accumulate=True)
+            found.append(made)
+        for wrong in (
+            lambda: x.put(library.tensor([9]), library.ones(1)),
+            lambda: x.put(library.tensor([1, 2]), library.ones(1)),
+            lambda: x.put(library.tensor([1.0]), library.ones(1)),
+            lambda: x.put(library.tensor([1]), library.ones(1).double()),
+        ):
+            try:
+                wrong()
+            except (RuntimeError, IndexError) as error:
+                found.append(f"{type(error).__name__}: {error}")
+        return found
+
+    assert_alike(program)
+
+
+def test_numbers_are_taken_apart() -> None:
+    def program(library: Any) -> list[Any]:
+        x = library.tensor([3.0, -0.5, 0.0, 8.0], requires_grad=True)
+        mantissa, exponent = parts = library.frexp(x)
+        mantissa.sum().backward()
+        found = [mantissa, exponent, x.grad, repr(parts).replace("gradviz", "torch"), parts.exponent]
+        found.append(library.nextafter(x.detach(), library.ones(4)))
+        try:
+            library.frexp(x.detach().long())
+        except RuntimeError as error:
+            found.append(str(error))
+        return found
+
+    assert_alike(program)
+
+
+def test_a_chain_of_matrices() -> None:
+    def program(library: Any) -> Any:
+        x, y, z = (library.linspace(-1, 1, 6).view(*shape).requires_grad_() for shape in ((2, 3), (3, 2), (2, 3)))
+        return library.autograd.grad(library.chain_matmul(x, y, z).pow(2).sum(), [x, y, z])
 
     assert_alike(program)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -156,3 +157,51 @@ def test_a_recording_with_values_measures_the_whole_only() -> None:
     graph = rec.graph()
     assert set(graph.measures) <= set(graph.values)
     assert rec.failures == []
+
+
+FOLDED: dict[str, Callable[[Any, Any, Any], Any]] = {
+    "batches of matrices": lambda lib, x, y: x @ y.mT,
+    "a batch and a matrix": lambda lib, x, y: x @ y[0].T,
+    "a vector and a matrix": lambda lib, x, y: x[0, 0] @ y[0].T,
+    "einsum": lambda lib, x, y: lib.einsum("bij,bkj->bik", x, y),
+    "tensordot": lambda lib, x, y: lib.tensordot(x, y, dims=([2], [2])),
+    "kron": lambda lib, x, y: lib.kron(x[0], y[0]),
+    "inner": lambda lib, x, y: lib.inner(x, y),
+    "outer": lambda lib, x, y: lib.outer(x[0, 0], y[0, 0]),
+    "normalize": lambda lib, x, y: lib.nn.functional.normalize(x, dim=-1),
+    "cosine_similarity": lambda lib, x, y: lib.nn.functional.cosine_similarity(x, y, dim=-1),
+    "block_diag": lambda lib, x, y: lib.block_diag(x[0], y[0]),
+    "repeat_interleave": lambda lib, x, y: x.repeat_interleave(2, 0),
+    "multi_dot": lambda lib, x, y: lib.linalg.multi_dot([x[0], y[0].T, x[0]]),
+    "a number by a tensor": lambda lib, x, y: 2 / x,
+    "a reshape that copies": lambda lib, x, y: x.mT.reshape(-1),
+    "triplet_margin_loss": lambda lib, x, y: lib.nn.functional.triplet_margin_loss(x, y, x + 1),
+    "kl_div": lambda lib, x, y: lib.nn.functional.kl_div(x, y, reduction="batchmean"),
+}
+
+
+OTHER_STEPS = ("block_diag", "repeat_interleave", "multi_dot")
+"""Those that PyTorch computes by other steps, so that the last one is another node."""
+
+
+@pytest.mark.parametrize("name", FOLDED)
+@pytest.mark.parametrize("grad", [True, False])
+def test_functions_of_several_steps_are_one_op_as_in_pytorch(name: str, grad: bool) -> None:
+    told = []
+    for library in (gradviz, torch):
+        with gradviz.record() as rec:
+            x = library.linspace(0.1, 1, 12, requires_grad=True).view(2, 2, 3)
+            y = library.linspace(0.2, 1, 12).view(2, 2, 3)
+            with library.set_grad_enabled(grad):
+                made = FOLDED[name](library, x, y)
+            if grad:
+                made.sum().backward()
+        graph = rec.graph()
+        graph.validate()
+        assert rec.failures == []
+        views = ("select", "transpose", "mT", "t", "T", "permute", "numpy_T", "view", "slice", "getitem")
+        ops = [op for op in graph.ops.values() if op.inputs and op.name not in views]
+        told.append([(op.name, len(op.inputs), op.cause, op.alias) for op in ops])
+        if name not in OTHER_STEPS:
+            told[-1] += [op.node for op in ops]
+    assert told[0] == told[1]

@@ -9,7 +9,7 @@ import numpy as np
 
 from gradviz.core import dtypes
 from gradviz.core.ops.creation import born
-from gradviz.core.public import FUNCTIONS, METHODS, both, function, method
+from gradviz.core.public import FUNCTIONS, METHODS, both, function
 from gradviz.core.size import Size
 from gradviz.core.tensor import Tensor
 
@@ -21,13 +21,14 @@ class Kind(type):
 
     def __call__(cls, *given: Any, dtype: Any = None, device: Any = None) -> Any:
         """`FloatTensor(2, 3)` makes one of a shape, `FloatTensor([1, 2])` one of values."""
-        return _made(cls._dtype, given)
+        return made_by_type(cls._dtype, given)
 
     def __instancecheck__(cls, value: Any) -> bool:
         return isinstance(value, Tensor) and value.dtype is cls._dtype
 
 
-def _made(kind: dtypes.dtype, given: tuple[Any, ...]) -> Tensor:
+def made_by_type(kind: dtypes.dtype, given: tuple[Any, ...]) -> Tensor:
+    """A tensor of a shape, which is one or several numbers, or of values. Raises TypeError for anything else."""
     if len(given) == 1 and isinstance(given[0], Tensor):
         if given[0].dtype is not kind:
             raise TypeError(f"expected a tensor of {kind} (got {given[0].dtype})")
@@ -38,14 +39,6 @@ def _made(kind: dtypes.dtype, given: tuple[Any, ...]) -> Tensor:
         return FUNCTIONS["tensor"](given[0], dtype=kind)  # type: ignore[no-any-return]
     shape = given[0] if len(given) == 1 and isinstance(given[0], Size) else given or (0,)
     return born("empty", np.zeros(shape, kind.array_type), False)
-
-
-@method
-def __init__(self: Tensor, *given: Any, device: Any = None) -> None:
-    """`Tensor(2, 3)` is one of a shape, `Tensor([1, 2])` one of values, in the default dtype."""
-    made = _made(dtypes.get_default_dtype(), given)
-    for name in Tensor.__slots__[1:]:
-        setattr(self, name, getattr(made, name))
 
 
 def _named(kind: dtypes.dtype) -> None:

@@ -234,3 +234,47 @@ def test_a_chain_of_matrices() -> None:
         return library.autograd.grad(library.chain_matmul(x, y, z).pow(2).sum(), [x, y, z])
 
     assert_alike(program)
+
+
+def test_what_a_node_saved_can_be_looked_at() -> None:
+    def program(library: Any) -> list[Any]:
+        x = library.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+        square, power, product = x.pow(2), x.exp(), x @ x.T
+        found = [square.grad_fn._saved_self is x, square.grad_fn._saved_exponent, power.grad_fn._saved_result is power]
+        found += [power.grad_fn._saved_result, (x * power).grad_fn._saved_other, product.grad_fn._saved_mat2.detach()]
+        found += [x.softmax(-1).grad_fn._saved_result, hasattr(x.sum().grad_fn, "_saved_self")]
+        for wrong in (lambda: power.grad_fn._saved_other, lambda: power.grad_fn.nothing):
+            try:
+                wrong()
+            except AttributeError as error:
+                found.append(str(error))
+        power.sum().backward()
+        try:
+            power.grad_fn._saved_result  # noqa: B018 - the look-up raises
+        except RuntimeError as error:
+            found.append(str(error))
+        return found
+
+    assert_alike(program)
+
+
+OPTIMIZERS = ("SGD", "Adam", "AdamW", "Adamax", "NAdam", "RAdam", "RMSprop", "Adagrad", "Adadelta", "Adafactor", "ASGD")
+
+
+@pytest.mark.parametrize("options", [{}, {"weight_decay": 0.1}, {"amsgrad": True}, {"momentum": 0.5}], ids=str)
+@pytest.mark.parametrize("name", [*OPTIMIZERS, "Rprop"])
+def test_optimizers_step_parameters_without_dimensions(name: str, options: dict[str, Any]) -> None:
+    def program(library: Any) -> list[Any]:
+        scale, shift = (library.tensor(value, requires_grad=True) for value in (-1.0, 0.5))
+        optimizer = getattr(library.optim, name)([scale, shift], lr=0.01, **options)
+        for _ in range(3):
+            optimizer.zero_grad()
+            (scale.exp() * 2 + shift**2 * scale).backward()
+            optimizer.step()
+        return [scale, shift]
+
+    try:
+        getattr(torch.optim, name)([torch.ones(1)], lr=0.1, **options)
+    except TypeError:
+        return  # an option that this one does not have
+    assert_alike(program)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -205,3 +206,48 @@ def test_functions_of_several_steps_are_one_op_as_in_pytorch(name: str, grad: bo
         if name not in OTHER_STEPS:
             told[-1] += [op.node for op in ops]
     assert told[0] == told[1]
+
+
+@pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad=True")
+@pytest.mark.parametrize("grad", [True, False])
+def test_a_reentrant_checkpoint_is_one_op_with_its_weights_as_in_pytorch(grad: bool) -> None:
+    told = []
+    for library in (gradviz, torch):
+        layer = library.nn.Linear(3, 3)
+        scale = library.ones(3, requires_grad=True)
+        with gradviz.record() as rec, library.set_grad_enabled(grad):
+            x = library.ones(2, 3, requires_grad=True)
+            y = importlib.import_module(f"{library.__name__}.utils.checkpoint").checkpoint(
+                lambda one, layer=layer, scale=scale: layer(one).relu() * scale, x * 2, use_reentrant=True
+            )
+            if grad:
+                y.sum().backward()
+        graph = rec.graph()
+        graph.validate()
+        assert rec.failures == []
+        (op,) = (op for op in graph.ops.values() if op.name == "checkpoint")
+        shapes = sorted(graph.values[value].shape for value in op.inputs if isinstance(value, int))
+        told.append((shapes, len(op.inputs), sorted(op.needs), op.node, op.cause))
+        told.append([cut.cause for cut in graph.cuts])  # type: ignore[arg-type]
+    assert told[:2] == told[2:]
+
+
+def test_modules_inside_of_a_custom_function_are_not_told_of() -> None:
+    told = []
+    for library in (gradviz, torch):
+        layer = library.nn.Linear(3, 3)
+
+        class Layered(library.autograd.Function):  # type: ignore[name-defined, misc]
+            @staticmethod
+            def forward(ctx: Any, x: Any, layer: Any = layer) -> Any:
+                return layer(x) * 2
+
+            @staticmethod
+            def backward(ctx: Any, g: Any) -> Any:
+                return g
+
+        with gradviz.record() as rec:
+            x = library.ones(2, 3, requires_grad=True)
+            Layered.apply(x).sum().backward()
+        told.append([op.name for op in rec.graph().ops.values() if op.inputs])
+    assert told[0] == told[1] == ["Layered", "sum"]

@@ -75,7 +75,7 @@ class saved_tensors_hooks:
             kept = saved[place]
             if kept is None or isinstance(kept, (tuple, Packed)):
                 continue
-            tensor = _tensor_of(node, name, kept)
+            tensor = tensor_of(node, name, kept)
             if tensor is not None:
                 with no_grad():
                     saved[place] = Packed(self.pack_hook(tensor), self.unpack_hook)
@@ -120,7 +120,8 @@ def _innermost(thread: int) -> Any:
     return mine[-1] if mine else None
 
 
-def _tensor_of(node: Node, name: str, kept: Any) -> Tensor | None:
+def tensor_of(node: Node, name: str, kept: Any) -> Tensor | None:
+    """The tensor whose array a node saved under a name of its row."""
     if name.startswith("out"):
         return wrap(kept, node, int(name == "out1"), True)
     position = node.row.inputs.index(name)

@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -251,3 +252,22 @@ def test_modules_inside_of_a_custom_function_are_not_told_of() -> None:
             Layered.apply(x).sum().backward()
         told.append([op.name for op in rec.graph().ops.values() if op.inputs])
     assert told[0] == told[1] == ["Layered", "sum"]
+
+
+def test_hooks_may_compute_with_what_a_step_saved() -> None:
+    told = []
+    for library in (gradviz, torch):
+        library.manual_seed(0)
+        layer = library.nn.Linear(3, 2)
+        with gradviz.record() as rec, library.autograd.graph.saved_tensors_hooks(lambda one: one.detach() * 1, _same):
+            y = layer(library.ones(2, 3)) @ library.ones(2, 2, requires_grad=True)
+            y.sum().backward()
+        graph = rec.graph()
+        graph.validate()
+        assert rec.failures == []
+        told.append(layer.weight.grad.tolist())
+    assert np.allclose(told[0], told[1])
+
+
+def _same(kept: Any) -> Any:
+    return kept

@@ -13,12 +13,13 @@ from contextvars import ContextVar
 from types import FrameType
 from typing import Any
 
+from gradviz.core.apply import leaf as new_leaf
 from gradviz.core.apply import wrap
 from gradviz.core.grad_mode import no_grad
 from gradviz.core.listeners import listen, listeners, unlisten
 from gradviz.core.saving import UNSHARED, saved_by
 from gradviz.core.tensor import Tensor
-from gradviz.core.trace import FREED, GENERAL, PACKED, Node, Trace, origin_of
+from gradviz.core.trace import FREED, GENERAL, PACKED, PART, Node, Trace, origin_of
 
 _forbidden: ContextVar[str | None] = ContextVar("gradviz.saved_tensors_hooks", default=None)
 """Why hooks may not be entered, where they may not."""
@@ -129,6 +130,8 @@ def tensor_of(node: Node, name: str, kept: Any) -> Tensor | None:
     leaf = None if node.leaves is None else node.leaves[position]
     if origin is None or leaf is not None:
         return leaf
+    if origin.flags & PART:  # of what is told of as one op; what a hook makes of it would come from nowhere
+        return new_leaf(kept, "grad", False, inner=True)
     return wrap(kept, origin, number, node.needs[position] and origin.tracked)
 
 

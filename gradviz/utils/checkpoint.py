@@ -15,7 +15,7 @@ from gradviz.core.grad_mode import enable_grad, in_backward
 from gradviz.core.packing import saved_tensors_hooks
 from gradviz.core.random import stream
 from gradviz.core.tensor import Tensor
-from gradviz.core.trace import Link, faint, origin_of
+from gradviz.core.trace import Link, Untracked, faint, origin_of
 from gradviz.errors import NotWrittenError
 from gradviz.ids import next_id
 from gradviz.sites import user_frame
@@ -125,6 +125,8 @@ def _as_one_node(part: _Part, *args: Any) -> Any:
         read = [link for key, link in part.read.items() if key not in passed]
         told = tuple([*links, *read] if made.tracked else map(faint, [*links, *read]))
         made.whole = told, (*(need for _, _, need in given), *(True for _ in read))
+        if isinstance(made, Untracked) and read and made.region is not None and not made.region.tracks:
+            made.cause = made.region.cause
     return result
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import repeat
-from operator import add, sub
+from functools import lru_cache
+from itertools import chain, compress, repeat
+from operator import add, itemgetter, sub
 
 from gradviz.layout import measure
-from gradviz.layout.drawing import Drawing, Piece, PlacedBox, PlacedFrame, Point, Rectangle, RoutedWire, records
+from gradviz.layout.drawing import Drawing, PlacedBox, PlacedFrame, Point, Rectangle, RoutedWire, records
 from gradviz.layout.parts import LITERAL_GAP, LOOP, Literal, Part, Survey
 from gradviz.layout.route import Plan
 from gradviz.layout.shelves import shelve
@@ -154,15 +155,15 @@ class _Packer:
     def _put_wires(self, laid: LaidOut, across_by: float, along_by: float, lengths: Sequence[int]) -> None:
         """Record the ways of a part's wires, each from tail to head of the picture's wire."""
         numbers, wires = laid.part.wires, self.survey.picture.wires
-        begins, ways = laid.plan.ways(lengths, across_by, along_by)
-        for number, turned in enumerate(laid.turned if any(laid.turned) or not self.down else ()):
-            if not self.down:
-                begins[number], ways[number] = _transposed(begins[number], ways[number])
-            if turned:
-                begins[number], ways[number] = _reversed(begins[number], ways[number])
+        steps, ways = laid.plan.ways(lengths, across_by, along_by)
+        if not self.down:
+            ways = [_exchange(letters)[1](way) for letters, way in zip(steps, ways, strict=True)]
+            steps = [_exchange(letters)[0] for letters in steps]
         routed = records(
-            RoutedWire, len(numbers), [wires[number] for number in numbers], begins, ways, repeat(""), repeat(None)
+            RoutedWire, len(numbers), [wires[number] for number in numbers], steps, ways, repeat(""), repeat(None)
         )
+        for at in compress(range(len(routed)), laid.turned):
+            routed[at] = _reversed(routed[at])
         for number, wire in zip(numbers, routed, strict=True):
             self.wires[number] = wire
 
@@ -170,9 +171,9 @@ class _Packer:
         """Draw every wire from a box to itself beside it."""
         half = min(8.0, self.survey.along[box] / 4)
         ends = [(edge, along - half), (edge + LOOP, along - half), (edge + LOOP, along + half), (edge, along + half)]
-        start, *piece = (point(at) for at in ends)
+        numbers = tuple(chain.from_iterable(map(point, ends)))
         for number in self.survey.loops[box]:
-            self.wires[number] = RoutedWire(self.survey.picture.wires[number], start, (tuple(piece),))
+            self.wires[number] = RoutedWire(self.survey.picture.wires[number], "C", numbers)
 
     def _put_literal(
         self,
@@ -188,17 +189,33 @@ class _Packer:
         start = near_edge - LITERAL_GAP - across_size if literal.near else far_edge + LITERAL_GAP
         self.boxes[literal.box] = area(Rectangle(start, middle - along_size / 2, across_size, along_size))
         leave, meet = (start + across_size, near_edge) if literal.near else (start, far_edge)
-        wire = self.survey.picture.wires[literal.wire]
-        self.wires[literal.wire] = RoutedWire(wire, point((leave, middle)), ((point((meet, middle)),),))
+        wire, (x, y), end = self.survey.picture.wires[literal.wire], point((leave, middle)), point((meet, middle))
+        self.wires[literal.wire] = RoutedWire(wire, "H" if self.down else "V", (x, y, end[0 if self.down else 1]))
 
 
-def _transposed(start: Point, pieces: tuple[Piece, ...]) -> tuple[Point, tuple[Piece, ...]]:
-    """A path with across and along exchanged."""
-    return start[::-1], tuple([tuple([point[::-1] for point in piece]) for piece in pieces])
+@lru_cache(maxsize=256)
+def _exchange(steps: str) -> tuple[str, Callable[[tuple[float, ...]], tuple[float, ...]]]:
+    """The steps of a way with across and along exchanged, and what brings its numbers in their order."""
+    order = [1, 0]
+    for step in steps:
+        at = len(order)
+        order += [at + 1, at, at + 3, at + 2, at + 5, at + 4] if step == "C" else [at]
+    return steps.translate(_EXCHANGED), itemgetter(*order)
 
 
-def _reversed(start: Point, pieces: tuple[Piece, ...]) -> tuple[Point, tuple[Piece, ...]]:
-    """A path from its end to its start."""
-    points = [start] + [piece[-1] for piece in pieces]
-    back = [(*piece[-2::-1], begin) for piece, begin in zip(pieces, points, strict=False)]
-    return points[-1], tuple(back[::-1])
+_EXCHANGED = str.maketrans("HV", "VH")
+
+
+def _reversed(routed: RoutedWire) -> RoutedWire:
+    """A wire that runs from its end to its start."""
+    points = [*chain.from_iterable(reversed([piece[::-1] for piece in routed.pieces])), routed.start]
+    numbers = [*points[0]]
+    at = 1
+    for step in reversed(routed.steps):
+        if step == "C":
+            numbers += chain.from_iterable(points[at : at + 3])
+            at += 3
+        else:
+            numbers.append(points[at][0 if step == "H" else 1])
+            at += 1
+    return replace(routed, steps=routed.steps[::-1], numbers=tuple(numbers))

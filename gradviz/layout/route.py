@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from operator import add
 
-from gradviz.layout.drawing import Piece, Point, Rectangle
+from gradviz.layout.drawing import Rectangle
 from gradviz.layout.lanes import GAP, allot
 from gradviz.layout.place import Placement
 from gradviz.layout.rows import FAR_EDGE, LABEL, NEAR_EDGE, Sheet
@@ -138,8 +138,8 @@ class Plan:
 
     def ways(
         self, lengths: Sequence[int], across_by: float, along_by: float
-    ) -> tuple[list[Point], list[tuple[Piece, ...]]]:
-        """Where each strand's way begins, and its pieces from tail to head, moved: straight in rows, curved in zones.
+    ) -> tuple[list[str], list[tuple[float, ...]]]:
+        """The steps and the numbers of each strand's way from tail to head, moved: straight in rows, curved in zones.
 
         lengths: of each cell's box, along.
         """
@@ -149,11 +149,10 @@ class Plan:
         middles = [self.middle[at] + along_by for at in row[:cell_count]]
         tops = [middle - length / 2 for middle, length in zip(middles, lengths, strict=True)]
         bottoms = [middle + length / 2 for middle, length in zip(middles, lengths, strict=True)]
-        zone_start = [at + along_by for at in self.zone_start]
-        zone_end = [at + along_by for at in self.zone_end]
+        zones = self._zones(along_by)
         turns = self._turns()
-        begins: list[Point] = []
-        ways: list[tuple[Piece, ...]] = []
+        letters: list[str] = []
+        ways: list[tuple[float, ...]] = []
         aside = sheet.aside
         ends = zip(sheet.strands.tails, sheet.strands.heads, sheet.arrivals, strict=True)
         for strand, (tail, head, segment) in enumerate(ends):
@@ -164,8 +163,8 @@ class Plan:
                 target = axes[lowers[last]] + lower_port[last]
                 if target == across:
                     # Most wires: straight from box to box.
-                    begins.append((across, along))
-                    ways.append((((across, stop),),))
+                    letters.append("V")
+                    ways.append((across, along, stop))
                     continue
                 bending = [last]
             else:
@@ -181,20 +180,31 @@ class Plan:
             if strand in aside:
                 out, back = aside[strand], uppers[segment]
                 steps[-1:-1] = [(row[out], self.lanes[strand] + across_by), (row[back] - 1, axes[back])]
-            begins.append((across, along))
-            pieces: list[Piece] = []
+            way, numbers = "", [across, along]
             for zone, target in steps:
                 if target != across:
-                    start, end = zone_start[zone], zone_end[zone]
+                    start, leave, meet, end = zones[zone]
                     if start != along:
-                        pieces.append(((across, start),))
-                    reach = (end - start) * _SLACKNESS
-                    pieces.append(((across, start + reach), (target, end - reach), (target, end)))
+                        way += "V"
+                        numbers.append(start)
+                    way += "C"
+                    numbers += (across, leave, target, meet, target, end)
                     across, along = target, end
             if along != stop:
-                pieces.append(((across, stop),))
-            ways.append(tuple(pieces))
-        return begins, ways
+                way += "V"
+                numbers.append(stop)
+            letters.append(way)
+            ways.append(tuple(numbers))
+        return letters, ways
+
+    def _zones(self, along_by: float) -> list[tuple[float, float, float, float]]:
+        """Of a curve in each zone, moved: where it starts, its two controls, and where it ends, along."""
+        found = []
+        for before, after in zip(self.zone_start, self.zone_end, strict=True):
+            start, end = before + along_by, after + along_by
+            reach = (end - start) * _SLACKNESS
+            found.append((start, start + reach, end - reach, end))
+        return found
 
     def _turns(self) -> list[int]:
         """For each segment the last one on the way to its end, itself included, that bends or that leaves a cell."""

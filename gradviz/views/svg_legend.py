@@ -65,21 +65,22 @@ class Item:
 
 def legend_items(drawing: Drawing) -> list[Item]:
     """What occurs: wires first, then what ends a gradient, then boxes and frames."""
-    boxes = {placed.box.kind for placed in drawing.boxes}
-    wires = {wire.wire.kind for wire in drawing.wires}
+    picture = drawing.picture
+    boxes = {box.kind for box in picture.boxes}
+    wires = {wire.kind for wire in picture.wires}
     items = [Item(wire_sample(kind, 28), 28, words) for kind, words in WIRE_WORDS.items() if kind in wires]
     if BoxKind.CUT in boxes or WireKind.CUT in wires:
         items.append(Item('<path class="c" d="M0-4H14"/>' + scissors(21, -4, 9), 30, "gradient stops"))
     sample = band_sample(drawing)
     if sample:
         items.append(Item(sample, 28, "road of a lost gradient"))
-    if any(wire.wire.lost for wire in drawing.wires):
+    if any(wire.lost for wire in picture.wires):
         items.append(Item(wire_sample(WireKind.SHADOW, 30) + cross_at(11, -4), 30, "gradient lost here"))
     for kind, words in BOX_WORDS.items():
         if kind in boxes:
             sample = f'<g class="{BOX_CLASS[kind]}">{outline(kind, Rectangle(0, -11, 22, 14))}</g>'
             items.append(Item(sample, 22, words))
-    if any(placed.box.fold is not None for placed in drawing.boxes):
+    if any(box.fold is not None for box in picture.boxes):
         area = Rectangle(0, -11, 24, 14)
         items.append(Item(f'<g class="op">{outline(BoxKind.OP, area)}{fold_bars(area)}</g>', 24, "many ops in one box"))
     modules = {is_module(placed) for placed in drawing.frames}

@@ -57,14 +57,13 @@ class _Packer:
         )
 
     def _boxes(self) -> list[PlacedBox]:
-        boxes, texts, areas = self.survey.picture.boxes, self.survey.texts, self.boxes
+        survey, boxes, areas = self.survey, self.survey.picture.boxes, self.boxes
         marks: list[tuple[Rectangle, ...]] = [()] * len(boxes)
         for number, (box, area) in enumerate(zip(boxes, areas, strict=True)):
             if box.findings:
                 assert area is not None
                 marks[number] = box_tags(box, area)
-        titles, details = [title for title, _ in texts], [detail for _, detail in texts]
-        return records(PlacedBox, len(boxes), boxes, areas, titles, details, marks)
+        return records(PlacedBox, len(boxes), boxes, areas, survey.titles, survey.details, marks)
 
     def _wires(self) -> Iterator[RoutedWire]:
         for wire in self.wires:
@@ -132,9 +131,9 @@ class _Packer:
         across_by, along_by = (x, y) if down else (y, x)
         across = [start + across_by for start in starts]
         along = [middle - length / 2 + along_by for middle, length in zip(middles, lengths, strict=True)]
-        sizes = [survey.sizes[box] for box in part.boxes]
         places = (across, along) if down else (along, across)
-        areas = records(Rectangle, len(sizes), *places, [width for width, _ in sizes], [height for _, height in sizes])
+        widths, heights = [survey.widths[box] for box in part.boxes], [survey.heights[box] for box in part.boxes]
+        areas = records(Rectangle, len(part.boxes), *places, widths, heights)
         for box, at in zip(part.boxes, areas, strict=True):
             self.boxes[box] = at
         if survey.loops or survey.literals:

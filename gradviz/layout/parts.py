@@ -53,7 +53,8 @@ class Part:
 class Survey:
     """A picture's parts.
 
-    texts, sizes    of each box: its two lines as shown, its width and height
+    titles, details of each box: its two lines as shown
+    widths, heights of each box: its size
     across, along   of each box: the same size, as the flow sees it
     tails, heads    of each wire: the boxes at its ends
     frames          those that hold a box, outer ones before inner ones
@@ -68,7 +69,10 @@ class Survey:
         self.picture = picture
         self.direction = direction
         boxes, wires = picture.boxes, picture.wires
-        self.texts, self.sizes = measure.fit(boxes)
+        self.titles, self.details, self.widths, self.heights = measure.fit(boxes)
+        self.across, self.along = self.widths, self.heights
+        if direction == "LR":
+            self.across, self.along = self.along, self.across
         box_at = dict(zip([box.id for box in boxes], range(len(boxes)), strict=True))
         try:
             self.tails = [box_at[wire.tail] for wire in wires]
@@ -77,8 +81,6 @@ class Survey:
             raise ValueError(f"a wire refers to box `{error.args[0]}`, which the picture does not hold") from None
         self.badges = {number for number, box in enumerate(boxes) if box.kind is BoxKind.CUT}
         self._make_room()
-        widths, heights = [width for width, _ in self.sizes], [height for _, height in self.sizes]
-        self.across, self.along = (widths, heights) if direction == "TB" else (heights, widths)
         self.frames, self.frame_of, self.parent_of = self._used_frames()
         self.loops: dict[int, list[int]] = {}
         for number, (tail, head) in enumerate(zip(self.tails, self.heads, strict=True)):
@@ -93,12 +95,11 @@ class Survey:
         # Any box is wide enough for one wire.
         crowded = {box for count in (leaving, coming) for box, wires in count.items() if wires > 1}
         for box in sorted(crowded - self.badges):
-            width, height = self.sizes[box]
             step = _MARK_ROOM if box in marked else _PORT_ROOM
             room = max((leaving[box] - 1) * _PORT_ROOM, (coming[box] - 1) * step)
             needed = min(room + 2 * PORT_MARGIN, _MOST_PORT_ROOM)
-            if needed > (width if self.direction == "TB" else height):
-                self.sizes[box] = (needed, height) if self.direction == "TB" else (width, needed)
+            if needed > self.across[box]:
+                self.across[box] = needed
 
     def _used_frames(self) -> tuple[list[Frame], list[int], list[int]]:
         """`frames`, `frame_of` and `parent_of`."""
@@ -178,7 +179,7 @@ class Survey:
             and tail != head
             and uses[tail] == 1
             and not incoming[tail]
-            and self.sizes[tail][0] <= _LITERAL_WIDTH
+            and self.widths[tail] <= _LITERAL_WIDTH
             and self.frame_of[tail] == self.frame_of[head]
         )
 

@@ -10,7 +10,7 @@ from operator import add, itemgetter, sub
 
 from gradviz.layout import measure
 from gradviz.layout.drawing import Drawing, PlacedBox, PlacedFrame, Point, Rectangle, RoutedWire, records
-from gradviz.layout.parts import LITERAL_GAP, LOOP, Literal, Part, Survey
+from gradviz.layout.parts import LITERAL_GAP, LOOP, Literal, Part, Survey, picked
 from gradviz.layout.route import Plan
 from gradviz.layout.shelves import shelve
 from gradviz.layout.tags import box_tags, tab_tags
@@ -90,7 +90,7 @@ class _Packer:
         across: list[float] = [min(map(sub, plan.axes, sheet.before)), max(map(add, plan.axes, sheet.after))]
         across += plan.lanes.values()
         middles = [middle[row] for row in sheet.row[: sheet.cell_count]]
-        halves = [survey.along[box] / 2 for box in laid.part.boxes]
+        halves = [length / 2 for length in picked(survey.along, laid.part.boxes)]
         along: list[float] = [min(map(sub, middles, halves)), max(map(add, middles, halves))]
         for box, row in zip(laid.part.boxes if survey.loops or survey.literals else (), sheet.row, strict=False):
             if box in survey.loops:
@@ -119,30 +119,26 @@ class _Packer:
                 return Rectangle(at.x + x, at.y + y, at.width, at.height)
             return Rectangle(at.y + x, at.x + y, at.height, at.width)
 
-        lengths = [survey.along[box] for box in part.boxes]
-        starts: list[float] = [
-            axis - survey.across[box] / 2 for box, axis in zip(part.boxes, plan.axes, strict=False)
-        ]
-        middles = [plan.middle[row] for row, _ in zip(plan.sheet.row, part.boxes, strict=False)]
+        across_by, along_by = (x, y) if down else (y, x)
+        lengths, breadths = picked(survey.along, part.boxes), picked(survey.across, part.boxes)
+        middles = [plan.middle[row] for row in plan.sheet.row[: len(part.boxes)]]
+        across = [axis - breadth / 2 + across_by for axis, breadth in zip(plan.axes, breadths, strict=False)]
+        along = [middle - length / 2 + along_by for middle, length in zip(middles, lengths, strict=True)]
         if down and survey.badges:
             for number, box in enumerate(part.boxes):
                 if box in survey.badges:
-                    starts[number] = plan.axes[number] - measure.BADGE_AXIS
-        across_by, along_by = (x, y) if down else (y, x)
-        across = [start + across_by for start in starts]
-        along = [middle - length / 2 + along_by for middle, length in zip(middles, lengths, strict=True)]
-        places = (across, along) if down else (along, across)
-        widths, heights = [survey.widths[box] for box in part.boxes], [survey.heights[box] for box in part.boxes]
-        areas = records(Rectangle, len(part.boxes), *places, widths, heights)
-        for box, at in zip(part.boxes, areas, strict=True):
+                    across[number] = plan.axes[number] - measure.BADGE_AXIS + across_by
+        sides = (across, along, breadths, lengths) if down else (along, across, lengths, breadths)
+        for box, at in zip(part.boxes, records(Rectangle, len(part.boxes), *sides), strict=True):
             self.boxes[box] = at
         if survey.loops or survey.literals:
-            for box, start, middle in zip(part.boxes, starts, middles, strict=True):
+            for box, moved, breadth, middle in zip(part.boxes, across, breadths, middles, strict=True):
+                start = moved - across_by
                 if box in survey.loops:
-                    self._put_loop(box, start + survey.across[box], middle, point)
+                    self._put_loop(box, start + breadth, middle, point)
                 for literal in survey.literals.get(box, ()):
-                    self._put_literal(literal, start, start + survey.across[box], middle, area, point)
-        self._put_wires(laid, across_by, along_by, lengths)
+                    self._put_literal(literal, start, start + breadth, middle, area, point)
+        self._put_wires(laid, *plan.ways(along, lengths, across_by, along_by))
         for strand, label in plan.labels.items():
             wire = self.wires[part.wires[strand]]
             assert wire is not None
@@ -151,16 +147,13 @@ class _Packer:
         for frame, (border, tab) in zip(part.frames, plan.frames, strict=True):
             self.frames[frame] = area(border), area(tab)
 
-    def _put_wires(self, laid: LaidOut, across_by: float, along_by: float, lengths: Sequence[int]) -> None:
+    def _put_wires(self, laid: LaidOut, steps: list[str], ways: list[tuple[float, ...]]) -> None:
         """Record the ways of a part's wires, each from tail to head of the picture's wire."""
-        numbers, wires = laid.part.wires, self.survey.picture.wires
-        steps, ways = laid.plan.ways(lengths, across_by, along_by)
+        numbers, wires = laid.part.wires, picked(self.survey.picture.wires, laid.part.wires)
         if not self.down:
             ways = [_exchange(letters)[1](way) for letters, way in zip(steps, ways, strict=True)]
             steps = [_exchange(letters)[0] for letters in steps]
-        routed = records(
-            RoutedWire, len(numbers), [wires[number] for number in numbers], steps, ways, repeat(""), repeat(None)
-        )
+        routed = records(RoutedWire, len(numbers), wires, steps, ways, repeat(""), repeat(None))
         for at in compress(range(len(routed)), laid.turned):
             routed[at] = _reversed(routed[at])
         for number, wire in zip(numbers, routed, strict=True):

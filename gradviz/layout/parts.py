@@ -10,10 +10,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import TypeVar
 
 from gradviz.layout import measure
 from gradviz.layout.drawing import Direction
 from gradviz.picture.records import BoxKind, Frame, Picture
+
+T = TypeVar("T")
 
 LITERAL_GAP = 22
 """Between a literal and its user: the length of the wire."""
@@ -48,6 +51,11 @@ class Part:
     boxes: list[int]
     wires: list[int]
     frames: list[int]
+
+
+def picked(column: Sequence[T], numbers: Sequence[int]) -> Sequence[T]:
+    """What a column has for a part's boxes or wires; where the part is the whole picture, that is the column."""
+    return column if len(numbers) == len(column) else [column[number] for number in numbers]
 
 
 class Survey:

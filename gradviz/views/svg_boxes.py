@@ -48,7 +48,7 @@ def boxes(drawing: Drawing, remarks: Sequence[Remark]) -> Iterator[str]:
             shape = f'" width="{number(width)}" height="{number(height)}" rx="{corner}"/><text x="'
             shapes[width, height] = shape
         axis, middle = number(x + width / 2), y + height / 2
-        hint = tooltip(box.title, title, box.tooltip)
+        hint = _hints[box.tooltip] if title == box.title else tooltip(box.title, title, box.tooltip)
         start = f'{begin}{hint}<rect x="{number(x)}" y="{number(y)}{shape}{axis}" y="'
         if detail:
             yield (
@@ -87,6 +87,10 @@ def tooltip(title: str, shown: str, pairs: tuple[tuple[str, str], ...]) -> str:
     """Lines of label and text; the whole title comes first where the drawing shows only part of it."""
     if title != shown:
         return f"<title>{_BREAK.join((escape(_cut_off(title)), *map(_told, pairs)))}</title>"
+    return _hints[pairs]
+
+
+def _hint(pairs: tuple[tuple[str, str], ...]) -> str:
     return f"<title>{_BREAK.join(map(_told, pairs))}</title>" if pairs else ""
 
 
@@ -101,5 +105,6 @@ def _cut_off(words: str) -> str:
 
 
 _told = Known(_line).__getitem__
+_hints = Known(_hint, 1024)
 _titles = Known[str](partial(end_of_text, style=""))
 _details = Known[str](partial(end_of_text, style="k"))

@@ -218,13 +218,19 @@ class Survey:
             leader[number] = leader[above]
         beside = [literal for literals in self.literals.values() for literal in literals]
         no_boxes, no_wires = {literal.box for literal in beside}, {literal.wire for literal in beside}
+        boxes = [box for box in range(count) if box not in no_boxes]
+        wires = [
+            number
+            for number, (tail, head) in enumerate(zip(self.tails, self.heads, strict=True))
+            if tail != head and number not in no_wires
+        ]
+        if leader and not any(leader):
+            return [Part(boxes, wires, [*range(len(self.frames))])]
         parts = {number: Part([], [], []) for number, above in enumerate(leader) if number == above}
-        for box in range(count):
-            if box not in no_boxes:
-                parts[leader[box]].boxes.append(box)
+        for box in boxes:
+            parts[leader[box]].boxes.append(box)
         for number in range(len(self.frames)):
             parts[leader[count + number]].frames.append(number)
-        for number, (tail, head) in enumerate(zip(self.tails, self.heads, strict=True)):
-            if tail != head and number not in no_wires:
-                parts[leader[tail]].wires.append(number)
+        for number in wires:
+            parts[leader[self.tails[number]]].wires.append(number)
         return list(parts.values())

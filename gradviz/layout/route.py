@@ -158,10 +158,16 @@ class Plan:
             across, along, stop = origins[last], bottoms[tail], tops[head]
             vertex = uppers[last]
             if vertex < cell_count:
-                if targets[last] == across:
-                    # Many wires: straight from box to box.
+                # Nearly every wire is straight, or has one bend.
+                target = targets[last]
+                if target == across:
                     letters.append("V")
                     ways.append((across, along, stop))
+                    continue
+                start, leave, meet, end = zones[row[tail]]
+                if start == along and end != stop:
+                    letters.append("CV")
+                    ways.append((across, along, across, leave, target, meet, target, end, stop))
                     continue
                 bending = [last]
             else:

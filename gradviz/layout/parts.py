@@ -100,8 +100,10 @@ class Survey:
         """Widen the boxes at whose edge many wires meet, so that their arrowheads and marks can be told apart."""
         leaving, coming = Counter(self.tails), Counter(self.heads)
         marked = {head for head, wire in zip(self.heads, self.picture.wires, strict=True) if wire.lost}
-        # Any box is wide enough for one wire.
-        crowded = {box for count in (leaving, coming) for box, wires in count.items() if wires > 1}
+        # Any box is wide enough for one wire, and most pictures' boxes for several.
+        step = _MARK_ROOM if marked else _PORT_ROOM
+        fit = (min(self.across, default=0) - 2 * PORT_MARGIN) // step + 1
+        crowded = {box for count in (leaving, coming) for box, wires in count.items() if wires > fit}
         for box in sorted(crowded - self.badges):
             step = _MARK_ROOM if box in marked else _PORT_ROOM
             room = max((leaving[box] - 1) * _PORT_ROOM, (coming[box] - 1) * step)

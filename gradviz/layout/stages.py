@@ -11,14 +11,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from operator import itemgetter, sub
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeAlias
 
 from gradviz.layout import order, place
 from gradviz.layout.place import Placement
 from gradviz.layout.rows import Cells, Sheet
 from gradviz.layout.sorter import Rows
 
-T = TypeVar("T")
+Picker: TypeAlias = Callable[[Sequence[int]], tuple[int, ...]]
+"""What picks some places of a column."""
 
 _MOST = 0.75
 """A sheet of which one stage has more than this share is solved as a whole: cutting off the rest would not pay."""
@@ -96,7 +97,7 @@ class Form(NamedTuple):
 
     row: tuple[int, ...]
     kind: tuple[int, ...]
-    on_road: tuple[bool, ...]
+    on_road: tuple[int, ...]
     upper: tuple[int, ...]
     lower: tuple[int, ...]
     weight: tuple[int, ...]
@@ -137,7 +138,7 @@ class Look:
         form = self.form
         own = Sheet(
             Cells(before, after, [], room, []), whole.strands, (), len(room), [*form.kind], [*form.row], before, after,
-            fence=[-1] * len(form.kind), on_road=[*form.on_road], upper=[*form.upper], lower=[*form.lower],
+            fence=[-1] * len(form.kind), on_road=[*map(bool, form.on_road)], upper=[*form.upper], lower=[*form.lower],
             weight=[*form.weight], tab_row=[False] * (max(form.row) + 1),
         )  # fmt: skip
         own.knit()
@@ -149,14 +150,14 @@ class _Solver:
 
     looks    the looks of one form
     orders   what stages of one form may be ordered as
-    solved   the placement of the stages of one look, and the order that it is of
+    solved   the placement of the stages of one look, and what picks the vertices of each row in its order
     """
 
     def __init__(self, sheet: Sheet) -> None:
         self.sheet = sheet
         self.looks: dict[Form, list[Look]] = {}
         self.orders: dict[Form, Sequence[Rows]] = {}
-        self.solved: dict[Look, tuple[Placement, Rows]] = {}
+        self.solved: dict[Look, tuple[Placement, list[Picker]]] = {}
 
     def solve(self, stages: Sequence[Stage]) -> Placement:
         """The placement of the sheet, whose rows are in order then."""
@@ -169,7 +170,7 @@ class _Solver:
         for stage, look in zip(stages, looks, strict=True):
             placement, order_of_stage = self._solve(look)
             vertices = stage.vertices
-            rows[stage.first :] = [tuple(map(vertices.__getitem__, row)) for row in order_of_stage]
+            rows[stage.first :] = [pick(vertices) for pick in order_of_stage]
             # The vertex that two stages share stands where the upper one has it.
             shift = axes[waist] - placement.axes[vertices.index(waist)] if waist >= 0 else 0
             for vertex, axis in zip(vertices, placement.axes, strict=True):
@@ -204,18 +205,18 @@ class _Solver:
         alike.append(Look(form, sizes))
         return alike[-1]
 
-    def _solve(self, look: Look) -> tuple[Placement, Rows]:
-        """The placement of the stages of one look, and the order that it is of."""
+    def _solve(self, look: Look) -> tuple[Placement, list[Picker]]:
+        """The placement of the stages of one look, and what picks each row in the order that it is of."""
         if look not in self.solved:
             sheet, form = look.sheet(self.sheet), look.form
             if form not in self.orders:
                 self.orders[form] = order.orders(sheet, len(self.sheet.kind))
-            self.solved[look] = _best(sheet, self.orders[form], self.sheet.cell_count), sheet.rows
+            placement = _best(sheet, self.orders[form], self.sheet.cell_count)
+            self.solved[look] = placement, [*map(_picker, sheet.rows)]
         return self.solved[look]
 
 
-def _picker(numbers: Sequence[int]) -> Callable[[Sequence[T]], tuple[T, ...]]:
-    """What picks these places of a column."""
+def _picker(numbers: Sequence[int]) -> Picker:
     if len(numbers) > 1:
         return itemgetter(*numbers)
     return lambda column: tuple([column[number] for number in numbers])

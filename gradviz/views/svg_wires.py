@@ -7,11 +7,10 @@ leave out those that lie outside of what it shows.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 
 from gradviz.layout.drawing import Drawing, RoutedWire
 from gradviz.picture.records import WireKind
-from gradviz.views.svg_marks import cross_at, number, text
+from gradviz.views.svg_marks import Known, cross_at, number, text
 
 _STYLES = {
     WireKind.SAVED: ("v", ""),
@@ -45,17 +44,19 @@ def wires(drawing: Drawing) -> Iterator[str]:
             lines, heads = [], []
             for wire in some:
                 steps, numbers = wire.steps, wire.numbers
-                x, before_y, y = numbers[-3:]
+                _, before_y, y = numbers[-3:]
                 if steps[-1] == "V" and y > before_y:
                     # Nearly every wire comes from above.
-                    lines.append(_form(steps) % (*map(number, numbers[:-1]), number(y - _TIP)))
-                    heads.append(f"M{number(x)} {number(y)}{down}")
+                    written = [*map(number, numbers)]
+                    heads.append(f"M{written[-3]} {written[-1]}{down}")
+                    written[-1] = number(y - _TIP)
+                    lines.append(_forms[steps] % (*written,))
                     continue
                 ahead_x, ahead_y = ahead = _direction(wire)
                 x, y = wire.end
                 short = (x - _TIP * ahead_x, y - _TIP * ahead_y)
                 last = {"H": short[:1], "V": short[1:]}.get(steps[-1], short)
-                lines.append(_form(steps) % (*map(number, (*numbers[: -len(last)], *last)),))
+                lines.append(_forms[steps] % (*map(number, (*numbers[: -len(last)], *last)),))
                 heads.append(f"M{number(x)} {number(y)}{_HEADS[ahead]}")
             yield f'<path class="{style}" d="{"".join(lines)}"/>'
             yield f'<path class="{head}" d="{"".join(heads)}"/>'
@@ -81,13 +82,15 @@ def wire_sample(kind: WireKind, length: int) -> str:
 
 def stretch(wire: RoutedWire) -> str:
     """A wire's way as the data of a path."""
-    return _form(wire.steps) % (*map(number, wire.numbers),)
+    return _forms[wire.steps] % (*map(number, wire.numbers),)
 
 
-@lru_cache(maxsize=256)
 def _form(steps: str) -> str:
     """The data of a path of such steps, with places for its numbers."""
     return "M%s %s" + "".join([f"{step}%s" if step in "HV" else "C%s %s %s %s %s %s" for step in steps])
+
+
+_forms = Known(_form, 256)
 
 
 def _direction(wire: RoutedWire) -> tuple[int, int]:

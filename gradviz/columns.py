@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import compress, islice
 from operator import lt
 from typing import Any, Generic, TypeVar
 
@@ -296,6 +296,15 @@ def maker_of(values: Mapping[int, Value]) -> Callable[[int], int]:
     return columns.maker if columns is not None else lambda value: values[value].op
 
 
+def inputs_of(ops: Mapping[int, Op], values: Mapping[int, Value]) -> Callable[[int], tuple[Input, ...]]:
+    """What tells the inputs of one of `ops`, which made `values`. Makes no record."""
+    columns = _columns_of(values)
+    if columns is None:
+        return lambda op: ops[op].inputs
+    row, inputs = columns.row, columns.inputs
+    return lambda op: inputs[row(op)]
+
+
 def storage_of(values: Mapping[int, Value]) -> Callable[[int], int]:
     """What tells the storage of one of `values`. Makes no record."""
     columns = _columns_of(values)
@@ -303,6 +312,14 @@ def storage_of(values: Mapping[int, Value]) -> Callable[[int], int]:
         return lambda value: values[value].storage
     storages = columns.storages
     return lambda value: storages.get(value, value)
+
+
+def storages_of(values: Mapping[int, Value], ids: Collection[int]) -> set[int]:
+    """The storages of some of `values`. Makes no record."""
+    columns = _columns_of(values)
+    if columns is not None and not columns.storages:
+        return set(ids)
+    return set(map(storage_of(values), ids))
 
 
 def form_of(values: Mapping[int, Value]) -> Callable[[int], tuple[tuple[int, ...], str]]:
@@ -324,9 +341,10 @@ def trained(values: Mapping[int, Value]) -> list[Value]:
     columns = _columns_of(values)
     if columns is not None:
         rows, kinds = columns.rows, columns.kinds
-        distinct = {id(kind): kind for kind in kinds}
+        # Without a step of Python for each op, of which there may be a million.
+        distinct = dict(zip(map(id, kinds), kinds, strict=True))
         leafy = {key for key, kind in distinct.items() if any(output.leaf for output in kind.signature.outputs)}
-        ops = [op for op, row in rows.items() if id(kinds[row]) in leafy]
+        ops = compress(rows, map(leafy.__contains__, map(id, map(kinds.__getitem__, rows.values()))))
         found = [value for op in ops for value in range(op, op + len(kinds[rows[op]].signature.outputs))]
         candidates = [values[value] for value in sorted(found)]
     else:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import compress, islice
+from itertools import islice
 from operator import lt
 from typing import Any, Generic, TypeVar
 
@@ -341,10 +341,9 @@ def trained(values: Mapping[int, Value]) -> list[Value]:
     columns = _columns_of(values)
     if columns is not None:
         rows, kinds = columns.rows, columns.kinds
-        # Without a step of Python for each op, of which there may be a million.
-        distinct = dict(zip(map(id, kinds), kinds, strict=True))
+        distinct = {id(kind): kind for kind in kinds}
         leafy = {key for key, kind in distinct.items() if any(output.leaf for output in kind.signature.outputs)}
-        ops = compress(rows, map(leafy.__contains__, map(id, map(kinds.__getitem__, rows.values()))))
+        ops = [op for op, row in rows.items() if id(kinds[row]) in leafy]
         found = [value for op in ops for value in range(op, op + len(kinds[rows[op]].signature.outputs))]
         candidates = [values[value] for value in sorted(found)]
     else:

@@ -63,7 +63,7 @@ def _count(graph: Graph) -> Roads:
     data = dict.fromkeys(goals, 1)
     gradient = {goal: 1 for goal in goals if graph.values[goal].requires_grad}
     ops, kept_back = graph.ops, withheld(graph)
-    roads_from, walks_from = data.get, gradient.get
+    roads_from, walks_from, constant = data.get, gradient.get, Cause.NONDIFFERENTIABLE
     for id in sorted(ops, reverse=True):
         op = ops[id]
         tracked = op.tracked
@@ -73,12 +73,12 @@ def _count(graph: Graph) -> Roads:
             if roads and (tracked or not restarts(graph, op, output)):
                 onward += roads
             walked += walks_from(output, 0)
-        if not (onward or walked) or op.cause is Cause.NONDIFFERENTIABLE:
+        if not (onward or walked) or op.cause is constant:
             continue
         kept = walked and not tracked and keeps_history(graph, op)
         needs = op.needs
         for position, item in enumerate(op.inputs):
-            if item.__class__ is not int:
+            if type(item) is not int:
                 continue
             if onward:
                 # Deep in a graph nearly every count is at its end.

@@ -296,15 +296,6 @@ def maker_of(values: Mapping[int, Value]) -> Callable[[int], int]:
     return columns.maker if columns is not None else lambda value: values[value].op
 
 
-def inputs_of(ops: Mapping[int, Op], values: Mapping[int, Value]) -> Callable[[int], tuple[Input, ...]]:
-    """What tells the inputs of one of `ops`, which made `values`. Makes no record."""
-    columns = _columns_of(values)
-    if columns is None:
-        return lambda op: ops[op].inputs
-    row, inputs = columns.row, columns.inputs
-    return lambda op: inputs[row(op)]
-
-
 def storage_of(values: Mapping[int, Value]) -> Callable[[int], int]:
     """What tells the storage of one of `values`. Makes no record."""
     columns = _columns_of(values)
@@ -312,14 +303,6 @@ def storage_of(values: Mapping[int, Value]) -> Callable[[int], int]:
         return lambda value: values[value].storage
     storages = columns.storages
     return lambda value: storages.get(value, value)
-
-
-def storages_of(values: Mapping[int, Value], ids: Collection[int]) -> set[int]:
-    """The storages of some of `values`. Makes no record."""
-    columns = _columns_of(values)
-    if columns is not None and not columns.storages:
-        return set(ids)
-    return set(map(storage_of(values), ids))
 
 
 def form_of(values: Mapping[int, Value]) -> Callable[[int], tuple[tuple[int, ...], str]]:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from gradviz.collecting import uncollected
-from gradviz.columns import count_acting, inputs_of, maker_of
+from gradviz.columns import count_acting, maker_of
 from gradviz.events import BACKWARD, Cause, Note, Sweep
 from gradviz.graphs import Graph, Op, Value
 from gradviz.picture.summing import LATER
@@ -138,7 +138,7 @@ def _turns(graph: Graph) -> list[int]:
 
 def _upstream(graph: Graph, roots: Iterable[int], turns: list[int]) -> set[int]:
     found: set[int] = set()
-    ops, maker, inputs = graph.ops, maker_of(graph.values), inputs_of(graph.ops, graph.values)
+    ops, maker = graph.ops, maker_of(graph.values)
     pending = list(roots)
     first = set(pending)
     while pending:
@@ -146,17 +146,18 @@ def _upstream(graph: Graph, roots: Iterable[int], turns: list[int]) -> set[int]:
         made = maker(value)
         if made in found:
             continue
+        op = ops[made]
         # The set-up before the loop and its first iteration are turn 0: what lies there is followed to its start.
         turn = bisect_left(turns, made)
-        if turn and value not in first and _renews_leaf(graph, ops[made]):
+        if turn and value not in first and _renews_leaf(graph, op):
             continue
         found.add(made)
-        for item in inputs(made):
-            if item.__class__ is not int or item in found:
+        for item in op.inputs:
+            if item.__class__ is not int:
                 continue
             if turn:
                 before = bisect_left(turns, maker(item))
-                if before and before != turn and item not in gradient_inputs(graph, ops[made]):
+                if before and before != turn and item not in gradient_inputs(graph, op):
                     continue
             pending.append(item)
     return found

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from gradviz.collecting import uncollected
-from gradviz.columns import storage_of, storages_of, trained
+from gradviz.columns import storage_of, trained
 from gradviz.events import Cause
 from gradviz.graphs import Cut, Graph
 from gradviz.picture.places import SHOWN, Places
@@ -65,6 +65,6 @@ def _starved(graph: Graph) -> list[int]:
     unfed = [value for value in trained(graph.values) if value.storage not in fed]
     if unfed:
         roads = count_roads(graph)
-        reached = storages_of(graph.values, roads.gradient)
+        reached = set(map(storage, roads.gradient))
         found += [value.id for value in unfed if value.id in roads.data and value.storage not in reached]
     return found

@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from gradviz.collecting import uncollected
-from gradviz.columns import storages_of
+from gradviz.columns import storage_of
 from gradviz.events import Cause, Role
 from gradviz.graphs import Graph, Op, Value
 from gradviz.picture.framing import frame_ops
@@ -102,7 +102,7 @@ class Composer:
         self.roads = count_roads(graph)
         self.frames, self.frame_of = frame_ops(graph, self.words)
         views = {output for op in graph.ops.values() if is_view_with_grad_off(op) for output in op.outputs}
-        self.reached = storages_of(graph.values, self.roads.gradient.keys() - views if views else self.roads.gradient)
+        self.reached = set(map(storage_of(graph.values), self.roads.gradient.keys() - views))
         self.gradients = {gradient.value: gradient for sweep in graph.sweeps for gradient in sweep.gradients}
         self.tally = Tally()
         self.cut_off: frozenset[int] = frozenset()

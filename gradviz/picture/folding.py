@@ -171,10 +171,9 @@ class FoldingComposer(Composer):
         self.tally.tracked += len(equals)
         for output in op.outputs:
             values = [equal + output - op.id for equal in equals] if output != op.id else equals
-            boxes = dict.fromkeys(values, self.data[output])
-            self.data.update(boxes)
-            self.latest.update(boxes)
+            self.data.update(dict.fromkeys(values, self.data[output]))
             self.history.update(dict.fromkeys(values, self.history[output]))
+            self.latest.update(dict.fromkeys(values, self.data[output]))
             if output in self.ends:
                 self.ends.update(dict.fromkeys(values, self.ends[output]))
 

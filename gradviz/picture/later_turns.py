@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import islice
-from operator import attrgetter, itemgetter
+from operator import attrgetter
 
 from gradviz.graphs import Graph, Op
 
@@ -26,7 +25,7 @@ def later_equals(graph: Graph) -> dict[int, list[int]]:
             op = graph.ops[id]
             if not op.inputs or not op.outputs or not op.tracked or op.forgotten or op.inplace:
                 continue
-            equals = [*map(itemgetter(position), islice(fold.turns, 2, None))]
+            equals = [turn[position] for turn in fold.turns[2:]]
             if _are_fed_alike(graph, op, equals, made):
                 found[id] = equals
     return found
@@ -34,13 +33,12 @@ def later_equals(graph: Graph) -> dict[int, list[int]]:
 
 def _are_fed_alike(graph: Graph, op: Op, equals: Sequence[int], made: set[int]) -> bool:
     """Whether what `equals` get from elsewhere than the turns, which `made` what `op` gets, is the same for all."""
-    # Without a step of Python for each of them.
-    ops = [*map(graph.ops.__getitem__, equals)]
+    ops = [graph.ops[equal] for equal in equals]
     if set(map(attrgetter("needs"), ops)) != {op.needs}:
         return False
     for position, item in enumerate(op.inputs):
         outer = item.__class__ is int and graph.values[item].op not in made
-        if outer and set(map(itemgetter(position), map(attrgetter("inputs"), ops))) != {item}:
+        if outer and any(equal.inputs[position] != item for equal in ops):
             return False
     return True
 

@@ -334,6 +334,47 @@ def trained(values: Mapping[int, Value]) -> list[Value]:
     return [value for value in candidates if value.leaf and value.requires_grad]
 
 
+def kind_of(values: Mapping[int, Value]) -> Callable[[Op], int] | None:
+    """What tells a number that ops share which did the same at one site in one context; None where nothing tells it."""
+    columns = _columns_of(values)
+    if columns is None:
+        return None
+    rows, exits, kinds = columns.rows, columns.exits, columns.kinds
+
+    def kind(op: Op) -> int:
+        row = rows.get(op.id)
+        return id(kinds[exits[op.id] if row is None else row])  # a key, for as long as the columns are there
+
+    return kind
+
+
+def ops_behind(ops: Mapping[int, Op], values: Mapping[int, Value], roots: Collection[int]) -> set[int]:
+    """The ops that `roots` came from by data. Makes no record of a recording that has columns."""
+    columns = _columns_of(values)
+    maker = maker_of(values)
+    wanted: set[Input] = {maker(root) for root in roots}
+    if columns is None:
+        return _ops_behind(ops, values, wanted)
+    rows, inputs, others = columns.rows, columns.inputs, columns.others
+    found: set[int] = set()
+    # Backwards: what goes into an op is older than the op.
+    for id in sorted(rows, reverse=True):
+        if id in wanted:
+            found.add(id)
+            items = inputs[rows[id]]
+            wanted.update([others.get(item, item) for item in items] if others else items)  # type: ignore[arg-type]
+    return found
+
+
+def _ops_behind(ops: Mapping[int, Op], values: Mapping[int, Value], wanted: set[Input]) -> set[int]:
+    found: set[int] = set()
+    for id in sorted(ops, reverse=True):
+        if id in wanted:
+            found.add(id)
+            wanted.update(values[item].op for item in ops[id].inputs if item.__class__ is int)
+    return found
+
+
 def count_acting(ops: Mapping[int, Op]) -> int:
     """How many of `ops` are more than the making of a leaf. Makes no record.
 

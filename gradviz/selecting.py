@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from gradviz.collecting import uncollected
-from gradviz.columns import count_acting, maker_of
+from gradviz.columns import count_acting, maker_of, ops_behind
 from gradviz.events import BACKWARD, Cause, Note, Sweep
 from gradviz.graphs import Graph, Op, Value
 from gradviz.picture.summing import LATER
@@ -137,9 +138,11 @@ def _turns(graph: Graph) -> list[int]:
 
 
 def _upstream(graph: Graph, roots: Iterable[int], turns: list[int]) -> set[int]:
-    found: set[int] = set()
     ops, maker = graph.ops, maker_of(graph.values)
     pending = list(roots)
+    if max(map(maker, pending), default=0) <= (turns[0] if turns else math.inf):
+        return ops_behind(ops, graph.values, pending)  # one turn: nothing is handed on to another
+    found: set[int] = set()
     first = set(pending)
     while pending:
         value = pending.pop()

@@ -291,6 +291,21 @@ def test_what_suffers_stands_for_a_line_that_only_made_it():
     assert blamed(draw(default_selection(graph, culprits), found)) == ["w"]
 
 
+def test_what_suffers_is_drawn_once_however_often_it_was_written_since():
+    """What an optimizer wrote is the same tensor to its user; the version that the part has stands for it."""
+    b = Builder()
+    w = b.leaf("w", requires_grad=True, line=1)
+    for _ in range(2):
+        b.sweep(b.op("exp", w, name="loss", line=3), line=4)
+        last, w = w, b.op("step", w, inplace=True, alias=0, cause=Cause.NO_GRAD, line=5)
+    graph = b.graph()
+    found = finding(graph, 1, "w")
+    part = default_selection(graph)
+    assert last in part.values
+    assert missing_culprits(graph, part, [found]) == ()
+    assert blamed(draw(part, found)) == ["w"]
+
+
 def test_what_several_places_made_is_marked_at_each():
     """A list of layers in one attribute: the finding has the place of the first."""
     b = Builder()

@@ -29,7 +29,7 @@ KINDS = {
     "open": rf"subgraph (f\d+)\[{LABEL}\]",
     "close": r"end",
     "framed": r"class (f\d+) (region|module)",
-    "wire": rf"(b\d+) (-->|-\.->|-\.-o|--x|---|==>)(?:\|{LABEL}\|)? (b\d+)",
+    "wire": rf"(b\d+) (-->|--o|-\.->|-\.-o|--x|---|==>)(?:\|{LABEL}\|)? (b\d+)",
     "look": rf"linkStyle (\d+(?:,\d+)*) {STYLE}",
     "style": rf"style ([bf]\d+) {STYLE}",
 }

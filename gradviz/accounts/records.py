@@ -60,6 +60,11 @@ class Step:
     path: str = ""
     line: int = 0
 
+    @property
+    def tracked(self) -> bool:
+        """Autograd would take gradient on from here."""
+        return self.mark in (Mark.TENSOR, Mark.OP)
+
 
 @dataclass(frozen=True, slots=True)
 class Road:

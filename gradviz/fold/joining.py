@@ -90,11 +90,12 @@ def join_folds(graph: Graph, folds: Iterable[Fold]) -> Graph:
         candidates = [fold for fold in candidates if id(fold) not in left_out]
 
 
-def _without_overlap(candidates: Iterable[Fold]) -> list[Fold]:
+def _without_overlap(candidates: Sequence[Fold]) -> list[Fold]:
     """Those that stay, of candidates that come by size."""
     kept: list[Fold] = []
     owner: dict[int, int] = {}
-    for fold in candidates:
+    last = len(candidates) - 1
+    for number, fold in enumerate(candidates):
         ops = fold.ops
         if not owner.keys().isdisjoint(ops):
             owners = {owner.get(op) for op in ops}
@@ -104,7 +105,8 @@ def _without_overlap(candidates: Iterable[Fold]) -> list[Fold]:
             home = kept[around]
             if not home.open or fold.size == home.size or not set(home.turns[0]).issuperset(ops):
                 continue
-        owner.update(dict.fromkeys(ops, len(kept)))
+        if number < last:
+            owner.update(dict.fromkeys(ops, len(kept)))
         kept.append(fold)
     return kept
 
@@ -163,10 +165,16 @@ def _are_stretches(graph: Graph, folds: Sequence[Fold]) -> bool:
 
     Ops that make leaves from nothing have no time: nothing goes into them.
     """
-    ordered = [op.id for op in graph.ops.values() if op.inputs]
-    acting = frozenset(ordered)
+    ordered: list[int] = []
+    idle: set[int] = set()
+    for op in graph.ops.values():
+        if op.inputs:
+            ordered.append(op.id)
+        else:
+            idle.add(op.id)
     for fold in folds:
-        own = acting.intersection(fold.ops)
+        ops = fold.ops
+        own = ops if idle.isdisjoint(ops) else [op for op in ops if op not in idle]
         if own and bisect_left(ordered, max(own)) - bisect_left(ordered, min(own)) + 1 != len(own):
             return False
     return True

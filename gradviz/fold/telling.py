@@ -11,7 +11,6 @@ from gradviz.events import Cause
 from gradviz.graphs import Cut, Graph
 from gradviz.picture.places import SHOWN, Places
 from gradviz.roads import count_roads
-from gradviz.withholding import withheld
 
 if TYPE_CHECKING:
     from gradviz.diagnose import Finding
@@ -23,7 +22,7 @@ FEW = 8
 @uncollected
 def telling_ops(graph: Graph, findings: Iterable[Finding] = ()) -> frozenset[int]:
     """The ops that cut, those that a finding or an error is about, and the leaves whose gradient is not as expected."""
-    found = {cut.op for cut in graph.cuts if _tells(graph, cut)} | {op for op, _ in withheld(graph)}
+    found = {cut.op for cut in graph.cuts if _tells(graph, cut)} | {op for op, _ in count_roads(graph).withheld}
     values = [value for error in graph.errors for value in error.values]
     values += [value for sweep in graph.sweeps for value in sweep.concerned]
     values += _starved(graph)

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from gradviz.columns import form_of
-from gradviz.events import Role
+from gradviz.columns import form_of, kind_of
+from gradviz.events import Input, Role
 from gradviz.fold.asides import find_asides, leaving_ops
 from gradviz.fold.repeating import find_runs
 from gradviz.graphs import Graph, Op
@@ -102,7 +102,14 @@ def _tokens(graph: Graph, ops: Sequence[Op], apart: frozenset[int]) -> list[int]
     numbers: dict[object, int] = {}
     form, measures = form_of(graph.values), graph.measures
     tokens: list[int] = []
+    # Most ops of a large recording are of a few kinds, which alone tell all of this.
+    kind = kind_of(graph.values) if not measures else None
+    known: dict[int, int] = {}
     for op in ops:
+        alike = kind(op) if kind is not None and not op.forgotten and op.id not in apart else None
+        if alike in known:
+            tokens.append(known[alike])
+            continue
         shape: object = None
         if op.outputs:
             shape = form(op.id) if len(op.outputs) == 1 else _shapes(graph, op)
@@ -112,7 +119,10 @@ def _tokens(graph: Graph, ops: Sequence[Op], apart: frozenset[int]) -> list[int]
             key = (key, tuple([(bool(measure.nans), bool(measure.infs)) for measure in held]))
         if op.id in apart:
             key = op.id
-        tokens.append(numbers.setdefault(key, len(numbers)))
+        token = numbers.setdefault(key, len(numbers))
+        if alike is not None:
+            known[alike] = token
+        tokens.append(token)
     return tokens
 
 
@@ -120,24 +130,22 @@ def _track(graph: Graph, ops: list[Op]) -> Track:
     places = {op.id: place for place, op in enumerate(ops)}
     values = graph.values
     users: dict[int, int] = {}
-    feeds: list[tuple[int | None, ...]] = []
-    for place, op in enumerate(ops):
-        fed: list[int | None] = []
-        for item in op.inputs:
-            if item.__class__ is not int:
-                fed.append(None)
-                continue
-            made = places.get(item)
-            index = 0
-            if made is None:
-                value = values[item]
-                made, index = places.get(value.op), value.index
-            if made is None:
-                users.setdefault(item, op.id)
-                fed.append(-1 - item)
-            else:
-                fed.append(place - made + SPAN * index)
-        feeds.append(tuple(fed))
+
+    def otherwise(item: Input, place: int, op: Op) -> int | None:
+        """What feeds an op that is no first output of the track."""
+        if not isinstance(item, int):
+            return None
+        value = values[item]
+        made = places.get(value.op)
+        if made is not None:
+            return place - made + SPAN * value.index
+        users.setdefault(item, op.id)
+        return -1 - item
+
+    feeds = [
+        tuple([place - places[item] if item in places else otherwise(item, place, op) for item in op.inputs])
+        for place, op in enumerate(ops)
+    ]
     return Track(ops, places, feeds, users)
 
 

@@ -15,7 +15,8 @@ from gradviz.layout.route import Plan
 from gradviz.layout.strands import Strands, turn_round
 from gradviz.picture.records import BoxKind, Picture, WireKind
 
-_KINDS = sorted(WireKind, key=lambda kind: (kind is not WireKind.GRADIENT, kind is not WireKind.CUT))
+_FIRST = (WireKind.GRADIENT, WireKind.CUT, WireKind.TRACKED)
+_KINDS = [*_FIRST, *(kind for kind in WireKind if kind not in _FIRST)]
 _PLACE_OF = {kind: place for place, kind in enumerate(_KINDS)}
 _GRADIENT = 0
 _ACCENTED = 2

@@ -19,6 +19,7 @@ def missing_culprits(graph: Graph, part: Graph, findings: Iterable[Finding]) -> 
     culprit's place, or only tensors were made, those that suffer stand for it.
     """
     places = Places(graph)
+    drawn = {value.storage for value in part.values.values()}
     found: set[int] = set()
     for finding in findings:
         if finding.severity not in SHOWN:
@@ -33,8 +34,8 @@ def missing_culprits(graph: Graph, part: Graph, findings: Iterable[Finding]) -> 
         if not part.ops.keys().isdisjoint(ops):
             continue
         if all(graph.ops[op].is_source for op in ops):
-            ops = [graph.values[value].op for value in finding.values if value in graph.values]
-            found.update(op for op in ops if op not in part.ops)
+            values = [graph.values[value] for value in finding.values if value in graph.values]
+            found.update(value.op for value in values if value.storage not in drawn)
         else:
             found.add(_best(graph, part, ops))
     return tuple(sorted(found))

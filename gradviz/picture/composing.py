@@ -8,12 +8,12 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from gradviz.collecting import uncollected
-from gradviz.columns import storage_of
-from gradviz.events import Cause, Role
+from gradviz.events import Cause
 from gradviz.graphs import Graph, Op, Value
 from gradviz.picture.framing import frame_ops
 from gradviz.picture.marking import mark_findings
 from gradviz.picture.raising import mark_errors
+from gradviz.picture.receiving import Receipts
 from gradviz.picture.records import Box, BoxKind, Picture, Wire, WireKind
 from gradviz.picture.repeating import repeat_leaves
 from gradviz.picture.returning import cut_off
@@ -43,9 +43,6 @@ BADGES = frozenset({Cause.DETACH, Cause.DETACH_, Cause.DATA, Cause.RETENSOR, Cau
 
 LITERAL_LIMIT = 24
 
-UNUSED = "not used in this pass"
-"""What is said of a parameter that stands apart, such as that of an expert that was sent nothing."""
-
 EXITS = {"numpy": "numpy array", "__array__": "numpy array", "tolist": "Python list"}
 """What data leaves as, by the op's name; otherwise as a Python number."""
 
@@ -66,7 +63,7 @@ def compose(graph: Graph, options: Options, findings: Sequence[Finding] | None =
     blame and listed; see `marking`.
     """
     composer = _composer(graph, options)
-    composer.cut_off = cut_off(graph, findings or ())
+    composer.receipts.cut_off = cut_off(graph, findings or ())
     for op in composer.drawn_ops():
         composer.add_op(op)
     composer.add_outputs()
@@ -92,7 +89,6 @@ class Composer:
     ends     the box that shows a value as itself, if one does
     handles  value -> the first version of the tensor object that the user holds it by
     latest   box of the last version of each such tensor
-    cut_off  leaves whose data left the graph on its way to a root, by storage
     """
 
     def __init__(self, graph: Graph, options: Options) -> None:
@@ -101,11 +97,8 @@ class Composer:
         self.words = Wording(graph)
         self.roads = count_roads(graph)
         self.frames, self.frame_of = frame_ops(graph, self.words)
-        views = {output for op in graph.ops.values() if is_view_with_grad_off(op) for output in op.outputs}
-        self.reached = set(map(storage_of(graph.values), self.roads.gradient.keys() - views))
-        self.gradients = {gradient.value: gradient for sweep in graph.sweeps for gradient in sweep.gradients}
+        self.receipts = Receipts(graph, self.roads)
         self.tally = Tally()
-        self.cut_off: frozenset[int] = frozenset()
         self.boxes: list[Box] = []
         self.wires: list[Wire] = []
         self.data: dict[int, str] = {}
@@ -115,9 +108,13 @@ class Composer:
         self.latest: dict[int, str] = {}
         # Without a step of Python for each op, of which there may be a million.
         self.consumed = set(chain.from_iterable(map(attrgetter("inputs"), graph.ops.values())))
-        tracked = [op for op in graph.ops.values() if op.tracked]
-        needed = map(compress, map(attrgetter("inputs"), tracked), map(attrgetter("needs"), tracked))
-        self.needed = set(chain.from_iterable(needed))
+        self.loose = set(graph.values).difference(self.consumed)
+        still = {value for value in self._sources() if not graph.values[value].requires_grad}
+        users = [op for op in graph.ops.values() if op.tracked and not still.isdisjoint(op.inputs)]
+        self.frozen_later = still.intersection(*[chain.from_iterable(compress(op.inputs, op.needs) for op in users)])
+
+    def _sources(self) -> Iterable[int]:
+        return chain.from_iterable(op.outputs for op in self.graph.ops.values() if not op.inputs)
 
     def drawn_ops(self) -> Iterable[Op]:
         """The ops that are to be added, in order."""
@@ -138,10 +135,10 @@ class Composer:
 
     def _add_source(self, op: Op, value: Value) -> None:
         """An op without inputs and its value are one box."""
-        frozen_later = "frozen later" if value.id in self.needed and not value.requires_grad else ""
+        frozen_later = "frozen later" if value.id in self.frozen_later else ""
         # Brought in from outside a part of a graph, a written leaf is better known by its version than by its writer.
         born = f"version {value.version}" if value.version else self.words.line(op.site)
-        state = frozen_later or self._gradient_state(value)
+        state = frozen_later or self._state(value)
         detail = dots(shape_dtype(value), born, state)
         if state and len(detail) > WIDE and not value.version:
             detail = dots(shape_dtype(value), state)
@@ -151,18 +148,8 @@ class Composer:
         if kind is BoxKind.LEAF:
             self.tally.leaves.add(value.storage)
 
-    def _gradient_state(self, value: Value) -> str:
-        """What the drawn backward passes gave a leaf, where that is not what one expects of it."""
-        given = self.gradients.get(value.id)
-        if given is not None:
-            return "gradient is NaN" if given.nan else "gradient is zero" if given.zero else ""
-        asked = any(not sweep.error and sweep.inputs is None for sweep in self.graph.sweeps)
-        used = value.id in self.consumed or value.id in self.roads.data
-        if asked and value.requires_grad and value.role is Role.PARAMETER and not used:
-            return UNUSED
-        on_road = value.id in self.roads.data or value.storage in self.cut_off
-        lost = value.requires_grad and on_road and value.storage not in self.reached
-        return "gets no gradient" if asked and lost else ""
+    def _state(self, value: Value) -> str:
+        return self.receipts.state(value, used=value.id in self.consumed)
 
     def _add_step(self, op: Op) -> None:
         """An op box; where it makes a leaf that requires grad, that leaf is a box of its own after it."""
@@ -277,7 +264,7 @@ class Composer:
                 self.wires.append(Wire(tail.box, box, WireKind.SHADOW, lost=True))
                 return
             history = self.history.get(tail.value, tail.box)
-            self.wires.append(Wire(history, box, WireKind.GRADIENT))
+            self.wires.append(Wire(history, box, self._kind(True, *op.outputs)))
             if history != tail.box:
                 self.wires.append(Wire(tail.box, box, WireKind.SHADOW))
             return
@@ -285,6 +272,12 @@ class Composer:
         if lost and tail.value is not None:
             self.tally.lost.append((op, tail.value))
         self.wires.append(Wire(tail.box, box, WireKind.SHADOW, lost=lost))
+
+    def _kind(self, tracked: bool, *outputs: int) -> WireKind:
+        """What a wire is that leads to something with these `outputs`."""
+        if not tracked:
+            return WireKind.SHADOW
+        return WireKind.TRACKED if self.roads.gradient.keys().isdisjoint(outputs) else WireKind.GRADIENT
 
     def _loses(self, op: Op) -> bool:
         """A gradient that came from a goal down to this untracked op would be missed further back."""
@@ -338,9 +331,7 @@ class Composer:
     def add_outputs(self) -> None:
         """A box for each root of a sweep and for each value that nothing consumed, unless a box stands for it alone."""
         roots = {root for sweep in self.graph.sweeps for root in sweep.roots}
-        for id in self.graph.values:
-            if id not in roots and (id in self.consumed or id in self.ends):
-                continue
+        for id in sorted(self.loose | (roots & self.data.keys())):
             value = self.graph.values[id]
             if id in self.ends or not (id in roots or self._is_end(value)):
                 continue
@@ -349,8 +340,8 @@ class Composer:
             op = self.graph.ops[value.op]
             pairs = (*self.words.place_pairs(op.site), *self.words.value_pairs(value))
             box = self.add_box(kind, shorten(value.name) or "output", detail, pairs, None, value)
-            wire = WireKind.GRADIENT if value.requires_grad else WireKind.SHADOW
-            self.wires.append(Wire(self.history[value.id] if value.requires_grad else self.data[value.id], box, wire))
+            tail = self.history[value.id] if value.requires_grad else self.data[value.id]
+            self.wires.append(Wire(tail, box, self._kind(value.requires_grad, value.id)))
             self.ends[value.id] = box
 
     def _is_end(self, value: Value) -> bool:

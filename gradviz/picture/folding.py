@@ -6,10 +6,11 @@ has no box of its own, its wires go to the box that stands for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from heapq import heapify, heappop, heappush
 
+from gradviz.events import Input
 from gradviz.fold.joining import stand_for
 from gradviz.graphs import Fold, Graph, Op, Value
 from gradviz.picture.carrying import mark_turns
@@ -30,6 +31,7 @@ class FoldingComposer(Composer):
     withholding
               the custom functions that gave no gradient for some input
     equals    ops of later turns that are drawn with one of the second, by that one
+    asked_for the values of those whose boxes are looked up
     """
 
     def __init__(self, graph: Graph, options: Options) -> None:
@@ -46,12 +48,27 @@ class FoldingComposer(Composer):
         self.sharing, self.inside = self._find_sharing()
         self.unseen = self._find_unseen()
         self.equals = later_equals(graph)
+        self.asked_for: set[Input] = set()
         self.frames, self.frame_of = frame_folds(graph, self.words, self.frames, self.frame_of)
         self.parents = {frame.id: frame.parent for frame in self.frames}
 
-    def drawn_ops(self) -> Iterator[Op]:
+    def drawn_ops(self) -> Iterable[Op]:
         passed = passed_over(self.equals)
-        return (op for op in self.graph.ops.values() if op.id not in passed)
+        if not passed:
+            return self.graph.ops.values()
+        drawn = [op for op in self.graph.ops.values() if op.id not in passed]
+        self.asked_for = self._find_asked_for(drawn)
+        return drawn
+
+    def _find_asked_for(self, drawn: Iterable[Op]) -> set[Input]:
+        """The values whose boxes something wants to know besides the ops that are passed over."""
+        graph = self.graph
+        asked: set[Input] = set().union(self.loose, *(op.inputs for op in drawn))
+        asked.update(graph.values[op.outputs[0]].storage for op in drawn if op.inplace and op.outputs)
+        asked.update(value for sweep in graph.sweeps for value in (*sweep.roots, *sweep.concerned))
+        asked.update(value for error in graph.errors for value in error.values)
+        asked.update(carried.leaves for fold in graph.folds for carried in fold.carried)
+        return asked
 
     def add_op(self, op: Op) -> None:
         if op.id in self.unseen:
@@ -121,7 +138,7 @@ class FoldingComposer(Composer):
         content = self.contents.get(shown)
         if content is None:
             box = self.add_box(BoxKind.OP, "", "", (), self.graph.ops[shown])
-            content = self.contents[shown] = Content(self.closed[shown], box, self._gradient_state)
+            content = self.contents[shown] = Content(self.closed[shown], box, self._state)
         return content
 
     def _absorb(self, op: Op, content: Content) -> None:
@@ -166,11 +183,12 @@ class FoldingComposer(Composer):
             if shown in self.ends:
                 self.ends[output] = self.data[shown]
 
-    def _add_equals(self, op: Op, equals: list[int]) -> None:
+    def _add_equals(self, op: Op, equals: Sequence[int]) -> None:
         """Add the ops that are drawn as `op` is and add no wire."""
         self.tally.tracked += len(equals)
         for output in op.outputs:
-            values = [equal + output - op.id for equal in equals] if output != op.id else equals
+            beyond = output - op.id
+            values = [equal + beyond for equal in equals if equal + beyond in self.asked_for]
             self.data.update(dict.fromkeys(values, self.data[output]))
             self.history.update(dict.fromkeys(values, self.history[output]))
             self.latest.update(dict.fromkeys(values, self.data[output]))
@@ -200,7 +218,7 @@ class FoldingComposer(Composer):
             elif tracked and needs and self._withholds(op, item):
                 self._wire_once(tail, box, WireKind.SHADOW, lost=True)
             elif tracked and needs:
-                self._wire_once(history, box, WireKind.GRADIENT)
+                self._wire_once(history, box, self._kind(True, *op.outputs))
                 if history != tail:
                     self._wire_once(tail, box, WireKind.SHADOW)
             else:
@@ -303,9 +321,15 @@ class FoldingComposer(Composer):
     def finish(self) -> Picture:
         filled = {content.box: content for content in self.contents.values()}
         boxes = [self._filled(box, filled[box.id]) if box.id in filled else box for box in self.boxes]
-        picture = replace(super().finish(), boxes=tuple(boxes))
+        picture = replace(super().finish(), boxes=tuple(boxes), wires=tuple(self._flowing()))
         picture = replace(picture, notes=(*picture.notes, *tell_folds(self.graph)))
         return _without_empty_frames(_in_order(mark_turns(picture, self.graph, self.data)))
+
+    def _flowing(self) -> Iterator[Wire]:
+        """The wires; where gradient comes back by one of two between the same boxes, the other is not worth a line."""
+        for wire in self.wires:
+            if wire.kind is not WireKind.TRACKED or (wire.tail, wire.head, WireKind.GRADIENT, False) not in self.joined:
+                yield wire
 
     def _filled(self, box: Box, content: Content) -> Box:
         kind = BoxKind.OP if content.tracked else BoxKind.OFF

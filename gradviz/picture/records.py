@@ -27,9 +27,10 @@ class BoxKind(StrEnum):
 
 
 class WireKind(StrEnum):
-    """The three kinds of edge, never confused, and three that lead to marks."""
+    """The four kinds of edge, never confused, and three that lead to marks."""
 
-    GRADIENT = "gradient"    # autograd follows it
+    GRADIENT = "gradient"    # autograd follows it, and gradient comes back by it
+    TRACKED = "tracked"      # autograd would follow it, but no gradient gets as far as this
     SHADOW = "shadow"        # data flowed, gradient will not
     ALIAS = "alias"          # same storage
     CUT = "cut"              # gradient's last stretch, from the value to the badge of its cut

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from gradviz.picture.records import Wire, WireKind
 
-_ROADS = frozenset({WireKind.GRADIENT, WireKind.SHADOW, WireKind.CUT})
+_ROADS = frozenset({WireKind.GRADIENT, WireKind.TRACKED, WireKind.SHADOW, WireKind.CUT})
 """Wires along which data flowed from one box to the next."""
 
 

@@ -13,11 +13,13 @@
     │ r = sum     line 8
     ◆ r           line 9
 
-A solid rail says that gradient comes up here from the stop below, a dashed one that only data went down.
+A solid rail says that gradient comes up here from the stop below, one of long dashes that it would and none comes, a
+dotted one that only data went down.
 """
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import StringIO
@@ -36,7 +38,7 @@ SIGNS = {
     Mark.END: ("◇", "dim"),
     Mark.CUT: ("✂", "bold red"),
 }
-FLOWS, DATA = ("│", ""), ("┊", "dim")
+FLOWS, TRACKED, DATA = ("│", ""), ("╎", ""), ("┊", "dim")
 
 STATES = {State.VALUE: "green", State.PASSED: "green", State.STARTS: "green"}
 """The styles of an answer that is as one hopes; the others are red where a gradient was to be expected."""
@@ -95,7 +97,8 @@ def _rows(account: Account, width: int, everything: bool) -> Iterator[Text]:
     legend = _legend(roads)
     if legend:
         yield Text()
-        yield Text(legend, "dim")
+        # A sign and its words stay on one row.
+        yield from (Text(row.replace("\N{NO-BREAK SPACE}", " "), "dim") for row in textwrap.wrap(legend, width))
     others = [passage for passage in account.passages if passage not in roads and len(account.passages) > 1]
     if others:
         yield Text()
@@ -137,7 +140,14 @@ class _Gap:
     """Stops that are left out."""
 
     steps: tuple[Step, ...]
-    flows: bool
+
+    @property
+    def flows(self) -> bool:
+        return all(step.flows for step in self.steps)
+
+    @property
+    def tracked(self) -> bool:
+        return all(step.tracked for step in self.steps)
 
     def told(self) -> str:
         scopes = [scope for scope in dict.fromkeys(step.scope for step in self.steps) if scope]
@@ -156,7 +166,8 @@ def _road(road: Road, width: int, everything: bool) -> Iterator[Text]:
     line = ""
     for step in shown:
         flows = step.flows and (above is None or above.flows)
-        rail = FLOWS if flows else DATA
+        tracked = step.tracked and (above is None or above.tracked)
+        rail = FLOWS if flows else TRACKED if tracked else DATA
         if isinstance(step, _Gap):
             yield from _wrap(_plain(rail, (f" {step.told()}", "dim italic")), width, f"{rail[0]}   ")
             above, line = step, ""
@@ -192,7 +203,7 @@ def _shortened(steps: Sequence[Step]) -> list[Step | _Gap]:
             left_out.append(step)
             continue
         if len(left_out) >= LEAST_GAP:
-            shown.append(_Gap(tuple(left_out), all(step.flows for step in left_out)))
+            shown.append(_Gap(tuple(left_out)))
         else:
             shown += left_out
         left_out = []
@@ -226,11 +237,13 @@ def _legend(passages: Iterable[Passage]) -> str:
     told = []
     if any(step.flows and step.mark is not Mark.TENSOR for step in steps):
         told.append(f"{FLOWS[0]} gradient")
-    if any(not step.flows for step in steps):
+    if any(not step.flows and step.tracked for step in steps):
+        told.append(f"{TRACKED[0]} tracked, no gradient comes")
+    if any(not step.flows and not step.tracked for step in steps):
         told.append(f"{DATA[0]} data only")
     if any(step.mark is Mark.CUT for step in steps):
         told.append(f"{SIGNS[Mark.CUT][0]} gradient stops")
-    return "  ".join(told)
+    return "  ".join(item.replace(" ", "\N{NO-BREAK SPACE}") for item in told)
 
 
 # text

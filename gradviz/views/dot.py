@@ -42,6 +42,7 @@ FOLDED = {"shape": "box3d"}
 
 WIRES: dict[WireKind, dict[str, str]] = {
     WireKind.GRADIENT: {"color": DARK, "penwidth": "1.5"},
+    WireKind.TRACKED: {"color": GREY, "penwidth": "0.8", "arrowhead": "empty"},
     WireKind.SHADOW: {"style": "dashed", "color": GREY},
     WireKind.ALIAS: {"style": "dotted", "color": GREY, "arrowhead": "odot", "constraint": "false"},
     WireKind.CUT: {"color": RED, "penwidth": "1.8", "arrowhead": "tee"},
@@ -77,6 +78,7 @@ BOX_MEANING = {
 
 WIRE_MEANING = {
     WireKind.GRADIENT: ("──▶", "gradient"),
+    WireKind.TRACKED: ("──▷", "tracked, no gradient comes"),
     WireKind.SHADOW: ("╌╌▶", "data only"),
     WireKind.ALIAS: ("┈┈○", "same storage"),
     WireKind.CUT: ("──┤", "gradient stops"),
@@ -155,7 +157,9 @@ def _ring(numbers: Sequence[int], picture: Picture) -> dict[str, str]:
 def _road(wire: Wire, picture: Picture) -> dict[str, str]:
     if not wire.road:
         return {}
-    return {"color": SEVERITIES[picture.remarks[wire.road - 1].severity], "penwidth": "3"}
+    # A hollow head has to be larger to stay hollow.
+    hollow = {"arrowsize": "1.1"} if wire.kind is WireKind.TRACKED else {}
+    return {"color": SEVERITIES[picture.remarks[wire.road - 1].severity], "penwidth": "3", **hollow}
 
 
 def _cluster(frame: Frame, picture: Picture) -> graphviz.Digraph:

@@ -76,6 +76,7 @@ _TEXT_CLASSES = {
 
 ARROWS: dict[WireKind, tuple[str, str]] = {
     WireKind.GRADIENT: ("-->", "stroke:#374151,stroke-width:2px"),
+    WireKind.TRACKED: ("--o", f"stroke:{_GREY},stroke-width:1px"),
     WireKind.SHADOW: ("-.->", f"stroke:{_GREY}"),
     WireKind.ALIAS: ("-.-o", f"stroke:{_GREY}"),
     WireKind.CUT: ("--x", f"stroke:{_RED},stroke-width:2px"),

@@ -27,6 +27,7 @@ _GAP = 20
 
 WIRE_WORDS = {
     WireKind.GRADIENT: "gradient",
+    WireKind.TRACKED: "tracked, no gradient comes",
     WireKind.SHADOW: "data only",
     WireKind.ALIAS: "same storage",
     WireKind.SAVED: "kept for backward",

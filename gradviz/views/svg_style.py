@@ -88,8 +88,9 @@ _RULES: tuple[tuple[str, str, str, str], ...] = (
     (".err .e", "stroke-width:1.8", "cut ground", "cut"),
     (".dot", "stroke:none", "cut", ""),
     (".sn", "stroke-width:1.5;stroke-linecap:round;fill:none", "", "cut mark"),
-    (".g,.d,.a,.v,.c", "fill:none", "", ""),
+    (".g,.w,.d,.a,.v,.c", "fill:none", "", ""),
     (".g", "stroke-width:1.7", "", "line"),
+    (".w", "stroke-width:1", "", "faint line"),
     (".d", "stroke-width:1.3;stroke-dasharray:4 3", "", "faint line"),
     (".a", "stroke-width:1.7;stroke-dasharray:.1 4;stroke-linecap:round", "", "line"),
     (".v", "stroke-width:1.3;stroke-dasharray:8 3 2 3", "", "saved edge"),
@@ -97,6 +98,7 @@ _RULES: tuple[tuple[str, str, str, str], ...] = (
     (".c.err", "stroke-width:1.8", "", ""),
     (".lost path", "stroke-width:2;stroke-linecap:round", "", "cut mark"),
     (".gh", "", "line", ""),
+    (".wh", "stroke-width:1", "paper", "faint line"),
     (".dh", "", "faint line", ""),
     (".ch", "", "cut", ""),
 )

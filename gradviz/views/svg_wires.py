@@ -16,6 +16,7 @@ _STYLES = {
     WireKind.SAVED: ("v", ""),
     WireKind.SHADOW: ("d", "dh"),
     WireKind.ALIAS: ("a", "gh"),
+    WireKind.TRACKED: ("w", "wh"),
     WireKind.GRADIENT: ("g", "gh"),
     WireKind.CUT: ("c", ""),
     WireKind.ERROR: ("c err", "ch"),

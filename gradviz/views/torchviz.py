@@ -2,7 +2,8 @@
 
 What torchviz shows looks as it does there: the autograd nodes in grey, `AccumulateGrad` between a leaf and its use,
 leaves light blue, outputs green, saved tensors orange. What it cannot show is gradviz's own: skipped ops dashed inside
-a cluster named after the region's opener, a cut in red with its cause and line. What enters a tracked op and never had
+a cluster named after the region's opener, a cut in red with its cause and line, and what gradient would come back by
+but for a cut with hollow heads. What enters a tracked op and never had
 a gradient to lose (data, constants) is left out, as torchviz leaves it out.
 """
 
@@ -32,6 +33,7 @@ LEAF, OUTPUT, BASE, SAVED, CONST = "lightblue", "darkolivegreen1", "darkolivegre
 CUT = {"style": "filled,bold", "fillcolor": "#fef2f2", "color": RED, "fontcolor": RED}
 SKIPPED = {"style": "dashed", "color": GREY, "fontcolor": "#4b5563"}
 SHADOW = {"style": "dashed", "color": GREY}
+TRACKED = {"color": GREY, "arrowhead": "empty"}
 LOST = {"style": "dashed", "color": RED, "penwidth": "1.8", "label": "✂", "fontcolor": RED}
 STOPPED = {"color": RED, "penwidth": "1.8", "arrowhead": "tee"}
 
@@ -60,7 +62,10 @@ def digraph(
     """
     options = Options(show_attrs=show_attrs, show_saved=show_saved, max_attr_chars=max_attr_chars)
     drawer = _Drawer(graph, dict(params or {}), options)
-    for output in outputs:
+    drawn = list(outputs)
+    for output in drawn:
+        drawer.follow_gradient(output)
+    for output in drawn:
         drawer.add_tensor(output, OUTPUT)
     return drawer.finish()
 
@@ -80,6 +85,7 @@ class _Drawer:
     frame_of: Mapping[int, str] = field(init=False)
     inside: dict[str | None, graphviz.Digraph] = field(init=False)
     touched: set[int] = field(init=False)
+    reached: set[int] = field(default_factory=set)
     names: dict[Key, str] = field(default_factory=dict)
     waiting: list[Op] = field(default_factory=list)
 
@@ -96,6 +102,7 @@ class _Drawer:
         value = self.graph.values[id]
         if not self._tensor(value, color):
             return
+        self.follow_gradient(id)
         # The leaf that an output is was made by nothing that torchviz would show; what made any other value is drawn.
         if not (value.leaf and value.requires_grad) or self.graph.ops[value.op].cause in BADGES:
             self._join_maker(value)
@@ -105,6 +112,17 @@ class _Drawer:
             self.add_tensor(base, BASE)
             self.dot.edge(self.names["value", base, 0], self.names["value", id, 0], style="dotted")
 
+    def follow_gradient(self, id: int) -> None:
+        """Add the values that a gradient comes to that starts from value `id`."""
+        pending = [id]
+        while pending:
+            value = self.graph.values[self._with_history(pending.pop())]
+            op = self.graph.ops[value.op]
+            if value.id not in self.reached and op.tracked:
+                pairs = zip(op.inputs, op.needs, strict=True)
+                pending += [item for item, needs in pairs if needs and isinstance(item, int)]
+            self.reached.add(value.id)
+
     def _walk(self) -> None:
         while self.waiting:
             op = self.waiting.pop()
@@ -112,7 +130,8 @@ class _Drawer:
                 if not isinstance(item, int):
                     continue
                 if op.tracked and op.needs[position]:
-                    self.dot.edge(self._gradient_end(item), self.names["op", op.id, 0])
+                    look = TRACKED if self.reached.isdisjoint(op.outputs) else {}
+                    self.dot.edge(self._gradient_end(item), self.names["op", op.id, 0], **look)
                 elif not op.tracked or item in self.touched:
                     self._join_data(op, position, item)
             if op.forgotten:
@@ -140,7 +159,8 @@ class _Drawer:
         if key not in self.names:
             self._node(key, "AccumulateGrad", {})
             self._leaf(value)
-            self.dot.edge(self.names["value", value.id, 0], self.names[key])
+            look = {} if value.id in self.reached else TRACKED
+            self.dot.edge(self.names["value", value.id, 0], self.names[key], **look)
         return self.names[key]
 
     def _join_data(self, op: Op, position: int, id: int) -> None:

@@ -3,14 +3,14 @@
     ◆ r  () float32
     │ ■ r = sum  line 7
     │ ■ add  line 7
-    ├╌ □ z = add  line 6 · not tracked
-    │  ├╌ ○ 3
+    ├┈ □ z = add  line 6 · not tracked
+    │  ├┈ ○ 3
     │  ┊ □ x.detach()  same storage as x
     │  ┊ ✂ detach · line 6
     │  └─ ● x  () float32 · line 4  #1
     │ ■ y = mul  line 5
     ├─ ↑1 x
-    └╌ ○ 2
+    └┈ ○ 2
 
 A line is fed by the lines that hang on it. The longest road upstream runs straight down in one column, so a chain of
 100,000 ops is 100,000 lines and no deeper; what joins it from the side is indented. A box that feeds several others is
@@ -60,17 +60,23 @@ FOLDED = {
 
 WIRES = {
     WireKind.GRADIENT: ("─", "│", ""),
-    WireKind.SHADOW: ("╌", "┊", "dim"),
+    WireKind.TRACKED: ("╌", "╎", ""),
+    WireKind.SHADOW: ("┈", "┊", "dim"),
     WireKind.ALIAS: ("≈", "≈", "dim"),
     WireKind.CUT: ("─", "│", "bold red"),
-    WireKind.SAVED: ("╌", "┊", "yellow"),
+    WireKind.SAVED: ("┈", "┊", "yellow"),
     WireKind.ERROR: ("─", "│", "bold red"),
 }
 """How a wire is drawn to the side, how straight down, and its style."""
 
-WIRE_MEANING = {WireKind.GRADIENT: "gradient", WireKind.SHADOW: "data only", WireKind.ALIAS: "same storage"}
+WIRE_MEANING = {
+    WireKind.GRADIENT: "gradient",
+    WireKind.TRACKED: "tracked, no gradient comes",
+    WireKind.SHADOW: "data only",
+    WireKind.ALIAS: "same storage",
+}
 
-HEAVY = str.maketrans("─│╌┊├└", "━┃╍┇┝┕")
+HEAVY = str.maketrans("─│╌╎┈┊├└", "━┃╍╏┉┇┝┕")
 """How a wire is drawn that is part of a lost road."""
 
 SIDE, DOWN, LOST = "✂", "✂", "bold red"

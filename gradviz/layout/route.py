@@ -182,7 +182,8 @@ class Plan:
             steps = [(row[uppers[number]], targets[number]) for number in bending]
             if strand in aside:
                 out, back = aside[strand], uppers[segment]
-                steps[-1:-1] = [(row[out], self.lanes[strand] + across_by), (row[back] - 1, self.axes[back] + across_by)]
+                lane, home = self.lanes[strand] + across_by, self.axes[back] + across_by
+                steps[-1:-1] = [(row[out], lane), (row[back] - 1, home)]
             way, numbers = "", [across, along]
             for zone, target in steps:
                 if target != across:

@@ -63,30 +63,30 @@ def _count(graph: Graph) -> Roads:
     data = dict.fromkeys(goals, 1)
     gradient = {goal: 1 for goal in goals if graph.values[goal].requires_grad}
     ops, kept_back = graph.ops, withheld(graph)
+    roads_from, walks_from, constant = data.get, gradient.get, Cause.NONDIFFERENTIABLE
     for id in sorted(ops, reverse=True):
         op = ops[id]
         tracked = op.tracked
         onward = walked = 0
         for output in op.outputs:
-            if output in data and (tracked or not restarts(graph, op, output)):
-                onward += data[output]
-            if output in gradient:
-                walked += gradient[output]
-        if not (onward or walked) or op.cause is Cause.NONDIFFERENTIABLE:
+            roads = roads_from(output, 0)
+            if roads and (tracked or not restarts(graph, op, output)):
+                onward += roads
+            walked += walks_from(output, 0)
+        if not (onward or walked) or op.cause is constant:
             continue
         kept = walked and not tracked and keeps_history(graph, op)
         needs = op.needs
         for position, item in enumerate(op.inputs):
-            if item.__class__ is not int:
+            if type(item) is not int:
                 continue
             if onward:
-                count = data.get(item, 0) + onward
-                data[item] = count if count < MANY else MANY
+                # Deep in a graph nearly every count is at its end.
+                data[item] = MANY if onward >= MANY else min(roads_from(item, 0) + onward, MANY)
             if walked and (needs[position] if tracked else kept and position == op.alias):
                 if kept_back and (id, item) in kept_back:
                     continue
-                count = gradient.get(item, 0) + walked
-                gradient[item] = count if count < MANY else MANY
+                gradient[item] = MANY if walked >= MANY else min(walks_from(item, 0) + walked, MANY)
     return Roads(goals, data, gradient, kept_back)
 
 

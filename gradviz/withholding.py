@@ -8,6 +8,7 @@ what the sweeps brought.
 from __future__ import annotations
 
 from collections.abc import Container
+from operator import attrgetter
 
 from gradviz.graphs import Graph, Op
 
@@ -32,7 +33,10 @@ def withheld(graph: Graph) -> frozenset[tuple[int, int]]:
     input. Of two functions on one road the one nearest to the leaves is told of: the backward of the other gives it
     zeros where it has none, and those would have come to the leaves.
     """
-    custom = {op.id for op in graph.ops.values() if op.node.endswith("Backward") and is_custom(op)}
+    nodes = set(map(attrgetter("node"), graph.ops.values()))
+    if not any(node.endswith("Backward") for node in nodes):
+        return frozenset()
+    custom = {op.id for op in graph.ops.values() if is_custom(op)}
     if not custom:
         return frozenset()
     walked = _walked(graph)

@@ -213,7 +213,8 @@ def test_check_finds_boxes_that_overlap():
 def test_check_finds_a_wire_through_a_box():
     drawing = arrange(chain(3))
     first, last = drawing.wires[0].start, drawing.wires[-1].end
-    through = replace(drawing.wires[0], wire=replace(drawing.wires[0].wire, head="b4"), start=first, pieces=((last,),))
+    straight = (*first, *first, *last, *last)
+    through = replace(drawing.wires[0], wire=replace(drawing.wires[0].wire, head="b4"), steps="C", numbers=straight)
     spoiled = replace(drawing, wires=(through, *drawing.wires[1:]))
     assert any("runs over box b2" in problem for problem in check(spoiled))
 

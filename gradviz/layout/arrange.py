@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from gradviz.layout import measure, place, rank, rows, spine, stages
 from gradviz.layout.drawing import MODULE_KINDS, Direction, Drawing
 from gradviz.layout.pack import LaidOut, pack
-from gradviz.layout.parts import LITERAL_GAP, LOOP, PORT_MARGIN, Part, Survey
+from gradviz.layout.parts import LITERAL_GAP, LOOP, PORT_MARGIN, Part, Survey, picked
 from gradviz.layout.route import Plan
 from gradviz.layout.strands import Strands, turn_round
 from gradviz.picture.records import BoxKind, Picture, WireKind
@@ -106,11 +106,11 @@ def _plan(
 def _cells(survey: Survey, part: Part, fence_at: dict[int, int]) -> rows.Cells:
     """The part's boxes with what sits beside them."""
     along, frame_of = survey.along, survey.frame_of
-    half = [survey.across[box] // 2 for box in part.boxes]
+    half = [breadth // 2 for breadth in picked(survey.across, part.boxes)]
     cells = rows.Cells(
         half,
         half.copy(),
-        [along[box] for box in part.boxes],
+        [*picked(along, part.boxes)],
         [max(reach - PORT_MARGIN, 0) for reach in half],
         [fence_at.get(frame_of[box], -1) for box in part.boxes] if fence_at else [-1] * len(half),
     )
@@ -168,9 +168,8 @@ def _sinks(survey: Survey, part: Part, strands: Strands) -> list[int]:
 
 def _strands(survey: Survey, part: Part) -> tuple[Strands, list[int], list[bool]]:
     """The part's wires, what each is worth to the main road, and which were turned round."""
-    wires = [survey.picture.wires[number] for number in part.wires]
-    tails = [survey.tails[number] for number in part.wires]
-    heads = [survey.heads[number] for number in part.wires]
+    wires = picked(survey.picture.wires, part.wires)
+    tails, heads = [*picked(survey.tails, part.wires)], [*picked(survey.heads, part.wires)]
     if len(part.boxes) < len(survey.picture.boxes):
         local = dict(zip(part.boxes, range(len(part.boxes)), strict=True))
         tails, heads = [local[tail] for tail in tails], [local[head] for head in heads]

@@ -64,18 +64,45 @@ class PlacedBox:
 
 @dataclass(frozen=True, slots=True)
 class RoutedWire:
-    """A wire's path from its tail's edge to its head's; `label_area` is where its label is written, if it has one."""
+    """A wire's path from its tail's edge to its head's; `label_area` is where its label is written, if it has one.
+
+    A large drawing has many, so a path is flat: a letter for each of its steps, as SVG has them, and the numbers that
+    these take.
+
+    steps    `V` leads straight to another y, `H` to another x, `C` is a cubic Bézier
+    numbers  x and y of the start; then that y, that x, or the x and y of two controls and of the end
+    """
 
     wire: Wire
-    start: Point
-    pieces: tuple[Piece, ...]
+    steps: str
+    numbers: tuple[float, ...]
     label: str = ""
     label_area: Rectangle | None = None
+
+    @property
+    def start(self) -> Point:
+        """The point at which it leaves its tail."""
+        return self.numbers[0], self.numbers[1]
 
     @property
     def end(self) -> Point:
         """The point at which it meets its head."""
         return self.pieces[-1][-1]
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """The path's stretches."""
+        x, y, *rest = self.numbers
+        numbers = iter(rest)
+        found: list[Piece] = []
+        for step in self.steps:
+            if step == "C":
+                piece = tuple([(next(numbers), next(numbers)) for _ in range(3)])
+            else:
+                piece = ((next(numbers), y) if step == "H" else (x, next(numbers)),)
+            found.append(piece)
+            x, y = piece[-1]
+        return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)

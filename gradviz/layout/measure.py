@@ -30,7 +30,9 @@ _USUAL = {
 }  # fmt: skip
 """Kinds of boxes that hold two lines of text and nothing else, and how wide they are at least."""
 _SURELY_FITS = 34
-"""So many characters of a title are never clipped."""
+"""Up to so many characters a title in ASCII is shown whole, and no longer one is."""
+_CLIPPED = -1
+"""Stands for the length of any longer one, for they are clipped to the same length."""
 _BADGE_TEXT = 32
 _MAX_TEXT = 250
 _MAX_ERROR = 420
@@ -151,42 +153,43 @@ def box_texts(box: Box) -> tuple[str, str]:
     return clip(one_line(box.title), font, TITLE_SIZE, limit), clip(one_line(box.detail), "sans", DETAIL_SIZE, limit)
 
 
-def fit(boxes: Sequence[Box]) -> tuple[list[tuple[str, str]], list[tuple[int, int]]]:
-    """The texts and the size of each box. A large picture says the same in many boxes; what was measured is kept."""
-    # By kind first, because boxes of one kind often follow each other.
-    by_kind: dict[BoxKind, dict[tuple[str, str, int], tuple[tuple[str, str], tuple[int, int]]]] = {}
-    details: dict[str, tuple[str, float]] = {}
-    kind, known = None, by_kind.setdefault(BoxKind.OP, {})
-    texts, sizes = [], []
+def fit(boxes: Sequence[Box]) -> tuple[list[str], list[str], list[int], list[int]]:
+    """Title, detail, width and height of each box. What was measured is kept, for a large picture has many alike."""
+    titles, details, widths, heights = [], [], [], []
+    usual: dict[tuple[int, int, str], tuple[str, int]] = {}
+    others: dict[tuple[BoxKind, str, str, int], tuple[str, str, int, int]] = {}
     for box in boxes:
-        if box.kind is not kind:
-            kind = box.kind
-            known = by_kind.setdefault(kind, {})
-        title, detail = box.title, box.detail
-        key = title, detail, len(box.findings)
-        found = known.get(key)
-        if found is None:
-            floor = _USUAL.get(kind) if title.isascii() and title.isprintable() else None
-            if floor is not None and not is_literal(box):
-                # Most boxes have a title of their own and a detail that many have.
-                if len(title) <= _SURELY_FITS:
-                    whole, room = title, len(title) * _MONO_ADVANCE * TITLE_SIZE / 100
-                else:
-                    whole = clip(title, "mono", TITLE_SIZE, _MAX_TEXT)
-                    room = text_width(whole, "mono", TITLE_SIZE)
-                line = details.get(detail)
-                if line is None:
-                    shown = clip(one_line(detail), "sans", DETAIL_SIZE, _MAX_TEXT)
-                    line = details[detail] = shown, text_width(shown, "sans", DETAIL_SIZE)
-                text = max(room, line[1])
-                size = _even(max(text + 2 * PADDING, floor)) + box_room(box), 40 if detail else 28
-                found = known[key] = (whole, line[0]), size
-            else:
-                shown_texts = box_texts(box)
-                found = known[key] = shown_texts, box_size(box, *shown_texts)
-        texts.append(found[0])
-        sizes.append(found[1])
-    return texts, sizes
+        kind, title, detail, tags = box.kind, box.title, box.detail, len(box.findings)
+        floor = _USUAL.get(kind)
+        if floor is None or tags or not (title.isascii() and title.isprintable()) or (not detail and is_literal(box)):
+            found = others.get((kind, title, detail, tags))
+            if found is None:
+                shown = box_texts(box)
+                found = others[kind, title, detail, tags] = *shown, *box_size(box, *shown)
+            title, detail, width, height = found
+        else:
+            # Most boxes have a title of their own, of which the length is what counts, and a detail that many have.
+            length = len(title)
+            if length > _SURELY_FITS:
+                title = clip(title, "mono", TITLE_SIZE, _MAX_TEXT)
+                length = _CLIPPED
+            line = usual.get((floor, length, detail))
+            if line is None:
+                line = usual[floor, length, detail] = _fit_usual(floor, title, detail)
+            height = 40 if detail else 28
+            detail, width = line
+        titles.append(title)
+        details.append(detail)
+        widths.append(width)
+        heights.append(height)
+    return titles, details, widths, heights
+
+
+def _fit_usual(floor: int, title: str, detail: str) -> tuple[str, int]:
+    """The detail as it is shown, and the width of a box that holds nothing but it and the title."""
+    shown = clip(one_line(detail), "sans", DETAIL_SIZE, _MAX_TEXT)
+    text = max(text_width(title, "mono", TITLE_SIZE), text_width(shown, "sans", DETAIL_SIZE))
+    return shown, _even(max(text + 2 * PADDING, floor))
 
 
 def box_size(box: Box, title: str, detail: str) -> tuple[int, int]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import repeat
-from operator import add, sub
+from functools import lru_cache
+from itertools import chain, compress, repeat
+from operator import add, itemgetter, sub
 
 from gradviz.layout import measure
-from gradviz.layout.drawing import Drawing, Piece, PlacedBox, PlacedFrame, Point, Rectangle, RoutedWire, records
-from gradviz.layout.parts import LITERAL_GAP, LOOP, Literal, Part, Survey
+from gradviz.layout.drawing import Drawing, PlacedBox, PlacedFrame, Point, Rectangle, RoutedWire, records
+from gradviz.layout.parts import LITERAL_GAP, LOOP, Literal, Part, Survey, picked
 from gradviz.layout.route import Plan
 from gradviz.layout.shelves import shelve
 from gradviz.layout.tags import box_tags, tab_tags
@@ -56,14 +57,13 @@ class _Packer:
         )
 
     def _boxes(self) -> list[PlacedBox]:
-        boxes, texts, areas = self.survey.picture.boxes, self.survey.texts, self.boxes
+        survey, boxes, areas = self.survey, self.survey.picture.boxes, self.boxes
         marks: list[tuple[Rectangle, ...]] = [()] * len(boxes)
         for number, (box, area) in enumerate(zip(boxes, areas, strict=True)):
             if box.findings:
                 assert area is not None
                 marks[number] = box_tags(box, area)
-        titles, details = [title for title, _ in texts], [detail for _, detail in texts]
-        return records(PlacedBox, len(boxes), boxes, areas, titles, details, marks)
+        return records(PlacedBox, len(boxes), boxes, areas, survey.titles, survey.details, marks)
 
     def _wires(self) -> Iterator[RoutedWire]:
         for wire in self.wires:
@@ -90,7 +90,7 @@ class _Packer:
         across: list[float] = [min(map(sub, plan.axes, sheet.before)), max(map(add, plan.axes, sheet.after))]
         across += plan.lanes.values()
         middles = [middle[row] for row in sheet.row[: sheet.cell_count]]
-        halves = [survey.along[box] / 2 for box in laid.part.boxes]
+        halves = [length / 2 for length in picked(survey.along, laid.part.boxes)]
         along: list[float] = [min(map(sub, middles, halves)), max(map(add, middles, halves))]
         for box, row in zip(laid.part.boxes if survey.loops or survey.literals else (), sheet.row, strict=False):
             if box in survey.loops:
@@ -119,30 +119,26 @@ class _Packer:
                 return Rectangle(at.x + x, at.y + y, at.width, at.height)
             return Rectangle(at.y + x, at.x + y, at.height, at.width)
 
-        lengths = [survey.along[box] for box in part.boxes]
-        starts: list[float] = [
-            axis - survey.across[box] / 2 for box, axis in zip(part.boxes, plan.axes, strict=False)
-        ]
-        middles = [plan.middle[row] for row, _ in zip(plan.sheet.row, part.boxes, strict=False)]
+        across_by, along_by = (x, y) if down else (y, x)
+        lengths, breadths = picked(survey.along, part.boxes), picked(survey.across, part.boxes)
+        middles = [plan.middle[row] for row in plan.sheet.row[: len(part.boxes)]]
+        across = [axis - breadth / 2 + across_by for axis, breadth in zip(plan.axes, breadths, strict=False)]
+        along = [middle - length / 2 + along_by for middle, length in zip(middles, lengths, strict=True)]
         if down and survey.badges:
             for number, box in enumerate(part.boxes):
                 if box in survey.badges:
-                    starts[number] = plan.axes[number] - measure.BADGE_AXIS
-        across_by, along_by = (x, y) if down else (y, x)
-        across = [start + across_by for start in starts]
-        along = [middle - length / 2 + along_by for middle, length in zip(middles, lengths, strict=True)]
-        sizes = [survey.sizes[box] for box in part.boxes]
-        places = (across, along) if down else (along, across)
-        areas = records(Rectangle, len(sizes), *places, [width for width, _ in sizes], [height for _, height in sizes])
-        for box, at in zip(part.boxes, areas, strict=True):
+                    across[number] = plan.axes[number] - measure.BADGE_AXIS + across_by
+        sides = (across, along, breadths, lengths) if down else (along, across, lengths, breadths)
+        for box, at in zip(part.boxes, records(Rectangle, len(part.boxes), *sides), strict=True):
             self.boxes[box] = at
         if survey.loops or survey.literals:
-            for box, start, middle in zip(part.boxes, starts, middles, strict=True):
+            for box, moved, breadth, middle in zip(part.boxes, across, breadths, middles, strict=True):
+                start = moved - across_by
                 if box in survey.loops:
-                    self._put_loop(box, start + survey.across[box], middle, point)
+                    self._put_loop(box, start + breadth, middle, point)
                 for literal in survey.literals.get(box, ()):
-                    self._put_literal(literal, start, start + survey.across[box], middle, area, point)
-        self._put_wires(laid, across_by, along_by, lengths)
+                    self._put_literal(literal, start, start + breadth, middle, area, point)
+        self._put_wires(laid, *plan.ways(along, lengths, across_by, along_by))
         for strand, label in plan.labels.items():
             wire = self.wires[part.wires[strand]]
             assert wire is not None
@@ -151,18 +147,15 @@ class _Packer:
         for frame, (border, tab) in zip(part.frames, plan.frames, strict=True):
             self.frames[frame] = area(border), area(tab)
 
-    def _put_wires(self, laid: LaidOut, across_by: float, along_by: float, lengths: Sequence[int]) -> None:
+    def _put_wires(self, laid: LaidOut, steps: list[str], ways: list[tuple[float, ...]]) -> None:
         """Record the ways of a part's wires, each from tail to head of the picture's wire."""
-        numbers, wires = laid.part.wires, self.survey.picture.wires
-        begins, ways = laid.plan.ways(lengths, across_by, along_by)
-        for number, turned in enumerate(laid.turned if any(laid.turned) or not self.down else ()):
-            if not self.down:
-                begins[number], ways[number] = _transposed(begins[number], ways[number])
-            if turned:
-                begins[number], ways[number] = _reversed(begins[number], ways[number])
-        routed = records(
-            RoutedWire, len(numbers), [wires[number] for number in numbers], begins, ways, repeat(""), repeat(None)
-        )
+        numbers, wires = laid.part.wires, picked(self.survey.picture.wires, laid.part.wires)
+        if not self.down:
+            ways = [_exchange(letters)[1](way) for letters, way in zip(steps, ways, strict=True)]
+            steps = [_exchange(letters)[0] for letters in steps]
+        routed = records(RoutedWire, len(numbers), wires, steps, ways, repeat(""), repeat(None))
+        for at in compress(range(len(routed)), laid.turned):
+            routed[at] = _reversed(routed[at])
         for number, wire in zip(numbers, routed, strict=True):
             self.wires[number] = wire
 
@@ -170,9 +163,9 @@ class _Packer:
         """Draw every wire from a box to itself beside it."""
         half = min(8.0, self.survey.along[box] / 4)
         ends = [(edge, along - half), (edge + LOOP, along - half), (edge + LOOP, along + half), (edge, along + half)]
-        start, *piece = (point(at) for at in ends)
+        numbers = tuple(chain.from_iterable(map(point, ends)))
         for number in self.survey.loops[box]:
-            self.wires[number] = RoutedWire(self.survey.picture.wires[number], start, (tuple(piece),))
+            self.wires[number] = RoutedWire(self.survey.picture.wires[number], "C", numbers)
 
     def _put_literal(
         self,
@@ -188,17 +181,33 @@ class _Packer:
         start = near_edge - LITERAL_GAP - across_size if literal.near else far_edge + LITERAL_GAP
         self.boxes[literal.box] = area(Rectangle(start, middle - along_size / 2, across_size, along_size))
         leave, meet = (start + across_size, near_edge) if literal.near else (start, far_edge)
-        wire = self.survey.picture.wires[literal.wire]
-        self.wires[literal.wire] = RoutedWire(wire, point((leave, middle)), ((point((meet, middle)),),))
+        wire, (x, y), end = self.survey.picture.wires[literal.wire], point((leave, middle)), point((meet, middle))
+        self.wires[literal.wire] = RoutedWire(wire, "H" if self.down else "V", (x, y, end[0 if self.down else 1]))
 
 
-def _transposed(start: Point, pieces: tuple[Piece, ...]) -> tuple[Point, tuple[Piece, ...]]:
-    """A path with across and along exchanged."""
-    return start[::-1], tuple([tuple([point[::-1] for point in piece]) for piece in pieces])
+@lru_cache(maxsize=256)
+def _exchange(steps: str) -> tuple[str, Callable[[tuple[float, ...]], tuple[float, ...]]]:
+    """The steps of a way with across and along exchanged, and what brings its numbers in their order."""
+    order = [1, 0]
+    for step in steps:
+        at = len(order)
+        order += [at + 1, at, at + 3, at + 2, at + 5, at + 4] if step == "C" else [at]
+    return steps.translate(_EXCHANGED), itemgetter(*order)
 
 
-def _reversed(start: Point, pieces: tuple[Piece, ...]) -> tuple[Point, tuple[Piece, ...]]:
-    """A path from its end to its start."""
-    points = [start] + [piece[-1] for piece in pieces]
-    back = [(*piece[-2::-1], begin) for piece, begin in zip(pieces, points, strict=False)]
-    return points[-1], tuple(back[::-1])
+_EXCHANGED = str.maketrans("HV", "VH")
+
+
+def _reversed(routed: RoutedWire) -> RoutedWire:
+    """A wire that runs from its end to its start."""
+    points = [*chain.from_iterable(reversed([piece[::-1] for piece in routed.pieces])), routed.start]
+    numbers = [*points[0]]
+    at = 1
+    for step in reversed(routed.steps):
+        if step == "C":
+            numbers += chain.from_iterable(points[at : at + 3])
+            at += 3
+        else:
+            numbers.append(points[at][0 if step == "H" else 1])
+            at += 1
+    return replace(routed, steps=routed.steps[::-1], numbers=tuple(numbers))

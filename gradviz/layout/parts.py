@@ -10,10 +10,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import TypeVar
 
 from gradviz.layout import measure
 from gradviz.layout.drawing import Direction
 from gradviz.picture.records import BoxKind, Frame, Picture
+
+T = TypeVar("T")
 
 LITERAL_GAP = 22
 """Between a literal and its user: the length of the wire."""
@@ -50,10 +53,16 @@ class Part:
     frames: list[int]
 
 
+def picked(column: Sequence[T], numbers: Sequence[int]) -> Sequence[T]:
+    """What a column has for a part's boxes or wires; where the part is the whole picture, that is the column."""
+    return column if len(numbers) == len(column) else [column[number] for number in numbers]
+
+
 class Survey:
     """A picture's parts.
 
-    texts, sizes    of each box: its two lines as shown, its width and height
+    titles, details of each box: its two lines as shown
+    widths, heights of each box: its size
     across, along   of each box: the same size, as the flow sees it
     tails, heads    of each wire: the boxes at its ends
     frames          those that hold a box, outer ones before inner ones
@@ -68,17 +77,19 @@ class Survey:
         self.picture = picture
         self.direction = direction
         boxes, wires = picture.boxes, picture.wires
-        self.texts, self.sizes = measure.fit(boxes)
+        self.titles, self.details, self.widths, self.heights = measure.fit(boxes)
+        self.across, self.along = self.widths, self.heights
+        if direction == "LR":
+            self.across, self.along = self.along, self.across
         box_at = dict(zip([box.id for box in boxes], range(len(boxes)), strict=True))
         try:
             self.tails = [box_at[wire.tail] for wire in wires]
             self.heads = [box_at[wire.head] for wire in wires]
         except KeyError as error:
             raise ValueError(f"a wire refers to box `{error.args[0]}`, which the picture does not hold") from None
-        self.badges = {number for number, box in enumerate(boxes) if box.kind is BoxKind.CUT}
+        cut = BoxKind.CUT  # asking an enum takes as long as looking at ten boxes
+        self.badges = {number for number, box in enumerate(boxes) if box.kind is cut}
         self._make_room()
-        widths, heights = [width for width, _ in self.sizes], [height for _, height in self.sizes]
-        self.across, self.along = (widths, heights) if direction == "TB" else (heights, widths)
         self.frames, self.frame_of, self.parent_of = self._used_frames()
         self.loops: dict[int, list[int]] = {}
         for number, (tail, head) in enumerate(zip(self.tails, self.heads, strict=True)):
@@ -90,15 +101,16 @@ class Survey:
         """Widen the boxes at whose edge many wires meet, so that their arrowheads and marks can be told apart."""
         leaving, coming = Counter(self.tails), Counter(self.heads)
         marked = {head for head, wire in zip(self.heads, self.picture.wires, strict=True) if wire.lost}
-        # Any box is wide enough for one wire.
-        crowded = {box for count in (leaving, coming) for box, wires in count.items() if wires > 1}
+        # Any box is wide enough for one wire, and most pictures' boxes for several.
+        step = _MARK_ROOM if marked else _PORT_ROOM
+        fit = (min(self.across, default=0) - 2 * PORT_MARGIN) // step + 1
+        crowded = {box for count in (leaving, coming) for box, wires in count.items() if wires > fit}
         for box in sorted(crowded - self.badges):
-            width, height = self.sizes[box]
             step = _MARK_ROOM if box in marked else _PORT_ROOM
             room = max((leaving[box] - 1) * _PORT_ROOM, (coming[box] - 1) * step)
             needed = min(room + 2 * PORT_MARGIN, _MOST_PORT_ROOM)
-            if needed > (width if self.direction == "TB" else height):
-                self.sizes[box] = (needed, height) if self.direction == "TB" else (width, needed)
+            if needed > self.across[box]:
+                self.across[box] = needed
 
     def _used_frames(self) -> tuple[list[Frame], list[int], list[int]]:
         """`frames`, `frame_of` and `parent_of`."""
@@ -178,7 +190,7 @@ class Survey:
             and tail != head
             and uses[tail] == 1
             and not incoming[tail]
-            and self.sizes[tail][0] <= _LITERAL_WIDTH
+            and self.widths[tail] <= _LITERAL_WIDTH
             and self.frame_of[tail] == self.frame_of[head]
         )
 
@@ -209,13 +221,19 @@ class Survey:
             leader[number] = leader[above]
         beside = [literal for literals in self.literals.values() for literal in literals]
         no_boxes, no_wires = {literal.box for literal in beside}, {literal.wire for literal in beside}
+        boxes = [box for box in range(count) if box not in no_boxes]
+        wires = [
+            number
+            for number, (tail, head) in enumerate(zip(self.tails, self.heads, strict=True))
+            if tail != head and number not in no_wires
+        ]
+        if leader and not any(leader):
+            return [Part(boxes, wires, [*range(len(self.frames))])]
         parts = {number: Part([], [], []) for number, above in enumerate(leader) if number == above}
-        for box in range(count):
-            if box not in no_boxes:
-                parts[leader[box]].boxes.append(box)
+        for box in boxes:
+            parts[leader[box]].boxes.append(box)
         for number in range(len(self.frames)):
             parts[leader[count + number]].frames.append(number)
-        for number, (tail, head) in enumerate(zip(self.tails, self.heads, strict=True)):
-            if tail != head and number not in no_wires:
-                parts[leader[tail]].wires.append(number)
+        for number in wires:
+            parts[leader[self.tails[number]]].wires.append(number)
         return list(parts.values())

@@ -7,9 +7,10 @@ straight along its own axis, which placing has kept clear. So no wire can run th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import add
+from itertools import compress
+from operator import add, sub
 
-from gradviz.layout.drawing import Piece, Point, Rectangle
+from gradviz.layout.drawing import Rectangle
 from gradviz.layout.lanes import GAP, allot
 from gradviz.layout.place import Placement
 from gradviz.layout.rows import FAR_EDGE, LABEL, NEAR_EDGE, Sheet
@@ -27,7 +28,7 @@ _SLACKNESS = 0.55
 class Plan:
     """Where everything on a placed sheet lies; points and rectangles have across as x and along as y.
 
-    axes        across, of each vertex
+    axes        across, of each vertex; segments leave one and meet the next one beside these
     start, end, middle
                 along, of each row
     zone_start, zone_end
@@ -39,19 +40,20 @@ class Plan:
 
     def __init__(self, sheet: Sheet, placement: Placement) -> None:
         self.sheet = sheet
-        axes = self.axes = placement.axes
-        upper_port = self._upper_port = placement.upper_port
-        lower_port = self._lower_port = placement.lower_port
-        count, lengths = len(sheet.rows), sheet.along
+        axis_of = placement.axes.__getitem__
+        self.axes = placement.axes
+        self._leave = [*map(add, map(axis_of, sheet.upper), placement.upper_port)]
+        self._meet = [*map(add, map(axis_of, sheet.lower), placement.lower_port)]
+        count, row_of, kinds = len(sheet.rows), sheet.row, sheet.kind
         sizes = [0] * count
-        for row, length in zip(sheet.row, lengths, strict=True):
+        for row, length in zip(row_of, sheet.along, strict=True):
             if length > sizes[row]:
                 sizes[row] = length
         approach = [0 if tabs else 6 for tabs in sheet.tab_row]
-        for head, marked in zip(sheet.strands.heads, sheet.strands.marked, strict=True):
-            least = _MARKED_APPROACH if marked else _APPROACH
-            if least > approach[sheet.row[head]]:
-                approach[sheet.row[head]] = least
+        heads, marked = sheet.strands.heads, sheet.strands.marked
+        for some, least in ((heads, _APPROACH), (compress(heads, marked), _MARKED_APPROACH)):
+            for row in set(map(row_of.__getitem__, some)):
+                approach[row] = least
         self.inside_first, self.inside_last = self._nesting()
         lead, trail = [0] * count, [0] * count
         for number in range(len(sheet.fences)):
@@ -60,10 +62,9 @@ class Plan:
                 lead[first] = max(lead[first], FRAME_PADDING * self.inside_first[number] + 2)
             trail[last] = max(trail[last], FRAME_PADDING * self.inside_last[number] + 2)
         widest = [0] * count
-        for upper, lower, leave, meet in zip(sheet.upper, sheet.lower, upper_port, lower_port, strict=True):
-            across = abs(axes[upper] + leave - axes[lower] - meet)
-            if across and across > widest[sheet.row[upper]] and sheet.kind[upper] not in (NEAR_EDGE, FAR_EDGE):
-                widest[sheet.row[upper]] = across
+        for upper, across in zip(sheet.upper, map(abs, map(sub, self._leave, self._meet)), strict=True):
+            if across and across > widest[row_of[upper]] and kinds[upper] not in (NEAR_EDGE, FAR_EDGE):
+                widest[row_of[upper]] = across
         self.start: list[float] = []
         self.end: list[float] = []
         self.zone_start: list[float] = []
@@ -137,35 +138,36 @@ class Plan:
         return found
 
     def ways(
-        self, lengths: Sequence[int], across_by: float, along_by: float
-    ) -> tuple[list[Point], list[tuple[Piece, ...]]]:
-        """Where each strand's way begins, and its pieces from tail to head, moved: straight in rows, curved in zones.
+        self, tops: Sequence[float], lengths: Sequence[int], across_by: float, along_by: float
+    ) -> tuple[list[str], list[tuple[float, ...]]]:
+        """The steps and the numbers of each strand's way from tail to head, moved: straight in rows, curved in zones.
 
-        lengths: of each cell's box, along.
+        tops, lengths: where each cell's box begins along, moved, and how long it is.
         """
-        sheet, upper_port, lower_port = self.sheet, self._upper_port, self._lower_port
-        uppers, lowers, row, cell_count = sheet.upper, sheet.lower, sheet.row, sheet.cell_count
-        axes = [axis + across_by for axis in self.axes]
-        middles = [self.middle[at] + along_by for at in row[:cell_count]]
-        tops = [middle - length / 2 for middle, length in zip(middles, lengths, strict=True)]
-        bottoms = [middle + length / 2 for middle, length in zip(middles, lengths, strict=True)]
-        zone_start = [at + along_by for at in self.zone_start]
-        zone_end = [at + along_by for at in self.zone_end]
+        sheet, uppers, row, cell_count = self.sheet, self.sheet.upper, self.sheet.row, self.sheet.cell_count
+        origins, targets = [at + across_by for at in self._leave], [at + across_by for at in self._meet]
+        bottoms = [*map(add, tops, lengths)]
+        zones = self._zones(along_by)
         turns = self._turns()
-        begins: list[Point] = []
-        ways: list[tuple[Piece, ...]] = []
+        letters: list[str] = []
+        ways: list[tuple[float, ...]] = []
         aside = sheet.aside
         ends = zip(sheet.strands.tails, sheet.strands.heads, sheet.arrivals, strict=True)
         for strand, (tail, head, segment) in enumerate(ends):
             last = turns[segment]
-            across, along, stop = axes[tail] + upper_port[last], bottoms[tail], tops[head]
+            across, along, stop = origins[last], bottoms[tail], tops[head]
             vertex = uppers[last]
             if vertex < cell_count:
-                target = axes[lowers[last]] + lower_port[last]
+                # Nearly every wire is straight, or has one bend.
+                target = targets[last]
                 if target == across:
-                    # Most wires: straight from box to box.
-                    begins.append((across, along))
-                    ways.append((((across, stop),),))
+                    letters.append("V")
+                    ways.append((across, along, stop))
+                    continue
+                start, leave, meet, end = zones[row[tail]]
+                if start == along and end != stop:
+                    letters.append("CV")
+                    ways.append((across, along, across, leave, target, meet, target, end, stop))
                     continue
                 bending = [last]
             else:
@@ -176,35 +178,46 @@ class Plan:
                     bending.append(last)
                     vertex = uppers[last]
                 bending.reverse()
-                across = axes[tail] + upper_port[last]
-            steps = [(row[uppers[number]], axes[lowers[number]] + lower_port[number]) for number in bending]
+                across = origins[last]
+            steps = [(row[uppers[number]], targets[number]) for number in bending]
             if strand in aside:
                 out, back = aside[strand], uppers[segment]
-                steps[-1:-1] = [(row[out], self.lanes[strand] + across_by), (row[back] - 1, axes[back])]
-            begins.append((across, along))
-            pieces: list[Piece] = []
+                lane, home = self.lanes[strand] + across_by, self.axes[back] + across_by
+                steps[-1:-1] = [(row[out], lane), (row[back] - 1, home)]
+            way, numbers = "", [across, along]
             for zone, target in steps:
                 if target != across:
-                    start, end = zone_start[zone], zone_end[zone]
+                    start, leave, meet, end = zones[zone]
                     if start != along:
-                        pieces.append(((across, start),))
-                    reach = (end - start) * _SLACKNESS
-                    pieces.append(((across, start + reach), (target, end - reach), (target, end)))
+                        way += "V"
+                        numbers.append(start)
+                    way += "C"
+                    numbers += (across, leave, target, meet, target, end)
                     across, along = target, end
             if along != stop:
-                pieces.append(((across, stop),))
-            ways.append(tuple(pieces))
-        return begins, ways
+                way += "V"
+                numbers.append(stop)
+            letters.append(way)
+            ways.append(tuple(numbers))
+        return letters, ways
+
+    def _zones(self, along_by: float) -> list[tuple[float, float, float, float]]:
+        """Of a curve in each zone, moved: where it starts, its two controls, and where it ends, along."""
+        found = []
+        for before, after in zip(self.zone_start, self.zone_end, strict=True):
+            start, end = before + along_by, after + along_by
+            reach = (end - start) * _SLACKNESS
+            found.append((start, start + reach, end - reach, end))
+        return found
 
     def _turns(self) -> list[int]:
         """For each segment the last one on the way to its end, itself included, that bends or that leaves a cell."""
-        sheet, axes, lower_port = self.sheet, self.axes, self._lower_port
+        sheet, axes, meet, cell_count = self.sheet, self.axes, self._meet, self.sheet.cell_count
         turns = list(range(len(sheet.upper)))
-        if len(sheet.kind) == sheet.cell_count:
+        if len(sheet.kind) == cell_count:
             return turns
-        for number, (upper, lower) in enumerate(sheet.pairs()):
+        for number, upper in enumerate(sheet.upper):
             # What leads to a segment has a lower number than it has.
-            leads_on = upper >= sheet.cell_count and sheet.up[upper]
-            if leads_on and axes[upper] == axes[lower] + lower_port[number]:
+            if upper >= cell_count and sheet.up[upper] and axes[upper] == meet[number]:
                 turns[number] = turns[sheet.up[upper][0]]
         return turns

@@ -140,10 +140,19 @@ class Sheet:
 
 def _at_each(count: int, ends: Sequence[int]) -> list[tuple[int, ...]]:
     """For each of `count` places the numbers of what ends there, in order."""
-    found: list[list[int]] = [[] for _ in range(count)]
+    found: list[tuple[int, ...]] = [()] * count
+    crowds: dict[int, list[int]] = {}
     for number, place in enumerate(ends):
-        found[place].append(number)
-    return [*map(tuple, found)]
+        if not found[place]:
+            # At most places there is one, or none.
+            found[place] = (number,)
+        elif place in crowds:
+            crowds[place].append(number)
+        else:
+            crowds[place] = [*found[place], number]
+    for place, numbers in crowds.items():
+        found[place] = tuple(numbers)
+    return found
 
 
 def cut(

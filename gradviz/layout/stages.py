@@ -6,18 +6,20 @@ are so once: a deep model is mostly one block time after time.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from operator import sub
-from typing import TypeVar
+from operator import itemgetter, sub
+from typing import NamedTuple, TypeAlias
 
 from gradviz.layout import order, place
 from gradviz.layout.place import Placement
 from gradviz.layout.rows import Cells, Sheet
 from gradviz.layout.sorter import Rows
 
-T = TypeVar("T")
+Picker: TypeAlias = Callable[[Sequence[int]], tuple[int, ...]]
+"""What picks some places of a column."""
 
 _MOST = 0.75
 """A sheet of which one stage has more than this share is solved as a whole: cutting off the rest would not pay."""
@@ -87,51 +89,57 @@ def _stretches(rows: Sequence[int]) -> Iterator[tuple[int, int]]:
         yield first, before
 
 
+class Form(NamedTuple):
+    """What stages that look alike have in common, and all that their order depends on.
+
+    Their vertices and segments are named by their places in the stage; `row` is counted from its first one.
+    """
+
+    row: tuple[int, ...]
+    kind: tuple[int, ...]
+    on_road: tuple[int, ...]
+    upper: tuple[int, ...]
+    lower: tuple[int, ...]
+    weight: tuple[int, ...]
+
+
 @dataclass(slots=True, eq=False)
 class Look:
-    """A stage by itself, its vertices and segments named by their places in it, with room for all that look alike.
+    """A stage by itself, with room for all that look alike.
 
-    rows                 how many they are
     sizes                of the first of those that look alike: `before`, `after` and `room`
     before, after, room  of each vertex how far it reaches, the most of any; of each box its room for ports, the least
     """
 
-    rows: int
-    row: list[int]
-    kind: list[int]
-    on_road: list[bool]
-    upper: list[int]
-    lower: list[int]
-    weight: list[int]
-    sizes: tuple[list[int], list[int], list[int]]
+    form: Form
+    sizes: tuple[Sequence[int], Sequence[int], Sequence[int]]
     before: list[int] = field(init=False)
     after: list[int] = field(init=False)
     room: list[int] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.before, self.after, self.room = self.sizes
+        self.before, self.after, self.room = map(list, self.sizes)
 
-    def form(self) -> Hashable:
-        """What those that look alike have in common, and all that their order depends on."""
-        columns = self.row, self.kind, self.on_road, self.upper, self.lower, self.weight
-        return tuple([tuple(column) for column in columns])
-
-    def takes_in(self, other: Look) -> bool:
+    def takes_in(self, sizes: tuple[Sequence[int], Sequence[int], Sequence[int]]) -> bool:
         """Make room for another one of the same form, if its sizes are nearly the same; whether they are."""
-        for mine, its in zip(self.sizes, other.sizes, strict=True):
+        if sizes == self.sizes:
+            return True
+        for mine, its in zip(self.sizes, sizes, strict=True):
             if mine != its and max(map(abs, map(sub, mine, its))) > _ALIKE:
                 return False
-        self.before, self.after = [*map(max, self.before, other.before)], [*map(max, self.after, other.after)]
-        self.room = [*map(min, self.room, other.room)]
+        before, after, room = sizes
+        self.before, self.after = [*map(max, self.before, before)], [*map(max, self.after, after)]
+        self.room = [*map(min, self.room, room)]
         return True
 
     def sheet(self, whole: Sheet) -> Sheet:
         """The stage as a sheet of its own."""
         before, after, room = self.before, self.after, self.room
+        form = self.form
         own = Sheet(
-            Cells(before, after, [], room, []), whole.strands, (), len(room), self.kind, self.row, before, after,
-            fence=[-1] * len(self.kind), on_road=self.on_road, upper=self.upper, lower=self.lower, weight=self.weight,
-            tab_row=[False] * self.rows,
+            Cells(before, after, [], room, []), whole.strands, (), len(room), [*form.kind], [*form.row], before, after,
+            fence=[-1] * len(form.kind), on_road=[*map(bool, form.on_road)], upper=[*form.upper], lower=[*form.lower],
+            weight=[*form.weight], tab_row=[False] * (max(form.row) + 1),
         )  # fmt: skip
         own.knit()
         return own
@@ -142,14 +150,14 @@ class _Solver:
 
     looks    the looks of one form
     orders   what stages of one form may be ordered as
-    solved   the placement of the stages of one look, and the order that it is of
+    solved   the placement of the stages of one look, and what picks the vertices of each row in its order
     """
 
     def __init__(self, sheet: Sheet) -> None:
         self.sheet = sheet
-        self.looks: dict[Hashable, list[Look]] = {}
-        self.orders: dict[Hashable, Sequence[Rows]] = {}
-        self.solved: dict[Look, tuple[Placement, Rows]] = {}
+        self.looks: dict[Form, list[Look]] = {}
+        self.orders: dict[Form, Sequence[Rows]] = {}
+        self.solved: dict[Look, tuple[Placement, list[Picker]]] = {}
 
     def solve(self, stages: Sequence[Stage]) -> Placement:
         """The placement of the sheet, whose rows are in order then."""
@@ -159,10 +167,10 @@ class _Solver:
         rows: Rows = []
         cost, waist = 0.0, -1
         looks = [self._find_look(stage) for stage in stages]
-        for stage, (form, look) in zip(stages, looks, strict=True):
-            placement, order_of_stage = self._solve(form, look)
+        for stage, look in zip(stages, looks, strict=True):
+            placement, order_of_stage = self._solve(look)
             vertices = stage.vertices
-            rows[stage.first :] = [tuple(map(vertices.__getitem__, row)) for row in order_of_stage]
+            rows[stage.first :] = [pick(vertices) for pick in order_of_stage]
             # The vertex that two stages share stands where the upper one has it.
             shift = axes[waist] - placement.axes[vertices.index(waist)] if waist >= 0 else 0
             for vertex, axis in zip(vertices, placement.axes, strict=True):
@@ -175,38 +183,40 @@ class _Solver:
         sheet.rows = rows
         return Placement(axes, upper_port, lower_port, cost)
 
-    def _find_look(self, stage: Stage) -> tuple[Hashable, Look]:
-        """The form of a stage and its look, which is the same for those that look alike."""
+    def _find_look(self, stage: Stage) -> Look:
+        """The look of a stage, which is the same for those that look alike."""
         sheet, vertices, segments = self.sheet, stage.vertices, stage.segments
         at = dict(zip(vertices, range(len(vertices)), strict=True)).__getitem__
-        room = _picked(sheet.cells.room, [vertex for vertex in vertices if vertex < sheet.cell_count])
-        look = Look(
-            stage.last - stage.first + 1,
-            [row - stage.first for row in _picked(sheet.row, vertices)],
-            _picked(sheet.kind, vertices),
-            _picked(sheet.on_road, vertices),
-            [*map(at, _picked(sheet.upper, segments))],
-            [*map(at, _picked(sheet.lower, segments))],
-            _picked(sheet.weight, segments),
-            (_picked(sheet.before, vertices), _picked(sheet.after, vertices), room),
+        of_vertices, of_segments = _picker(vertices), _picker(segments)
+        form = Form(
+            tuple([row - stage.first for row in of_vertices(sheet.row)]),
+            of_vertices(sheet.kind),
+            of_vertices(sheet.on_road),
+            tuple(map(at, of_segments(sheet.upper))),
+            tuple(map(at, of_segments(sheet.lower))),
+            of_segments(sheet.weight),
         )
-        form = look.form()
+        boxes = vertices[: bisect_left(vertices, sheet.cell_count)]
+        sizes = of_vertices(sheet.before), of_vertices(sheet.after), _picker(boxes)(sheet.cells.room)
         alike = self.looks.setdefault(form, [])
-        for other in alike:
-            if other.takes_in(look):
-                return form, other
-        alike.append(look)
-        return form, look
+        for look in alike:
+            if look.takes_in(sizes):
+                return look
+        alike.append(Look(form, sizes))
+        return alike[-1]
 
-    def _solve(self, form: Hashable, look: Look) -> tuple[Placement, Rows]:
-        """The placement of the stages of one look, and the order that it is of."""
+    def _solve(self, look: Look) -> tuple[Placement, list[Picker]]:
+        """The placement of the stages of one look, and what picks each row in the order that it is of."""
         if look not in self.solved:
-            sheet = look.sheet(self.sheet)
+            sheet, form = look.sheet(self.sheet), look.form
             if form not in self.orders:
                 self.orders[form] = order.orders(sheet, len(self.sheet.kind))
-            self.solved[look] = _best(sheet, self.orders[form], self.sheet.cell_count), sheet.rows
+            placement = _best(sheet, self.orders[form], self.sheet.cell_count)
+            self.solved[look] = placement, [*map(_picker, sheet.rows)]
         return self.solved[look]
 
 
-def _picked(column: Sequence[T], numbers: Iterable[int]) -> list[T]:
-    return [*map(column.__getitem__, numbers)]
+def _picker(numbers: Sequence[int]) -> Picker:
+    if len(numbers) > 1:
+        return itemgetter(*numbers)
+    return lambda column: tuple([column[number] for number in numbers])

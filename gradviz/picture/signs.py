@@ -17,7 +17,7 @@ _VERSION = re.compile(r"(^| · |, )version \d")
 
 def signs(picture: Picture, *, merged: bool = False) -> Iterator[tuple[str, str]]:
     """The marks that occur, each with its meaning; `merged` where the view draws wires between two boxes as one."""
-    if any(_VERSION.search(box.detail) for box in picture.boxes):
+    if any("version " in box.detail and _VERSION.search(box.detail) for box in picture.boxes):
         yield VERSION
     if merged or any(wire.label.startswith("×") for wire in picture.wires):
         yield TIMES

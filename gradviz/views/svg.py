@@ -58,11 +58,17 @@ def lay_out(graph: Graph, options: Options, findings: Sequence[Finding] | None =
 
 def write(drawing: Drawing) -> str:
     """A drawing as SVG text that ends with a newline."""
-    return "".join(write_pieces(drawing))
+    return "\n".join(chain(_parts(drawing), ("",)))
 
 
 def write_pieces(drawing: Drawing) -> Iterator[str]:
     """The text of `write` in pieces, each of one or more lines."""
+    for part in _parts(drawing):
+        yield part + "\n"
+
+
+def _parts(drawing: Drawing) -> Iterator[str]:
+    """The text of `write` in pieces, none of which ends with a newline."""
     picture = drawing.picture
     title, summary = one_line(picture.title), one_line(picture.summary)
     remarks = picture.remarks
@@ -81,7 +87,7 @@ def write_pieces(drawing: Drawing) -> Iterator[str]:
     notes = [line for note in picture.notes for line in wrap(one_line(note), "sans", 11, width)]
     told = wrap(summary, "sans", 11, width, _SUMMARY_LINES)
     top = _TOP + _LINE * (len(told) - 1)
-    folds = any(placed.box.fold is not None for placed in drawing.boxes)
+    folds = any(box.fold is not None for box in picture.boxes)
     listing = Listing(remarks, width)
     list_at = top + drawing.height + (20 if drawing.boxes else -24)
     bottom = top + drawing.height + (10 if drawing.boxes else -24) + listing.height + (8 if remarks else 0)
@@ -100,7 +106,7 @@ def write_pieces(drawing: Drawing) -> Iterator[str]:
         *(text(_MARGIN, 54 + _LINE * index, line, "s") for index, line in enumerate(told)),
         f'<g transform="translate({number(_MARGIN + (width - drawing.width) // 2)} {top})">',
     )
-    for part in chain(
+    parts = chain(
         head,
         marks(drawing),
         ("</g>",),
@@ -108,9 +114,8 @@ def write_pieces(drawing: Drawing) -> Iterator[str]:
         (text(_MARGIN, bottom + 18 + _LINE * index, line, "s") for index, line in enumerate(notes)),
         draw_legend(shelves, _MARGIN, legend_at),
         ("</svg>",),
-    ):
-        if part:
-            yield part + "\n"
+    )
+    return filter(None, parts)
 
 
 def marks(drawing: Drawing) -> Iterator[str]:

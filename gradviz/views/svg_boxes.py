@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from gradviz.layout.drawing import Drawing, PlacedBox
 from gradviz.layout.measure import BADGE_AXIS, one_line
@@ -11,6 +12,7 @@ from gradviz.views.svg_findings import ring, tags
 from gradviz.views.svg_marks import (
     BOX_CLASS,
     FOLD_CUT,
+    Known,
     box_text,
     corner_of,
     end_of_text,
@@ -22,6 +24,7 @@ from gradviz.views.svg_marks import (
 )
 
 _TOOLTIP_LIMIT = 2000
+_BREAK = "\n"
 _PLAIN = frozenset({BoxKind.LEAF, BoxKind.CONST, BoxKind.OP, BoxKind.OFF, BoxKind.MORE})
 """Kinds whose outline is one rectangle and whose text is plain; nearly all boxes are of these."""
 
@@ -45,15 +48,15 @@ def boxes(drawing: Drawing, remarks: Sequence[Remark]) -> Iterator[str]:
             shape = f'" width="{number(width)}" height="{number(height)}" rx="{corner}"/><text x="'
             shapes[width, height] = shape
         axis, middle = number(x + width / 2), y + height / 2
-        hint = tooltip(box.title, title, box.tooltip)
+        hint = _hints[box.tooltip] if title == box.title else tooltip(box.title, title, box.tooltip)
         start = f'{begin}{hint}<rect x="{number(x)}" y="{number(y)}{shape}{axis}" y="'
         if detail:
             yield (
-                f'{start}{number(middle - 3)}"{end_of_text(title, "")}</text>'
-                f'<text x="{axis}" y="{number(middle + 12)}"{end_of_text(detail, "k")}</text></g>'
+                f'{start}{number(middle - 3)}"{_titles[title]}</text>'
+                f'<text x="{axis}" y="{number(middle + 12)}"{_details[detail]}</text></g>'
             )
         else:
-            yield f'{start}{number(middle + 4)}"{end_of_text(title, "")}</text></g>'
+            yield f'{start}{number(middle + 4)}"{_titles[title]}</text></g>'
 
 
 def _box(placed: PlacedBox, remarks: Sequence[Remark]) -> str:
@@ -83,26 +86,25 @@ def joined(*classes: str) -> str:
 def tooltip(title: str, shown: str, pairs: tuple[tuple[str, str], ...]) -> str:
     """Lines of label and text; the whole title comes first where the drawing shows only part of it."""
     if title != shown:
-        return f"<title>{chr(10).join((escape(_cut_off(title)), *map(_told, pairs)))}</title>"
-    return f"<title>{chr(10).join(map(_told, pairs))}</title>" if pairs else ""
+        return f"<title>{_BREAK.join((escape(_cut_off(title)), *map(_told, pairs)))}</title>"
+    return _hints[pairs]
 
 
-class _Lines(dict[tuple[str, str], str]):
-    """The lines of tooltips; most are those of many boxes."""
-
-    _MOST = 4096
-
-    def __missing__(self, pair: tuple[str, str]) -> str:
-        if len(self) >= self._MOST:
-            self.clear()
-        label, words = pair
-        line = self[pair] = escape(f"{one_line(label)}: {_cut_off(words)}")
-        return line
+def _hint(pairs: tuple[tuple[str, str], ...]) -> str:
+    return f"<title>{_BREAK.join(map(_told, pairs))}</title>" if pairs else ""
 
 
-_told = _Lines().__getitem__
+def _line(pair: tuple[str, str]) -> str:
+    label, words = pair
+    return escape(f"{one_line(label)}: {_cut_off(words)}")
 
 
 def _cut_off(words: str) -> str:
     """A tooltip's text on one line, without the end that no screen has room for."""
     return one_line(words if len(words) <= _TOOLTIP_LIMIT else words[:_TOOLTIP_LIMIT] + "…")
+
+
+_told = Known(_line).__getitem__
+_hints = Known(_hint, 1024)
+_titles = Known[str](partial(end_of_text, style=""))
+_details = Known[str](partial(end_of_text, style="k"))

@@ -75,21 +75,22 @@ class Item:
 
 def legend_items(drawing: Drawing) -> list[Item]:
     """What occurs: wires first, then what ends a gradient, then boxes and frames."""
-    boxes = {placed.box.kind for placed in drawing.boxes}
-    wires = {wire.wire.kind for wire in drawing.wires}
+    picture = drawing.picture
+    boxes = {box.kind for box in picture.boxes}
+    wires = {wire.kind for wire in picture.wires}
     items = [Item(wire_sample(kind, 28), 28, words) for kind, words in WIRE_WORDS.items() if kind in wires]
     if BoxKind.CUT in boxes or WireKind.CUT in wires:
         items.append(Item('<path class="c" d="M0-4H14"/>' + scissors(21, -4, 9), 30, "gradient stops"))
     sample = band_sample(drawing)
     if sample:
         items.append(Item(sample, 28, "road of a lost gradient"))
-    if any(wire.wire.lost for wire in drawing.wires):
+    if any(wire.lost for wire in picture.wires):
         items.append(Item(wire_sample(WireKind.SHADOW, 30) + cross_at(11, -4), 30, "gradient lost here"))
     for kind, words in BOX_WORDS.items():
         if kind in boxes:
             sample = f'<g class="{BOX_CLASS[kind]}">{outline(kind, Rectangle(0, -11, 22, 14))}</g>'
             items.append(Item(sample, 22, words))
-    folded = {placed.box.kind for placed in drawing.boxes if placed.box.fold is not None}
+    folded = {box.kind for box in picture.boxes if box.fold is not None}
     for kinds, words in FOLD_WORDS.items():
         for kind in [kind for kind in kinds if kind in folded][:1]:
             area = Rectangle(0, -11, 24, 14)
@@ -100,7 +101,7 @@ def legend_items(drawing: Drawing) -> list[Item]:
     for words in frames(placed.frame.kind for placed in drawing.frames):
         items.append(Item(rectangle(Rectangle(0, -11, 22, 14), 4, "fm"), 22, words))
     # A mark of text is a sample of itself.
-    for mark, words in signs(drawing.picture):
+    for mark, words in signs(picture):
         items.append(Item(text(0, 0, mark, "k"), ceil(text_width(mark, "sans", 11)), f"= {words}"))
     return items
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from math import sqrt
+from typing import TypeVar
 
 from gradviz.layout.drawing import MODULE_KINDS, PlacedBox, PlacedFrame, Rectangle
 from gradviz.layout.measure import BADGE_AXIS, DETAIL_SIZE, TITLE_SIZE, is_plain, text_width
@@ -43,22 +43,30 @@ def escape(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-_MOST_NUMBERS = 100_000
+Key = TypeVar("Key")
 
 
-class _Numbers(dict[float, str]):
-    """What has been written before; in a drawing, few coordinates occur only once."""
+class Known(dict[Key, str]):
+    """What `make` writes of each key; in a drawing, few occur only once. It begins anew with more than `most`."""
 
-    def __missing__(self, value: float) -> str:
-        whole = int(value)
-        written = str(whole) if whole == value else f"{value:.1f}".removesuffix(".0")
-        if len(self) >= _MOST_NUMBERS:
+    def __init__(self, make: Callable[[Key], str], most: int = 4096) -> None:
+        super().__init__()
+        self._make = make
+        self._most = most
+
+    def __missing__(self, key: Key) -> str:
+        if len(self) >= self._most:
             self.clear()
-        self[value] = written
+        written = self[key] = self._make(key)
         return written
 
 
-number: Callable[[float], str] = _Numbers().__getitem__
+def _written(value: float) -> str:
+    whole = int(value)
+    return str(whole) if whole == value else f"{value:.1f}".removesuffix(".0")
+
+
+number: Callable[[float], str] = Known(_written, 100_000).__getitem__
 """A length with at most one decimal, and none where none is needed."""
 
 
@@ -67,9 +75,8 @@ def text(x: float, y: float, words: str, style: str = "", middle: bool = False) 
     return f'<text x="{number(x)}" y="{number(y)}"{end_of_text(words, style, middle)}</text>' if words else ""
 
 
-@lru_cache(maxsize=4096)
 def end_of_text(words: str, style: str, middle: bool = False) -> str:
-    """The end of a text's opening tag, and its words; most are those of many boxes.
+    """The end of a text's opening tag, and its words.
 
     A width is given where its characters are not in our metrics, so that no font breaks out.
     """

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gradviz.layout.drawing import Drawing, Point, RoutedWire
+from gradviz.layout.drawing import Drawing, RoutedWire
 from gradviz.picture.records import WireKind
-from gradviz.views.svg_marks import cross_at, number, text
+from gradviz.views.svg_marks import Known, cross_at, number, text
 
 _STYLES = {
     WireKind.SAVED: ("v", ""),
@@ -44,18 +44,20 @@ def wires(drawing: Drawing) -> Iterator[str]:
                 continue
             lines, heads = [], []
             for wire in some:
-                (from_x, from_y), pieces = wire.start, wire.pieces
-                if len(pieces) == 1 and len(pieces[0]) == 1:
-                    x, y = pieces[0][0]
-                    if x == from_x and y > from_y:
-                        # Most wires: straight down.
-                        across = number(x)
-                        lines.append(f"M{across} {number(from_y)}V{number(y - _TIP)}")
-                        heads.append(f"M{across} {number(y)}{down}")
-                        continue
+                steps, numbers = wire.steps, wire.numbers
+                _, before_y, y = numbers[-3:]
+                if steps[-1] == "V" and y > before_y:
+                    # Nearly every wire comes from above.
+                    written = [*map(number, numbers)]
+                    heads.append(f"M{written[-3]} {written[-1]}{down}")
+                    written[-1] = number(y - _TIP)
+                    lines.append(_forms[steps] % (*written,))
+                    continue
                 ahead_x, ahead_y = ahead = _direction(wire)
-                x, y = wire.pieces[-1][-1]
-                lines.append(stretch(wire, (x - _TIP * ahead_x, y - _TIP * ahead_y)))
+                x, y = wire.end
+                short = (x - _TIP * ahead_x, y - _TIP * ahead_y)
+                last = {"H": short[:1], "V": short[1:]}.get(steps[-1], short)
+                lines.append(_forms[steps] % (*map(number, (*numbers[: -len(last)], *last)),))
                 heads.append(f"M{number(x)} {number(y)}{_HEADS[ahead]}")
             yield f'<path class="{style}" d="{"".join(lines)}"/>'
             yield f'<path class="{head}" d="{"".join(heads)}"/>'
@@ -79,24 +81,17 @@ def wire_sample(kind: WireKind, length: int) -> str:
     return f'<path class="{style}" d="M0-4H{length - _TIP}"/>{pointed}'
 
 
-def stretch(wire: RoutedWire, end: Point | None = None) -> str:
-    """A wire's way as the data of a path, up to its head or, where one is given, to an `end` short of it."""
-    at_x, at_y = wire.start
-    way = f"M{number(at_x)} {number(at_y)}"
-    last = wire.pieces[-1]
-    for piece in wire.pieces:
-        x, y = end if end is not None and piece is last else piece[-1]
-        if len(piece) > 1:
-            (ax, ay), (bx, by), _ = piece
-            way += f"C{number(ax)} {number(ay)} {number(bx)} {number(by)} {number(x)} {number(y)}"
-        elif x == at_x:
-            way += f"V{number(y)}"
-        elif y == at_y:
-            way += f"H{number(x)}"
-        else:
-            way += f"L{number(x)} {number(y)}"
-        at_x, at_y = x, y
-    return way
+def stretch(wire: RoutedWire) -> str:
+    """A wire's way as the data of a path."""
+    return _forms[wire.steps] % (*map(number, wire.numbers),)
+
+
+def _form(steps: str) -> str:
+    """The data of a path of such steps, with places for its numbers."""
+    return "M%s %s" + "".join([f"{step}%s" if step in "HV" else "C%s %s %s %s %s %s" for step in steps])
+
+
+_forms = Known(_form, 256)
 
 
 def _direction(wire: RoutedWire) -> tuple[int, int]:

@@ -278,3 +278,18 @@ def test_optimizers_step_parameters_without_dimensions(name: str, options: dict[
     except TypeError:
         return  # an option that this one does not have
     assert_alike(program)
+
+
+def test_the_nuclear_norm() -> None:
+    def program(library: Any) -> list[Any]:
+        x = library.linspace(-1, 2, 12).view(2, 2, 3).requires_grad_()
+        found = [x[0].norm("nuc"), library.norm(x, "nuc", (0, 2)), x[0].norm("nuc", keepdim=True).detach()]
+        found.append(library.norm(x, None))
+        for wrong in (lambda: x.norm("nuc"), lambda: x[0, 0].norm("nuc"), lambda: x.norm("other")):
+            try:
+                wrong()
+            except RuntimeError as error:
+                found.append(str(error))
+        return found
+
+    assert_alike(program)

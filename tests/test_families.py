@@ -86,8 +86,8 @@ MAKE: dict[str, Callable[[Any, Any], Any]] = {
 }
 EXPONENTIAL = ("Exponential", "Pareto", "Weibull")
 """What is drawn by `exponential_`, whose numbers depend on the processor."""
-APPROXIMATE = ("Gamma", "InverseGamma", "Chi2", "Beta", "Dirichlet", "StudentT", "FisherSnedecor", "VonMises")
-"""What PyTorch has the slopes of draws of to three digits, and for angles of densities to seven."""
+APPROXIMATE = ("Gamma", "InverseGamma", "Chi2", "Beta", "Dirichlet", "StudentT", "FisherSnedecor")
+"""What PyTorch has the slopes of draws of to three digits."""
 
 
 def found(call: Callable[[], Any]) -> Any:
@@ -160,7 +160,8 @@ def test_a_family_is_pytorchs(name: str) -> None:
         other = theirs[part]
         rough = part == "slopes of draws" and name.split(",")[0].partition(" ")[0] in APPROXIMATE
         single = isinstance(mine, np.ndarray) and mine.dtype == np.float32
-        tolerance = 5e-3 if rough else 5e-6 if single else 1e-7
+        # PyTorch has the Bessel function in the density of angles to seven digits.
+        tolerance = 5e-3 if rough else 5e-6 if single or name == "VonMises" else 1e-7
         if not isinstance(mine, (np.ndarray, list)):
             assert mine == other, part
             continue

@@ -218,7 +218,6 @@ def test_numbers_are_taken_apart() -> None:
         mantissa, exponent = parts = library.frexp(x)
         mantissa.sum().backward()
         found = [mantissa, exponent, x.grad, repr(parts).replace("gradviz", "torch"), parts.exponent]
-        found.append(library.nextafter(x.detach(), library.ones(4)))
         try:
             library.frexp(x.detach().long())
         except RuntimeError as error:
@@ -277,4 +276,19 @@ def test_optimizers_step_parameters_without_dimensions(name: str, options: dict[
         getattr(torch.optim, name)([torch.ones(1)], lr=0.1, **options)
     except TypeError:
         return  # an option that this one does not have
+    assert_alike(program)
+
+
+def test_the_nuclear_norm() -> None:
+    def program(library: Any) -> list[Any]:
+        x = library.linspace(-1, 2, 12).view(2, 2, 3).requires_grad_()
+        found = [x[0].norm("nuc"), library.norm(x, "nuc", (0, 2)), x[0].norm("nuc", keepdim=True).detach()]
+        found.append(library.norm(x, None))
+        for wrong in (lambda: x.norm("nuc"), lambda: x[0, 0].norm("nuc"), lambda: x[0].norm("other")):
+            try:
+                wrong()
+            except RuntimeError as error:
+                found.append(str(error))
+        return found
+
     assert_alike(program)

@@ -1,4 +1,4 @@
-"""Floating-point numbers as they are kept: `frexp` takes them apart, `nextafter` gives the neighbour."""
+"""Floating-point numbers as they are kept: `frexp` takes them apart."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ import numpy as np
 
 from gradviz.core.apply import apply_several
 from gradviz.core.dual import array_of
-from gradviz.core.ops.elementwise import no_slope
 from gradviz.core.ops.return_types import return_type
 from gradviz.core.ops.samples import grid
 from gradviz.core.ops.table import op, sample
-from gradviz.core.public import both, publish
+from gradviz.core.public import both
 from gradviz.core.tensor import Tensor
 
 FREXP = op(
@@ -22,16 +21,6 @@ FREXP = op(
     nondifferentiable_outputs=(1,),
     samples=lambda: [sample(grid(2, 3)), sample(grid(4) * 100)],
 )
-NEXTAFTER = op(
-    "nextafter(x, y)",
-    np.nextafter,
-    promotes=True,
-    x=lambda g, x, y: np.where(x == y, 0, g),
-    y=no_slope,
-    samples=lambda: [sample(grid(2, 3), grid(2, 3) + 1, smooth=False)],
-)
-publish(NEXTAFTER, numbers=False)
-
 _Parts = return_type("frexp", "mantissa", "exponent")
 
 

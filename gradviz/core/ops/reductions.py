@@ -17,7 +17,7 @@ from gradviz.core.dual import array_type, cast
 from gradviz.core.ops.folding import WHOLE, dims_of, folded, kept, numpy_names, reduced
 from gradviz.core.ops.samples import flags, grid, integers
 from gradviz.core.ops.table import Sample, op, sample
-from gradviz.core.public import METHODS, both, compiled_method, first_tensor
+from gradviz.core.public import LINALG, METHODS, both, compiled_method, first_tensor
 from gradviz.core.tensor import Tensor
 
 
@@ -264,8 +264,12 @@ NORM = op(
 @both
 @numpy_names
 def norm(input: Tensor, p: float | str = "fro", dim: Any = None, keepdim: bool = False) -> Tensor:
-    """The `p`-norm of the elements over `dim` (an int, several, or None for all)."""
-    power = 2 if p == "fro" else p
+    """The `p`-norm of the elements over `dim` (an int, several, or None for all). "nuc": that of matrices."""
+    if isinstance(p, str) and p != "fro":
+        every = (-2, -1) if input.ndim < 3 else tuple(range(input.ndim))
+        nuclear: Tensor = LINALG["matrix_norm"](input, p, every if dim is None else dim, keepdim)
+        return nuclear
+    power = 2 if p in ("fro", None) else p
     return apply(NORM, (first_tensor("norm", input),), (power, dim, keepdim))
 
 

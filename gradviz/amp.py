@@ -132,7 +132,10 @@ class GradScaler:
             return outputs
         self._has_scaled = True
         if isinstance(outputs, Tensor):
-            return outputs * FUNCTIONS["tensor"](float(self._scale))
+            scaled: Tensor = outputs * FUNCTIONS["tensor"](float(self._scale))
+            for listener in tuple(listeners):
+                listener.held(Deed.SCALED, scaled, sys._getframe(1))
+            return scaled
         return type(outputs)(map(self.scale, outputs))
 
     def unscale_(self, optimizer: Any) -> None:

@@ -1179,6 +1179,26 @@ def a_sigmoid_at_half_way() -> Builder:
     return _layers("sigmoid", {"low": 0.5, "high": 0.5, "mean": 0.5, "norm": 2.0})
 
 
+@fires("GV416", "warning", 62, "w", "v")
+def a_step_with_scaled_gradients() -> Builder:
+    return _multiplied()
+
+
+@silent("GV416")
+def a_step_with_gradients_that_were_scaled_back() -> Builder:
+    return _multiplied("unscale")
+
+
+def _multiplied(*acts: str) -> Builder:
+    b = Training()
+    scaled = b.op("mul", loss_of(b, b.w, b.v), "65536.0", line=50)
+    b.act("scale", scaled, line=50)
+    b.sweep(scaled, line=50, gradients=[Gradient(b.w, 1.0), Gradient(b.v, 1.0)])
+    for act in (*acts, "step"):
+        b.act(act, optimizer=b.owner, line=62)
+    return b
+
+
 @fires("GV606", "warning", 20, "p")
 def a_softmax_before_cross_entropy() -> Builder:
     return _scores("softmax")

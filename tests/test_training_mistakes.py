@@ -69,6 +69,23 @@ def test_the_bands_lie_on_all_roads_that_are_cut() -> None:
     assert marked.count("mean") == sum(box.title == "mean" for box in picture.boxes)
 
 
+def test_a_draw_cuts_the_roads_of_mean_and_spread_alike() -> None:
+    encoder, decoder = nn.Linear(8, 8), nn.Linear(4, 8)
+    optimizer = torch.optim.SGD([*encoder.parameters(), *decoder.parameters()], 0.1)
+
+    def loss() -> torch.Tensor:
+        mean, spread = encoder(torch.randn(4, 8)).chunk(2, 1)
+        return decoder(torch.distributions.Normal(mean, spread.exp()).sample()).pow(2).mean()
+
+    with gradviz.record() as recording:
+        stepping(optimizer, loss)
+    (finding,) = diagnose(recording.graph())
+    assert "both roads from them to the loss are cut: the last use" in finding.message
+    assert "rsample" in finding.help
+    weight = recording.graph().values[min(finding.values)].name
+    assert "both roads from it to" in gradviz.explain(recording.graph(), weight).verdict
+
+
 # gradients of zero
 
 
@@ -279,6 +296,32 @@ def test_scaled_gradients_are_not_to_be_clipped(unscaled: str) -> None:
     assert finding.source.endswith("# clipped")
     assert "while they are scaled" in finding.message
     assert "`scaler.unscale_(optimizer)`" in finding.help
+
+
+@pytest.mark.parametrize("by", ["optimizer", "scaler", "hand", "disabled"])
+def test_scaled_gradients_are_a_step_for_the_scaler(by: str) -> None:
+    net = nn.Linear(8, 1)
+
+    def train() -> None:
+        optimizer = torch.optim.SGD(net.parameters(), 0.1)
+        scaler = torch.amp.GradScaler("cpu", enabled=by != "disabled")
+        for _ in range(2):
+            optimizer.zero_grad()
+            scaler.scale(net(torch.randn(4, 8)).pow(2).mean()).backward()
+            if by == "scaler":
+                scaler.step(optimizer)
+                scaler.update()
+                continue
+            for p in net.parameters() if by == "hand" else ():
+                assert p.grad is not None
+                p.grad.div_(scaler.get_scale())
+            optimizer.step()  # taken
+
+    findings = loud(train)
+    assert [finding.code for finding in findings] == (["GV416"] if by == "optimizer" else [])
+    for finding in findings:
+        assert finding.source.endswith("# taken")
+        assert "nothing divides them again" in finding.message
 
 
 @pytest.mark.parametrize(

@@ -163,6 +163,8 @@ class Holdings:
             case Deed.ATTRIBUTE:
                 owned = (holder,) if isinstance(holder, Tensor) else _parameters(holder)
                 self._act("attribute", owned, frame, text=f"{more[0]} = {more[1]}")
+            case Deed.SCALED:
+                self._act("scale", (holder,), frame)
             case Deed.OWNS:
                 self._own(holder, frame)
             case _:

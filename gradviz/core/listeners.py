@@ -36,6 +36,8 @@ class Deed(Enum):
     """An optimizer was given parameters."""
     STEPPED = auto()
     """An optimizer took a step."""
+    SCALED = auto()
+    """A scaler multiplied a loss by its factor; it holds the product."""
     UNSCALED = auto()
     """A scaler divided the gradients of an optimizer's parameters by its factor."""
     SCHEDULED = auto()

@@ -114,7 +114,10 @@ def _road(facts: Facts, lost: Lost, how: str, it: str, mode: bool) -> str:
         return f"{roads_are_cut(count, 'the loss', verb(lost.values, 'it', 'them'))} by {join([how, *also])}"
     if all(_only_used_with_grad_off(facts, value) for value in lost.values):
         return f"every use of {verb(lost.values, 'it', 'them')}{last} ran {how}"
-    return f"the last use on {it} road to the loss{where} ran {how}"
+    count = lost_count(facts, lost.values, lost.op, lost.sweep)
+    if count in (None, 1):
+        return f"the last use on {it} road to the loss{where} ran {how}"
+    return f"{roads_are_cut(count or 0, 'the loss', verb(lost.values, 'it', 'them'))}: the last use{where} ran {how}"
 
 
 def _only_used_with_grad_off(facts: Facts, value: int) -> bool:

@@ -51,6 +51,7 @@ class Optimizers:
         patches.replace(Optimizer, "add_param_group", self._around_add)
         patches.replace(Optimizer, "zero_grad", self._around_zero_grad)
         patches.replace(nn.Module, "zero_grad", self._around_zero_grad)
+        patches.replace(GradScaler, "scale", self._around_scale)
         patches.replace(GradScaler, "unscale_", self._around_unscale)
         patches.replace(LRScheduler, "__init__", self._around_schedule)
 
@@ -89,6 +90,23 @@ class Optimizers:
             return result
 
         return zero_grad
+
+    def _around_scale(self, run: Any) -> Any:
+        @like(run)
+        def scale(scaler: GradScaler, outputs: Any) -> Any:
+            result = run(scaler, outputs)
+            here = self._book.here()
+            if here is not None and not here.quiet and scaler.is_enabled() and isinstance(result, torch.Tensor):
+                self._book.guarded("a scaler", self._tell_scaled, here, result, sys._getframe(1))
+            return result
+
+        return scale
+
+    def _tell_scaled(self, here: Here, result: torch.Tensor, frame: FrameType) -> None:
+        book = self._book
+        values = (self._origins.know(here, result).value,)
+        site = book.interner.site(place_of_call(frame)[0])
+        book.sink.emit(events.Act("scale", values, site, book.context(here), None, book.last_value))
 
     def _around_unscale(self, run: Any) -> Any:
         @like(run)

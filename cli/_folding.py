@@ -66,15 +66,21 @@ def _check_names(choice: Choice, graph: Graph) -> None:
         return
     from gradviz.fold.calls import find_calls, walk
     from gradviz.fold.choice import is_meant
-    from gradviz.fold.steps import LOOP, address, find_steps
+    from gradviz.fold.leaves import address as leaves_address
+    from gradviz.fold.leaves import find_leaves
+    from gradviz.fold.steps import LOOP, address, find_steps, roll_steps
 
     loops = [pattern for pattern in choice.expand if pattern.startswith(LOOP)]
     addresses = sorted({address(fold) for fold in find_steps(graph)} - {""}) if loops else []
     for pattern in loops:
         if not any(is_meant(name, (pattern,)) for name in addresses):
             raise UsageError(f"no loop that is drawn has the lines of `{pattern}`", help=_near(pattern, addresses))
-    names = sorted({call.name for call in walk(find_calls(graph)[0]) if call.name})
+    calls = {call.name for call in walk(find_calls(graph)[0]) if call.name}
+    groups = set()
+    if choice.expand:  # in front of a loop, leaves are put together that are not so elsewhere
+        groups = {leaves_address(fold) for some in (graph, roll_steps(graph)) for fold in find_leaves(some)}
     for pattern in patterns:
+        names = sorted(calls | groups if pattern in choice.expand else calls)
         if pattern not in loops and not any(is_meant(name, (pattern,)) for name in names):
             raise UsageError(f"no module or function that is drawn is called `{pattern}`", help=_near(pattern, names))
 

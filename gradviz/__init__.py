@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from gradviz import testing as testing
     from gradviz import utils as utils
     from gradviz.amp import autocast as autocast
+    from gradviz.amp import get_autocast_dtype as get_autocast_dtype
+    from gradviz.amp import is_autocast_enabled as is_autocast_enabled
     from gradviz.checkup import check as check
     from gradviz.core.device import device as device
     from gradviz.core.dtypes import dtype as dtype
@@ -48,7 +50,7 @@ _HOMES = {
     "make_dot": "gradviz.snapshot",
     "graph": "gradviz.snapshot",
     "check": "gradviz.checkup",
-    "Tensor": "gradviz.core.tensor",
+    "Tensor": "gradviz.core.calling",
     "Size": "gradviz.core.size",
     "finfo": "gradviz.core.limits",
     "iinfo": "gradviz.core.limits",
@@ -66,6 +68,8 @@ _HOMES = {
     "initial_seed": "gradviz.core.random",
     "Generator": "gradviz.core.random",
     "autocast": "gradviz.amp",
+    "get_autocast_dtype": "gradviz.amp",
+    "is_autocast_enabled": "gradviz.amp",
     "vmap": "gradviz.func",
     "save": "gradviz.utils.saving",
     "load": "gradviz.utils.saving",
@@ -87,6 +91,7 @@ _DTYPES = {
     "int": "int32",
     "int64": "int64",
     "long": "int64",
+    "bfloat16": "bfloat16",
     "float16": "float16",
     "half": "float16",
     "float32": "float32",

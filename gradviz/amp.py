@@ -1,4 +1,4 @@
-"""Mixed precision: `GradScaler`, and an `autocast` that changes nothing, since there is one device and no bfloat16."""
+"""Mixed precision: `GradScaler`, and an `autocast` that changes no type, since there is one device and no bfloat16."""
 
 from __future__ import annotations
 
@@ -6,25 +6,48 @@ import contextlib
 import sys
 import warnings
 from collections import defaultdict
+from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
 
+from gradviz.core import dtypes
+from gradviz.core.listeners import Deed, listeners
 from gradviz.core.public import FUNCTIONS
 from gradviz.core.tensor import Tensor
-from gradviz.errors import NotWrittenError, missing_name
+from gradviz.errors import missing_name
 from gradviz.nn.parameter import fill
 from gradviz.sites import user_frame
 
+_NAMES = ("GradScaler", "autocast", "custom_bwd", "custom_fwd", "is_autocast_available")
+
+_enabled: ContextVar[bool] = ContextVar("gradviz.autocast", default=False)
+
 
 def __getattr__(name: str) -> Any:
-    raise missing_name(__name__, name, ("GradScaler", "autocast"))
+    raise missing_name(__name__, name, _NAMES)
+
+
+def is_autocast_available(device_type: str) -> bool:
+    """Whether there is such a device."""
+    return device_type == "cpu"
+
+
+def is_autocast_enabled(device_type: str = "cuda") -> bool:
+    """Whether an `autocast` for the device is open."""
+    return device_type == "cpu" and _enabled.get()
+
+
+def get_autocast_dtype(device_type: str) -> dtypes.dtype:
+    """What an `autocast` for the device would compute in."""
+    return dtypes.bfloat16 if device_type == "cpu" else dtypes.float16
 
 
 class autocast(contextlib.ContextDecorator):
-    """A block whose ops PyTorch runs in fewer digits; here it may only be disabled, as it is for a missing GPU.
+    """A block whose ops PyTorch runs in bfloat16. Here they keep their types, and a warning says so.
 
-    Raises NotWrittenError where it is enabled for the CPU.
+    For a GPU, which is not there, it is disabled with PyTorch's warning.
     """
 
     def __init__(
@@ -38,16 +61,34 @@ class autocast(contextlib.ContextDecorator):
             _warn("CUDA is not available or torch_xla is imported. Disabling autocast.")
             enabled = False
         if enabled:
-            raise NotWrittenError(
-                "`autocast` on the CPU is not written yet: gradviz's own tensors have no bfloat16",
-                help="pass `enabled=False`, or run the script with PyTorch installed",
+            _warn(
+                f"gradviz's own tensors have no {(dtype or dtypes.bfloat16).name}: inside of `autocast` every "
+                "operation keeps the type of its inputs; run the script with PyTorch installed to see the casts"
             )
+        self.device, self.fast_dtype = device_type, dtype or get_autocast_dtype(device_type)
+        self._enables = enabled
+        self._outer: list[bool] = []
 
     def __enter__(self) -> autocast:
+        self._outer.append(_enabled.get())
+        if self.device == "cpu":
+            _enabled.set(self._enables)
         return self
 
     def __exit__(self, *error: object) -> None:
-        return None
+        _enabled.set(self._outer.pop())
+
+
+def custom_fwd(fwd: Callable[..., Any] | None = None, *, device_type: str, cast_inputs: Any = None) -> Any:
+    """Mark the `forward` of a `Function` for `autocast`: it runs as it is written."""
+    return custom_bwd(fwd, device_type=device_type)
+
+
+def custom_bwd(bwd: Callable[..., Any] | None = None, *, device_type: str) -> Any:
+    """Mark the `backward` of a `Function` for `autocast`: it runs as it is written."""
+    if not isinstance(device_type, str):
+        raise ValueError(f"Expected `device_type` of type `str`, got: `{type(device_type)}`")
+    return (lambda bwd: bwd) if bwd is None else bwd
 
 
 def _warn(text: str) -> None:
@@ -117,6 +158,8 @@ class GradScaler:
                     fill(parameter._grad, array * array.dtype.type(inverse))
         self._found[id(optimizer)] = bool(found)
         self._stages[id(optimizer)] = "unscaled"
+        for listener in tuple(listeners):
+            listener.held(Deed.UNSCALED, optimizer, sys._getframe(1))
 
     def step(self, optimizer: Any, *args: Any, **kwargs: Any) -> Any:
         """The optimizer's step, unless a gradient holds NaN or infinity. Raises RuntimeError for a second one."""

@@ -22,6 +22,11 @@ from gradviz.walking import is_module
 FRAMES_LIMIT = 8
 """Most functions outwards that are asked what they call the object whose method calls a module."""
 
+_OWN = "self."
+
+_REGISTERED = frozenset({"_modules", "_parameters", "_buffers"})
+"""What a module keeps by name for all to ask of."""
+
 _CALLED = re.compile(r"([^\W\d]\w*)((?:\.[^\W\d]\w*|\[[^][()]*\])*)\(")
 _STEP = re.compile(r"\.(\w+)|\[[^]]*\]")
 
@@ -63,7 +68,10 @@ def callee(frame: FrameType, module: Any) -> Callee:
     if holder is not module:
         return _UNKNOWN
     before = takewhile(lambda item: item[0] != root, list(variables.items()))
-    return Callee(next(_parts(before, module), root))
+    name = next(_parts(before, module), root)
+    if name.startswith(_OWN):
+        name = _outer(frame, "self", variables["self"]) + name.removeprefix("self")
+    return Callee(name)
 
 
 def _locals(frame: FrameType) -> dict[str, Any]:
@@ -92,7 +100,7 @@ def _parts(variables: Iterable[tuple[str, Any]], module: Any) -> Iterator[str]:
     """The ways by which variables lead to `module` as a part of what they hold."""
     for name, value in variables:
         if is_module(value):
-            yield from (f"{name}.{path}" for path in _paths(value, module) if path)
+            yield from (f"{name}.{path}" for path in _within(value, module))
         else:
             yield from (f"{name}{road}" for road in _entries(value, module))
 
@@ -116,7 +124,7 @@ def _road(holder: Any, steps: str, module: Any) -> str | None:
         holder = own[step[1]]
     if not is_module(holder):
         return None
-    path = next(_paths(holder, module), None)
+    path = next(_paths(holder, module), None) if holder is module else next(_within(holder, module), None)
     return None if path is None else f"{road}.{path}" if path else road
 
 
@@ -129,6 +137,14 @@ def _entries(container: Any, module: Any) -> Iterator[str]:
     yield from (f"[{key!r}]" for key, entry in entries if entry is module)
     for key, entry in entries:
         yield from (f"[{key!r}].{path}" for path in _paths(entry, module) if path)
+
+
+def _within(holder: Any, module: Any) -> Iterator[str]:
+    """The paths of `module` in the module `holder`, also as a part of what that keeps in a plain list or dict."""
+    yield from (path for path in _paths(holder, module) if path)
+    for own, value in list(walking.attributes(holder).items()):
+        if own not in _REGISTERED:
+            yield from (own + entry for entry in _entries(value, module))
 
 
 def _paths(holder: Any, module: Any) -> Iterator[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from operator import lt
 from typing import Any, Generic, TypeVar
 
@@ -383,6 +383,12 @@ def count_acting(ops: Mapping[int, Op]) -> int:
     if isinstance(ops, _Ops):
         return sum(1 for inputs in ops.inputs if inputs)
     return sum(1 for op in ops.values() if op.inputs or op.tracked)
+
+
+def used_of(ops: Mapping[int, Op], values: Collection[int]) -> frozenset[int]:
+    """Those of `values` that `ops` use. Makes no record."""
+    rows = ops.inputs if isinstance(ops, _Ops) else [op.inputs for op in ops.values()]
+    return frozenset(values).intersection(chain.from_iterable(rows)) if values else frozenset()
 
 
 def _in_order(first: dict[int, int], second: dict[int, int]) -> Collection[int]:

@@ -66,7 +66,7 @@ class NotWrittenError(NotImplementedError, GradvizError):
 _ABSENT = {
     "complex numbers are": "cfloat cdouble chalf complex complex32 complex64 complex128 ComplexFloatStorage "
     "ComplexDoubleStorage polar view_as_complex view_as_real stft istft angle imag isreal eig eigvals fft",
-    "bfloat16 is": "bfloat16 BFloat16Tensor BFloat16Storage",
+    "bfloat16 is": "BFloat16Tensor BFloat16Storage",
     "sparse layouts are": "sparse sparse_coo_tensor sparse_csr_tensor sparse_csc_tensor sparse_bsr_tensor "
     "sparse_bsc_tensor sparse_compressed_tensor sparse_coo sparse_csr sparse_csc sparse_bsr sparse_bsc SparseAdam",
     "quantized numbers are": "qint8 qint32 quint8 quantize_per_tensor quantize_per_channel quantization",

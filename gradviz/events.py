@@ -260,12 +260,14 @@ class Act:
     """Something that the program did with values and that is no op.
 
     kind       `step`, `zero_grad`, `read_grad`, `write_grad`, `hook`, `retain_grad`; `clip` of a leaf that had no
-               gradient; `eval` and `train` of a module; `attribute`, set on a module or tensor where it means nothing
-               to PyTorch; `watched`, alive at the end although the program only holds a weak reference
+               gradient; `unscale` by a scaler; `schedule`, given to an optimizer; `eval` and `train` of a module;
+               `attribute`, set on a module or tensor where it means nothing to PyTorch; `watched`, alive at the end
+               although the program only holds a weak reference
     values     the values concerned: those that an optimizer owns, the parameters of a module, or the tensor
     optimizer  the optimizer that did it, or None
     after      the last id that was in use when it happened, so that it has a place in the order of ops
-    text       what was written: `requires_grad = False` for an attribute, `refs[0]()` for a weak reference
+    text       what was written: `requires_grad = False` for an attribute, `refs[0]()` for a weak reference; `lr = 0`
+               for a step whose learning rate is zero
     """
 
     kind: str
@@ -305,12 +307,13 @@ class Statement:
     """A statement of the user's source, told when the recording ends, where a reader may want to point at it.
 
     kind     `branch`, a test that decides whether lines run; `return`, of a function; `fill`, which puts things into a
-             container
-    site     where it stands; only for a `return` does the site tell its function
+             container; `carry`, which computes with numbers that were taken out of tensors, and runs no op
+    site     where it stands; only for a `return` and a `carry` does the site tell its function
     first    the first line that it speaks for: of the branch, of the function, or its own
     last     the last such line
-    target   the container, as written: `self.items`
-    names    the plain names in it, in order: what a `return` gives back, what is put into the container
+    target   the container, as written: `self.items`; the variable that is computed
+    names    the plain names in it, in order: what a `return` gives back, what is put into the container, what is
+             computed with
     """
 
     kind: str

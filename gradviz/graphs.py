@@ -150,11 +150,16 @@ class Carried:
     leaves: int
 
 
+LOOPS = frozenset({"steps", "iterations"})
+"""Kinds of folds whose turns a loop ran."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fold:
     """Ops that a picture shows as one. The graph that has the fold is otherwise as it was.
 
-    kind     what makes them one: `scope`, `function`, `siblings`, `parallel`, `views`, `steps`, `iterations`, `updates`
+    kind     what makes them one: `scope`, `function`, `siblings`, `parallel`, `views`, `steps`, `iterations`,
+             `updates`, `leaves`
     title    what the box or the frame is called, without how often
     turns    the ops of each turn, those that make leaves for it alone among them. Several turns are equally long, and
              the ops at one position do the same, on values of the same shapes
@@ -210,6 +215,8 @@ class Graph:
     measures    what numbers a value holds, by the value's id; empty where the recording was not asked for values
     folds       which ops are to be drawn as one, by the first of them; see `gradviz.fold`
 
+    onward      values of a part of a graph that are used outside of it, and nowhere in it
+
     `modules` to `times` are those of the whole recording; a part of a graph has none, and no folds.
     """
 
@@ -233,6 +240,7 @@ class Graph:
     order: tuple[Optimizer | Act | RequiresGrad | Sweep, ...] = field(default=(), compare=False)
     measures: Mapping[int, Measure] = field(default_factory=dict)
     folds: tuple[Fold, ...] = ()
+    onward: frozenset[int] = frozenset()
 
     @classmethod
     def build(cls, events: Iterable[Event]) -> Graph:
@@ -266,6 +274,8 @@ class Graph:
         that makes leaves from nothing stays what it is. Regions and sites stay where something refers to them; a sweep
         stays where `ops` made all of its roots. Raises `KeyError` for an id that is no op's.
         """
+        from gradviz.columns import used_of  # it builds on the records above
+
         chosen = {id: self.ops[id] for id in sorted(set(ops))}
         kept = dict(chosen)
         for op in chosen.values():
@@ -275,6 +285,7 @@ class Graph:
                     kept[maker.id] = maker if maker.is_source else _at_edge(maker)
         kept = dict(sorted(kept.items()))
         values = {value: self.values[value] for op in kept.values() for value in op.outputs}
+        loose = values.keys() - set(chain.from_iterable(op.inputs for op in kept.values()))
         regions = _regions_of(kept, self.regions)
         sweeps = tuple(
             _within(sweep, values)
@@ -310,6 +321,7 @@ class Graph:
             order=(),
             measures={id: measure for id, measure in self.measures.items() if id in values},
             folds=(),
+            onward=used_of(self.ops, loose) | self.onward.intersection(loose),
         )
 
 

@@ -17,26 +17,15 @@ from types import ModuleType
 from typing import Any
 
 import gradviz
+from gradviz import second_homes, without_gpu
 from gradviz.errors import missing_name
-from gradviz.without_gpu import modules
+from gradviz.second_homes import SAME, itself, nothing
 
 ROOTS = ("torch", "torchviz")
 LIKE = "2.13.0"
 """The version of PyTorch that the core follows."""
 
-_PARTS = ("activation", "batchnorm", "container", "conv", "dropout", "linear", "loss", "module", "normalization",
-          "padding", "pooling", "rnn", "sparse", "transformer", "upsampling")  # fmt: skip
-"""Modules of `torch.nn.modules`, all of whose names `gradviz.nn` has."""
-_SAME = {
-    "torch.nn.modules": "nn",
-    **{f"torch.nn.modules.{name}": "nn" for name in _PARTS},
-    "torch.utils.data.dataset": "utils.data",
-    "torch.utils.data.dataloader": "utils.data",
-    "torch.cuda.amp": "amp",
-}
-"""Modules of PyTorch whose names gradviz has elsewhere."""
-
-_OWN = {*modules(), "torch.random", "torch.testing", "torch.compiler"}
+_OWN = {*without_gpu.modules(), *second_homes.modules(), "torch.random", "torch.testing", "torch.compiler"}
 """Modules of PyTorch that have nothing behind them but what `_own_names` gives."""
 
 _HELP = (
@@ -45,7 +34,7 @@ _HELP = (
 )
 
 
-_NESTED = {*_OWN, *_SAME}
+_NESTED = {*_OWN, *SAME}
 """Those that are there before anybody imports them."""
 _EMPTY = ModuleType("gradviz")
 
@@ -125,7 +114,7 @@ def _behind(name: str) -> ModuleType | None:
         return None
     if name in _OWN:
         return _EMPTY
-    path = _SAME.get(name, name.removeprefix("torch."))
+    path = SAME.get(name, name.removeprefix("torch."))
     first, *rest = path.split(".")
     if first not in gradviz._PACKAGES or first == "testing":
         return None
@@ -140,7 +129,7 @@ def _own_names(name: str) -> dict[str, Any]:
     match name:
         case "torch":
             compile = importlib.import_module("gradviz.nn.compiled").compile
-            return {"__version__": f"{LIKE}+gradviz", "Tensor": _tensor(), "newaxis": None, "compile": compile}
+            return {"__version__": f"{LIKE}+gradviz", "newaxis": None, "compile": compile}
         case "torch.cuda.amp":
             return {"autocast": _older("autocast"), "GradScaler": _older("GradScaler")}
         case "torch.random":
@@ -150,42 +139,9 @@ def _own_names(name: str) -> dict[str, Any]:
         case "torch.testing":
             return {"assert_close": importlib.import_module("gradviz.core.closeness").assert_close}
         case "torch.compiler":
-            return {"is_compiling": lambda: False, "disable": _itself, "reset": _nothing}
+            return {"is_compiling": lambda: False, "disable": itself, "reset": nothing}
         case _:
-            return modules().get(name, {})
-
-
-def _itself(fn: Any = None, **options: Any) -> Any:
-    """A function as it is, or what decorates one."""
-    return _itself if fn is None else fn
-
-
-def _tensor() -> Any:
-    """`torch.Tensor`: the class of tensors, which can be called as `torch.Tensor([1, 2])`, too."""
-    kind: Any = type(gradviz.FloatTensor)
-
-    class Called(kind):  # type: ignore[misc]
-        def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-            if cls is made:
-                return gradviz.FloatTensor(*args, **kwargs)
-            return type.__call__(cls, *args, **kwargs)
-
-        def __instancecheck__(cls, value: Any) -> bool:
-            return isinstance(value, gradviz.Tensor) if cls is made else type.__instancecheck__(cls, value)
-
-        def __eq__(cls, other: object) -> bool:
-            return cls is other or (cls is made and other is gradviz.Tensor)
-
-        __hash__ = type.__hash__
-
-        def __setattr__(cls, name: str, value: Any) -> None:
-            if cls is made:
-                setattr(gradviz.Tensor, name, value)
-            else:
-                type.__setattr__(cls, name, value)
-
-    made: Any = Called("Tensor", (gradviz.Tensor,), {"__slots__": (), "__module__": "torch"})
-    return made
+            return {**without_gpu.modules(), **second_homes.modules()}.get(name, {})
 
 
 def _older(name: str) -> Any:
@@ -204,10 +160,6 @@ def _older(name: str) -> Any:
 
     call.__name__ = call.__qualname__ = name
     return call
-
-
-def _nothing(*args: Any, **kwargs: Any) -> None:
-    """What is asked for makes no difference on the core."""
 
 
 @contextmanager

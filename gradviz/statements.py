@@ -68,14 +68,40 @@ def _told(source: Sequence[str], lines: set[int]) -> list[_Found]:
             tree = ast.parse("".join(source))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
+    statements = list(_statements(tree))
+    carrying = _carrying(statements)
     found = [
         one
-        for one in _statements(tree)
-        if one.kind == "fill"
+        for one in statements
+        if (one.kind == "fill" if one.kind != "carry" else one in carrying and one.place.lineno not in lines)
         or one.function.endswith(".backward")  # autograd's own threads come there, not a recorded line
-        or any(one.first <= line <= one.last for line in lines)
+        or (one.kind != "carry" and any(one.first <= line <= one.last for line in lines))
     ]
     return sorted(found, key=lambda one: (one.place.lineno, one.place.col_offset, one.kind, one.first))
+
+
+def _carrying(statements: Sequence[_Found]) -> set[_Found]:
+    """The assignments that may go on with numbers which the function took out of a tensor."""
+    out: dict[str, set[str]] = {}
+    found: set[_Found] = set()
+    for one in sorted((one for one in statements if one.kind == "carry"), key=lambda one: one.place.lineno):
+        names = out.setdefault(one.function, set())
+        if _takes_out(one.place) or not names.isdisjoint(one.names):
+            names.add(one.target)
+            found.add(one)
+    return found
+
+
+def _takes_out(node: ast.AST) -> bool:
+    """Something in a statement takes numbers out of a tensor, as far as its names say."""
+    return any(
+        part.attr in _OUT if isinstance(part, ast.Attribute) else isinstance(part, ast.Name) and part.id in _ARRAYS
+        for part in ast.walk(node)
+    )
+
+
+_OUT = frozenset({"numpy", "item", "tolist"})
+_ARRAYS = frozenset({"np", "numpy"})
 
 
 def _statements(tree: ast.Module) -> Iterator[_Found]:
@@ -92,6 +118,7 @@ def _statements(tree: ast.Module) -> Iterator[_Found]:
                 yield _Found("return", node, function.lineno, _end(function), names=names, function=name)
         elif isinstance(node, (ast.Assign, ast.AugAssign)):
             yield from _fill(node)
+            yield from _carry(node, name or "<module>")
         elif isinstance(node, ast.ClassDef):
             name, function = f"{name}.{node.name}" if name else node.name, node
         elif isinstance(node, _FUNCTIONS):
@@ -140,6 +167,14 @@ def _fill(node: ast.Call | ast.Assign | ast.AugAssign) -> Iterator[_Found]:
     if isinstance(container, (ast.Name, ast.Attribute, ast.Subscript)):
         names = tuple(dict.fromkeys(name for value in put for name in _names(value)))
         yield _Found("fill", node, node.lineno, _end(node), ast.unparse(container)[:TEXT_LIMIT], names)
+
+
+def _carry(node: ast.Assign | ast.AugAssign, function: str) -> Iterator[_Found]:
+    """An assignment to a variable, which goes on with what other variables hold."""
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    names = _names(node.value)
+    if names and len(targets) == 1 and isinstance(targets[0], ast.Name):
+        yield _Found("carry", node, node.lineno, _end(node), targets[0].id, names, function)
 
 
 def _names(node: ast.expr) -> tuple[str, ...]:

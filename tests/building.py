@@ -211,10 +211,12 @@ class Builder:
         self._events.append(Optimizer(id, kind, values, self.site(line) if line else None))
         return id
 
-    def act(self, kind: str, *values: int, optimizer: int | None = None, line: int = 0) -> None:
-        """Something done with values that is no op: `step`, `zero_grad`, `read_grad`, ..."""
-        site = self.site(line) if line else None
-        self._events.append(Act(kind, values, site, self._context(), optimizer, self._next - 1))
+    def act(
+        self, kind: str, *values: int, optimizer: int | None = None, line: int = 0, text: str = "", source: str = ""
+    ) -> None:
+        """Something done with values that is no op: `step`, `zero_grad`, `read_grad`, ..., at a line of this source."""
+        site = self.site(line, text=source) if line else None
+        self._events.append(Act(kind, values, site, self._context(), optimizer, self._next - 1, text))
 
     def name(self, value: int, name: str, role: Role | None = None) -> None:
         """The program holds `value` under `name`."""

@@ -86,13 +86,55 @@ def test_without_a_gpu_both_are_disabled_with_a_warning() -> None:
         assert (w.tolist(), scaler.get_scale(), scaler.state_dict()) == ([-0.5, -0.5], 1.0, {})
 
 
-def test_autocast_on_the_cpu_is_disabled_or_refused() -> None:
+def test_autocast_on_the_cpu_keeps_types_and_says_so() -> None:
     @gradviz.autocast("cpu", enabled=False)
     def double(x: Any) -> Any:
         return x * 2
 
     assert double(gradviz.ones(1)).tolist() == [2]
-    with pytest.raises(NotWrittenError, match="no bfloat16"):
-        gradviz.amp.autocast("cpu")
+    for kind, name in ((None, "bfloat16"), (gradviz.bfloat16, "bfloat16"), (gradviz.float16, "float16")):
+        with pytest.warns(UserWarning, match=f"no {name}: inside of `autocast` every operation keeps the type"):
+            block = gradviz.amp.autocast("cpu", dtype=kind)
+        with block:
+            assert gradviz.nn.functional.linear(gradviz.ones(2, 3), gradviz.ones(4, 3)).dtype is gradviz.float32
+            assert gradviz.is_autocast_enabled("cpu")
+            with gradviz.autocast("cpu", enabled=False):
+                assert not gradviz.is_autocast_enabled("cpu")
+        assert not gradviz.is_autocast_enabled("cpu")
     with pytest.raises(RuntimeError, match="unsupported autocast device_type 'tpu'"):
         gradviz.autocast("tpu")
+
+
+def test_bfloat16_may_be_named_and_no_tensor_has_it() -> None:
+    for library in (gradviz, torch):
+        kinds = {"float32": library.float32, "bfloat16": library.bfloat16, "float16": library.float16}
+        assert (kinds["bfloat16"].is_floating_point, kinds["bfloat16"].itemsize) == (True, 2)
+        assert repr(kinds["bfloat16"]).endswith(".bfloat16")
+        assert library.get_autocast_dtype("cpu") is library.bfloat16
+    for call in (
+        lambda: gradviz.ones(2, dtype=gradviz.bfloat16),
+        lambda: gradviz.ones(2).to(gradviz.bfloat16),
+        lambda: gradviz.nn.Linear(2, 2).to(gradviz.bfloat16),
+        lambda: gradviz.nn.Linear(2, 2).bfloat16(),
+    ):
+        with pytest.raises(NotWrittenError, match="bfloat16` is not written yet"):
+            call()
+
+
+def test_functions_marked_for_autocast_run() -> None:
+    for library in (gradviz, torch):
+
+        class Doubled(library.autograd.Function):  # type: ignore[name-defined, misc]
+            @staticmethod
+            @library.amp.custom_fwd(device_type="cpu")
+            def forward(ctx: Any, x: Any) -> Any:
+                return x * 2
+
+            @staticmethod
+            @library.amp.custom_bwd(device_type="cpu")
+            def backward(ctx: Any, g: Any) -> Any:
+                return g * 2
+
+        x = library.ones(2, requires_grad=True)
+        Doubled.apply(x).sum().backward()
+        assert x.grad.tolist() == [2, 2]

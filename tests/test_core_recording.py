@@ -103,24 +103,20 @@ program(
     5 %1 = tensor()
     5 loss = cross_entropy(scores, %1) NllLossBackward0
     6 batch = stack(x, x) StackBackward0
-    7 %2 = reshape(batch) ViewBackward0 ~batch
-    7 %3 = mm(%2, w) MmBackward0
-    7 y = matmul(%3) UnsafeViewBackward0
+    7 y = matmul(batch, w) UnsafeViewBackward0
     8 z = einsum(x) PermuteBackward0 ~x
-    9 %4 = reciprocal(x) ReciprocalBackward0
-    9 r = div(%4, 1) MulBackward0
+    9 r = div(x, 1) MulBackward0
     10 m = matmul(x, w) MmBackward0
-    11 %5 = select(w) SelectBackward0 ~w
-    11 v = matmul(x, %5) MvBackward0
+    11 %2 = select(w) SelectBackward0 ~w
+    11 v = matmul(x, %2) MvBackward0
     12 flat = flatten(x) ViewBackward0 ~x
-    13 %6 = select(x) SelectBackward0 ~x
-    13 top = slice(%6) SliceBackward0 ~%6
-    14 %7 = permute(x) PermuteBackward0 ~x
-    14 %8 = contiguous(%7) CloneBackward0
-    14 %9 = reshape(%8) UnsafeViewBackward0
-    14 %10 = sum(%9) SumBackward0
+    13 %3 = select(x) SelectBackward0 ~x
+    13 top = slice(%3) SliceBackward0 ~%3
+    14 %4 = permute(x) PermuteBackward0 ~x
+    14 %5 = reshape(%4) UnsafeViewBackward0
+    14 %6 = sum(%5) SumBackward0
     14 x.grad = grad()
-    14 backward(%10): x 2
+    14 backward(%6): x 2
     """,
 )
 program(

@@ -782,6 +782,77 @@ def _clipped(*acts: str) -> Builder:
     return b
 
 
+@fires("GV412", "warning", 60, "w", "v")
+def clipped_before_they_are_scaled_back() -> Builder:
+    return _scaled("read_grad", "unscale")
+
+
+@silent("GV412")
+def clipped_after_they_are_scaled_back() -> Builder:
+    return _scaled("unscale", "read_grad")
+
+
+def _scaled(*acts: str) -> Builder:
+    """A step of a scaler; gradients are clipped at line 60 and scaled back at line 61."""
+    b = Training()
+    b.sweep(loss_of(b, b.w, b.v), line=50, gradients=[Gradient(b.w, 1.0), Gradient(b.v, 1.0)])
+    for act in acts:
+        if act == "read_grad":
+            b.act(act, b.w, b.v, line=60, source="clip_grad_norm_(parameters, 1.0)")
+        else:
+            b.act(act, optimizer=b.owner, line=61)
+    b.act("step", optimizer=b.owner, line=62)
+    return b
+
+
+@fires("GV414", "warning", 80, "w")
+def trained_on_after_an_evaluation() -> Builder:
+    return _modes("train", "eval")
+
+
+@silent("GV414")
+def trained_on_in_training_mode() -> Builder:
+    return _modes("train", "eval", "train")
+
+
+def _modes(*acts: str) -> Builder:
+    """A step, then `acts` on all parameters at line 80 and after, then another step; with batch norm."""
+    b = Training()
+    b.act("train", b.w, b.v, line=79)
+    mode = "train"
+    for round in range(2):
+        h = b.op("mul", b.w, "2", line=10)
+        h = b.op("batch_norm", h, line=20, attrs=[("training", str(mode == "train"))])
+        b.train(loss_of(b, h, b.v), b.w)
+        for line, mode in enumerate(acts if not round else (), 79):
+            b.act(mode, b.w, b.v, line=line)
+    return b
+
+
+@fires("GV415", "warning", 3, "w", "v")
+def steps_with_a_rate_of_zero() -> Builder:
+    return _rates("lr = 0", "lr = 0")
+
+
+@fires("GV415", "warning", 3, "w", "v")
+def last_steps_with_a_rate_of_zero() -> Builder:
+    return _rates("", "lr = 0", "lr = 0", "lr = 0")
+
+
+@silent("GV415")
+def a_first_step_with_a_rate_of_zero() -> Builder:
+    return _rates("lr = 0", "", "", "lr = 0", "lr = 0")
+
+
+def _rates(*texts: str) -> Builder:
+    b = Training()
+    for text in texts:
+        b.act("zero_grad", optimizer=b.owner, line=89)
+        b.sweep(loss_of(b, b.w, b.v), line=90, gradients=[Gradient(b.w, 1.0), Gradient(b.v, 1.0)])
+        b.act("step", optimizer=b.owner, line=91, text=text)
+    return b
+
+
 @fires("GV413", "error", 20, "part")
 def a_gradient_for_a_slice_from_behind_the_model() -> Builder:
     b = Training()
@@ -1106,6 +1177,23 @@ def a_sigmoid_at_both_of_its_limits() -> Builder:
 @silent("GV605")
 def a_sigmoid_at_half_way() -> Builder:
     return _layers("sigmoid", {"low": 0.5, "high": 0.5, "mean": 0.5, "norm": 2.0})
+
+
+@fires("GV606", "warning", 20, "p")
+def a_softmax_before_cross_entropy() -> Builder:
+    return _scores("softmax")
+
+
+@silent("GV606")
+def a_log_softmax_before_cross_entropy() -> Builder:
+    return _scores("log_softmax")
+
+
+def _scores(op: str) -> Builder:
+    b = Training()
+    p = b.op(op, b.op("mul", b.w, b.v, shape=(4, 3), line=10), name="p", line=20)
+    b.train(b.op("cross_entropy", b.op("view", p, line=30), name="loss", shape=(), line=50), b.w, b.v)
+    return b
 
 
 # ---- the samples

@@ -736,4 +736,4 @@ def test_of_two_losses_that_one_step_is_for_both_are_told() -> None:
 
     finding = only_finding(train)
     assert finding.names == ("encoder.weight", "encoder.bias")
-    assert "roads to the loss are cut" in finding.message
+    assert "every road from them to the loss is cut" in finding.message

@@ -37,6 +37,9 @@ MAKE: dict[str, Callable[[Any, Any], Any]] = {
     "Gumbel of numbers": lambda d, lib: d.Gumbel(0.5, 2.0),
     "Pareto": lambda d, lib: d.Pareto(*two(lib)),
     "Weibull": lambda d, lib: d.Weibull(*two(lib)),
+    "VonMises": lambda d, lib: d.VonMises(*two(lib)),
+    "Kumaraswamy": lambda d, lib: d.Kumaraswamy(*two(lib)),
+    "LKJCholesky": lambda d, lib: d.LKJCholesky(3, leaf(lib, 0.7, 1.5)),
     "Gamma": lambda d, lib: d.Gamma(*two(lib)),
     "Gamma of numbers": lambda d, lib: d.Gamma(2.0, 3),
     "InverseGamma": lambda d, lib: d.InverseGamma(*two(lib)),
@@ -83,8 +86,8 @@ MAKE: dict[str, Callable[[Any, Any], Any]] = {
 }
 EXPONENTIAL = ("Exponential", "Pareto", "Weibull")
 """What is drawn by `exponential_`, whose numbers depend on the processor."""
-APPROXIMATE = ("Gamma", "InverseGamma", "Chi2", "Beta", "Dirichlet", "StudentT", "FisherSnedecor")
-"""What PyTorch has the slopes of draws of to three digits."""
+APPROXIMATE = ("Gamma", "InverseGamma", "Chi2", "Beta", "Dirichlet", "StudentT", "FisherSnedecor", "VonMises")
+"""What PyTorch has the slopes of draws of to three digits, and for angles of densities to seven."""
 
 
 def found(call: Callable[[], Any]) -> Any:

@@ -78,6 +78,7 @@ def blocks(*widths: int) -> Graph:
 
 
 LARGE = (8,) * 30
+ENDS = (BoxKind.OUTPUT, BoxKind.RESULT, BoxKind.OFF_OUTPUT)
 
 
 def titles(graph: Graph, *, open: bool | None = None) -> list[str]:
@@ -106,7 +107,7 @@ def assert_wires_are_those_of_the_graph(graph: Graph, picture: Picture) -> None:
     """Between two boxes there is a wire just where data went from an op of the one to an op of the other."""
     standing = stand_for(graph.folds)
     box_of = {box.fold if box.fold is not None else box.op: box.id for box in picture.boxes if box.op is not None}
-    alone = {box.id for box in picture.boxes if box.kind in (BoxKind.OUTPUT, BoxKind.OFF_OUTPUT)}
+    alone = {box.id for box in picture.boxes if box.kind in ENDS}
     # The badge of a cut stands before the box of the value that comes out of it.
     badges = {box.id for box in picture.boxes if box.kind is BoxKind.CUT}
     after = {wire.tail: wire.head for wire in picture.wires if wire.tail in badges}
@@ -263,6 +264,30 @@ def test_what_a_box_says_of_a_module_is_never_clipped() -> None:
     (box,) = [box for box in compose(made, Options()).boxes if box.fold is not None]
     assert box_texts(box) == ("bn1", "BatchNorm2d · 2 parameters")
     assert ("saved", "65.6 kB") in box.tooltip
+
+
+def test_of_a_long_kind_of_module_the_end_goes_and_the_count_of_its_ops_stays_whole() -> None:
+    net = Network()
+    x = net.x
+    for number in range(12):
+        x = net.linear(x, f"net.layer.0.{number % 3}.{number}")
+    kind = "T5LayerSelfAttentionWithRelativePositions"
+    made = fit(net.finish(x), Choice(collapse=("layer.0",)), modules=[Module("net.layer.0", kind)])
+    (box,) = [box for box in compose(made, Options()).boxes if box.fold is not None]
+    assert box.detail == "T5LayerSelfAtt… · 12 ops · 12 parameters"
+    assert box_texts(box)[1] == box.detail, "nothing of it is clipped once more"
+
+
+def test_of_a_list_that_is_all_there_is_in_a_block_the_block_has_the_frame() -> None:
+    net = Network()
+    x = net.x
+    for number in range(24):
+        x = net.block(x, f"model.block.{number}.layer.0", 8 + number)
+        x = net.block(x, f"model.block.{number}.layer.1", 40 + number)
+    made = folded(net.finish(x), Choice(expand=("block.7.layer",)))
+    framed = [frame.title for frame in compose(made, Options()).frames]
+    assert "block.7" in framed
+    assert "layer" not in framed
 
 
 @pytest.mark.parametrize(("depth", "expected"), [(1, ["model"]), (2, ["h"]), (3, ["h.0", "h.1", "h.2"])])

@@ -327,7 +327,8 @@ def test_log_probabilities_that_are_detached_are_blamed_and_not_the_draw() -> No
     finding = only(lambda: stepping(torch.optim.SGD([*policy.parameters(), *value.parameters()], 0.1), loss))
     assert finding.code == "GV101"
     assert finding.source.endswith("# detached")
-    assert "only road" in finding.message
+    assert "both roads from them to the loss are cut by `detach()`" in finding.message  # logits, and their sum
+    assert "multinomial" not in finding.message
 
 
 def test_a_draw_that_is_the_only_road_is_blamed() -> None:

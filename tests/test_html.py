@@ -20,6 +20,7 @@ from test_findings_in_views import everywhere
 from test_views import HOSTILE
 
 from gradviz.diagnose import Finding, Severity, diagnose
+from gradviz.diagnose.findings import place
 from gradviz.events import Gradient, Saved
 from gradviz.fold.choice import Choice
 from gradviz.fold.page import fold_to_page
@@ -547,6 +548,41 @@ def test_the_drawing_is_moved_and_zoomed():
 def test_a_long_drawing_begins_legible_whichever_way_it_runs(direction):
     told = driven(draw(chain(400), "html", Options(direction=direction)), 'say("scale", scale);')
     assert told["scale"] == 1
+
+
+def wide(branches: int = 60, *, culprit: int | None = None) -> tuple[Graph, list[Finding]]:
+    """So many roads side by side, of which the last leads to the loss; and a finding about one of them."""
+    b = Builder()
+    x = b.leaf("x", (3,), requires_grad=True, line=1)
+    made = [b.op("exp", x, name=f"a_result_of_its_own_{number}", line=10 + number) for number in range(branches)]
+    b.sweep(b.op("sum", made[-1], name="loss", shape=(), line=2), line=3)
+    graph = b.graph()
+    if culprit is None:
+        return graph, []
+    site = graph.sites[graph.ops[made[culprit]].site or 0]
+    return graph, [Finding("GV1", "some", Severity.ERROR, "wrong", "help", **place(site), values=(made[culprit],))]
+
+
+@pytest.mark.parametrize("direction", ["TB", "LR"])
+@pytest.mark.parametrize("culprit", [None, 20])
+def test_a_wide_drawing_opens_where_its_loss_or_its_first_finding_is(direction, culprit):
+    graph, findings = wide(culprit=culprit)
+    page = draw(graph, "html", Options(direction=direction), findings)
+    told = driven(
+        page,
+        """
+  const seen = box => {
+    const { left, right, top, bottom } = box.getBoundingClientRect(), room = view.getBoundingClientRect();
+    return view.dataset.at.startsWith("0 ") ? top >= room.top && bottom <= room.bottom
+      : left >= room.left && right <= room.right;
+  };
+  const [blamed] = data.findings.flatMap(([boxes]) => boxes);
+  say("seen", seen(boxes[blamed] ?? those(".out")[0]));
+  view.scrollTo(0, 0);
+  say("at the start", seen(boxes[blamed] ?? those(".out")[0]));
+""",
+    )
+    assert told == {"seen": True, "at the start": False}
 
 
 def test_a_box_lights_what_leads_to_it_and_where_it_goes():

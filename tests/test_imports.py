@@ -24,6 +24,7 @@ LAYERS = {
     "gradviz.interning": "waist",
     "gradviz.naming": "waist",
     "gradviz.callees": "waist",
+    "gradviz.rates": "waist",
     "gradviz.sites": "waist",
     "gradviz.bytecode": "waist",
     "gradviz.targets": "waist",

@@ -155,7 +155,8 @@ def test_summary_and_notes_are_told():
     picture = compose(mixed(), Options())
     lines = read(draw(mixed(), "mermaid"))
     (about,) = [said(parts[2]) for kind, parts in lines if kind == "box" and parts[0] == "about"]
-    assert about == "\n".join([picture.title, picture.summary, *picture.notes])
+    legend = ["version n: written in place n times"]  # of what nothing else explains
+    assert about == "\n".join([picture.title, picture.summary, *picture.notes, *legend])
 
 
 def test_too_many_boxes_are_refused():

@@ -77,7 +77,7 @@ def test_what_has_no_place_yet_says_so(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "what"),
-    [("complex64", "complex numbers are"), ("bfloat16", "bfloat16 is"), ("sparse_coo_tensor", "sparse layouts are")],
+    [("complex64", "complex numbers are"), ("BFloat16Tensor", "bfloat16 is"), ("sparse_csr", "sparse layouts are")],
 )
 def test_names_that_have_no_place_yet_say_so(name: str, what: str) -> None:
     with pytest.raises(AttributeError, match=f"no attribute '{name}'; {what} not written yet"):

@@ -21,7 +21,7 @@ from gradviz.diagnose.findings import place
 from gradviz.events import Cause, Gradient, Role
 from gradviz.fold import unfold
 from gradviz.fold.choice import Choice
-from gradviz.fold.fit import MOST
+from gradviz.fold.fit import MOST, count_boxes
 from gradviz.fold.joining import stand_for
 from gradviz.fold.page import fold_to_page
 from gradviz.fold.repeating import Run, find_runs
@@ -525,10 +525,54 @@ def page(graph: Graph, marked: Iterable[int] = ()) -> Graph:
 
 
 def test_a_long_loop_fits_a_page_and_a_short_one_is_drawn_as_it_is() -> None:
-    assert fold_to_page(Cell(12).graph, Choice()).folds == ()
+    assert fold_to_page(Cell(3).graph, Choice()).folds == ()
+    assert fold_to_page(Cell(7).graph, Choice()).folds == ()
     (fold,) = page(Cell(100).graph).folds
     assert fold.times == 100
     assert fold_to_page(Cell(100).graph, Choice(everything=True)).folds == ()
+
+
+def test_ten_equal_steps_are_one_though_all_of_them_would_fit_a_page() -> None:
+    graph = Cell(10).graph
+    assert count_boxes(graph) < MOST
+    (fold,) = page(graph).folds
+    assert fold.times == 10
+    assert fold_to_page(graph, Choice(expand=("loop:*",))).folds == (), "as the note under it says"
+    assert fold_to_page(graph, Choice(everything=True)).folds == ()
+    assert fold_to_page(graph, Choice(depth=1)).folds == (), "modules were asked for, and nothing else"
+
+
+def tower(turns: int, length: int) -> Graph:
+    """So many ops a turn, one behind the other."""
+    b = Builder()
+    h = b.leaf("h", (4,), requires_grad=True, line=1)
+    for _ in range(turns):
+        for line in range(length):
+            h = b.op("tanh", h, line=3 + line)
+    b.sweep(b.op("sum", h, shape=(), line=30), line=31)
+    return b.graph()
+
+
+def test_a_tower_of_a_few_long_turns_is_one_turn_but_a_loop_of_three_is_drawn_whole() -> None:
+    assert [fold.times for fold in page(tower(5, 12)).folds] == [5]
+    assert page(tower(3, 15)).folds == ()
+    assert page(tower(5, 4)).folds == (), "not tall"
+    assert page(tower(10, 1)).folds == (), "ten boxes are no tower"
+
+
+def test_the_frame_of_a_loop_is_not_called_a_module() -> None:
+    picture = compose(page(Cell(10).graph), Options())
+    assert [frame.kind for frame in picture.frames] == ["loop"]
+    for view in ("svg", "html", "dot"):
+        text = draw(page(Cell(10).graph), view, Options())
+        assert ">drawn once for all turns<" in text
+        assert ">module<" not in text
+
+
+def test_the_tree_tells_a_loop_in_full_once() -> None:
+    text = draw(page(Cell(10).graph), "tree", Options())
+    assert text.count("in step · ") == 1
+    assert text.count("  in step\n") == 4, "a turn has four ops and the input of its step"
 
 
 def test_a_loop_in_a_module_is_folded_with_its_module() -> None:

@@ -139,7 +139,7 @@ def test_another_missing_module_gets_no_such_help(tmp_path: Path) -> None:
         ("import torch; torch.nn.Linaer", "AttributeError", "did you mean `torch.nn.Linear`?"),
         ("from torch.optim import Nada", "ModuleNotFoundError", "there is no 'Nada' in 'torch.optim'; gradviz runs"),
         ("from torch import fx", "ModuleNotFoundError", "there is no 'fx' in 'torch'; gradviz runs"),
-        ("import torch.distributed", "ModuleNotFoundError", "there is no 'distributed' in 'torch'; gradviz runs"),
+        ("import torch.fx", "ModuleNotFoundError", "there is no 'fx' in 'torch'; gradviz runs"),
         ("import torch; torch.recorder", "AttributeError", "module 'torch' has no attribute 'recorder'"),
         ("import torch.core", "ModuleNotFoundError", "there is no 'core' in 'torch'"),
     ],
@@ -158,7 +158,7 @@ def test_a_script_may_ask_whether_a_name_is_there(tmp_path: Path) -> None:
     (tmp_path / "asks.py").write_text(
         "import torch\n"
         "print(hasattr(torch, 'compile_it'), hasattr(torch.nn, 'Linear'), torch.__version__.startswith('2.'))\n"
-        "try:\n    import torch.distributed\nexcept ImportError:\n    print('no')\n"
+        "try:\n    import torch.fx\nexcept ImportError:\n    print('no')\n"
         "torch.ones(1)\n"
     )
     assert gv("render", "--core", "asks.py", "-o", "out.svg", folder=tmp_path).stdout == "False True True\nno\n"

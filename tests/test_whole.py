@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import weakref
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -156,3 +159,115 @@ def test_a_recording_with_values_measures_the_whole_only() -> None:
     graph = rec.graph()
     assert set(graph.measures) <= set(graph.values)
     assert rec.failures == []
+
+
+FOLDED: dict[str, Callable[[Any, Any, Any], Any]] = {
+    "batches of matrices": lambda lib, x, y: x @ y.mT,
+    "a batch and a matrix": lambda lib, x, y: x @ y[0].T,
+    "a vector and a matrix": lambda lib, x, y: x[0, 0] @ y[0].T,
+    "einsum": lambda lib, x, y: lib.einsum("bij,bkj->bik", x, y),
+    "tensordot": lambda lib, x, y: lib.tensordot(x, y, dims=([2], [2])),
+    "kron": lambda lib, x, y: lib.kron(x[0], y[0]),
+    "inner": lambda lib, x, y: lib.inner(x, y),
+    "outer": lambda lib, x, y: lib.outer(x[0, 0], y[0, 0]),
+    "normalize": lambda lib, x, y: lib.nn.functional.normalize(x, dim=-1),
+    "cosine_similarity": lambda lib, x, y: lib.nn.functional.cosine_similarity(x, y, dim=-1),
+    "block_diag": lambda lib, x, y: lib.block_diag(x[0], y[0]),
+    "repeat_interleave": lambda lib, x, y: x.repeat_interleave(2, 0),
+    "multi_dot": lambda lib, x, y: lib.linalg.multi_dot([x[0], y[0].T, x[0]]),
+    "a number by a tensor": lambda lib, x, y: 2 / x,
+    "a reshape that copies": lambda lib, x, y: x.mT.reshape(-1),
+    "triplet_margin_loss": lambda lib, x, y: lib.nn.functional.triplet_margin_loss(x, y, x + 1),
+    "kl_div": lambda lib, x, y: lib.nn.functional.kl_div(x, y, reduction="batchmean"),
+}
+
+
+OTHER_STEPS = ("block_diag", "repeat_interleave", "multi_dot")
+"""Those that PyTorch computes by other steps, so that the last one is another node."""
+
+
+@pytest.mark.parametrize("name", FOLDED)
+@pytest.mark.parametrize("grad", [True, False])
+def test_functions_of_several_steps_are_one_op_as_in_pytorch(name: str, grad: bool) -> None:
+    told = []
+    for library in (gradviz, torch):
+        with gradviz.record() as rec:
+            x = library.linspace(0.1, 1, 12, requires_grad=True).view(2, 2, 3)
+            y = library.linspace(0.2, 1, 12).view(2, 2, 3)
+            with library.set_grad_enabled(grad):
+                made = FOLDED[name](library, x, y)
+            if grad:
+                made.sum().backward()
+        graph = rec.graph()
+        graph.validate()
+        assert rec.failures == []
+        views = ("select", "transpose", "mT", "t", "T", "permute", "numpy_T", "view", "slice", "getitem")
+        ops = [op for op in graph.ops.values() if op.inputs and op.name not in views]
+        told.append([(op.name, len(op.inputs), op.cause, op.alias) for op in ops])
+        if name not in OTHER_STEPS:
+            told[-1] += [op.node for op in ops]
+    assert told[0] == told[1]
+
+
+@pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad=True")
+@pytest.mark.parametrize("grad", [True, False])
+def test_a_reentrant_checkpoint_is_one_op_with_its_weights_as_in_pytorch(grad: bool) -> None:
+    told = []
+    for library in (gradviz, torch):
+        layer = library.nn.Linear(3, 3)
+        scale = library.ones(3, requires_grad=True)
+        with gradviz.record() as rec, library.set_grad_enabled(grad):
+            x = library.ones(2, 3, requires_grad=True)
+            y = importlib.import_module(f"{library.__name__}.utils.checkpoint").checkpoint(
+                lambda one, layer=layer, scale=scale: layer(one).relu() * scale, x * 2, use_reentrant=True
+            )
+            if grad:
+                y.sum().backward()
+        graph = rec.graph()
+        graph.validate()
+        assert rec.failures == []
+        (op,) = (op for op in graph.ops.values() if op.name == "checkpoint")
+        shapes = sorted(graph.values[value].shape for value in op.inputs if isinstance(value, int))
+        told.append((shapes, len(op.inputs), sorted(op.needs), op.node, op.cause))
+        told.append([cut.cause for cut in graph.cuts])  # type: ignore[arg-type]
+    assert told[:2] == told[2:]
+
+
+def test_modules_inside_of_a_custom_function_are_not_told_of() -> None:
+    told = []
+    for library in (gradviz, torch):
+        layer = library.nn.Linear(3, 3)
+
+        class Layered(library.autograd.Function):  # type: ignore[name-defined, misc]
+            @staticmethod
+            def forward(ctx: Any, x: Any, layer: Any = layer) -> Any:
+                return layer(x) * 2
+
+            @staticmethod
+            def backward(ctx: Any, g: Any) -> Any:
+                return g
+
+        with gradviz.record() as rec:
+            x = library.ones(2, 3, requires_grad=True)
+            Layered.apply(x).sum().backward()
+        told.append([op.name for op in rec.graph().ops.values() if op.inputs])
+    assert told[0] == told[1] == ["Layered", "sum"]
+
+
+def test_hooks_may_compute_with_what_a_step_saved() -> None:
+    told = []
+    for library in (gradviz, torch):
+        library.manual_seed(0)
+        layer = library.nn.Linear(3, 2)
+        with gradviz.record() as rec, library.autograd.graph.saved_tensors_hooks(lambda one: one.detach() * 1, _same):
+            y = layer(library.ones(2, 3)) @ library.ones(2, 2, requires_grad=True)
+            y.sum().backward()
+        graph = rec.graph()
+        graph.validate()
+        assert rec.failures == []
+        told.append(layer.weight.grad.tolist())
+    assert np.allclose(told[0], told[1])
+
+
+def _same(kept: Any) -> Any:
+    return kept

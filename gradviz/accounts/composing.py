@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from gradviz.accounts import telling
 from gradviz.accounts.records import Account, Held, Mark, Passage, Road, State
 from gradviz.accounts.steps import describe, flat_road, road, title
-from gradviz.accounts.tracks import Track, Tracks, dead_end
 from gradviz.diagnose import diagnose
 from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.findings import Finding
+from gradviz.diagnose.tracks import Track, Tracks, dead_end
 from gradviz.events import Gradient, Sweep
 from gradviz.graphs import Graph, Value
 from gradviz.picture.wording import clip, join, numbers
@@ -125,8 +125,8 @@ class _Composer:
     def _passage(self, line: _Line) -> Passage:
         sweep, tracks = self._tracks(line)
         alive, lost = tracks.alive(self.values), tracks.lost(self.values)
-        if alive is not None:
-            lost = [track for track in lost if not tracks.is_by_nature(track)]
+        chosen = [track for track in lost if not tracks.is_by_nature(track)]
+        lost = chosen if alive is not None or chosen else lost
         count = tracks.count(self.values)
         drawn = [track for track in (alive, *lost[:LOST_LIMIT]) if track is not None]
         if not drawn and (data := tracks.by_data(self.values)) is not None:

@@ -77,8 +77,15 @@ def _plain(name: str) -> str:
 
 def _by_ending(names: dict[str, list[int]], wanted: str) -> list[int]:
     """The tensor whose path ends with `wanted`, where that is only one."""
-    ending = [ids for name, ids in names.items() if name.endswith(f".{wanted}")] if wanted else []
-    return ending[0] if len(ending) == 1 else []
+    ending = [name for name in names if name.endswith(f".{wanted}")] if wanted else []
+    ending = _without_own(ending)
+    return names[ending[0]] if len(ending) == 1 else []
+
+
+def _without_own(names: list[str]) -> list[str]:
+    """`names` without a method's `self.scale` where one of them says whose that is: `net.scale`."""
+    told = {name.rpartition(".")[2] for name in names if not name.startswith("self.")}
+    return [name for name in names if not name.startswith("self.") or name.removeprefix("self.") not in told]
 
 
 def _last(facts: Facts, values: list[int]) -> Found:
@@ -112,7 +119,7 @@ def _near(facts: Facts, names: dict[str, list[int]], name: str, is_place: bool) 
     if is_place:
         files = sorted({PurePath(site.file).name for site in facts.graph.sites.values()})
         return f"the files are {join([f'`{file}`' for file in files], _LISTED)}" if files else ""
-    known = sorted(other for other in names if len(other) <= _NAME_LIMIT)
+    known = _without_own(sorted(other for other in names if len(other) <= _NAME_LIMIT))
     if not known:
         return "no tensor has a name here; ask for a line, such as `train.py:14`"
     wanted = _plain(name)[:_NAME_LIMIT]

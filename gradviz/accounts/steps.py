@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gradviz.accounts.records import Mark, Road, Step
-from gradviz.accounts.tracks import MODES, Track, Tracks, cut_on, frozen_at
 from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.lost import cuts_by_op
+from gradviz.diagnose.tracks import MODES, Track, Tracks, cut_on, frozen_at
 from gradviz.diagnose.zero_gradient import DRAWN, FLAT
 from gradviz.events import Cause
 from gradviz.graphs import Cut, Op

@@ -6,15 +6,13 @@ from collections.abc import Sequence
 
 from gradviz.accounts.records import State
 from gradviz.accounts.steps import cutter, made_of, stopper, title
-from gradviz.accounts.tracks import Track
+from gradviz.diagnose.counting import FEW, roads_are_cut
 from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.lost import cuts_behind
+from gradviz.diagnose.tracks import Track
 from gradviz.events import Gradient, Role, Sweep
 from gradviz.graphs import Value
 from gradviz.picture.wording import clean, join
-
-_FEW = 20
-"""Above this a number of roads says nothing to a reader; in a residual network it doubles with each block."""
 
 _LISTED = 4
 
@@ -73,10 +71,7 @@ def roads_cut(facts: Facts, roots: Sequence[int], lost: Sequence[Track], count: 
     """"its only road to `loss` is cut by `detach()` at line 6"."""
     where = goal(facts, roots)
     by = stops(facts, lost)
-    if count == 1 or (count == 0 and len(lost) == 1):
-        return f"its only road to {where} is cut by {by}"
-    many = "both roads" if count == 2 else f"all {count} roads" if 2 < count <= _FEW else "every road"
-    return f"{many} from it to {where} {'is' if many == 'every road' else 'are'} cut by {by}"
+    return f"{roads_are_cut(1 if count == 0 and len(lost) == 1 else count, where)} by {by}"
 
 
 def share(facts: Facts, alive: int, count: int, lost: Sequence[Track]) -> str:
@@ -84,7 +79,7 @@ def share(facts: Facts, alive: int, count: int, lost: Sequence[Track]) -> str:
     if not lost:
         return ""
     by = stops(facts, lost)
-    if count > _FEW or count <= alive:
+    if count > FEW or count <= alive:
         return f"though other roads are cut by {by}"
     others = "the other is" if count - alive == 1 else "the others are"
     return f"by {alive:,} of {count:,} roads; {others} cut by {by}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gradviz.core  # noqa: F401 - fills the op table
+from gradviz.autograd import forward_ad as forward_ad
 from gradviz.autograd import function as function
 from gradviz.autograd import functional as functional
 from gradviz.autograd import graph as graph

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
 from itertools import repeat
 from operator import is_
@@ -115,32 +115,62 @@ def renamed(call: F) -> F:
     return run  # type: ignore[return-value]
 
 
+class _Steps(list[tuple[Trace, FrameType]]):
+    """The ops of a function that is told of as one: none of those that it calls need be told of so, too."""
+
+
 def whole(call: F) -> F:
-    """Mark a public function of tensors, or None, that is told of as one op of its own name, whatever it runs."""
-
-    @functools.wraps(call)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        outer = untold()
-        within = outer is not None and outer is not PASSING
-        waiting: list[tuple[Trace, FrameType]] = []
-        try:
-            enter(waiting)
-            result = call(*args, **kwargs)
-            _unite(result._origin, [one for one in (*args, *kwargs.values()) if isinstance(one, Tensor)])
-            _name(result._origin, call.__name__, outer is None)
-        finally:
-            leave(outer)
-            if outer is not None and within:
-                outer.extend(waiting)
-            else:
-                _tell_all(waiting)
-        return result
-
-    return run  # type: ignore[return-value]
+    """Mark a public function that gives one tensor and is told of as one op of its own name, whatever it runs."""
+    return whole_called(call.__name__)(call)
 
 
-def _unite(made: Trace, given: list[Tensor]) -> None:
-    """Let `made` tell of all the steps that led to it from the tensors given."""
+def whole_called(name: str, numbers: bool = False) -> Callable[[F], F]:
+    """`whole` for a function that runs what users call `name`. numbers: its numbers are inputs, too.
+
+    What gives its input, or a view of it, is told of step by step: the picture is to say that memory is shared.
+    """
+
+    def mark(call: F) -> F:
+        @functools.wraps(call)
+        def run(*args: Any, **kwargs: Any) -> Any:
+            outer = untold()
+            if type(outer) is _Steps:
+                return call(*args, **kwargs)
+            within = outer is not None and outer is not PASSING
+            waiting = _Steps()
+            try:
+                enter(waiting)
+                result = call(*args, **kwargs)
+                made, given = result._origin, _tensors_in((*args, *kwargs.values()))
+                if not any(map(is_, given, repeat(result))):
+                    if result._memory is None or all(one._memory is not result._memory for one in given):
+                        _unite(made, given, args[len(given) :] if numbers else ())
+                    _name(made, name, outer is None)
+            finally:
+                leave(outer)
+                if outer is not None and within:
+                    outer.extend(waiting)
+                elif waiting:
+                    _tell_all(waiting)
+            return result
+
+        return run  # type: ignore[return-value]
+
+    return mark
+
+
+def _tensors_in(values: Iterable[Any]) -> list[Tensor]:
+    found: list[Tensor] = []
+    for value in values:
+        if isinstance(value, Tensor):
+            found.append(value)
+        elif type(value) in (list, tuple):
+            found += [one for one in value if isinstance(one, Tensor)]
+    return found
+
+
+def _unite(made: Trace, given: list[Tensor], numbers: tuple[Any, ...]) -> None:
+    """Let `made` tell of all the steps that led to it from the tensors given, and from numbers."""
     known = {id(one._origin) for one in given}
     steps = [made]
     for step in steps:
@@ -154,7 +184,7 @@ def _unite(made: Trace, given: list[Tensor]) -> None:
         links = tuple(map(faint, links))
         made.cause = next((step.cause for step in steps if step.cause is not None), None)
     # First this: a step that Ctrl-C keeps from being marked is told of by itself, which does no harm.
-    made.whole = links, tuple([one.requires_grad for one in given])
+    made.whole = (*links, *numbers), tuple([one.requires_grad for one in given] + [False] * len(numbers))
     for step in steps[1:]:
         step.within = made.id
         step.flags |= PART

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from gradviz.core.spelling import spelling
+from gradviz.errors import NotWrittenError
 
 
 class dtype:
@@ -42,6 +43,30 @@ class dtype:
         return self.name if self.name != "bool" else "bool_"
 
 
+class _Nameable(dtype):
+    """A type that programs may name, compare and choose by, and that no tensor can have: numpy has none like it."""
+
+    __slots__ = ()
+
+    def __init__(self, name: str, type_name: str) -> None:
+        self.name = name
+        self.category = 2
+        self.type_name = type_name
+
+    @property
+    def array_type(self) -> Any:  # type: ignore[override]
+        """Raises NotWrittenError."""
+        raise NotWrittenError(
+            f"`{self!r}` is not written yet: gradviz's own tensors have no {self.name}",
+            help=f"use `{spelling.name}.float32`, or run the script with PyTorch installed",
+        )
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes an element."""
+        return 2
+
+
 bool_ = dtype("bool", np.bool_, 0, "BoolTensor")
 uint8 = dtype("uint8", np.uint8, 1, "ByteTensor")
 int8 = dtype("int8", np.int8, 1, "CharTensor")
@@ -51,6 +76,7 @@ int64 = dtype("int64", np.int64, 1, "LongTensor")
 float16 = dtype("float16", np.float16, 2, "HalfTensor")
 float32 = dtype("float32", np.float32, 2, "FloatTensor")
 float64 = dtype("float64", np.float64, 2, "DoubleTensor")
+bfloat16 = _Nameable("bfloat16", "BFloat16Tensor")
 
 ALL = (bool_, uint8, int8, int16, int32, int64, float16, float32, float64)
 FROM_NUMPY = {d.array_type: d for d in ALL}

@@ -19,6 +19,7 @@ from gradviz.core.tensor import Tensor
 from gradviz.core.trace import LATE, Trace, seen
 from gradviz.events import Role
 from gradviz.naming import name_values
+from gradviz.rates import rate_text
 from gradviz.sites import Spot, call_path, decode, is_user_file, user_frame
 from gradviz.targets import single_target, unpacked_target
 from gradviz.weakly import ByIdentity
@@ -164,11 +165,12 @@ class Holdings:
                 self._act("attribute", owned, frame, text=f"{more[0]} = {more[1]}")
             case Deed.OWNS:
                 self._own(holder, frame)
-            case Deed.CLEARED | Deed.STEPPED:
-                kind = "step" if deed is Deed.STEPPED else "zero_grad"
+            case _:
+                kind = _ACTS[deed]
                 if hasattr(holder, "param_groups"):
                     number = self._optimizers.get(holder, None)
-                    self._act(kind, (), frame, self._own(holder, frame) if number is None else number)
+                    text = rate_text(holder.param_groups) if deed is Deed.STEPPED else ""
+                    self._act(kind, (), frame, self._own(holder, frame) if number is None else number, text)
                 else:
                     self._act(kind, _parameters(holder), frame)
 
@@ -248,6 +250,14 @@ class Holdings:
         emitter._sink.emit(
             events.Act(kind, values, site, emitter._context(), optimizer, after=emitter._latest, text=text)
         )
+
+
+_ACTS = {
+    Deed.CLEARED: "zero_grad",
+    Deed.STEPPED: "step",
+    Deed.UNSCALED: "unscale",
+    Deed.SCHEDULED: "schedule",
+}
 
 
 def _parameters(module: Any) -> list[Tensor]:

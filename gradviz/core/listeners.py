@@ -36,6 +36,10 @@ class Deed(Enum):
     """An optimizer was given parameters."""
     STEPPED = auto()
     """An optimizer took a step."""
+    UNSCALED = auto()
+    """A scaler divided the gradients of an optimizer's parameters by its factor."""
+    SCHEDULED = auto()
+    """An optimizer was given a schedule of learning rates."""
 
 
 class Holder:

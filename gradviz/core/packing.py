@@ -7,16 +7,22 @@ While the hooks are in force they listen to every op; a node that was made has e
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from types import FrameType
 from typing import Any
 
+from gradviz.core.apply import leaf as new_leaf
 from gradviz.core.apply import wrap
 from gradviz.core.grad_mode import no_grad
 from gradviz.core.listeners import listen, listeners, unlisten
 from gradviz.core.saving import UNSHARED, saved_by
 from gradviz.core.tensor import Tensor
-from gradviz.core.trace import FREED, GENERAL, PACKED, Node, Trace, origin_of
+from gradviz.core.trace import FREED, GENERAL, PACKED, PART, Node, Trace, origin_of
+
+_forbidden: ContextVar[str | None] = ContextVar("gradviz.saved_tensors_hooks", default=None)
+"""Why hooks may not be entered, where they may not."""
 
 
 class Packed:
@@ -43,6 +49,8 @@ class saved_tensors_hooks:
         self._busy = False
 
     def __enter__(self) -> None:
+        if (why := _forbidden.get()) is not None:
+            raise RuntimeError(why)
         self._thread = threading.get_ident()
         listen(self)
 
@@ -68,7 +76,7 @@ class saved_tensors_hooks:
             kept = saved[place]
             if kept is None or isinstance(kept, (tuple, Packed)):
                 continue
-            tensor = _tensor_of(node, name, kept)
+            tensor = tensor_of(node, name, kept)
             if tensor is not None:
                 with no_grad():
                     saved[place] = Packed(self.pack_hook(tensor), self.unpack_hook)
@@ -98,12 +106,23 @@ class saved_tensors_hooks:
         """Nothing to do."""
 
 
+@contextmanager
+def disable_saved_tensors_hooks(error_message: str) -> Iterator[None]:
+    """A context in which entering `saved_tensors_hooks` raises RuntimeError with the message."""
+    before = _forbidden.set(error_message)
+    try:
+        yield
+    finally:
+        _forbidden.reset(before)
+
+
 def _innermost(thread: int) -> Any:
     mine = [one for one in listeners if isinstance(one, saved_tensors_hooks) and one._thread == thread]
     return mine[-1] if mine else None
 
 
-def _tensor_of(node: Node, name: str, kept: Any) -> Tensor | None:
+def tensor_of(node: Node, name: str, kept: Any) -> Tensor | None:
+    """The tensor whose array a node saved under a name of its row."""
     if name.startswith("out"):
         return wrap(kept, node, int(name == "out1"), True)
     position = node.row.inputs.index(name)
@@ -111,6 +130,8 @@ def _tensor_of(node: Node, name: str, kept: Any) -> Tensor | None:
     leaf = None if node.leaves is None else node.leaves[position]
     if origin is None or leaf is not None:
         return leaf
+    if origin.flags & PART:  # of what is told of as one op; what a hook makes of it would come from nowhere
+        return new_leaf(kept, "grad", False, inner=True)
     return wrap(kept, origin, number, node.needs[position] and origin.tracked)
 
 

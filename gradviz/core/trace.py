@@ -249,6 +249,11 @@ class Node(Trace):
             result += [(None, 0) for formula in self.row.formulas[len(self.links) :] if formula is not None]
         return tuple(result)
 
+    def __getattr__(self, name: str) -> Any:
+        from gradviz.core.peeking import saved_as  # few programs look at what nodes save
+
+        return saved_as(self, name)
+
     def register_hook(self, fn: Callable[..., Any]) -> Any:
         """Call `fn(grad_inputs, grad_outputs)` each time this node has run; what it returns replaces the first."""
         from gradviz.core.node_hooks import register_hook  # few programs have hooks on nodes

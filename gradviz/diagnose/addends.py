@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterable
 
+from gradviz.diagnose.carrying import carried
 from gradviz.diagnose.facts import Facts
 from gradviz.events import Site, Sweep
 
@@ -66,6 +67,37 @@ def _is_number(shape: tuple[int, ...]) -> bool:
     return all(extent == 1 for extent in shape)
 
 
+def term_name(facts: Facts, value: int) -> str:
+    """What the user calls a term: its own name, or that of what it was scaled from; else how the source writes it."""
+    scaled = value
+    while not facts.name(scaled):
+        op = facts.graph.ops[facts.graph.values[scaled].op]
+        if op.name not in LINEAR or not op.value_inputs:
+            return _written(facts, value) or op.name
+        scaled = op.value_inputs[0]
+    return facts.name(scaled)
+
+
+def _written(facts: Facts, value: int) -> str:
+    """The expression that `value` is in the source, or the call of the function that returned it where it is added."""
+    sites = facts.graph.sites
+    used = [facts.graph.ops[id].site for id in facts.consumers.get(value, ())]
+    functions = {(sites[site].file, sites[site].function) for site in used if site is not None}
+    at = facts.maker_site(value)
+    while at is not None:
+        site = sites[at]
+        if (site.file, site.function) in functions:
+            whole = site.end_line == site.line and site.column >= 0
+            text = site.text[site.column : site.end_column].strip() if whole else ""
+            return text if len(text) <= _WRITTEN else ""
+        at = site.caller
+    return ""
+
+
+_WRITTEN = 60
+"""Longest expression, in characters, that stands for a name."""
+
+
 def returned_number(facts: Facts, exit: int) -> int | None:
     """The op behind a loss that used, as a literal, the number that `exit` took out.
 
@@ -80,9 +112,26 @@ def returned_number(facts: Facts, exit: int) -> int | None:
         place = facts.graph.sites[facts.graph.ops[user].site or 0]
         if user > exit and (_encloses(place, site) or _is_stored(place, site)):
             return user
-    name = number_name(facts, exit)
-    users = facts.once(_literal_users).get((site.file, site.function, site.caller, name), ()) if name else ()
-    return next((user for user in users if user > exit), None)
+    for name in number_names(facts, exit):
+        users = facts.once(_literal_users).get((site.file, site.function, site.caller, name), ())
+        after = next((user for user in users if user > exit), None)
+        if after is not None:
+            return after
+    return None
+
+
+def returned_as(facts: Facts, exit: int, user: int) -> tuple[str, tuple[int, ...]]:
+    """The variable in which `user` uses what left at `exit`, and the sites of the lines that computed it."""
+    site = facts.graph.sites[facts.graph.ops[user].site or 0]
+    written = re.findall(r"[A-Za-z_]\w*", site.text)
+    return next((told for told in number_names(facts, exit).items() if told[0] in written), ("", ()))
+
+
+def number_names(facts: Facts, exit: int) -> dict[str, tuple[int, ...]]:
+    """The variables that what left at `exit` goes on in, each with the sites of the lines that computed it."""
+    op = facts.graph.ops[exit]
+    site = facts.graph.sites.get(op.site) if op.site is not None else None
+    return carried(facts, number_name(facts, exit), site) if site is not None else {}
 
 
 def number_name(facts: Facts, exit: int) -> str:

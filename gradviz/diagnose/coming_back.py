@@ -10,6 +10,7 @@ import re
 from bisect import bisect_right
 
 from gradviz.diagnose.addends import number_name, returned_number
+from gradviz.diagnose.carrying import carried
 from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.surroundings import statements
 from gradviz.events import Site
@@ -62,8 +63,11 @@ def _from_arrays(facts: Facts) -> dict[tuple[str, str, int | None], list[int]]:
     return found
 
 
-def taken_for(facts: Facts, value: int) -> frozenset[int]:
-    """The ops by which the numbers left that an untracked `value` was made anew of, as the names in the source say."""
+def taken_for(facts: Facts, value: int) -> dict[int, tuple[int, ...]]:
+    """The ops by which the numbers left that an untracked `value` was made anew of, as the names in the source say.
+
+    Each with the sites of the lines that went on with the numbers before.
+    """
     graph = facts.graph
     made: list[Op] = []
     pending, seen = [value], {value}
@@ -75,7 +79,7 @@ def taken_for(facts: Facts, value: int) -> frozenset[int]:
             new = [item for item in op.value_inputs if item not in seen]
             seen.update(new)
             pending += new
-    found: set[int] = set()
+    found: dict[int, tuple[int, ...]] = {}
     for source in made:
         here = graph.sites.get(source.site) if source.site is not None else None
         if here is None or here.end_line > here.line:
@@ -85,10 +89,12 @@ def taken_for(facts: Facts, value: int) -> frozenset[int]:
             site = graph.sites[exit.site or 0]
             filled = next((statement.target for statement in statements(facts, "fill", exit.site)), "")
             into = site.target or number_name(facts, exit.id) or filled
-            named = into.isidentifier() and into in names
-            if exit.id < source.id and (named or (site.line == here.line and site.column > here.column)):
-                found.add(exit.id)
-    return frozenset(found)
+            held = carried(facts, into, site) if into.isidentifier() else {}
+            through = next((sites for name, sites in held.items() if name in names), None)
+            inside = site.line == here.line and site.column > here.column
+            if exit.id < source.id and (through is not None or inside):
+                found.setdefault(exit.id, through or ())
+    return found
 
 
 def _exits(facts: Facts) -> dict[tuple[str, str], list[Op]]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from gradviz.diagnose.counting import lost_count, roads_are_cut
 from gradviz.diagnose.facts import Facts, verb
 from gradviz.diagnose.findings import Complaint, Severity
 from gradviz.diagnose.lost import MODES, Lost, cut_of, lost_roads, ways_back
 from gradviz.graphs import Cut
 from gradviz.picture.wording import join
 
+_LINES = 4
 _SWITCH_ON = "switch grad mode on before this runs"
 
 
@@ -57,6 +59,7 @@ def _complaint(facts: Facts, lost: Lost, how: str, help: str) -> Complaint:
     if lost.sweep is not None:
         related.append((lost.sweep.site, "backward starts here"))
     related += [(site, "another road is cut here") for site in lost.elsewhere]
+    related += [(site, "this goes on with the numbers") for site in lost.through]
     mode = cut_of(facts, lost.op).cause in MODES
     road = _road(facts, lost, how, it, mode)
     severity = Severity.ERROR
@@ -72,13 +75,18 @@ def _complaint(facts: Facts, lost: Lost, how: str, help: str) -> Complaint:
                 if owned
                 else f"{verb(lost.values, 'requires', 'require')} grad"
             )
-            message = f"{subject} {role} but got no gradient: {road}"
+            returned = any(facts.parameters[value].gradients for value in lost.values if value in facts.parameters)
+            none = "no gradient from `backward`" if returned else "no gradient"
+            message = f"{subject} {role} but got {none}: {road}"
         case "term":
             severity = Severity.WARNING
             message = f"the term `{lost.term}` of the loss is a constant, which trains nothing: {subject} went into it"
             message += (
                 f", but {f'the last use ({facts.line(lost.used)}) ran' if mode else f'{it} road is cut by'} {how}"
             )
+            if lost.through:
+                lines = join(list(dict.fromkeys(facts.line(site) for site in lost.through)), _LINES)
+                message += f"; {lines} {'goes' if lines.count('line') == 1 else 'go'} on with its numbers"
         case _:
             severity = Severity.WARNING
             message = (
@@ -100,7 +108,10 @@ def _road(facts: Facts, lost: Lost, how: str, it: str, mode: bool) -> str:
     if not mode:
         here = facts.line(lost.site)
         also = [line for line in dict.fromkeys(map(facts.line, lost.others)) if line != here]
-        return f"{it} {'roads to the loss are' if also else 'only road to the loss is'} cut by {join([how, *also])}"
+        count = lost_count(facts, lost.values, lost.op, lost.sweep)
+        count = 1 if count is None else count
+        count = 0 if also and count == 1 else count  # one road to each of several losses
+        return f"{roads_are_cut(count, 'the loss', verb(lost.values, 'it', 'them'))} by {join([how, *also])}"
     if all(_only_used_with_grad_off(facts, value) for value in lost.values):
         return f"every use of {verb(lost.values, 'it', 'them')}{last} ran {how}"
     return f"the last use on {it} road to the loss{where} ran {how}"

@@ -1,11 +1,13 @@
-"""Gradients were clipped before there were any.
+"""Gradients were clipped before there were any, or while a scaler had them scaled.
 
 ## What it does
 Looks for calls of `clip_grad_norm_` that found no gradient at a parameter which the next backward gave one, and never
-found one on that line.
+found one on that line. Besides, for calls between a backward and the `unscale_` of a `GradScaler`, which the scaler's
+`step` calls where the program does not.
 
 ## Why is this bad
-Nothing is clipped, nothing is raised, and the step takes the gradient as long as it is.
+Before backward nothing is clipped, and the step takes the gradient as long as it is. Of gradients that are scaled by
+65536 all are longer than the bound, so each step is clipped to next to nothing. Nothing is raised.
 
 ## Example
     clip_grad_norm_(model.parameters(), 1.0)
@@ -20,10 +22,12 @@ Nothing is clipped, nothing is raised, and the step takes the gradient as long a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.findings import Complaint, Severity
+from gradviz.events import Act, Sweep
 
 CODE = "GV412"
 
@@ -51,3 +55,35 @@ def check(facts: Facts) -> Iterator[Complaint]:
             tuple(found),
             ((backward, "the gradients come here"),),
         )
+    for site, (unscaled, values) in _scaled(facts).items():
+        optimizer = facts.graph.sites[unscaled].text if unscaled is not None else ""
+        named = re.search(r"\w*\.(?:step|unscale_)\(\s*([\w.]+)", optimizer)
+        yield Complaint(
+            Severity.WARNING,
+            f"gradients are clipped at {facts.line(site)} while they are scaled: the scaler divides them by its factor "
+            f"at {facts.line(unscaled)}, after that",
+            f"call `scaler.unscale_({named[1] if named else 'optimizer'})` before they are clipped",
+            site,
+            tuple(values),
+            ((unscaled, "they are scaled back here"),),
+        )
+
+
+def _scaled(facts: Facts) -> dict[int | None, tuple[int | None, dict[int, None]]]:
+    """By each line that clips scaled gradients: the one that scales them back afterwards, and the parameters."""
+    sites = facts.graph.sites
+    waiting: dict[int | None, dict[int, None]] = {}
+    found: dict[int | None, tuple[int | None, dict[int, None]]] = {}
+    for item in facts.graph.order:
+        if isinstance(item, Sweep):
+            waiting = {}
+        elif isinstance(item, Act) and item.kind == "read_grad":
+            if item.site is not None and "clip_grad" in sites[item.site].text:
+                waiting.setdefault(item.site, {}).update(dict.fromkeys(map(facts.tensor, item.values)))
+        elif isinstance(item, Act) and item.kind == "unscale":
+            for site, values in waiting.items():
+                owned = {id: None for id in values if item.optimizer in facts.parameters[id].owners}
+                if owned:
+                    found.setdefault(site, (item.site, {}))[1].update(owned)
+            waiting = {}
+    return found

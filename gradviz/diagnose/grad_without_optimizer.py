@@ -3,8 +3,8 @@
 ## What it does
 Notes parameters outside every optimizer that sweeps gave a gradient to, in a program that has an optimizer. Warns of
 those that were frozen, and unfrozen without being given to one, and of an optimizer whose `step` is never called,
-although its gradients are cleared and come anew; where no optimizer steps, only if the program does not look at the
-gradients itself.
+although its gradients are cleared, by it or by the model, and come anew; where no optimizer steps, only if the program
+does no more with the gradients than to clip them and to take numbers from them.
 
 ## Why is this bad
 It costs time and memory, and `zero_grad` never clears what gathers there. A target network or a teacher belongs under
@@ -25,6 +25,7 @@ from collections.abc import Iterator, Set
 from gradviz.diagnose import frozen, stale_optimizer, unregistered_param
 from gradviz.diagnose.facts import Facts, Parameter, verb
 from gradviz.diagnose.findings import Complaint, Severity
+from gradviz.diagnose.using import by_hand
 from gradviz.events import Optimizer, RequiresGrad, Role
 
 CODE = "GV404"
@@ -35,7 +36,7 @@ def check(facts: Facts) -> Iterator[Complaint]:
     if frozen.idle(facts):  # then these are what it should have had, which GV108 tells
         return
     if not facts.stepped:
-        yield from () if _by_hand(facts) else _never_stepped(facts)
+        yield from () if by_hand(facts) else _never_stepped(facts)
         return
     never_stepped = list(_never_stepped(facts))
     yield from never_stepped
@@ -140,7 +141,11 @@ def _switched_on(facts: Facts, values: list[int]) -> int | None:
 
 
 def _never_stepped(facts: Facts) -> Iterator[Complaint]:
-    cleared = [act.optimizer for act in facts.acts("zero_grad")]
+    cleared: dict[int, int] = {}
+    for act in facts.acts("zero_grad"):
+        whose = {owner for value in act.values for owner in _owners(facts, value)}
+        for owner in whose if act.optimizer is None else {act.optimizer}:
+            cleared[owner] = cleared.get(owner, 0) + 1
     owned: dict[int, list[int]] = {}
     for parameter in facts.parameters.values():
         if _wait_in_vain(facts, parameter):
@@ -148,7 +153,7 @@ def _never_stepped(facts: Facts) -> Iterator[Complaint]:
                 owned.setdefault(owner, []).append(parameter.id)
     for owner, values in owned.items():
         optimizer = facts.optimizer(owner)
-        if cleared.count(owner) < _SEVERAL:
+        if cleared.get(owner, 0) < _SEVERAL:
             continue
         yield Complaint(
             Severity.WARNING,
@@ -161,12 +166,9 @@ def _never_stepped(facts: Facts) -> Iterator[Complaint]:
         )
 
 
-def _by_hand(facts: Facts) -> bool:
-    """The program looks at gradients, not only to clip them, or takes steps of its own."""
-    graph = facts.graph
-    sites = {act.site for act in facts.acts("read_grad", "write_grad")}
-    looked = any(site is None or "clip_grad" not in graph.sites[site].text for site in sites)
-    return looked or any(op.name == "step" for op in graph.ops.values())
+def _owners(facts: Facts, value: int) -> tuple[int, ...]:
+    parameter = facts.parameters.get(facts.tensor(value))
+    return parameter.owners if parameter is not None else ()
 
 
 def _wait_in_vain(facts: Facts, parameter: Parameter) -> bool:

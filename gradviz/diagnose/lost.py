@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from gradviz.diagnose.addends import LINEAR, addends, last_sweeps, number_name, returned_number
+from gradviz.diagnose.addends import addends, last_sweeps, returned_as, returned_number, term_name
 from gradviz.diagnose.coming_back import is_known, taken_for, ways_of
 from gradviz.diagnose.facts import Facts, Parameter
 from gradviz.diagnose.owning import on_own_roads
@@ -32,6 +32,7 @@ class Lost:
 
     others       further places that cut for the same cause
     elsewhere    places that cut the same tensors' other roads, for other causes
+    through      of a term, the lines without an op that went on with the numbers
     """
 
     kind: str
@@ -44,6 +45,7 @@ class Lost:
     sweep: Sweep | None = None
     others: tuple[int | None, ...] = ()
     elsewhere: tuple[int | None, ...] = ()
+    through: tuple[int, ...] = ()
 
 
 def lost_roads(facts: Facts) -> tuple[Lost, ...]:
@@ -113,7 +115,7 @@ def concerned(facts: Facts, cuts: Iterable[Cut]) -> tuple[int, ...]:
 
 def _starved(facts: Facts) -> Iterator[Lost]:
     graph = facts.graph
-    starved = starved_parameters(facts)
+    starved = [*starved_parameters(facts), *_only_returned(facts)]
     if not starved:
         return
     keys, blamed = _blamed(facts)
@@ -160,6 +162,23 @@ def starved_parameters(facts: Facts) -> list[Parameter]:
         parameter
         for parameter in facts.parameters.values()
         if not parameter.gradients and facts.is_trainable(parameter) and facts.is_trained(parameter)
+    ]
+
+
+def _only_returned(facts: Facts) -> list[Parameter]:
+    """Parameters that an optimizer steps with, and whose gradients `autograd.grad` only ever gave back to the caller.
+
+    A program that never calls `backward`, or puts gradients into `.grad` itself, may mean that.
+    """
+    sweeps = facts.graph.sweeps
+    written = {facts.tensor(value) for act in facts.acts("write_grad") for value in act.values}
+    if all(sweep.error or sweep.kind == "grad" for sweep in sweeps):
+        return []
+    return [
+        parameter
+        for parameter in facts.parameters.values()
+        if parameter.gradients and all(sweeps[index].kind == "grad" for index, _ in parameter.gradients)
+        if facts.stepped.intersection(parameter.owners) and parameter.id not in written
     ]
 
 
@@ -264,7 +283,7 @@ def _terms(facts: Facts, explained: set[int | None]) -> Iterator[Lost]:
                 values = concerned(facts, members)
                 if values and (kind, site) not in told and (kind, site) not in meant:
                     told.add((kind, site))
-                    name = _term_name(facts, value)
+                    name = term_name(facts, value)
                     yield Lost(kind, "term", members[0].op, site, values, members[0].site, name, sweep)
         for value in constants:
             if not cuts_behind(facts, [value]):
@@ -278,13 +297,14 @@ def _copied(facts: Facts, sweep: Sweep, terms: set[int], value: int) -> Iterator
     told: set[int | None] = set()
     for id in sorted(facts.graph.ops, reverse=True) if exits else ():
         op = facts.graph.ops[id]
-        if op.cause is None or op.tracked or _exit(facts, op) not in exits:
+        if op.cause is None or op.tracked or (exit := _exit(facts, op)) is None or exit not in exits:
             continue
         kind, site = blame(facts, id)
         values = concerned(facts, [cut for cut in facts.once(cuts_by_op).get(id, []) if cut.value not in terms])
         if values and site not in told:
             told.add(site)
-            yield Lost(kind, "term", id, site, values, None, _term_name(facts, value), sweep)
+            through = exits[exit]
+            yield Lost(kind, "term", id, site, values, None, term_name(facts, value), sweep, through=through)
 
 
 def _numbers(facts: Facts, sweep: Sweep, terms: set[int], adding: list[int]) -> Iterator[Lost]:
@@ -307,19 +327,10 @@ def _numbers(facts: Facts, sweep: Sweep, terms: set[int], adding: list[int]) -> 
             told.add(site)
             taken = facts.graph.sites[exit_site]
             added = facts.line(facts.graph.ops[user].site)
-            into = number_name(facts, exit) if added != facts.line(exit_site) else ""
-            told_as = taken.target or into or taken.text[taken.column : taken.end_column].strip()
-            yield Lost(kind, "term", id, site, values, None, told_as, sweep)
-
-
-def _term_name(facts: Facts, value: int) -> str:
-    """What the user calls a term: its own name, or that of what it was scaled from."""
-    while not facts.name(value):
-        op = facts.graph.ops[facts.graph.values[value].op]
-        if op.name not in LINEAR or not op.value_inputs:
-            return op.name
-        value = op.value_inputs[0]
-    return facts.name(value)
+            into, through = returned_as(facts, exit, user)
+            into = into if added != facts.line(exit_site) else ""
+            told_as = into or taken.target or taken.text[taken.column : taken.end_column].strip()
+            yield Lost(kind, "term", id, site, values, None, told_as, sweep, through=through)
 
 
 # a parameter's numbers were used past autograd

@@ -182,13 +182,19 @@ def _orphans(facts: Facts) -> dict[int, int]:
     newer = [p for p in facts.parameters.values() if not p.owners and p.gradients and p.id not in anew]
     found: dict[int, int] = {}
     for old in facts.parameters.values():
-        if not facts.stepped.intersection(old.owners) or old.gradients or facts.uses(old):
+        if not facts.stepped.intersection(old.owners) or old.gradients or _is_used(facts, old):
             continue
         for new in newer:
             if new.id not in found.values() and _replaces(facts, old, new):
                 found[old.id] = new.id
                 break
     return found
+
+
+def _is_used(facts: Facts, parameter: Parameter) -> bool:
+    """Some op used it on the way to a root, with grad on or off."""
+    users = {op for version in parameter.versions for op in facts.consumers.get(version, ())}
+    return any(not facts.feeding.isdisjoint(facts.graph.ops[op].outputs) for op in users) or bool(facts.uses(parameter))
 
 
 def _replaces(facts: Facts, old: Parameter, new: Parameter) -> bool:

@@ -3,7 +3,7 @@
 ## What it does
 Looks for parameters outside every optimizer that got a gradient from an operation in a method of a module whose
 registered parameters the optimizer does own, or from a module that such a method calls and keeps, and for plain tensors
-that are attributes of such a module.
+that are attributes of such a module. Besides, for an optimizer that raised because it was given nothing.
 
 ## Why is this bad
 Layers kept in a plain list or dict are missing from `parameters()`: they are not trained, saved or moved.
@@ -23,22 +23,41 @@ from gradviz.diagnose import stale_optimizer
 from gradviz.diagnose.facts import Facts, verb
 from gradviz.diagnose.findings import Complaint, Severity
 from gradviz.graphs import Op
+from gradviz.picture.wording import plural
 
 CODE = "GV403"
 
 
 def check(facts: Facts) -> Iterator[Complaint]:
     """One complaint for each attribute that keeps such parameters or, where none is known, each line."""
+    for error in facts.graph.errors:
+        if error.message.startswith(_EMPTY):
+            yield Complaint(
+                Severity.ERROR,
+                f"the optimizer at {facts.line(error.site)} was given no parameters: what it was to train has none "
+                "that it knows of",
+                "keep layers in an `nn.ModuleList` or `nn.ModuleDict` in place of a plain list or dict",
+                error.site,
+            )
     for site, values in unregistered(facts).items():
-        them = verb(values, "it", "them")
+        them, container = verb(values, "it", "them"), _container(facts, values)
+        owner = container.rpartition(".")[0]
+        subject, whose = facts.subject(values), f"the module that uses {them}"
+        if owner:
+            subject = f"{plural(len(values), 'parameter')} in `{container}`" if len(values) > 1 else subject
+            whose = f"`{container}` is a plain {_kind(facts, values)}, so `{owner}`"
         yield Complaint(
             Severity.WARNING,
-            f"{facts.subject(values)}, made at {facts.line(site)}, got gradients but no optimizer owns {them}: the "
-            f"module that uses {them} does not have {them} among its parameters",
+            f"{subject}, made at {facts.line(site)}, got gradients but no optimizer owns {them}: {whose} does not have "
+            f"{them} among its parameters",
             _help(facts, values),
             site,
             tuple(values),
         )
+
+
+_EMPTY = "optimizer got an empty parameter list"
+"""What PyTorch says, and gradviz's own optimizers."""
 
 
 def _help(facts: Facts, values: list[int]) -> str:
@@ -47,8 +66,21 @@ def _help(facts: Facts, values: list[int]) -> str:
     if all(facts.name(id).endswith("]") for id in values):
         return "keep parameters in an `nn.ParameterList` or `nn.ParameterDict`, which register them"
     if any(facts.graph.ops[facts.graph.values[id].op].name == "Parameter" for id in values):
+        if _container(facts, values):
+            return f"keep modules in an `nn.Module{_kind(facts, values).title()}`, which registers them"
         return "keep modules in an `nn.ModuleList` or `nn.ModuleDict`, which register them"
     return f"make {'it' if len(values) == 1 else 'each'} an `nn.Parameter`, which the module registers"
+
+
+def _container(facts: Facts, values: list[int]) -> str:
+    """The plain list or dict that all of `values` are in: `net.blocks` for `net.blocks[0].weight`; empty for none."""
+    found = {name.partition("[")[0] if "[" in (name := facts.name(value)) else "" for value in values}
+    return found.pop() if len(found) == 1 else ""
+
+
+def _kind(facts: Facts, values: list[int]) -> str:
+    """`list` or, where its keys are texts, `dict`."""
+    return "dict" if all(facts.name(value).partition("[")[2][:1] in "'\"" for value in values) else "list"
 
 
 def unregistered(facts: Facts) -> dict[int | None, list[int]]:
@@ -61,10 +93,12 @@ def _by_holder(facts: Facts) -> dict[int | None, list[int]]:
     kinds = {module.scope: module.kind for module in facts.graph.modules}
     groups: dict[tuple[str, str] | int | None, list[int]] = {}
     for id in facts.once(_unregistered):
-        parts = facts.names([id])[0].split(".") if facts.name(id) else []
-        depth = max((depth for depth in range(1, len(parts)) if ".".join(parts[:depth]) in kinds), default=0)
-        held = (".".join(parts[:depth]), parts[depth]) if depth and depth + 1 < len(parts) else None
-        groups.setdefault(held or facts.maker_site(id), []).append(id)
+        owner, _, attribute = _container(facts, [id]).rpartition(".")
+        if owner not in kinds:
+            parts = facts.names([id])[0].split(".") if facts.name(id) else []
+            depth = max((depth for depth in range(1, len(parts)) if ".".join(parts[:depth]) in kinds), default=0)
+            owner, attribute = ".".join(parts[:depth]), parts[depth] if depth + 1 < len(parts) else ""
+        groups.setdefault((owner, attribute) if owner and attribute else facts.maker_site(id), []).append(id)
     found: dict[int | None, list[int]] = {}
     for holder, made in groups.items():
         site = facts.maker_site(made[0])
@@ -86,7 +120,7 @@ def _inside(facts: Facts, site: int | None, prefix: str) -> int | None:
 def _unregistered(facts: Facts) -> list[int]:
     graph = facts.graph
     owned = {facts.name(p.id) for p in facts.parameters.values() if facts.stepped.intersection(p.owners)}
-    owners = {name.rpartition(".")[0] for name in owned}
+    owners = {name.rpartition(".")[0] for name in owned if "." in name}
     owners |= {".".join(path.split(".")[:depth]) for path in owners for depth in range(1, path.count(".") + 2)}
     methods: dict[tuple[str, str], set[str]] = {}
     for op in graph.ops.values():
@@ -108,12 +142,16 @@ def _unregistered(facts: Facts) -> list[int]:
             found.append(parameter.id)
             continue
         for use in facts.uses(parameter):
-            # What is registered runs in a scope below the model's.
             models = _callers(facts, graph.ops[use], methods, name)
-            if models and graph.ops[use].scope.partition(".")[0] not in models and maker.cause is None:
+            if models and not _is_below(graph.ops[use].scope, models) and maker.cause is None:
                 found.append(parameter.id)
                 break
     return found
+
+
+def _is_below(scope: str, models: set[str]) -> bool:
+    """What is registered runs in a scope below the model's: `net.blocks.0`, and not `net.blocks[0]`."""
+    return scope.partition(".")[0] in models and "[" not in scope
 
 
 def _callers(facts: Facts, use: Op, methods: dict[tuple[str, str], set[str]], name: str) -> set[str]:

@@ -6,8 +6,8 @@ reason: every road goes through a flat operation such as `sign`; two roads meet 
 straight-through estimate without its `detach()`; a softmax is over one class; or a ReLU gives nothing but zeros, which
 shows in the next layer: its bias has a gradient, its weight has zeros. A recording with values (`--values`) has more
 reasons: a `clamp` that clips everything, a factor that is zero. Without a reason it is a note: a zero can be the honest
-answer, as for a first step from weights of zero. That several parameters get nothing but zeros in several sweeps, and
-none gets more, is a warning all the same.
+answer, as for a first step from weights of zero. Where three steps or more leave it at zero, it is a warning, and so it
+is where several parameters get nothing but zeros in several sweeps, and none gets more.
 
 ## Why is this bad
 Zero is not None: the optimizer takes the gradient and the parameter does not move.
@@ -27,7 +27,7 @@ from gradviz.diagnose import numbers
 from gradviz.diagnose.dark_layers import dark, without_passing
 from gradviz.diagnose.facts import Facts, Parameter, verb
 from gradviz.diagnose.findings import Complaint, Severity
-from gradviz.events import Sweep
+from gradviz.events import Act, Sweep
 from gradviz.graphs import Op
 from gradviz.query import gradient_inputs
 
@@ -57,7 +57,7 @@ def check(facts: Facts) -> Iterator[Complaint]:
             severity = Severity.WARNING
             help = "check with `--values` which operation is flat, such as a `clamp` or a `sigmoid` at its limits"
         elif reason == "":
-            told, severity, help = subject, Severity.NOTE, "see whether it should depend on this at all"
+            told, severity, help = _unexplained(facts, subject, values)
         elif reason == "cancel":
             told = (
                 f"{subject}: two roads to {verb(values, 'it', 'them')}, one through {facts.line(site)}, meet and cancel"
@@ -87,6 +87,45 @@ def check(facts: Facts) -> Iterator[Complaint]:
 
 
 _REPARAMETERIZED = "shift and scale what is drawn: `mean + std * torch.randn_like(mean)`"
+
+
+_LASTING = 3
+"""Steps that a zero must outlast to be no first state: weights of zero are left behind by one, or by the second where
+the learning rate begins at zero."""
+
+
+def _unexplained(facts: Facts, subject: str, values: list[int]) -> tuple[str, Severity, str]:
+    """What to say where nothing shows why a gradient is zero: a warning where the steps do not change it."""
+    it = verb(values, "it", "them")
+    help = f"see whether the loss should depend on {it} at all"
+    lasting = min(_steps_with_gradient(facts, facts.parameters[value]) for value in values) >= _LASTING
+    if not lasting or all(_may_cancel(facts, value, values) for value in values):
+        return subject, Severity.NOTE, help
+    if not facts.graph.measures:
+        help = "check with `--values` which operation on the way is flat or multiplies by zeros"
+    return f"{subject}, so no step moves {it}", Severity.WARNING, help
+
+
+def _may_cancel(facts: Facts, value: int, values: list[int]) -> bool:
+    """The parameter only shifts what others, which do learn, make: a loss of differences does not depend on it."""
+    for id in facts.uses(facts.parameters[value]):
+        op = facts.graph.ops[id]
+        shifts = op.name in ("add", "sub") or (len(op.value_inputs) > 2 and facts.tensor(op.value_inputs[-1]) == value)
+        if not shifts or any(facts.tensor(item) in values for item in op.value_inputs if facts.tensor(item) != value):
+            return False
+    return True
+
+
+def _steps_with_gradient(facts: Facts, parameter: Parameter) -> int:
+    """How many steps its optimizers took, each behind a sweep that gave it a gradient."""
+    fed = {facts.graph.sweeps[index].id for index, _ in parameter.gradients}
+    steps, since = 0, False
+    for item in facts.graph.order:
+        if isinstance(item, Sweep):
+            since = since or item.id in fed
+        elif isinstance(item, Act) and item.kind == "step" and item.optimizer in parameter.owners:
+            steps, since = steps + since, False
+    return steps
 
 
 def blamed_sites(facts: Facts) -> frozenset[int | None]:

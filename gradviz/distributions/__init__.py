@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from gradviz.distributions import constraints, transforms
+from gradviz.distributions.angles import VonMises
 from gradviz.distributions.continuous import Cauchy, Exponential, Laplace, Normal, Uniform
+from gradviz.distributions.correlations import LKJCholesky
 from gradviz.distributions.counts import Binomial, Geometric, Multinomial, NegativeBinomial, Poisson
 from gradviz.distributions.discrete import (
     Bernoulli,
@@ -16,6 +18,7 @@ from gradviz.distributions.discrete import (
 from gradviz.distributions.distribution import Distribution, Independent
 from gradviz.distributions.divergence import kl_divergence, register_kl
 from gradviz.distributions.gammas import Beta, Chi2, Dirichlet, FisherSnedecor, Gamma, InverseGamma, StudentT
+from gradviz.distributions.kumaraswamy import Kumaraswamy
 from gradviz.distributions.multivariate import MultivariateNormal
 from gradviz.distributions.relaxed import MixtureSameFamily, RelaxedBernoulli, RelaxedOneHotCategorical
 from gradviz.distributions.transformed import (
@@ -75,6 +78,8 @@ __all__ = [
     "Independent",
     "IndependentTransform",
     "InverseGamma",
+    "Kumaraswamy",
+    "LKJCholesky",
     "Laplace",
     "LogNormal",
     "LogisticNormal",
@@ -103,6 +108,7 @@ __all__ = [
     "Transform",
     "TransformedDistribution",
     "Uniform",
+    "VonMises",
     "Weibull",
     "biject_to",
     "constraints",

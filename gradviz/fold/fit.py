@@ -263,8 +263,19 @@ class _Fitting:
             stack += [item for item in items if not isinstance(item, int)]
 
     def _deserves_frame(self, call: Call) -> bool:
-        """An opened call that is a part of the whole and has several things in it."""
-        return call.kind == "scope" and len(self._items(call)) > 1 and 2 * call.size < self.root.size
+        """An opened call that is a part of the whole and has several things in it.
+
+        Of a module that is all there is in another one, such as a list of layers in its block, the outer one has it.
+        """
+        if call.kind != "scope" or 2 * call.size >= self.root.size:
+            return False
+        around = call.parent
+        if around is not None and around.kind == "scope" and around.items == [call]:
+            return False
+        items = self._items(call)
+        while len(items) == 1 and isinstance(items[0], Call) and items[0] in self.opened:
+            items = self._items(items[0])
+        return len(items) > 1
 
     def _closed(self, call: Call) -> Fold:
         ops = [item for inner in walk(call) for item in inner.items if not isinstance(item, Call)]

@@ -19,8 +19,8 @@ Piece: TypeAlias = tuple[Point, ...]
 """One stretch of a path: one point ends a straight line; three are a cubic Bézier's two controls and its end."""
 
 
-MODULE_KINDS = ("module", "scope")
-"""Kinds of frames that stand for a module's scope, not for a grad-mode region."""
+MODULE_KINDS = ("module", "scope", "loop")
+"""Kinds of frames that stand for a module's scope or a loop, not for a grad-mode region."""
 
 
 @dataclass(frozen=True, slots=True)

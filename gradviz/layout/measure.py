@@ -26,7 +26,7 @@ _FLOOR, _LOW_FLOOR = 96, 40
 """No box is narrower."""
 _USUAL = {
     BoxKind.OP: _FLOOR, BoxKind.LEAF: _FLOOR, BoxKind.OFF: _FLOOR, BoxKind.OUTPUT: _FLOOR, BoxKind.OFF_OUTPUT: _FLOOR,
-    BoxKind.CONST: _LOW_FLOOR,
+    BoxKind.RESULT: _FLOOR, BoxKind.CONST: _LOW_FLOOR,
 }  # fmt: skip
 """Kinds of boxes that hold two lines of text and nothing else, and how wide they are at least."""
 _SURELY_FITS = 34

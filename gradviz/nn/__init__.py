@@ -123,6 +123,7 @@ from gradviz.nn.padding import (
     ZeroPad2d,
     ZeroPad3d,
 )
+from gradviz.nn.parallel import DataParallel
 from gradviz.nn.parameter import Buffer, Parameter
 from gradviz.nn.places import ChannelShuffle, Fold, PixelShuffle, PixelUnshuffle, Unfold
 from gradviz.nn.pooling import (
@@ -215,6 +216,7 @@ __all__ = [
     "CosineEmbeddingLoss",
     "CosineSimilarity",
     "CrossEntropyLoss",
+    "DataParallel",
     "Dropout",
     "Dropout1d",
     "Dropout2d",

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from gradviz.core.composites import PASSING, enter, leave, maker, untold
+from gradviz.core.composites import PASSING, Unheard, enter, leave, maker, untold
 from gradviz.core.hooks import RemovableHandle
 from gradviz.core.listeners import Deed, Holder, listeners
 from gradviz.core.tensor import Tensor
@@ -61,7 +61,7 @@ class Module(Walking, State, Moving, Holder):
         if not own and outer is not PASSING and not listeners:
             return run_with_hooks(self, args, kwargs) if self._hooks.any else self.forward(*args, **kwargs)
         try:
-            enter(PASSING if own else None)
+            enter(outer if type(outer) is Unheard else PASSING if own else None)
             if listeners:
                 return self._told(args, kwargs, sys._getframe(1), own and outer is None)
             result = run_with_hooks(self, args, kwargs) if self._hooks.any else self.forward(*args, **kwargs)

@@ -78,6 +78,10 @@ class Moving:
         """Make every floating parameter and buffer float16."""
         return self._cast(dtypes.float16)
 
+    def bfloat16(self) -> Self:
+        """Raise NotWrittenError: there is no bfloat16."""
+        return self._cast(dtypes.bfloat16)
+
     def type(self, dst_type: dtypes.dtype) -> Self:
         """Make every floating parameter and buffer `dst_type`."""
         return self._cast(dst_type)

@@ -26,7 +26,9 @@ class Moments(Optimizer):
 
     def _mean(self, tensor: Tensor, grad: Any, group: dict[str, Any]) -> tuple[Any, Any]:
         mean = self._kept(tensor, "exp_avg")
-        part = grad - mean  # the one array for all that is computed on the way: new memory costs more than a product
+        # The one array for all that is computed on the way: new memory costs more than a product. numpy gives a scalar
+        # for parameters without dimensions.
+        part = np.asarray(grad - mean)
         part *= 1 - group["betas"][0]
         mean += part
         return mean, part

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from gradviz.graphs import Carried, Fold, Graph
-from gradviz.picture.records import Box, Picture, Wire, WireKind
+from gradviz.picture.records import Box, BoxKind, Picture, Wire, WireKind
 from gradviz.picture.wording import clean, dots, plural, shorten
 
 SIGN = "↻"
@@ -99,7 +99,10 @@ def _named(wire: Wire, boxes: Mapping[str, Box], entries: Mapping[tuple[str, int
 
 
 def _bundled(wires: list[Wire], boxes: Mapping[str, Box], graph: Graph, data: Mapping[int, str]) -> tuple[Wire, ...]:
-    """The wires, where those by which several values go from one box into one op are one."""
+    """The wires, where those by which several values go from one box into one op are one.
+
+    A box of leaves says itself how many they are.
+    """
     kept: list[Wire] = []
     places: dict[tuple[str, str, WireKind, str, bool], int] = {}
     for wire in wires:
@@ -108,13 +111,17 @@ def _bundled(wires: list[Wire], boxes: Mapping[str, Box], graph: Graph, data: Ma
         if at is None:
             places[key] = len(kept)
             kept.append(wire)
-        elif not kept[at].label.startswith("×"):
+        elif not kept[at].label.startswith("×") and not _holds_leaves(boxes[wire.tail]):
             count = _values_between(wire, boxes, graph, data)
             if count > 1:
                 kept[at] = replace(kept[at], label=f"×{count:,}")
             else:
                 kept.append(wire)
     return tuple(kept)
+
+
+def _holds_leaves(box: Box) -> bool:
+    return box.fold is not None and box.kind in (BoxKind.LEAF, BoxKind.CONST)
 
 
 def _values_between(wire: Wire, boxes: Mapping[str, Box], graph: Graph, data: Mapping[int, str]) -> int:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from gradviz.collecting import uncollected
 from gradviz.events import Cause
 from gradviz.graphs import Graph, Op, Value
+from gradviz.picture.ending import Endings
 from gradviz.picture.framing import frame_ops
 from gradviz.picture.marking import mark_findings
 from gradviz.picture.raising import mark_errors
@@ -136,8 +137,7 @@ class Composer:
     def _add_source(self, op: Op, value: Value) -> None:
         """An op without inputs and its value are one box."""
         frozen_later = "frozen later" if value.id in self.frozen_later else ""
-        # Brought in from outside a part of a graph, a written leaf is better known by its version than by its writer.
-        born = f"version {value.version}" if value.version else self.words.line(op.site)
+        born = self.words.born(value)
         state = frozen_later or self._state(value)
         detail = dots(shape_dtype(value), born, state)
         if state and len(detail) > WIDE and not value.version:
@@ -330,16 +330,15 @@ class Composer:
 
     def add_outputs(self) -> None:
         """A box for each root of a sweep and for each value that nothing consumed, unless a box stands for it alone."""
-        roots = {root for sweep in self.graph.sweeps for root in sweep.roots}
-        for id in sorted(self.loose | (roots & self.data.keys())):
+        endings = Endings(self.graph)
+        for id in endings.candidates(self.loose):
             value = self.graph.values[id]
-            if id in self.ends or not (id in roots or self._is_end(value)):
+            if id in self.ends or not (id in endings.roots or self._is_end(value)):
                 continue
-            kind = BoxKind.OUTPUT if value.requires_grad else BoxKind.OFF_OUTPUT
-            detail = shape_dtype(value) if value.requires_grad else "no grad_fn"
+            kind, title, detail = endings.words(value)
             op = self.graph.ops[value.op]
             pairs = (*self.words.place_pairs(op.site), *self.words.value_pairs(value))
-            box = self.add_box(kind, shorten(value.name) or "output", detail, pairs, None, value)
+            box = self.add_box(kind, title, detail, pairs, None, value)
             tail = self.history[value.id] if value.requires_grad else self.data[value.id]
             self.wires.append(Wire(tail, box, self._kind(value.requires_grad, value.id)))
             self.ends[value.id] = box

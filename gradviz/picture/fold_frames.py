@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from gradviz.graphs import Fold, Graph
+from gradviz.graphs import LOOPS, Fold, Graph
 from gradviz.picture.fold_words import frame_words
 from gradviz.picture.records import Frame
 from gradviz.picture.wording import Wording
@@ -50,7 +50,8 @@ class _Framer:
         own = set(fold.ops) if inside else set()
         if any(not self._ops_in(frame) <= own for frame in inside):
             return
-        made = Frame(f"f{len(self.frames)}", "module", title, tooltip, around)
+        kind = "loop" if fold.kind in LOOPS else "module"
+        made = Frame(f"f{len(self.frames)}", kind, title, tooltip, around)
         self.frames[made.id] = made
         for frame in inside:
             self.frames[frame] = replace(self.frames[frame], parent=made.id)

@@ -7,17 +7,24 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gradviz.events import Role
+from gradviz.fold.leaves import KIND as LEAVES
 from gradviz.graphs import Fold, Graph, Op, Value
-from gradviz.picture.wording import TITLE_LIMIT, WIDE, Pairs, Wording, clean, clip, dots, join, plural
+from gradviz.picture.wording import TITLE_LIMIT, WIDE, Pairs, Wording, clean, clip, dots, join, plural, shape_dtype
 from gradviz.stats.tables import bytes_text
 
 NAMES_TOLD = 6
+LEAVES_TOLD = 24
+"""So many leaves of a box are told one by one in its tooltip."""
+
 CARRIED_LIMIT = 24
 """Longest list of what turns hand on; a longer one is counted."""
 
 
 ROOM = 32
 """Where a module's kind and what it says of lost gradients take more characters, the kind is left out."""
+
+SHORTEST = 8
+"""Of a module's kind no fewer characters are told."""
 
 FEW = 5
 """Of a module with so few ops, what it is says more than how many they are."""
@@ -96,6 +103,8 @@ def fold_title(fold: Fold) -> str:
 def closed_words(graph: Graph, content: Content, words: Wording) -> tuple[str, Pairs]:
     """The second line and the tooltip of a closed fold's box."""
     fold = content.fold
+    if fold.kind == LEAVES:
+        return _leaves_words(graph, content, words)
     kept = sum(content.saved.values()) + content.loose
     module = clean(fold.module) if fold.kind != "views" else ""
     parameters = _parameters(content)
@@ -113,7 +122,7 @@ def closed_words(graph: Graph, content: Content, words: Wording) -> tuple[str, P
     ]
     saved = f"{bytes_text(kept)} saved" if kept and not content.starved else ""
     with_saved = dots(*told[:3], saved, *told[3:])
-    detail = with_saved if len(with_saved) <= WIDE else dots(*told)
+    detail = with_saved if len(with_saved) <= WIDE else _with_short_kind(told)
     if fold.kind == "updates":
         detail = dots(words.line(graph.ops[fold.id].site), parameters)
     listed = content.names.most_common(NAMES_TOLD)
@@ -130,15 +139,40 @@ def closed_words(graph: Graph, content: Content, words: Wording) -> tuple[str, P
     return detail, (*_where(graph, fold, words), *pairs, *_opens(fold))
 
 
+def _with_short_kind(told: list[str]) -> str:
+    """The parts of a second line; of a long kind of module the end goes, not the middle of how many ops it has."""
+    kind, *counts = told
+    room = WIDE - len(dots(*counts)) - len(" · ")
+    return dots(kind if len(kind) <= room or not any(counts) else clip(kind, room) if room >= SHORTEST else "", *counts)
+
+
+def _leaves_words(graph: Graph, content: Content, words: Wording) -> tuple[str, Pairs]:
+    """The same of a box of leaves: `16 parameters · 9.0 KiB · line 4`, and in the tooltip the shape of each."""
+    fold = content.fold
+    values = [graph.values[graph.ops[source].outputs[0]] for source in fold.ops]
+    named = all(value.role is Role.PARAMETER for value in values)
+    told = plural(len(values), "parameter") if named else plural(len(values), "leaf", "leaves")
+    told = "" if told == fold.title else told + _states(content)
+    born = list(dict.fromkeys(map(words.born, values)))
+    size = bytes_text(sum(value.nbytes for value in values))
+    pairs = [(clean(value.name) or "a leaf", shape_dtype(value)) for value in values[:LEAVES_TOLD]]
+    more = len(values) - len(pairs)
+    if more:
+        pairs.append(("and", f"{more:,} more"))
+    return dots(told, size, born[0] if len(born) == 1 else ""), (*pairs, *_opens(fold))
+
+
 def _parameters(content: Content) -> str:
     """`12 parameters, no gradient`, `2 parameters, 1 zero gradient`"""
-    if not content.parameters:
-        return ""
-    told = plural(len(content.parameters), "parameter")
+    return plural(len(content.parameters), "parameter") + _states(content) if content.parameters else ""
+
+
+def _states(content: Content) -> str:
+    """`, no gradient` where all say so, `, 1 zero gradient` where one does."""
     states = Counter(content.starved.values())
     if len(states) == 1 and len(content.starved) == len(content.parameters):
-        return f"{told}, {_STATES[next(iter(states))]}"
-    return ", ".join([told, *(f"{count:,} {_STATES[state]}" for state, count in sorted(states.items()))])
+        return f", {_STATES[next(iter(states))]}"
+    return "".join(f", {count:,} {_STATES[state]}" for state, count in sorted(states.items()))
 
 
 _STATES = {
@@ -186,6 +220,7 @@ _KINDS = {
     "function": ("function is one box", "functions are one box each"),
     "updates": ("step of an optimizer is one box", "steps of optimizers are one box each"),
     "views": ("chain of views is one box", "chains of views are one box each"),
+    LEAVES: ("group of leaves is one box", "groups of leaves are one box each"),
 }
 
 

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from heapq import heapify, heappop, heappush
 
 from gradviz.events import Input
 from gradviz.fold.joining import stand_for
+from gradviz.fold.leaves import KIND as LEAVES
 from gradviz.graphs import Fold, Graph, Op, Value
 from gradviz.picture.carrying import mark_turns
 from gradviz.picture.composing import BADGES, Composer
 from gradviz.picture.fold_frames import frame_folds
 from gradviz.picture.fold_words import Content, closed_words, fold_title, tell_folds
 from gradviz.picture.later_turns import later_equals, passed_over
-from gradviz.picture.records import Box, BoxKind, Frame, Picture, Wire, WireKind
+from gradviz.picture.records import Box, BoxKind, Picture, Wire, WireKind
+from gradviz.picture.tidying import in_order, without_empty_frames
 from gradviz.roads import keeps_history, restarts
 from gradviz.views import Options
 
@@ -307,7 +308,8 @@ class FoldingComposer(Composer):
     def _frame_around(self, fold: Fold) -> str | None:
         """The innermost frame that all ops of a closed fold lie in."""
         chains: list[list[str]] = []
-        for frame in dict.fromkeys(self.frame_of.get(op) for op in fold.ops if self.graph.ops[op].inputs):
+        acting = [op for op in fold.ops if self.graph.ops[op].inputs] or fold.ops
+        for frame in dict.fromkeys(map(self.frame_of.get, acting)):
             chain = []
             while frame is not None:
                 chain.append(frame)
@@ -323,7 +325,7 @@ class FoldingComposer(Composer):
         boxes = [self._filled(box, filled[box.id]) if box.id in filled else box for box in self.boxes]
         picture = replace(super().finish(), boxes=tuple(boxes), wires=tuple(self._flowing()))
         picture = replace(picture, notes=(*picture.notes, *tell_folds(self.graph)))
-        return _without_empty_frames(_in_order(mark_turns(picture, self.graph, self.data)))
+        return without_empty_frames(in_order(mark_turns(picture, self.graph, self.data)))
 
     def _flowing(self) -> Iterator[Wire]:
         """The wires; where gradient comes back by one of two between the same boxes, the other is not worth a line."""
@@ -333,6 +335,8 @@ class FoldingComposer(Composer):
 
     def _filled(self, box: Box, content: Content) -> Box:
         kind = BoxKind.OP if content.tracked else BoxKind.OFF
+        if content.fold.kind == LEAVES:
+            kind = BoxKind.LEAF if self._require_grad(content.fold) else BoxKind.CONST
         title = fold_title(content.fold)
         detail, pairs = closed_words(self.graph, content, self.words)
         frame = self._frame_around(content.fold)
@@ -341,65 +345,9 @@ class FoldingComposer(Composer):
             box, kind=kind, title=title, detail=detail, tooltip=pairs, frame=frame, fold=fold.id, cuts=content.cuts
         )
 
+    def _require_grad(self, fold: Fold) -> bool:
+        return any(self.graph.values[output].requires_grad for op in fold.ops for output in self.graph.ops[op].outputs)
+
 
 def _is_literal(box: Box) -> bool:
     return box.kind is BoxKind.CONST and box.value is None
-
-
-def _in_order(picture: Picture) -> Picture:
-    """The boxes so that wires lead from earlier ones to later ones, and called by their place again."""
-    places = {box.id: place for place, box in enumerate(picture.boxes)}
-    onward: dict[str, list[str]] = {}
-    waits = dict.fromkeys(places, 0)
-    for wire in picture.wires:
-        if wire.kind is not WireKind.ALIAS:
-            onward.setdefault(wire.tail, []).append(wire.head)
-            waits[wire.head] += 1
-    ready = [places[id] for id, count in waits.items() if not count]
-    heapify(ready)
-    order: list[Box] = []
-    while ready:
-        box = picture.boxes[heappop(ready)]
-        order.append(box)
-        for head in onward.get(box.id, ()):
-            waits[head] -= 1
-            if not waits[head]:
-                heappush(ready, places[head])
-    names = {box.id: f"b{place}" for place, box in enumerate(order)}
-    ranks = {box.id: place for place, box in enumerate(order)}
-    return replace(
-        picture,
-        boxes=tuple(replace(box, id=names[box.id]) for box in order),
-        # One box may hold a write and, later on, a read of what it wrote: only one of both ways is drawn.
-        wires=tuple(
-            replace(wire, tail=names[wire.tail], head=names[wire.head])
-            for wire in picture.wires
-            if ranks[wire.tail] < ranks[wire.head]
-        ),
-    )
-
-
-def _without_empty_frames(picture: Picture) -> Picture:
-    parents = {frame.id: frame.parent for frame in picture.frames}
-    used: set[str] = set()
-    for box in picture.boxes:
-        frame = box.frame
-        while frame is not None and frame not in used:
-            used.add(frame)
-            frame = parents[frame]
-    names: dict[str | None, str | None] = {None: None}
-    kept: list[Frame] = []
-    # Parents come before children.
-    for frame_ in sorted((frame for frame in picture.frames if frame.id in used), key=lambda f: _depth(f.id, parents)):
-        names[frame_.id] = f"f{len(kept)}"
-        kept.append(replace(frame_, id=f"f{len(kept)}", parent=names[frame_.parent]))
-    boxes = tuple(replace(box, frame=names[box.frame]) for box in picture.boxes)
-    return replace(picture, boxes=boxes, frames=tuple(kept))
-
-
-def _depth(frame: str, parents: dict[str, str | None]) -> int:
-    depth = 0
-    up = parents[frame]
-    while up is not None:
-        depth, up = depth + 1, parents[up]
-    return depth

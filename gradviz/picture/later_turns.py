@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from operator import attrgetter, itemgetter
 
-from gradviz.graphs import Graph, Op
-
-_LOOPS = frozenset({"steps", "iterations"})
+from gradviz.graphs import LOOPS, Graph, Op
 
 
 def later_equals(graph: Graph) -> dict[int, Sequence[int]]:
@@ -18,7 +16,7 @@ def later_equals(graph: Graph) -> dict[int, Sequence[int]]:
     """
     found: dict[int, Sequence[int]] = {}
     for fold in graph.folds:
-        if not fold.open or fold.times < 3 or fold.kind not in _LOOPS:
+        if not fold.open or fold.times < 3 or fold.kind not in LOOPS:
             continue
         made = {*fold.turns[0], *fold.turns[1]}
         ops, length = fold.ops, len(fold.turns[0])

@@ -18,6 +18,7 @@ class BoxKind(StrEnum):
     OP = "op"                # an op that autograd tracked
     OFF = "off"              # an op or a value that it did not
     OUTPUT = "output"        # a value that the drawing leads to, and that requires grad
+    RESULT = "result"        # a value that requires grad, that no backward pass started from, and that nothing used
     OFF_OUTPUT = "off-output"  # such a value without grad_fn
     CUT = "cut"              # the badge of a cut: gradient stops here
     EXIT = "exit"            # data that left for Python or numpy

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence, Set
 
 from gradviz.picture.records import Wire, WireKind
 
@@ -12,63 +10,57 @@ _ROADS = frozenset({WireKind.GRADIENT, WireKind.TRACKED, WireKind.SHADOW, WireKi
 """Wires along which data flowed from one box to the next."""
 
 
-class _Step(NamedTuple):
-    """The wire to take next, or None at the target itself, and the target that it leads to."""
-
-    wire: int | None
-    target: str
-
-
 class Retracer:
-    """Finds lost roads among `wires`; they end at one of the boxes `goals`, or at an exit that leads to none."""
+    """Finds lost roads among `wires`; they end at the boxes `goals`, or at an exit that leads to none."""
 
     def __init__(self, wires: Sequence[Wire], goals: Iterable[str], exits: Iterable[str] = ()) -> None:
         self._wires = wires
         self._coming: dict[str, list[int]] = {}
-        self._twins: dict[tuple[str, str], list[int]] = {}
+        self._going: dict[str, list[int]] = {}
         for number, wire in enumerate(wires):
             if wire.kind in _ROADS:
                 self._coming.setdefault(wire.head, []).append(number)
-                self._twins.setdefault((wire.tail, wire.head), []).append(number)
-        self._onward = self._steps(exits) | self._steps(goals)
+                self._going.setdefault(wire.tail, []).append(number)
+        self._to_goal = self._leading_to(goals)
+        self._to_exit = self._leading_to(exits)
 
     def retrace(self, starts: Iterable[str], cuts: Sequence[str]) -> tuple[frozenset[int], list[str]]:
-        """The shortest road from each of `starts` to the nearest of `cuts`, and on to the nearest goal,
-        or else to the nearest exit.
+        """All roads from `starts` to `cuts`, and on from these to the goals, or to exits where they lead to no goal.
 
-        Where several wires join two boxes on it, all of them are on it.
         Returns the wires by position, and those of `cuts` that were come to, in their order. A start from which no cut
         can be come to adds nothing.
         """
-        steps = self._steps(cuts)
-        found: set[int] = set()
-        entered: set[str] = set()
-        for start in starts:
-            if start in steps:
-                entered.add(steps[start].target)
-                self._follow(start, steps, found)
-        for cut in entered:
-            self._follow(cut, self._onward, found)
-        taken = [self._wires[number] for number in found]
-        twins = frozenset(twin for wire in taken for twin in self._twins[wire.tail, wire.head])
-        return twins, [cut for cut in cuts if cut in entered]
+        found, met = self._between(starts, self._leading_to(cuts))
+        entered = [cut for cut in cuts if cut in met]
+        onward = [cut for cut in entered if cut in self._to_goal]
+        found |= self._between(onward, self._to_goal)[0]
+        found |= self._between([cut for cut in entered if cut not in self._to_goal], self._to_exit)[0]
+        return frozenset(found), entered
 
-    def _steps(self, targets: Iterable[str]) -> dict[str, _Step]:
-        """For each box from which a target can be come to, the first step towards the nearest one."""
-        steps = {target: _Step(None, target) for target in targets}
-        pending = deque(steps)
+    def _leading_to(self, targets: Iterable[str]) -> set[str]:
+        """The boxes from which a target can be come to, targets among them."""
+        known = set(targets)
+        pending = list(known)
         while pending:
-            head = pending.popleft()
-            for number in self._coming.get(head, ()):
+            for number in self._coming.get(pending.pop(), ()):
                 tail = self._wires[number].tail
-                if tail not in steps:
-                    steps[tail] = _Step(number, steps[head].target)
+                if tail not in known:
+                    known.add(tail)
                     pending.append(tail)
-        return steps
+        return known
 
-    def _follow(self, box: str, steps: dict[str, _Step], found: set[int]) -> None:
-        """Add the wires from `box` on, up to one that is there already: from there on the road is known."""
-        step = steps.get(box)
-        while step is not None and step.wire is not None and step.wire not in found:
-            found.add(step.wire)
-            step = steps[self._wires[step.wire].head]
+    def _between(self, starts: Iterable[str], leading: Set[str]) -> tuple[set[int], set[str]]:
+        """The wires that go on from `starts` among the boxes of `leading`, and the boxes that they join."""
+        met = {start for start in starts if start in leading}
+        pending = list(met)
+        found: set[int] = set()
+        while pending:
+            for number in self._going.get(pending.pop(), ()):
+                head = self._wires[number].head
+                if head not in leading:
+                    continue
+                found.add(number)
+                if head not in met:
+                    met.add(head)
+                    pending.append(head)
+        return found, met

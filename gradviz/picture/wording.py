@@ -94,6 +94,13 @@ class Wording:
         """Several values, each once, joined for a sentence."""
         return join(list(dict.fromkeys(self.value(id) for id in ids)))
 
+    def born(self, value: Value) -> str:
+        """Where a leaf comes from: `line 5`, or `version 3`.
+
+        Brought in from outside a part of a graph, a written leaf is better known by its version than by its writer.
+        """
+        return f"version {value.version}" if value.version else self.line(self._graph.ops[value.op].site)
+
     def op(self, op: Op) -> str:
         """`y = mul`, or `mul` where the result has no name."""
         names = [self._graph.values[output].name for output in op.outputs]

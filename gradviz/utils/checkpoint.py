@@ -8,14 +8,16 @@ from collections.abc import Callable
 from typing import Any
 
 from gradviz.core.apply import leaf
-from gradviz.core.composites import Unheard, called, untold_as
+from gradviz.core.composites import Unheard, called, maker, untold, untold_as
 from gradviz.core.engine import backward
 from gradviz.core.function import Function
 from gradviz.core.grad_mode import enable_grad, in_backward
 from gradviz.core.packing import saved_tensors_hooks
 from gradviz.core.random import stream
 from gradviz.core.tensor import Tensor
+from gradviz.core.trace import Link, Untracked, faint, origin_of
 from gradviz.errors import NotWrittenError
+from gradviz.ids import next_id
 from gradviz.sites import user_frame
 
 _NOT_SAID = (
@@ -56,27 +58,47 @@ def checkpoint(
         raise ValueError("Unexpected keyword arguments: " + ",".join(kwargs))
     if not any(isinstance(one, Tensor) and one.requires_grad for one in args):
         warnings.warn("None of the inputs have requires_grad=True. Gradients will be None", UserWarning, stacklevel=2)
-    return _as_one_node(function, preserve_rng_state, *args)
+    return _as_one_node(_Part(function, preserve_rng_state), *args)
+
+
+class _Part:
+    """A part of the forward, and what requires grad of all that it reads besides its arguments: weights."""
+
+    def __init__(self, run: Callable[..., Any], preserve: bool) -> None:
+        self.run = run
+        self.preserve = preserve
+        self.read: dict[tuple[int, int], Link] = {}
+
+    def run_first(self, *args: Any) -> Any:
+        """Run it, and take note of what it reads. It runs unheard, and its ops wait where they can be looked at."""
+        steps, first = untold(), next_id()
+        results = self.run(*args)
+        for step, _ in steps or ():
+            for link, need in zip(step.links, step.needs, strict=True):
+                origin, number = origin_of(link)
+                if need and origin is not None and origin.id < first:
+                    self.read.setdefault((origin.id, number), link)
+        return results
 
 
 class CheckpointFunction(Function):
     """A part of the forward as one node, whose backward runs it again and then backward through it."""
 
     @staticmethod
-    def forward(ctx: Any, run: Callable[..., Any], preserve: bool, *args: Any) -> Any:
+    def forward(ctx: Any, part: _Part, *args: Any) -> Any:
         """Run the part with grad mode off."""
-        ctx.run, ctx.args = run, [None if isinstance(one, Tensor) else one for one in args]
+        ctx.run, ctx.args = part.run, [None if isinstance(one, Tensor) else one for one in args]
         ctx.places = [place for place, one in enumerate(args) if isinstance(one, Tensor)]
-        ctx.drawn = stream(None).get_state() if preserve else None
+        ctx.drawn = stream(None).get_state() if part.preserve else None
         ctx.save_for_backward(*(args[place] for place in ctx.places))
-        return run(*args)
+        return part.run_first(*args)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
         """Run it again with grad mode on, and backward through what that gives."""
         arguments = list(ctx.args)
         for place, tensor in zip(ctx.places, ctx.saved_tensors, strict=True):
-            arguments[place] = tensor.detach().requires_grad_(tensor.requires_grad)
+            arguments[place] = _begun_anew(tensor)
         with _drawing_again(ctx.drawn), enable_grad():
             outputs = ctx.run(*arguments)
         pairs = [
@@ -89,12 +111,23 @@ class CheckpointFunction(Function):
         if not pairs:
             raise RuntimeError("none of output has requires_grad=True, this checkpoint() is not necessary")
         backward([output for output, _ in pairs], [gradient for _, gradient in pairs])
-        return (None, None, *(one._grad if isinstance(one, Tensor) else None for one in arguments))
+        return (None, *(one._grad if isinstance(one, Tensor) else None for one in arguments))
 
 
 @called("checkpoint")
-def _as_one_node(*args: Any) -> Any:
-    return CheckpointFunction.apply(*args)
+def _as_one_node(part: _Part, *args: Any) -> Any:
+    result = CheckpointFunction.apply(part, *args)
+    made = maker(result)
+    if made is not None and made.row.name == CheckpointFunction.__name__:
+        given = [(one._origin, one._number, one.requires_grad) for one in args if isinstance(one, Tensor)]
+        links = [(origin, number) if number else origin for origin, number, _ in given]
+        passed = {(origin.id, number) for origin, number, _ in given}
+        read = [link for key, link in part.read.items() if key not in passed]
+        told = tuple([*links, *read] if made.tracked else map(faint, [*links, *read]))
+        made.whole = told, (*(need for _, _, need in given), *(True for _ in read))
+        if isinstance(made, Untracked) and read and made.region is not None and not made.region.tracks:
+            made.cause = made.region.cause
+    return result
 
 
 class _drawing_again:
@@ -159,6 +192,13 @@ class _Recomputation:
                 f"during recomputation: {len(again)}."
             )
         self._found = dict(enumerate(again))
+
+
+def _begun_anew(tensor: Tensor) -> Tensor:
+    """A leaf on the memory of an argument, from which the part is run again. No gradient is lost at it."""
+    made = leaf(tensor._data, "detach", tensor.requires_grad, inner=True)
+    made._storage = tensor._storage
+    return made
 
 
 def _unrecorded(tensor: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from gradviz.graphs import Graph
 from gradviz.layout.drawing import MODULE_KINDS
 from gradviz.picture.composing import compose
 from gradviz.picture.records import Box, BoxKind, Frame, Picture, Remark, Wire, WireKind
+from gradviz.picture.signs import frames, signs
 from gradviz.picture.wording import clean
 from gradviz.views import Options
 
@@ -29,6 +30,7 @@ BOXES: dict[BoxKind, dict[str, str]] = {
     BoxKind.OP: {"style": "filled", "fillcolor": "#f3f4f6", "color": "#9ca3af"},
     BoxKind.OFF: {"style": "dashed", "color": GREY, "fontcolor": "#4b5563"},
     BoxKind.OUTPUT: {"style": "filled", "fillcolor": "#dcfce7", "color": "#15803d", "peripheries": "2"},
+    BoxKind.RESULT: {"style": "rounded", "color": "#9ca3af", "fontcolor": "#4b5563", "peripheries": "2"},
     BoxKind.OFF_OUTPUT: {"style": "dashed", "color": GREY, "fontcolor": "#4b5563", "peripheries": "2"},
     BoxKind.CUT: {"style": "rounded,bold,filled", "fillcolor": "#fef2f2", "color": RED, "fontcolor": RED},
     BoxKind.EXIT: {"shape": "cds", "style": "dashed", "color": GREY, "fontcolor": "#4b5563"},
@@ -38,7 +40,7 @@ BOXES: dict[BoxKind, dict[str, str]] = {
 }
 
 FOLDED = {"shape": "box3d"}
-"""What sets a box apart that stands for several ops."""
+"""What sets a box apart that stands for several."""
 
 WIRES: dict[WireKind, dict[str, str]] = {
     WireKind.GRADIENT: {"color": DARK, "penwidth": "1.5"},
@@ -69,6 +71,7 @@ BOX_MEANING = {
     BoxKind.OP: "tracked op",
     BoxKind.OFF: "not tracked",
     BoxKind.OUTPUT: "output",
+    BoxKind.RESULT: "another result",
     BoxKind.OFF_OUTPUT: "output without grad_fn",
     BoxKind.CUT: "gradient stops",
     BoxKind.EXIT: "left for Python or numpy",
@@ -206,13 +209,16 @@ def _legend(picture: Picture) -> str:
     for kind, meaning in BOX_MEANING.items():
         if kind in shown:
             rows.append((_swatch(kind), meaning))
-    if any(box.fold is not None for box in picture.boxes):
+    folded = {box.kind for box in picture.boxes if box.fold is not None}
+    if folded & {BoxKind.OP, BoxKind.OFF}:
         rows.append((_ink("▣", DARK), "several ops in one"))
+    if folded & {BoxKind.LEAF, BoxKind.CONST}:
+        rows.append((_ink("▣", DARK), "several leaves in one"))
     kinds_of_frame = {frame.kind for frame in picture.frames}
     if kinds_of_frame - set(MODULE_KINDS):
         rows.append((_ink("┌╌┐", GREY), "grad-mode region"))
-    if kinds_of_frame & set(MODULE_KINDS):
-        rows.append((_ink("┌─┐", GREY), "module"))
+    rows += [(_ink("┌─┐", GREY), words) for words in frames(kinds_of_frame)]
+    rows += [(_ink(mark, GREY), words) for mark, words in signs(picture)]
     cells = "".join(f'<TR><TD ALIGN="CENTER">{mark}</TD><TD ALIGN="LEFT">{text}</TD></TR>' for mark, text in rows)
     return f'<TABLE BORDER="0" CELLSPACING="2" CELLPADDING="1">{cells}</TABLE>'
 

@@ -13,7 +13,9 @@ from importlib.resources import files
 from math import ceil
 from typing import TYPE_CHECKING
 
+from gradviz.layout.drawing import Rectangle
 from gradviz.layout.measure import one_line
+from gradviz.picture.records import BoxKind
 from gradviz.picture.wording import clean
 from gradviz.views.html_data import data_pieces
 from gradviz.views.svg import lay_out, marks
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 _MARGIN = 16
 _LEGIBLE = 0.3
 _TEXT_LIMIT = 2000
+_FIRST = {BoxKind.OUTPUT: 0, BoxKind.OP: 1}
 _SIGNS = {"error": "✕", "warning": "!", "note": "i"}
 
 _KEYS = (
@@ -67,7 +70,8 @@ def write_pieces(drawing: Drawing, graph: Graph, findings: Sequence[Finding] | N
     yield _HEAD.format(policy=_policy(style, script), title=title, style=style)
     yield _HEADER.format(title=title, summary=summary)
     yield _DRAWING.format(
-        start=-_MARGIN, width=size[0], height=size[1], title=title, description=escape(one_line(picture.description))
+        start=_start(drawing), corner=-_MARGIN, width=size[0], height=size[1],
+        title=title, description=escape(one_line(picture.description)),
     )
     for part in marks(drawing):
         if part:
@@ -121,8 +125,8 @@ aria-label="Find boxes by name, op, scope or file:line" aria-describedby="hits" 
 """
 
 _DRAWING = """\
-<main id="view" tabindex="0" aria-label="Drawing">
-<svg xmlns="http://www.w3.org/2000/svg" class="gv" viewBox="{start} {start} {width} {height}" width="{width}" \
+<main id="view" tabindex="0" aria-label="Drawing" data-at="{start}">
+<svg xmlns="http://www.w3.org/2000/svg" class="gv" viewBox="{corner} {corner} {width} {height}" width="{width}" \
 height="{height}" role="img" aria-labelledby="name description">
 <title id="name">gradviz: {title}</title>
 <desc id="description">{description}</desc>
@@ -137,6 +141,17 @@ _BESIDE = """\
 <aside aria-label="Details, findings and legend">
 <section id="box" aria-live="polite" hidden></section>
 """
+
+
+def _start(drawing: Drawing) -> str:
+    """What the page shows first, across the flow of data: the first culprit, or else a root, or an op; `x y`.
+
+    Along the flow it is the beginning.
+    """
+    wanted = sorted(drawing.boxes, key=lambda placed: (not placed.box.findings, _FIRST.get(placed.box.kind, 2)))
+    area = wanted[0].area if wanted else Rectangle(0, 0, 0, 0)
+    x, y = round(area.x + area.width / 2), round(area.y + area.height / 2)
+    return f"0 {y}" if drawing.direction == "LR" else f"{x} 0"
 
 
 def _resource(name: str) -> str:

@@ -114,7 +114,8 @@ class _Facts:
             others = [self._graph.ops[id] for id in self._drawn_as.get(op.id, ())]
             for name, scope in dict.fromkeys((one.name, one.scope) for one in (op, *others)):
                 found.update({clean(name): None, clean(scope, TOOLTIP_LIMIT): None})
-            outputs = chain.from_iterable(one.outputs for one in others)
+            told = others if box.fold is None else [op, *others]  # a box of one has its own name as title
+            outputs = chain.from_iterable(one.outputs for one in told)
             for name in dict.fromkeys(self._graph.values[output].name for output in outputs):
                 found[clean(name, TOOLTIP_LIMIT)] = None
             for other in dict.fromkeys(one.site for one in others):

@@ -14,6 +14,7 @@ from gradviz.layout.drawing import MODULE_KINDS
 from gradviz.layout.measure import one_line
 from gradviz.picture.composing import compose
 from gradviz.picture.records import Box, BoxKind, Frame, Picture, Remark, Wire, WireKind
+from gradviz.picture.signs import signs
 from gradviz.picture.wording import clean
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ SHAPES: dict[BoxKind, tuple[str, str]] = {
     BoxKind.OP: ("[", "]"),
     BoxKind.OFF: ("[", "]"),
     BoxKind.OUTPUT: ("[/", "/]"),
+    BoxKind.RESULT: ("[\\", "\\]"),
     BoxKind.OFF_OUTPUT: ("[/", "/]"),
     BoxKind.CUT: ("{{", "}}"),
     BoxKind.EXIT: (">", "]"),
@@ -57,6 +59,7 @@ CLASSES: dict[BoxKind, tuple[str, str]] = {
     BoxKind.OP: ("op", "fill:#f3f4f6,stroke:#9ca3af,color:#1f2937"),
     BoxKind.OFF: ("off", f"fill:#ffffff,stroke:{_GREY},stroke-dasharray:4 3,color:#4b5563"),
     BoxKind.OUTPUT: ("out", "fill:#dcfce7,stroke:#15803d,stroke-width:2px,color:#1f2937"),
+    BoxKind.RESULT: ("result", "fill:#ffffff,stroke:#9ca3af,color:#4b5563"),
     BoxKind.OFF_OUTPUT: ("offout", f"fill:#ffffff,stroke:{_GREY},stroke-dasharray:4 3,color:#4b5563"),
     BoxKind.CUT: ("cut", f"fill:#fef2f2,stroke:{_RED},stroke-width:2px,color:{_RED}"),
     BoxKind.EXIT: ("exit", f"fill:#ffffff,stroke:{_GREY},color:#4b5563"),
@@ -123,7 +126,8 @@ def _lines(picture: Picture, graph: Graph, options: Options) -> Iterator[str]:
     for name, look in _TEXT_CLASSES.items():
         if name in present:
             yield f"  classDef {name} {look}"
-    yield f"  about{_label([picture.title, picture.summary, *picture.notes])}:::about"
+    meanings = [f"{mark}: {words}" for mark, words in signs(picture)]
+    yield f"  about{_label([picture.title, picture.summary, *picture.notes, *meanings])}:::about"
     yield from _framed(picture, graph, options)
     for wire in picture.wires:
         yield f"  {wire.tail} {_arrow(wire)} {wire.head}"

@@ -333,4 +333,7 @@ addEventListener("hashchange", asked);
 id("tools").hidden = id("keys").hidden = false;
 view.classList.add("live");
 fit();
+// Of what does not fit on the page, the part that matters is seen first.
+const [x, y] = view.dataset.at.split(" ");
+view.scrollTo((x - page.x) * scale - view.clientWidth / 2, (y - page.y) * scale - view.clientHeight / 2);
 asked();

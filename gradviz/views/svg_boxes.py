@@ -71,7 +71,7 @@ def _box(placed: PlacedBox, remarks: Sequence[Remark]) -> str:
     if kind is BoxKind.CUT:
         mark = scissors(area.x + BADGE_AXIS, area.y + area.height / 2, BADGE_AXIS)
     elif box.fold is not None:
-        mark = fold_bars(area)
+        mark = fold_bars(area, kind)
         if box.cuts:
             marks += scissors(area.x + 2, area.y + 2, FOLD_CUT)
     hint = tooltip(box.title, placed.title, box.tooltip)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 
 from gradviz.layout.drawing import Drawing, Rectangle
 from gradviz.layout.measure import text_width
 from gradviz.picture.records import BoxKind, WireKind
+from gradviz.picture.signs import frames, signs
 from gradviz.views.svg_findings import band_sample
 from gradviz.views.svg_marks import (
     BOX_CLASS,
@@ -41,6 +43,7 @@ BOX_WORDS = {
     BoxKind.OP: "tracked op",
     BoxKind.OFF: "not tracked",
     BoxKind.OUTPUT: "output",
+    BoxKind.RESULT: "another result",
     BoxKind.OFF_OUTPUT: "output without grad_fn",
     BoxKind.SAVED: "saved tensor",
     BoxKind.EXIT: "left for Python",
@@ -48,6 +51,12 @@ BOX_WORDS = {
     BoxKind.MORE: "not drawn",
 }
 """The same of boxes."""
+
+FOLD_WORDS = {
+    (BoxKind.OP, BoxKind.OFF): "many ops in one box",
+    (BoxKind.LEAF, BoxKind.CONST): "many leaves in one box",
+}
+"""The same of boxes that stand for many, whichever of the kinds occurs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +90,19 @@ def legend_items(drawing: Drawing) -> list[Item]:
         if kind in boxes:
             sample = f'<g class="{BOX_CLASS[kind]}">{outline(kind, Rectangle(0, -11, 22, 14))}</g>'
             items.append(Item(sample, 22, words))
-    if any(box.fold is not None for box in picture.boxes):
-        area = Rectangle(0, -11, 24, 14)
-        items.append(Item(f'<g class="op">{outline(BoxKind.OP, area)}{fold_bars(area)}</g>', 24, "many ops in one box"))
-    modules = {is_module(placed) for placed in drawing.frames}
-    if False in modules:
+    folded = {box.kind for box in picture.boxes if box.fold is not None}
+    for kinds, words in FOLD_WORDS.items():
+        for kind in [kind for kind in kinds if kind in folded][:1]:
+            area = Rectangle(0, -11, 24, 14)
+            sample = f'<g class="{BOX_CLASS[kind]}">{outline(kind, area)}{fold_bars(area, kind)}</g>'
+            items.append(Item(sample, 24, words))
+    if not all(map(is_module, drawing.frames)):
         items.append(Item(rectangle(Rectangle(0, -11, 22, 14), 4, "f"), 22, "grad-mode region"))
-    if True in modules:
-        items.append(Item(rectangle(Rectangle(0, -11, 22, 14), 4, "fm"), 22, "module"))
+    for words in frames(placed.frame.kind for placed in drawing.frames):
+        items.append(Item(rectangle(Rectangle(0, -11, 22, 14), 4, "fm"), 22, words))
+    # A mark of text is a sample of itself.
+    for mark, words in signs(picture):
+        items.append(Item(text(0, 0, mark, "k"), ceil(text_width(mark, "sans", 11)), f"= {words}"))
     return items
 
 

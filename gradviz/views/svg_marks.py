@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import sqrt
 from typing import TypeVar
 
 from gradviz.layout.drawing import MODULE_KINDS, PlacedBox, PlacedFrame, Rectangle
@@ -16,6 +17,7 @@ BOX_CLASS = {
     BoxKind.OP: "op",
     BoxKind.OFF: "off",
     BoxKind.OUTPUT: "out",
+    BoxKind.RESULT: "res",
     BoxKind.OFF_OUTPUT: "offo",
     BoxKind.CUT: "cut",
     BoxKind.EXIT: "exit",
@@ -23,7 +25,8 @@ BOX_CLASS = {
     BoxKind.SAVED: "saved",
     BoxKind.MORE: "more",
 }
-_CORNER = {BoxKind.LEAF: 12, BoxKind.CUT: 15, BoxKind.OUTPUT: 7, BoxKind.OFF_OUTPUT: 7, BoxKind.CONST: 3}
+_ENDS = frozenset({BoxKind.OUTPUT, BoxKind.RESULT, BoxKind.OFF_OUTPUT})
+_CORNER = {BoxKind.LEAF: 12, BoxKind.CUT: 15, BoxKind.CONST: 3, **dict.fromkeys(_ENDS, 7)}
 _ANGULAR = frozenset({BoxKind.EXIT, BoxKind.ERROR, BoxKind.SAVED})
 _FONTS = {"h": ("bold", 15), "t": ("bold", DETAIL_SIZE), "k": ("sans", DETAIL_SIZE), "s": ("sans", DETAIL_SIZE)}
 _FONTS |= {"ct": ("bold", TITLE_SIZE), "": ("mono", TITLE_SIZE), "fh": ("bold", TITLE_SIZE), "fi": ("sans", TITLE_SIZE)}
@@ -104,7 +107,7 @@ def outline(kind: BoxKind, area: Rectangle) -> str:
     if kind not in _ANGULAR:
         corner = corner_of(kind, area.height)
         shape = rectangle(area, corner)
-        if kind is BoxKind.OUTPUT or kind is BoxKind.OFF_OUTPUT:
+        if kind in _ENDS:
             inset = 3 if area.height > 20 else 2
             inner = Rectangle(area.x + inset, area.y + inset, area.width - 2 * inset, area.height - 2 * inset)
             shape += rectangle(inner, max(corner - inset, 1), "in")
@@ -124,9 +127,11 @@ def outline(kind: BoxKind, area: Rectangle) -> str:
     return page + _polygon((right - fold, y, right - fold, y + fold, right, y + fold))
 
 
-def fold_bars(area: Rectangle) -> str:
-    """What tells a box of many ops from a box of one: a bar at either side, as flowcharts mark a subprocess."""
-    left, right, top, bottom = area.x + _BAR, area.right - _BAR, area.y, area.bottom
+def fold_bars(area: Rectangle, kind: BoxKind) -> str:
+    """What tells a box of many from a box of one: a bar at either side, as flowcharts mark a subprocess."""
+    corner = corner_of(kind, area.height)
+    inset = corner - sqrt(corner**2 - (corner - _BAR) ** 2) if corner > _BAR else 0  # where the corner is round
+    left, right, top, bottom = area.x + _BAR, area.right - _BAR, area.y + inset, area.bottom - inset
     way = f"M{number(left)} {number(top)}V{number(bottom)}M{number(right)} {number(top)}V{number(bottom)}"
     return f'<path class="sub" d="{way}"/>'
 

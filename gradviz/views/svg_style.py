@@ -63,7 +63,7 @@ TEXT_ON: tuple[tuple[str, str], ...] = (
 # Selector, declarations without colour, and the paints of fill and stroke.
 _RULES: tuple[tuple[str, str, str, str], ...] = (
     ("text", 'font:12px ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace', "ink", ""),
-    (".m,.op,.leaf,.const,.off,.out,.offo,.exit,.err,.saved,.more", "text-anchor:middle", "", ""),
+    (".m,.op,.leaf,.const,.off,.out,.res,.offo,.exit,.err,.saved,.more", "text-anchor:middle", "", ""),
     (".h", "font:600 15px system-ui,sans-serif", "", ""),
     (".k,.s", "font:11px system-ui,sans-serif", "muted", ""),
     (".t", "font:600 11px system-ui,sans-serif", "muted", ""),
@@ -73,9 +73,9 @@ _RULES: tuple[tuple[str, str, str, str], ...] = (
     (".leaf rect", "stroke-width:1.6", "leaf", "leaf edge"),
     (".const rect", "", "paper", "op edge"),
     (".off rect,.offo rect", "stroke-dasharray:4 3", "paper", "faint line"),
-    (".off text,.offo text", "", "muted", ""),
+    (".off text,.offo text,.res text", "", "muted", ""),
     (".out rect", "stroke-width:1.4", "output", "output edge"),
-    (".out .in,.offo .in", "fill:none;stroke-width:1", "", ""),
+    (".out .in,.res .in,.offo .in", "fill:none;stroke-width:1", "", ""),
     (".exit .e", "", "paper", "faint line"),
     (".more rect", "stroke-dasharray:1 3;stroke-linecap:round", "paper", "faint line"),
     (".saved .e", "", "saved", "saved edge"),
@@ -122,7 +122,10 @@ _FINDING_RULES: tuple[tuple[str, str, str, str], ...] = (
 
 
 # What only a drawing of a folded graph needs.
-_FOLD_RULES: tuple[tuple[str, str, str, str], ...] = ((".sub", "fill:none;stroke-width:1", "", "op edge"),)
+_FOLD_RULES: tuple[tuple[str, str, str, str], ...] = (
+    (".sub", "fill:none;stroke-width:1", "", "op edge"),
+    (".leaf .sub", "", "", "leaf edge"),
+)
 
 
 @cache

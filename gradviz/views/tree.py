@@ -19,7 +19,7 @@ written once, with a number, and `↑1` or `↓1` elsewhere says that it stands 
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
@@ -31,7 +31,8 @@ from rich.text import Text
 
 from gradviz.graphs import Graph
 from gradviz.picture.composing import compose
-from gradviz.picture.records import Box, BoxKind, Picture, Remark, Wire, WireKind
+from gradviz.picture.records import Box, BoxKind, Frame, Picture, Remark, Wire, WireKind
+from gradviz.picture.signs import FRAMES, signs
 from gradviz.views import Options
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ SYMBOLS = {
     BoxKind.OP: ("■", "", "tracked op"),
     BoxKind.OFF: ("□", "dim", "not tracked"),
     BoxKind.OUTPUT: ("◆", "bold green", "output"),
+    BoxKind.RESULT: ("◈", "dim", "another result"),
     BoxKind.OFF_OUTPUT: ("◇", "dim", "output without grad_fn"),
     BoxKind.CUT: ("✂", "bold red", "gradient stops"),
     BoxKind.EXIT: ("⇥", "dim", "left for Python or numpy"),
@@ -55,8 +57,10 @@ SYMBOLS = {
 FOLDED = {
     BoxKind.OP: ("▣", "", "several ops in one"),
     BoxKind.OFF: ("▨", "dim", "several ops in one, not tracked"),
+    BoxKind.LEAF: ("◉", "bold blue", "several leaves in one, all require grad"),
+    BoxKind.CONST: ("◎", "", "several leaves in one, none needs grad"),
 }
-"""The same for a box that stands for several ops."""
+"""The same for a box that stands for several."""
 
 WIRES = {
     WireKind.GRADIENT: ("─", "│", ""),
@@ -153,6 +157,7 @@ class _Tree:
     def __init__(self, picture: Picture, width: int | None) -> None:
         self.boxes = {box.id: box for box in picture.boxes}
         self.frames = {frame.id: frame.title for frame in picture.frames}
+        self.brief = _brief(picture.frames)
         self.remarks = picture.remarks
         self.blamed = {frame.id: frame.findings for frame in picture.frames if frame.findings}
         self.feeds, uses = _gather(picture)
@@ -249,11 +254,12 @@ class _Tree:
         sign, style, _ = _symbol(box)
         text = [(f"{sign} {box.title}", style)]
         if feed.count > 1:
-            text.append((f" ×{feed.count}", ""))
+            text.append((f" ×{feed.count:,}", ""))
         if box.detail:
             text.append((f"  {box.detail}", "red" if box.kind is BoxKind.ERROR else "dim"))
         if box.frame is not None:
             text.append((f"  in {self.frames[box.frame]}", "italic"))
+            self.frames.update({box.frame: self.brief[box.frame]} if box.frame in self.brief else {})
             text += self._tags(self.blamed.pop(box.frame, ()))
         text += self._tags(box.findings)
         if feed.tail in self.shared or feed.tail in self.numbers:
@@ -267,12 +273,19 @@ class _Tree:
 
     def _reference(self, feed: _Feed, first: Spans, other: Spans) -> _Line:
         arrow = "↑" if feed.tail in self.written else "↓"
-        times = f" ×{feed.count}" if feed.count > 1 else ""
+        times = f" ×{feed.count:,}" if feed.count > 1 else ""
         number = f"{arrow}{self._number(feed.tail)}"
         return _Line(((number, "cyan"), (f" {self.boxes[feed.tail].title}{times}", "")), first, other)
 
     def _number(self, id: str) -> int:
         return self.numbers.setdefault(id, len(self.numbers) + 1)
+
+
+def _brief(frames: Sequence[Frame]) -> dict[str, str]:
+    """What the frames of modules and loops are called where they were told before, by their beginnings, if unlike."""
+    names = {frame.id: frame.title.partition(" · ")[0] for frame in frames}
+    counts = Counter(names.values())
+    return {frame.id: names[frame.id] for frame in frames if frame.kind in FRAMES and counts[names[frame.id]] == 1}
 
 
 def _gather(picture: Picture) -> tuple[dict[str, list[_Feed]], dict[str, int]]:
@@ -285,12 +298,17 @@ def _gather(picture: Picture) -> tuple[dict[str, list[_Feed]], dict[str, int]]:
     uses: dict[str, int] = {}
     for head, tails in found.items():
         feeds[head] = [
-            _Feed(tail, wires[0].kind, len(wires), any(wire.lost for wire in wires), _road(wires, picture))
+            _Feed(tail, wires[0].kind, sum(map(_count, wires)), any(wire.lost for wire in wires), _road(wires, picture))
             for tail, wires in tails.items()
         ]
         for tail in tails:
             uses[tail] = uses.get(tail, 0) + 1
     return feeds, uses
+
+
+def _count(wire: Wire) -> int:
+    """How many a wire stands for: one that is labelled `×15` is 15."""
+    return int(wire.label[1:].replace(",", "")) if wire.label.startswith("×") else 1
 
 
 def _road(wires: Sequence[Wire], picture: Picture) -> str:
@@ -300,7 +318,7 @@ def _road(wires: Sequence[Wire], picture: Picture) -> str:
 
 def _roots(picture: Picture, uses: dict[str, int]) -> list[str]:
     """The boxes that feed nothing: what gradient starts from and errors first, then other results, then the rest."""
-    first = {BoxKind.OUTPUT: 0, BoxKind.ERROR: 0, BoxKind.OFF_OUTPUT: 1}
+    first = {BoxKind.OUTPUT: 0, BoxKind.ERROR: 0, BoxKind.RESULT: 1, BoxKind.OFF_OUTPUT: 1}
     ends = [box for box in picture.boxes if box.id not in uses]
     return [box.id for box in sorted(ends, key=lambda box: first.get(box.kind, 2))]
 
@@ -349,6 +367,8 @@ def _legend(picture: Picture) -> Iterator[tuple[str, str, str]]:
     roads = [wire for wire in picture.wires if wire.road]
     if roads:
         yield "┃", SEVERITIES[_road(roads, picture)], "road of a lost gradient"
+    merged = len({(wire.tail, wire.head) for wire in picture.wires}) < len(picture.wires)
+    yield from ((mark, "", f"= {words}") for mark, words in signs(picture, merged=merged))
 
 
 def _symbol(box: Box) -> tuple[str, str, str]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from gradviz.core.apply import apply, apply_general
-from gradviz.core.composites import called
+from gradviz.core.composites import whole_called
 from gradviz.core.dtypes import promoted
 from gradviz.core.inplace import apply_inplace
 from gradviz.core.ops.samples import grid, positive
@@ -228,7 +228,7 @@ def _inplace_operator(row: Row, static: tuple[Any, ...], write: Any) -> Callable
     return call
 
 
-@called("div")
+@whole_called("div", numbers=True)
 def _divided_into(self: Tensor, other: Any) -> Any:
     return apply(MUL, (apply(RECIPROCAL, (self,)), operand(other)))
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gradviz.core.apply import apply
-from gradviz.core.composites import composite
+from gradviz.core.composites import composite, whole
 from gradviz.core.grad_mode import no_grad
 from gradviz.core.ops.losses import check_reduction
 from gradviz.core.ops.samples import grid, positive
@@ -58,7 +58,7 @@ _MEAN = (
 
 
 @functional
-@composite
+@whole
 def kl_div(input: Any, target: Any, *, reduction: str = "mean", log_target: bool = False) -> Tensor:
     """`target * (log(target) - input)`: input holds log probabilities, and target too if `log_target`.
 
@@ -76,7 +76,7 @@ def kl_div(input: Any, target: Any, *, reduction: str = "mean", log_target: bool
 
 
 @functional
-@composite
+@whole
 def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """The cosine of the angle between vectors along `dim`; lengths below `eps` count as `eps`."""
     shape = np.broadcast_shapes(tuple(x1.shape), tuple(x2.shape))
@@ -90,7 +90,7 @@ FUNCTIONS["cosine_similarity"] = cosine_similarity
 
 
 @functional
-@composite
+@whole
 def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
     """The p-norm of `x1 - x2 + eps` along the last dimension."""
     result: Tensor = (x1 - x2 + eps).norm(p, max(x1.ndim, x2.ndim) - 1, keepdim=keepdim)
@@ -101,7 +101,7 @@ FUNCTIONS["pairwise_distance"] = pairwise_distance
 
 
 @functional
-@composite
+@whole
 def cosine_embedding_loss(
     input1: Any, input2: Any, target: Any, margin: float = 0.0, *, reduction: str = "mean"
 ) -> Tensor:
@@ -121,7 +121,7 @@ def cosine_embedding_loss(
 
 
 @functional
-@composite
+@whole
 def margin_ranking_loss(
     input1: Any, input2: Any, target: Any, margin: float = 0.0, *, reduction: str = "mean"
 ) -> Tensor:
@@ -136,7 +136,7 @@ def margin_ranking_loss(
 
 
 @functional
-@composite
+@whole
 def hinge_embedding_loss(input: Any, target: Any, margin: float = 1.0, *, reduction: str = "mean") -> Tensor:
     """`input` where the target is 1, `margin - input` if positive where it is -1."""
     check_reduction(reduction)
@@ -147,7 +147,7 @@ def hinge_embedding_loss(input: Any, target: Any, margin: float = 1.0, *, reduct
 
 
 @functional
-@composite
+@whole
 def triplet_margin_loss(
     anchor: Any,
     positive: Any,
@@ -197,7 +197,7 @@ def triplet_margin_with_distance_loss(
 
 
 @functional
-@composite
+@whole
 def soft_margin_loss(input: Any, target: Any, *, reduction: str = "mean") -> Tensor:
     """`log(1 + exp(-target * input))`."""
     check_reduction(reduction)
@@ -205,7 +205,7 @@ def soft_margin_loss(input: Any, target: Any, *, reduction: str = "mean") -> Ten
 
 
 @functional
-@composite
+@whole
 def multilabel_soft_margin_loss(
     input: Any, target: Any, weight: Any = None, *, reduction: str = "mean"
 ) -> Tensor:
@@ -221,7 +221,7 @@ def multilabel_soft_margin_loss(
 
 
 @functional
-@composite
+@whole
 def poisson_nll_loss(
     input: Any,
     target: Any,

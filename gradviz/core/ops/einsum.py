@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gradviz.core.apply import apply
-from gradviz.core.composites import composite
+from gradviz.core.composites import whole
 from gradviz.core.ops.arithmetic import MUL
 from gradviz.core.ops.linear import bmm
 from gradviz.core.ops.shaping import permute, reshape, unsqueeze, view
@@ -23,7 +23,7 @@ ELLIPSIS = "."
 
 
 @function
-@composite
+@whole
 def einsum(equation: str, *operands: Any) -> Tensor:
     """The sum over all letters that `equation` (`ij,jk->ik`) has left of the arrow only of the operands' product.
 

@@ -152,7 +152,7 @@ def getitem(self: Tensor, index: Any) -> Tensor:
     if type(index) is tuple:
         dim, entry = _lone(index, self._data.ndim)
         if type(entry) is int:
-            return selected(self, dim, entry)
+            return selected(self, dim, entry, next(place for place, one in enumerate(index) if one is entry))
         if type(entry) is slice and not _is_whole(entry, self._data.shape[dim]):
             return _slice(self, dim, entry)
     return _read(self, entries_of(index))
@@ -222,7 +222,7 @@ def sliced(tensor: Tensor, entries: tuple[Any, ...]) -> tuple[Tensor, list[Any]]
         indices.extend([None] * (dim - len(indices)))
         indices.append(index)
 
-    for entry in entries:
+    for place, entry in enumerate(entries):
         entry = _plain(entry)
         if entry is Ellipsis:
             dim += ndim - specified
@@ -234,7 +234,7 @@ def sliced(tensor: Tensor, entries: tuple[Any, ...]) -> tuple[Tensor, list[Any]]
             keep([0] if entry else [])
             dim += 1
         elif isinstance(entry, int):
-            tensor = selected(tensor, dim, entry)
+            tensor = selected(tensor, dim, entry, place)
         elif isinstance(entry, slice):
             if not _is_whole(entry, tensor._data.shape[dim]):
                 tensor = _slice(tensor, dim, entry)
@@ -294,12 +294,13 @@ _ZERO_DIM = (
 )
 
 
-def selected(tensor: Tensor, dim: int, index: int) -> Tensor:
+def selected(tensor: Tensor, dim: int, index: int, place: int = 0) -> Tensor:
+    """One index of a dimension. place: which entry of the user's index it is; errors call the dimension so."""
     if not tensor._data.ndim:
         raise IndexError(_ZERO_DIM)
     length = tensor._data.shape[dim]
     if not -length <= index < length:
-        raise IndexError(f"index {index} is out of bounds for dimension {dim} with size {length}")
+        raise IndexError(f"index {index} is out of bounds for dimension {place} with size {length}")
     return (SELECT.runs.get(1) or runner(SELECT, 1))(tensor, dim, index % length)  # type: ignore[no-any-return]
 
 
@@ -334,7 +335,7 @@ def check_indices(tensor: Tensor, indices: Sequence[Any]) -> None:
     if len(indices) > tensor.ndim:
         raise IndexError(f"too many indices for tensor of dimension {tensor.ndim} (got {len(indices)})")
     shapes: list[tuple[int, ...]] = []
-    dim = 0
+    dim = place = 0  # errors count the dimensions that are indexed by tensors
     for index in key_of([index._data if isinstance(index, Tensor) else index for index in indices]):
         if isinstance(index, slice):
             dim += 1
@@ -347,13 +348,15 @@ def check_indices(tensor: Tensor, indices: Sequence[Any]) -> None:
                     )
             shapes.append((int(np.count_nonzero(index)),))
             dim += index.ndim
+            place += index.ndim
         else:
             shapes.append(index.shape)
             length = tensor.shape[dim]
             for position in index.reshape(-1):
                 if not -length <= position < length:
-                    raise IndexError(f"index {position} is out of bounds for dimension {dim} with size {length}")
+                    raise IndexError(f"index {position} is out of bounds for dimension {place} with size {length}")
             dim += 1
+            place += 1
     try:
         np.broadcast_shapes(*shapes)
     except ValueError:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gradviz.core.apply import apply
-from gradviz.core.composites import composite, whole
+from gradviz.core.composites import whole
 from gradviz.core.dual import added_at, array_type, cast, dots, sums, taken_at
 from gradviz.core.ops.arithmetic import ADD
 from gradviz.core.ops.linear import addmm, matmul
@@ -107,7 +107,7 @@ def embedding(
 
 
 @functional
-@composite
+@whole
 def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
     """`input` divided by its p-norm along `dim`, or by `eps` where that is larger."""
     values: Any = input

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gradviz.core.apply import apply
-from gradviz.core.composites import called, composite
+from gradviz.core.composites import whole, whole_called
 from gradviz.core.ops.arithmetic import MUL
 from gradviz.core.ops.copying import contiguous
 from gradviz.core.ops.matrix_products import ADDMM, ADDMV, BADDBMM, BMM, DOT, MATMUL, MM, MV, laid_out
@@ -209,7 +209,7 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     return _folded(left, right) if _folds(left, right) else _batched(left, right)
 
 
-@called("matmul")
+@whole_called("matmul")
 def _row_times_matrix(left: Tensor, right: Tensor) -> Tensor:
     return apply(SQUEEZE_, (mm(unsqueeze(left, 0), right),), (0,))
 
@@ -235,7 +235,7 @@ def _folds(left: Tensor, right: Tensor) -> bool:
     )
 
 
-@called("matmul")
+@whole_called("matmul")
 def _folded(left: Tensor, right: Tensor) -> Tensor:
     """Times one matrix or vector, with the batch as more rows of the matrix."""
     swapped = right.ndim > left.ndim
@@ -249,7 +249,7 @@ def _folded(left: Tensor, right: Tensor) -> Tensor:
     return contiguous(transpose(out, -2, -1)) if swapped else out
 
 
-@called("matmul")
+@whole_called("matmul")
 def _batched(left: Tensor, right: Tensor) -> Tensor:
     """Both as batches of matrices, broadcast to one batch."""
     if left.ndim == right.ndim == 3 and left.shape[0] != right.shape[0]:
@@ -298,7 +298,7 @@ METHODS["__rmatmul__"] = _right_operand
 
 
 @both
-@composite
+@whole
 def outer(input: Tensor, vec2: Tensor) -> Tensor:
     """The products of every element of one vector with every element of another: (n), (m) to (n, m)."""
     for name, vector in (("self", input), ("vec2", vec2)):
@@ -308,7 +308,7 @@ def outer(input: Tensor, vec2: Tensor) -> Tensor:
 
 
 @both
-@composite
+@whole
 def inner(input: Tensor, other: Tensor) -> Tensor:
     """The dot products of the last dimensions of two tensors: (..., k), (... , k) to the two rests joined."""
     if not input.ndim or not other.ndim:

@@ -5,20 +5,21 @@ Each takes a batch of matrices (..., n, n).
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from gradviz.core.apply import apply, apply_several
-from gradviz.core.composites import called, composite
+from gradviz.core.composites import called, composite, whole, whole_called
 from gradviz.core.dual import run_row
 from gradviz.core.ops.linear import matmul
 from gradviz.core.ops.return_types import return_type
 from gradviz.core.ops.samples import grid
 from gradviz.core.ops.shapes import LinAlgError
 from gradviz.core.ops.table import Row, op, sample
-from gradviz.core.public import FUNCTIONS, METHODS, both, first_tensor, linear_algebra
+from gradviz.core.public import FUNCTIONS, METHODS, both, first_tensor, function, linear_algebra
 from gradviz.core.tensor import Tensor
 
 
@@ -290,7 +291,7 @@ def matrix_power(input: Tensor, n: int) -> Tensor:
 
 
 @linear_algebra
-@composite
+@whole_called("linalg_multi_dot")
 def multi_dot(tensors: Any) -> Tensor:
     """The product of several matrices, from left to right."""
     result, *rest = tensors
@@ -298,3 +299,16 @@ def multi_dot(tensors: Any) -> Tensor:
         result = matmul(result, one)
     product: Tensor = result
     return product
+
+
+@function
+@whole
+def chain_matmul(*matrices: Tensor, out: None = None) -> Tensor:
+    """The product of several matrices. Warns that it is deprecated."""
+    warnings.warn(
+        "torch.chain_matmul is deprecated and will be removed in a future PyTorch release. Use torch.linalg.multi_dot "
+        "instead, which accepts a list of two or more tensors rather than multiple parameters.",
+        UserWarning,
+        stacklevel=3,
+    )
+    return multi_dot(matrices)

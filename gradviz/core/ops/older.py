@@ -21,20 +21,24 @@ class Kind(type):
 
     def __call__(cls, *given: Any, dtype: Any = None, device: Any = None) -> Any:
         """`FloatTensor(2, 3)` makes one of a shape, `FloatTensor([1, 2])` one of values."""
-        kind = cls._dtype
-        if len(given) == 1 and isinstance(given[0], Tensor):
-            if given[0].dtype is not kind:
-                raise TypeError(f"expected a tensor of {kind} (got {given[0].dtype})")
-            return given[0].detach()
-        if len(given) == 1 and not isinstance(given[0], (int, Size)):
-            if not isinstance(given[0], (list, tuple, np.ndarray)):
-                raise TypeError(f"new(): data must be a sequence (got {type(given[0]).__name__})")
-            return FUNCTIONS["tensor"](given[0], dtype=kind)
-        shape = given[0] if len(given) == 1 and isinstance(given[0], Size) else given or (0,)
-        return born("empty", np.zeros(shape, kind.array_type), False)
+        return made_by_type(cls._dtype, given)
 
     def __instancecheck__(cls, value: Any) -> bool:
         return isinstance(value, Tensor) and value.dtype is cls._dtype
+
+
+def made_by_type(kind: dtypes.dtype, given: tuple[Any, ...]) -> Tensor:
+    """A tensor of a shape, which is one or several numbers, or of values. Raises TypeError for anything else."""
+    if len(given) == 1 and isinstance(given[0], Tensor):
+        if given[0].dtype is not kind:
+            raise TypeError(f"expected a tensor of {kind} (got {given[0].dtype})")
+        return given[0].detach()  # type: ignore[no-any-return]
+    if len(given) == 1 and not isinstance(given[0], (int, Size)):
+        if not isinstance(given[0], (list, tuple, np.ndarray)):
+            raise TypeError(f"new(): data must be a sequence (got {type(given[0]).__name__})")
+        return FUNCTIONS["tensor"](given[0], dtype=kind)  # type: ignore[no-any-return]
+    shape = given[0] if len(given) == 1 and isinstance(given[0], Size) else given or (0,)
+    return born("empty", np.zeros(shape, kind.array_type), False)
 
 
 def _named(kind: dtypes.dtype) -> None:

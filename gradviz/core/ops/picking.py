@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from gradviz.core.composites import composite
+from gradviz.core.composites import composite, whole
 from gradviz.core.ops.shapes import wrap
 from gradviz.core.public import FUNCTIONAL, FUNCTIONS, both, function, method
 from gradviz.core.tensor import Tensor
 
 
 @both
-@composite
+@whole
 def repeat_interleave(input: Any, repeats: Any, dim: int | None = None) -> Tensor:
     """Each element `repeats` times in a row, along `dim` or in the flattened tensor."""
     if dim is None:
@@ -126,7 +126,7 @@ def diagflat(input: Any, offset: int = 0) -> Tensor:
 
 
 @function
-@composite
+@whole
 def block_diag(*tensors: Any) -> Tensor:
     """A matrix with the given ones along its diagonal; a vector is one row."""
     blocks = [one if one.ndim == 2 else one.reshape(1, -1) for one in tensors]

@@ -10,13 +10,14 @@ import numpy as np
 from gradviz.core.apply import apply
 from gradviz.core.composites import called, composite, whole
 from gradviz.core.ops.shapes import wrap
+from gradviz.core.ops.shaping import UNSAFE_VIEW
 from gradviz.core.ops.table import Row, op
 from gradviz.core.public import FUNCTIONS, METHODS, both, function, functional
 from gradviz.core.tensor import Tensor
 
 
 @both
-@composite
+@whole
 def kron(input: Any, other: Any) -> Tensor:
     """Each element of `input` times the whole of `other`."""
     ndim = max(input.ndim, other.ndim)
@@ -24,12 +25,12 @@ def kron(input: Any, other: Any) -> Tensor:
     second = (1,) * (ndim - other.ndim) + tuple(other.shape)
     left = input.reshape([part for length in first for part in (length, 1)])
     right = other.reshape([part for length in second for part in (1, length)])
-    result: Tensor = (left * right).reshape([one * two for one, two in zip(first, second, strict=True)])
-    return result
+    size = tuple(one * two for one, two in zip(first, second, strict=True))
+    return apply(UNSAFE_VIEW, (left * right,), (size,))
 
 
 @both
-@composite
+@whole
 def cross(input: Any, other: Any, dim: int | None = None) -> Tensor:
     """The vector product along a dimension of length 3."""
     if dim is None:
@@ -45,7 +46,7 @@ def cross(input: Any, other: Any, dim: int | None = None) -> Tensor:
 
 
 @function
-@composite
+@whole
 def tensordot(a: Any, b: Any, dims: Any = 2) -> Tensor:
     """The sum of products over the last `dims` dimensions of `a` and the first of `b`, or over two lists of them."""
     if isinstance(dims, int):

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from gradviz.core.apply import apply, runner
-from gradviz.core.composites import called, composite, renamed
+from gradviz.core.composites import called, composite, renamed, whole_called
 from gradviz.core.dual import run_row
 from gradviz.core.ops.copying import CONTIGUOUS, contiguous
 from gradviz.core.ops.samples import grid
@@ -186,7 +186,7 @@ def reshape(input: Tensor, *shape: Any) -> Tensor:
     return _copied(input, lengths)
 
 
-@called("reshape")
+@whole_called("reshape")
 def _copied(input: Tensor, size: tuple[int, ...]) -> Tensor:
     return apply(UNSAFE_VIEW, (apply(CONTIGUOUS, (input,)),), (size,))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gradviz.core.composites import composite
+from gradviz.core.composites import composite, whole
 from gradviz.core.ops.return_types import return_type
 from gradviz.core.public import both, function
 from gradviz.core.tensor import Tensor
@@ -56,7 +56,7 @@ def nanmean(input: Any, dim: Any = None, keepdim: bool = False) -> Tensor:
 
 
 @both
-@composite
+@whole
 def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any = None) -> Tensor:
     """How rows vary with each other: their covariances.
 
@@ -81,7 +81,7 @@ def cov(input: Any, *, correction: int = 1, fweights: Any = None, aweights: Any 
 
 
 @both
-@composite
+@whole
 def corrcoef(input: Any) -> Tensor:
     """How rows vary with each other: their correlations."""
     covariance: Any = cov(input)

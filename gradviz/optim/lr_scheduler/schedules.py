@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import bisect
 import math
+import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from gradviz.core.listeners import Deed, listeners
 from gradviz.optim.optimizer import Optimizer
 
 
@@ -37,6 +39,8 @@ class LRScheduler:
         self._step_count = 0
         self._start = optimizer._steps
         self.step()
+        for listener in tuple(listeners):
+            listener.held(Deed.SCHEDULED, optimizer, sys._getframe(1))
 
     def get_last_lr(self) -> list[float]:
         """The rates that were last set."""

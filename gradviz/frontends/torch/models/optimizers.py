@@ -1,4 +1,4 @@
-"""Optimizers: which parameters each one owns, when it stepped and when it cleared gradients."""
+"""Optimizers: which parameters each one owns, when it stepped, and when gradients were cleared or scaled back."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.amp.grad_scaler import GradScaler
 from torch.optim import Optimizer
 from torch.optim import optimizer as hooks
+from torch.optim.lr_scheduler import LRScheduler
 
 from gradviz import events, walking
 from gradviz.frontends.torch.books.book import Book
@@ -20,6 +22,7 @@ from gradviz.frontends.torch.calls.writes import Writes
 from gradviz.frontends.torch.listening.mode import step_aside, step_back
 from gradviz.frontends.torch.patching.patches import Patches, like
 from gradviz.frontends.torch.places.frames import place_of_call
+from gradviz.rates import rate_text
 from gradviz.weakly import ByIdentity
 
 
@@ -48,6 +51,8 @@ class Optimizers:
         patches.replace(Optimizer, "add_param_group", self._around_add)
         patches.replace(Optimizer, "zero_grad", self._around_zero_grad)
         patches.replace(nn.Module, "zero_grad", self._around_zero_grad)
+        patches.replace(GradScaler, "unscale_", self._around_unscale)
+        patches.replace(LRScheduler, "__init__", self._around_schedule)
 
     def uninstall(self) -> None:
         """Take the hooks away."""
@@ -84,6 +89,26 @@ class Optimizers:
             return result
 
         return zero_grad
+
+    def _around_unscale(self, run: Any) -> Any:
+        @like(run)
+        def unscale_(scaler: GradScaler, optimizer: Optimizer) -> None:
+            run(scaler, optimizer)
+            here = self._book.here()
+            if here is not None and not here.quiet and scaler.is_enabled():
+                self._book.guarded("a scaler", self._act, here, "unscale", optimizer, sys._getframe(1))
+
+        return unscale_
+
+    def _around_schedule(self, run: Any) -> Any:
+        @like(run)
+        def __init__(schedule: LRScheduler, optimizer: Optimizer, *args: Any, **kwargs: Any) -> None:
+            run(schedule, optimizer, *args, **kwargs)
+            here = self._book.here()
+            if here is not None and not here.quiet:
+                self._book.guarded("a schedule", self._act, here, "schedule", optimizer, sys._getframe(1))
+
+        return __init__
 
     def _before_step(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
         here = self._book.here()
@@ -133,7 +158,8 @@ class Optimizers:
         book = self._book
         values = tuple(self._origins.know(here, tensor).value for tensor in tensors)
         site = book.interner.site(path)
-        book.sink.emit(events.Act(kind, values, site, book.context(here), number, book.last_value))
+        text = rate_text(holder.param_groups) if kind == "step" else ""
+        book.sink.emit(events.Act(kind, values, site, book.context(here), number, book.last_value, text))
 
 
 def _owned(optimizer: Optimizer) -> list[torch.Tensor]:

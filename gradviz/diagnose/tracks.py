@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from gradviz.diagnose.addends import returned_number
 from gradviz.diagnose.facts import Facts
@@ -115,6 +116,13 @@ class Tracks:
 
     def count(self, values: Collection[int]) -> tuple[int, int]:
         """By how many ways gradient comes back to `values`, and by how many their data goes: at most a million."""
+        walked, data = self._counts
+        alive = sum(walked.get(value, 0) for value in values)
+        return min(MANY, alive), min(MANY, max(alive, sum(data.get(value, 0) for value in values)))
+
+    @cached_property
+    def _counts(self) -> tuple[dict[int, int], dict[int, int]]:
+        """The same for each value alone."""
         data = dict.fromkeys(self.roots, 1)
         walked = {root: int(self.graph.values[root].requires_grad) for root in self.roots}
         for id in sorted(self.leads, reverse=True):
@@ -130,8 +138,7 @@ class Tracks:
                 data[item] = min(MANY, data.get(item, 0) + onward)
                 if item in passing:
                     walked[item] = min(MANY, walked.get(item, 0) + back)
-        alive = sum(walked.get(value, 0) for value in values)
-        return min(MANY, alive), min(MANY, max(alive, sum(data.get(value, 0) for value in values)))
+        return walked, data
 
     def uses(self, values: Iterable[int]) -> dict[int, int]:
         """The ops that lead on from one of `values`, by id: how many of them stand on the same line."""
@@ -188,12 +195,19 @@ class Tracks:
     def _ends(self, op: Op, value: int) -> bool:
         """Behind the op that made `value` lies another life of it: an update, or a weight made anew with grad off.
 
-        A view that is made with grad off requires grad as well, but it is no new tensor.
+        A view that is made with grad off requires grad as well, but it is no new tensor. A root that was made to
+        require grad, since backward could not start at it, is what came of the data all the same.
         """
         if self.facts.renews(op):
             return True
+        if value in self.roots and value in self._switched_on:
+            return False
         anew = op.alias is None and (op.cause is None or op.cause in MODES)
         return anew and restarts(self.graph, op, value)
+
+    @cached_property
+    def _switched_on(self) -> frozenset[int]:
+        return frozenset(flag.value for flag in self.graph.flags if flag.requires_grad)
 
     def _leave(
         self, values: Collection[int]

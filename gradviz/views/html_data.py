@@ -68,7 +68,7 @@ def data_pieces(drawing: Drawing, graph: Graph, findings: Sequence[Finding] = ()
         "pairs": list(facts.pairs),
         "files": _source(graph, facts, findings),
         "sites": list(facts.sites),
-        "wires": [[{**WIRE_WORDS, WireKind.CUT: _STOPS}[kind], len(routed)] for kind, routed in wires.items()],
+        "wires": [[{**WIRE_WORDS, WireKind.CUT: _STOPS}[kind], len(routed)] for kind, routed in wires.items() if routed],
         "lost": [at for at, wire in enumerate(chain.from_iterable(wires.values())) if wire.wire.lost],
         "ends": [numbers[end] for end in ends],
         "findings": _marks(drawing),

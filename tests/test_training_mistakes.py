@@ -251,6 +251,23 @@ def test_evaluation_mode_that_is_meant(case: str) -> None:
     assert not loud(epochs(case))
 
 
+def test_inner_steps_by_autograd_grad_are_left_alone() -> None:
+    w, x, y = torch.zeros(3, requires_grad=True), torch.randn(5, 3), torch.randn(5)
+
+    def train() -> None:
+        optimizer = torch.optim.SGD([w], 0.1)
+        for _ in range(2):
+            fast = w
+            for _ in range(2):
+                (grad,) = torch.autograd.grad((x @ fast - y).pow(2).mean(), fast, create_graph=True)
+                fast = fast - 0.1 * grad
+            optimizer.zero_grad()
+            (x @ fast - y).pow(2).mean().backward()
+            optimizer.step()
+
+    assert not loud(train)
+
+
 # steps of a scaler, and steps that move nothing
 
 

@@ -111,6 +111,10 @@ class Facts:
             for id in ids
         }
 
+    def owners(self, value: int) -> tuple[int, ...]:
+        """The optimizers of a tensor that got a gradient: none of a result, such as the weights of an inner step."""
+        return self.parameters[value].owners if value in self.parameters else ()
+
     def is_trainable(self, parameter: Parameter) -> bool:
         """It requires grad at the end of the recording."""
         return any(self.graph.values[version].requires_grad for version in parameter.versions)

@@ -326,6 +326,23 @@ def test_a_learning_rate_of_zero(rate: float, schedule: Callable[[int], float] |
         assert finding.source.endswith("# scheduled" if schedule else "# made")
 
 
+def test_a_schedule_is_not_to_blame_for_the_rate_of_zero_that_it_begins_from() -> None:
+    net = nn.Linear(8, 1)
+
+    def train() -> None:
+        optimizer = torch.optim.SGD(net.parameters(), 0.0)  # made
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 / (1 + step))
+        for _ in range(3):
+            stepping(optimizer, lambda: net(torch.randn(4, 8)).pow(2).mean(), 1)
+            schedule.step()
+
+    finding = only(train)
+    assert finding.code == "GV415"
+    assert finding.source.endswith("# made")
+    assert "it was made with 0" in finding.message
+    assert finding.help == "give it a learning rate above zero"
+
+
 def test_gradviz_own_optimizer_tells_a_rate_of_zero_too() -> None:
     from gradviz import nn as own
     from gradviz.optim import SGD

@@ -268,6 +268,26 @@ def test_inner_steps_by_autograd_grad_are_left_alone() -> None:
     assert not loud(train)
 
 
+@pytest.mark.parametrize("around", [False, True])
+def test_a_zero_that_comes_through_a_hook_names_the_hook(around: bool) -> None:
+    first, last, skip = nn.Linear(4, 4), nn.Linear(4, 1), torch.zeros(3, 4)
+    optimizer = torch.optim.SGD([*first.parameters(), *last.parameters()], 0.1)
+
+    def loss() -> torch.Tensor:
+        x = torch.randn(3, 4)
+        h = first(x)
+        h.register_hook(lambda grad: grad * 0)  # hooked
+        if around:
+            h = h + skip * first(x)
+        return last(h).pow(2).mean()
+
+    finding = only(lambda: stepping(optimizer, loss))
+    assert (finding.code, finding.severity) == ("GV601", "warning")
+    assert finding.source.endswith("# hooked") is not around
+    assert ("through the hook" in finding.message) is not around
+    assert ("what the hook returns" in finding.help) is not around
+
+
 # steps of a scaler, and steps that move nothing
 
 

@@ -6,8 +6,9 @@ reason: every road goes through a flat operation such as `sign`; two roads meet 
 straight-through estimate without its `detach()`; a softmax is over one class; or a ReLU gives nothing but zeros, which
 shows in the next layer: its bias has a gradient, its weight has zeros. A recording with values (`--values`) has more
 reasons: a `clamp` that clips everything, a factor that is zero. Where every road goes through a tensor with a hook, it
-names the hook. Without a reason it is a note: a zero can be the honest answer, as for a first step from weights of zero. Where three steps or more leave it at zero, it is a warning, and so it
-is where several parameters get nothing but zeros in several sweeps, and none gets more.
+names the hook. Without a reason it is a note: a zero can be the honest answer, as for a first step from weights of
+zero. Where three steps or more leave it at zero, it is a warning, and so it is where several parameters get nothing but
+zeros in several sweeps, and none gets more.
 
 ## Why is this bad
 Zero is not None: the optimizer takes the gradient and the parameter does not move.

@@ -45,7 +45,7 @@ class Step:
     source    the text of that line
     scope     the module path that it ran in
     count     how many ops of that line the road stands for: a weight that one line uses for 100 steps
-    note      what else is to be said: why gradient stops, who opened the region
+    note      what else is to be said: why gradient stops, who opened the region, where a hook may change the gradient
     flows     gradient comes from the next stop to this one
     """
 

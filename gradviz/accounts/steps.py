@@ -111,6 +111,8 @@ def _step(facts: Facts, op: Op, used: int, made: int, flows: bool) -> Step:
     called = _call(facts, op) if cut is not None and op.name in _WRITTEN else ""
     called = called or (f"{clean(name, _NAME_LIMIT)} = {clean(op.name)}" if name else clean(op.name))
     note = _note(facts, cut) if cut is not None else ""
+    if flows and made in facts.hooked:
+        note = f"a hook on it ({facts.line(facts.hooked[made])}) may change the gradient"
     return _at(facts, op.site, Step(mark, called, scope=op.scope, note=note, flows=flows))
 
 

@@ -128,6 +128,11 @@ class Facts:
         """The optimizer `id`."""
         return next(optimizer for optimizer in self.graph.optimizers if optimizer.id == id)
 
+    @cached_property
+    def hooked(self) -> dict[int, int | None]:
+        """The tensors with a hook, each with the site of its last one."""
+        return {value: act.site for act in self.acts("hook") for value in act.values}
+
     def acts(self, *kinds: str) -> list[Act]:
         """What was done of these kinds, in order."""
         return [act for act in self.graph.acts if act.kind in kinds]

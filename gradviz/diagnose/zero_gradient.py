@@ -198,7 +198,7 @@ def _reason(facts: Facts, parameter: Parameter) -> Reason:
             for longer, shorter in (pair, pair[::-1]):
                 if _shifted(facts, longer, shorter):
                     return "cancel", facts.maker_site(longer)
-    hooked = {graph.values[item].op: act.site for act in facts.acts("hook") for item in act.values}
+    hooked = {graph.values[item].op: site for item, site in facts.hooked.items()}
     passed = [id for id in on_road if id in hooked]
     if passed and _blocks(facts, parameter, road, passed):
         return HOOKED, hooked[passed[0]]

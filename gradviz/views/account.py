@@ -188,6 +188,9 @@ def _road(road: Road, width: int, everything: bool) -> Iterator[Text]:
             notes = [(step.note, "red")] if wide or not step.source else [(step.source, "dim"), (step.note, "red")]
             for note, look in notes:
                 yield from _wrap(_plain((f"{below}   ", "dim"), (note, look)), width, f"{below}   ")
+        elif step.note:
+            below = f"{FLOWS[0]}   "
+            yield from _wrap(_plain((below, "dim"), (step.note, "dim")), width, below)
         above, line = step, step.place
 
 

@@ -33,6 +33,8 @@ def road(facts: Facts, tracks: Tracks, track: Track, name: str, site: int | None
             note = f"{steps[0].title} required no grad when this ran: it was switched off at {where}"
             note = note if cut is None else REASONS[cut.cause]
             step = replace(step, mark=Mark.CUT, note=note)
+        elif track.cut is None and flows and value in facts.hooked:
+            step = replace(step, note=f"a hook on it ({facts.line(facts.hooked[value])}) may change the gradient")
         count = max(track.alike if id == track.cut else 1, uses.get(id, 1) if not position else 1)
         steps.append(replace(step, count=count) if count > 1 else step)
     if last in tracks.roots and track.ops:
@@ -111,8 +113,6 @@ def _step(facts: Facts, op: Op, used: int, made: int, flows: bool) -> Step:
     called = _call(facts, op) if cut is not None and op.name in _WRITTEN else ""
     called = called or (f"{clean(name, _NAME_LIMIT)} = {clean(op.name)}" if name else clean(op.name))
     note = _note(facts, cut) if cut is not None else ""
-    if flows and made in facts.hooked:
-        note = f"a hook on it ({facts.line(facts.hooked[made])}) may change the gradient"
     return _at(facts, op.site, Step(mark, called, scope=op.scope, note=note, flows=flows))
 
 

@@ -21,7 +21,9 @@ def road(facts: Facts, tracks: Tracks, track: Track, name: str, site: int | None
     last = track.values[-1] if track.values else track.start
     uses = tracks.uses([track.start])
     made = facts.maker_site(facts.tensor(track.start))
-    steps = [_at(facts, made, Step(Mark.TENSOR, name, flows=track.start in tracks.reached))]
+    first = facts.graph.ops[track.ops[0]] if track.ops else None
+    needs = first is None or (track.start, True) in zip(first.inputs, first.needs, strict=True)
+    steps = [_at(facts, made, Step(Mark.TENSOR, name, flows=track.start in tracks.reached, needs=needs))]
     cut = cut_on(facts, track)
     for position, (id, value) in enumerate(zip(track.ops, track.values, strict=True)):
         op = facts.graph.ops[id]

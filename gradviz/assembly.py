@@ -38,6 +38,9 @@ from gradviz.targets import single_target
 
 R = TypeVar("R")
 
+_HANDED_ON = "copy_slices"
+"""The op by which a write into a view reaches what it is a view of: the same write, which is counted already."""
+
 _GRAD_MODE_CAUSES = (Cause.NO_GRAD, Cause.INFERENCE_MODE, Cause.SET_GRAD_ENABLED)
 
 
@@ -101,7 +104,7 @@ class _Folding:
                         raise KeyError(item)
                 signature = kind.signature
                 if signature.alias is not None:
-                    self._share(id, inputs[signature.alias], signature.inplace)
+                    self._share(id, inputs[signature.alias], signature.inplace, signature.name != _HANDED_ON)
             except (KeyError, IndexError):
                 raise GraphError(self._complaint(event)) from None
             count = len(signature.outputs)
@@ -127,13 +130,16 @@ class _Folding:
         self.kinds[signature, site, context] = kind
         return kind
 
-    def _share(self, id: int, source: Input, inplace: bool) -> None:
-        """Put value `id` where `source` lives. Raises `KeyError` where that is no value."""
+    def _share(self, id: int, source: Input, inplace: bool, counts: bool) -> None:
+        """Put value `id` where `source` lives. Raises `KeyError` where that is no value.
+
+        counts: a change in place is a write of its own.
+        """
         if not isinstance(source, int) or not self.columns.holds_value(source):
             raise KeyError(source)
         storage = self.columns.storages.get(source, source)
         if inplace:
-            self.written[storage] = self.written.get(storage, 0) + 1
+            self.written[storage] = self.written.get(storage, 0) + counts
             self.rewritten.append(id)
         self.columns.storages[id] = storage
         if storage in self.written:

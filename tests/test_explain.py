@@ -747,3 +747,33 @@ def test_the_gradient_of_a_weight_that_only_a_checkpoint_used_comes_by_the_check
         "body.weight", "checkpoint", "loss = sum", "loss",
     ]  # fmt: skip
     assert account.remarks == ()
+
+
+def test_a_hook_on_the_way_stands_at_the_road() -> None:
+    with gv.record() as rec:
+        x = torch.ones(3, requires_grad=True)
+        y = x * 2
+        y.register_hook(lambda grad: grad * 0)
+        z = y.sum() + (y.detach() * x.detach()).sum()
+        z.backward()
+    account = explain(rec.graph(), "x")
+    (road,) = [road for passage in account.passages for road in passage.roads if road.flows]
+    (hooked,) = [step for step in road.steps if step.note]
+    assert (hooked.title, hooked.mark) == ("y = mul", Mark.OP)
+    rows = draw(account, width=80).splitlines()
+    at = next(at for at, row in enumerate(rows) if row.startswith("│ y = mul"))
+    assert re.fullmatch(r"│   a hook on it \(.*\) may change the gradient", rows[at + 1])
+    cut = [step for passage in account.passages for road in passage.roads if not road.flows for step in road.steps]
+    assert not any("hook" in step.note for step in cut)
+
+
+def test_what_is_frozen_gives_data_only_and_the_legend_tells_what_is_drawn() -> None:
+    with gv.record() as rec:
+        f, x = torch.ones(3), torch.ones(3, requires_grad=True)
+        h = x.exp()
+        q = h.detach().requires_grad_()
+        (q * f).sum().backward()
+    rows = draw(explain(rec.graph(), "f")).splitlines()
+    assert any(row.startswith("┊ mul") for row in rows)
+    assert rows[-1] == "│ gradient  ┊ data only"
+    assert draw(explain(rec.graph(), "h")).splitlines()[-1] == "│ gradient  ✂ gradient stops"

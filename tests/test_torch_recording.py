@@ -102,6 +102,22 @@ def test_a_write_in_place_by_any_name_is_one(write: str) -> None:
     assert op.id in ancestors(graph, graph.sweeps[0].roots, gradient=True)
 
 
+@pytest.mark.parametrize("lib", [torch, gradviz])
+@pytest.mark.parametrize(
+    "write", ["x[0] = w", "x[1:3].copy_(w)", "v = x.view(16); v[12:].add_(w)", "x[0].unsqueeze(0).mul_(w); x[1].exp_()"]
+)
+@pytest.mark.parametrize("grad", [True, False])
+def test_a_write_through_a_view_is_counted_once(lib: Any, write: str, grad: bool) -> None:
+    with gradviz.record() as rec, lib.set_grad_enabled(grad):
+        x, w = lib.zeros(4, 4), lib.ones(4, requires_grad=True)
+        exec(write, {"x": x, "w": w})
+        y = x * 1
+    graph = checked(rec)
+    (read,) = graph.ops[max(graph.ops)].value_inputs  # by the product
+    assert graph.values[read].version == x._version > 0
+    assert y is not None
+
+
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode, torch.enable_grad])
 @pytest.mark.parametrize(
     ("write", "name"),

@@ -268,6 +268,43 @@ def test_evaluation_mode_that_is_meant(case: str) -> None:
     assert not loud(epochs(case))
 
 
+def test_inner_steps_by_autograd_grad_are_left_alone() -> None:
+    w, x, y = torch.zeros(3, requires_grad=True), torch.randn(5, 3), torch.randn(5)
+
+    def train() -> None:
+        optimizer = torch.optim.SGD([w], 0.1)
+        for _ in range(2):
+            fast = w
+            for _ in range(2):
+                (grad,) = torch.autograd.grad((x @ fast - y).pow(2).mean(), fast, create_graph=True)
+                fast = fast - 0.1 * grad
+            optimizer.zero_grad()
+            (x @ fast - y).pow(2).mean().backward()
+            optimizer.step()
+
+    assert not loud(train)
+
+
+@pytest.mark.parametrize("around", [False, True])
+def test_a_zero_that_comes_through_a_hook_names_the_hook(around: bool) -> None:
+    first, last, skip = nn.Linear(4, 4), nn.Linear(4, 1), torch.zeros(3, 4)
+    optimizer = torch.optim.SGD([*first.parameters(), *last.parameters()], 0.1)
+
+    def loss() -> torch.Tensor:
+        x = torch.randn(3, 4)
+        h = first(x)
+        h.register_hook(lambda grad: grad * 0)  # hooked
+        if around:
+            h = h + skip * first(x)
+        return last(h).pow(2).mean()
+
+    finding = only(lambda: stepping(optimizer, loss))
+    assert (finding.code, finding.severity) == ("GV601", "warning")
+    assert finding.source.endswith("# hooked") is not around
+    assert ("through the hook" in finding.message) is not around
+    assert ("what the hook returns" in finding.help) is not around
+
+
 # steps of a scaler, and steps that move nothing
 
 
@@ -350,6 +387,23 @@ def test_a_learning_rate_of_zero(rate: float, schedule: Callable[[int], float] |
     for finding in findings:
         assert f"is 0 in {told}" in finding.message
         assert finding.source.endswith("# scheduled" if schedule else "# made")
+
+
+def test_a_schedule_is_not_to_blame_for_the_rate_of_zero_that_it_begins_from() -> None:
+    net = nn.Linear(8, 1)
+
+    def train() -> None:
+        optimizer = torch.optim.SGD(net.parameters(), 0.0)  # made
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 / (1 + step))
+        for _ in range(3):
+            stepping(optimizer, lambda: net(torch.randn(4, 8)).pow(2).mean(), 1)
+            schedule.step()
+
+    finding = only(train)
+    assert finding.code == "GV415"
+    assert finding.source.endswith("# made")
+    assert "it was made with 0" in finding.message
+    assert finding.help == "give it a learning rate above zero"
 
 
 def test_gradviz_own_optimizer_tells_a_rate_of_zero_too() -> None:

@@ -45,8 +45,9 @@ class Step:
     source    the text of that line
     scope     the module path that it ran in
     count     how many ops of that line the road stands for: a weight that one line uses for 100 steps
-    note      what else is to be said: why gradient stops, who opened the region
+    note      what else is to be said: why gradient stops, who opened the region, where a hook may change the gradient
     flows     gradient comes from the next stop to this one
+    needs     false of the tensor itself where it required no grad when the road's first operation used it
     """
 
     mark: Mark
@@ -59,11 +60,12 @@ class Step:
     flows: bool = True
     path: str = ""
     line: int = 0
+    needs: bool = True
 
     @property
     def tracked(self) -> bool:
         """Autograd would take gradient on from here."""
-        return self.mark in (Mark.TENSOR, Mark.OP)
+        return self.needs and self.mark in (Mark.TENSOR, Mark.OP)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,9 @@ def road(facts: Facts, tracks: Tracks, track: Track, name: str, site: int | None
     last = track.values[-1] if track.values else track.start
     uses = tracks.uses([track.start])
     made = facts.maker_site(facts.tensor(track.start))
-    steps = [_at(facts, made, Step(Mark.TENSOR, name, flows=track.start in tracks.reached))]
+    first = facts.graph.ops[track.ops[0]] if track.ops else None
+    needs = first is None or (track.start, True) in zip(first.inputs, first.needs, strict=True)
+    steps = [_at(facts, made, Step(Mark.TENSOR, name, flows=track.start in tracks.reached, needs=needs))]
     cut = cut_on(facts, track)
     for position, (id, value) in enumerate(zip(track.ops, track.values, strict=True)):
         op = facts.graph.ops[id]
@@ -33,6 +35,8 @@ def road(facts: Facts, tracks: Tracks, track: Track, name: str, site: int | None
             note = f"{steps[0].title} required no grad when this ran: it was switched off at {where}"
             note = note if cut is None else REASONS[cut.cause]
             step = replace(step, mark=Mark.CUT, note=note)
+        elif track.cut is None and flows and value in facts.hooked:
+            step = replace(step, note=f"a hook on it ({facts.line(facts.hooked[value])}) may change the gradient")
         count = max(track.alike if id == track.cut else 1, uses.get(id, 1) if not position else 1)
         steps.append(replace(step, count=count) if count > 1 else step)
     if last in tracks.roots and track.ops:

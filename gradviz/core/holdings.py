@@ -171,7 +171,7 @@ class Holdings:
                 kind = _ACTS[deed]
                 if hasattr(holder, "param_groups"):
                     number = self._optimizers.get(holder, None)
-                    text = rate_text(holder.param_groups) if deed is Deed.STEPPED else ""
+                    text = rate_text(kind, holder.param_groups)
                     self._act(kind, (), frame, self._own(holder, frame) if number is None else number, text)
                 else:
                     self._act(kind, _parameters(holder), frame)

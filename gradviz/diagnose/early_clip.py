@@ -82,7 +82,7 @@ def _scaled(facts: Facts) -> dict[int | None, tuple[int | None, dict[int, None]]
                 waiting.setdefault(item.site, {}).update(dict.fromkeys(map(facts.tensor, item.values)))
         elif isinstance(item, Act) and item.kind == "unscale":
             for site, values in waiting.items():
-                owned = {id: None for id in values if item.optimizer in facts.parameters[id].owners}
+                owned = {id: None for id in values if item.optimizer in facts.owners(id)}
                 if owned:
                     found.setdefault(site, (item.site, {}))[1].update(owned)
             waiting = {}

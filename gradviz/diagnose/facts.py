@@ -111,6 +111,10 @@ class Facts:
             for id in ids
         }
 
+    def owners(self, value: int) -> tuple[int, ...]:
+        """The optimizers of a tensor that got a gradient: none of a result, such as the weights of an inner step."""
+        return self.parameters[value].owners if value in self.parameters else ()
+
     def is_trainable(self, parameter: Parameter) -> bool:
         """It requires grad at the end of the recording."""
         return any(self.graph.values[version].requires_grad for version in parameter.versions)
@@ -123,6 +127,11 @@ class Facts:
     def optimizer(self, id: int) -> Optimizer:
         """The optimizer `id`."""
         return next(optimizer for optimizer in self.graph.optimizers if optimizer.id == id)
+
+    @cached_property
+    def hooked(self) -> dict[int, int | None]:
+        """The tensors with a hook, each with the site of its last one."""
+        return {value: act.site for act in self.acts("hook") for value in act.values}
 
     def acts(self, *kinds: str) -> list[Act]:
         """What was done of these kinds, in order."""

@@ -84,7 +84,7 @@ def _left(facts: Facts) -> dict[int | None, _Left]:
         elif item.kind in ("eval", "train"):
             mode |= dict.fromkeys(map(facts.tensor, item.values), item if item.kind == "eval" else None)
         elif item.kind == "step":
-            owned = [id for id in fed if item.optimizer in facts.parameters[id].owners]
+            owned = [id for id in fed if item.optimizer in facts.owners(id)]
             for id in owned:
                 index, evaluated = fed.pop(id)
                 if evaluated is None:

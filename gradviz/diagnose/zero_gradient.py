@@ -5,9 +5,10 @@ Looks for trained parameters whose gradient was zero in every sweep while others
 reason: every road goes through a flat operation such as `sign`; two roads meet in a difference and cancel, as in a
 straight-through estimate without its `detach()`; a softmax is over one class; or a ReLU gives nothing but zeros, which
 shows in the next layer: its bias has a gradient, its weight has zeros. A recording with values (`--values`) has more
-reasons: a `clamp` that clips everything, a factor that is zero. Without a reason it is a note: a zero can be the honest
-answer, as for a first step from weights of zero. Where three steps or more leave it at zero, it is a warning, and so it
-is where several parameters get nothing but zeros in several sweeps, and none gets more.
+reasons: a `clamp` that clips everything, a factor that is zero. Where every road goes through a tensor with a hook, it
+names the hook. Without a reason it is a note: a zero can be the honest answer, as for a first step from weights of
+zero. Where three steps or more leave it at zero, it is a warning, and so it is where several parameters get nothing but
+zeros in several sweeps, and none gets more.
 
 ## Why is this bad
 Zero is not None: the optimizer takes the gradient and the parameter does not move.
@@ -39,6 +40,7 @@ DRAWN = frozenset({"normal", "bernoulli", "poisson"})
 """Draws of numbers whose distribution is a tensor's: autograd passes zeros through them."""
 STRAIGHT = "straight-through"
 ONE_CLASS = "one-class"
+HOOKED = "hooked"
 SHIFTING = frozenset({"add", "sub", "view", "reshape", "clone", "squeeze", "unsqueeze", "expand"})
 
 
@@ -56,8 +58,11 @@ def check(facts: Facts) -> Iterator[Complaint]:
             told = f"every gradient is exactly zero: no change of {facts.subject(values)} moves {root}"
             severity = Severity.WARNING
             help = "check with `--values` which operation is flat, such as a `clamp` or a `sigmoid` at its limits"
-        elif reason == "":
+        elif reason in ("", HOOKED):
             told, severity, help = _unexplained(facts, subject, values)
+            if reason == HOOKED:
+                told += f"; it comes through the hook at {facts.line(site)}"
+                help = "see what the hook returns: that takes the gradient's place"
         elif reason == "cancel":
             told = (
                 f"{subject}: two roads to {verb(values, 'it', 'them')}, one through {facts.line(site)}, meet and cancel"
@@ -193,6 +198,10 @@ def _reason(facts: Facts, parameter: Parameter) -> Reason:
             for longer, shorter in (pair, pair[::-1]):
                 if _shifted(facts, longer, shorter):
                     return "cancel", facts.maker_site(longer)
+    hooked = {graph.values[item].op: site for item, site in facts.hooked.items()}
+    passed = [id for id in on_road if id in hooked]
+    if passed and _blocks(facts, parameter, road, passed):
+        return HOOKED, hooked[passed[0]]
     return "", graph.ops[on_road[0]].site if on_road else facts.maker_site(parameter.id)
 
 

@@ -37,7 +37,7 @@ def check(facts: Facts) -> Iterator[Complaint]:
     for act in facts.acts("step"):
         if act.optimizer is not None:
             steps.setdefault(act.optimizer, []).append(act)
-    scheduled = {act.optimizer: act.site for act in facts.acts("schedule")}
+    scheduled = {act.optimizer: act for act in facts.acts("schedule")}
     for id, taken in steps.items():
         still = list(takewhile(lambda act: act.text == NO_RATE, reversed(taken)))
         every = len(still) == len(taken)
@@ -45,9 +45,13 @@ def check(facts: Facts) -> Iterator[Complaint]:
             continue
         optimizer = facts.optimizer(id)
         when = f"all of its {len(taken)} steps" if every else f"its last {len(still)} of {len(taken)} steps"
-        site = scheduled.get(id, optimizer.site)
+        site = optimizer.site
         who, help = "", "give it a learning rate above zero"
-        if id in scheduled:
+        schedule = scheduled.get(id)
+        if schedule is not None and schedule.text == NO_RATE:
+            who = f": it was made with 0, and the schedule at {facts.line(schedule.site)} begins from that"
+        elif schedule is not None:
+            site = schedule.site
             who = f": the schedule at {facts.line(site)} sets it"
             help = "see what the schedule gives for these steps, and whether it is stepped as often as it was made for"
         yield Complaint(

@@ -23,6 +23,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import StringIO
+from itertools import pairwise
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -165,15 +166,13 @@ def _road(road: Road, width: int, everything: bool) -> Iterator[Text]:
     above: Step | _Gap | None = None
     line = ""
     for step in shown:
-        flows = step.flows and (above is None or above.flows)
-        tracked = step.tracked and (above is None or above.tracked)
-        rail = FLOWS if flows else TRACKED if tracked else DATA
+        rail = _rail(above, step)
         if isinstance(step, _Gap):
             yield from _wrap(_plain(rail, (f" {step.told()}", "dim italic")), width, f"{rail[0]}   ")
             above, line = step, ""
             continue
         sign, style = SIGNS.get(step.mark, rail)
-        text = Text.assemble((f"{sign} ", style), (_padded(_title(step), titles), _style(step, flows)))
+        text = Text.assemble((f"{sign} ", style), (_padded(_title(step), titles), _style(step, rail is FLOWS)))
         text.append(f"  {_padded(step.place, places)}", "dim" if step.mark is not Mark.CUT else "red")
         if wide and scopes:
             text.append(f"  {_padded(_tail(step.scope, SCOPE_WIDTH), scopes)}", "dim italic")
@@ -188,6 +187,9 @@ def _road(road: Road, width: int, everything: bool) -> Iterator[Text]:
             notes = [(step.note, "red")] if wide or not step.source else [(step.source, "dim"), (step.note, "red")]
             for note, look in notes:
                 yield from _wrap(_plain((f"{below}   ", "dim"), (note, look)), width, f"{below}   ")
+        elif step.note:
+            below = f"{FLOWS[0]}   "
+            yield from _wrap(_plain((below, "dim"), (step.note, "dim")), width, below)
         above, line = step, step.place
 
 
@@ -216,6 +218,13 @@ def _title(step: Step) -> str:
     return f"{step.title} ×{step.count:,}" if step.count > 1 else step.title
 
 
+def _rail(above: Step | _Gap | None, below: Step | _Gap) -> tuple[str, str]:
+    """How the two are joined."""
+    if below.flows and (above is None or above.flows):
+        return FLOWS
+    return TRACKED if below.tracked and (above is None or above.tracked) else DATA
+
+
 def _style(step: Step, flows: bool) -> str:
     if step.mark in SIGNS:
         return SIGNS[step.mark][1]
@@ -234,13 +243,11 @@ def _finding(finding: Finding, width: int) -> Iterator[Text]:
 
 def _legend(passages: Iterable[Passage]) -> str:
     steps = [step for passage in passages for road in passage.roads for step in road.steps]
-    told = []
-    if any(step.flows and step.mark is not Mark.TENSOR for step in steps):
-        told.append(f"{FLOWS[0]} gradient")
-    if any(not step.flows and step.tracked for step in steps):
-        told.append(f"{TRACKED[0]} tracked, no gradient comes")
-    if any(not step.flows and not step.tracked for step in steps):
-        told.append(f"{DATA[0]} data only")
+    pairs = [pair for passage in passages for road in passage.roads for pair in pairwise(road.steps)]
+    rails = {_rail(above, below) for above, below in pairs if below.mark not in SIGNS}
+    rails |= {FLOWS if step.flows else DATA for step in steps if step.mark is Mark.CUT}
+    meanings = {FLOWS: "gradient", TRACKED: "tracked, no gradient comes", DATA: "data only"}
+    told = [f"{rail[0]} {meaning}" for rail, meaning in meanings.items() if rail in rails]
     if any(step.mark is Mark.CUT for step in steps):
         told.append(f"{SIGNS[Mark.CUT][0]} gradient stops")
     return "  ".join(item.replace(" ", "\N{NO-BREAK SPACE}") for item in told)

@@ -67,7 +67,7 @@ WIRES = {
     WireKind.TRACKED: ("╌", "╎", ""),
     WireKind.SHADOW: ("┈", "┊", "dim"),
     WireKind.ALIAS: ("≈", "≈", "dim"),
-    WireKind.CUT: ("─", "│", "bold red"),
+    WireKind.CUT: ("┈", "┊", "bold red"),
     WireKind.SAVED: ("┈", "┊", "yellow"),
     WireKind.ERROR: ("─", "│", "bold red"),
 }

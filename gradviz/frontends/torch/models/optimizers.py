@@ -176,7 +176,7 @@ class Optimizers:
         book = self._book
         values = tuple(self._origins.know(here, tensor).value for tensor in tensors)
         site = book.interner.site(path)
-        text = rate_text(holder.param_groups) if kind == "step" else ""
+        text = rate_text(kind, holder.param_groups) if number is not None else ""
         book.sink.emit(events.Act(kind, values, site, book.context(here), number, book.last_value, text))
 
 

@@ -59,7 +59,7 @@ def data_pieces(drawing: Drawing, graph: Graph, findings: Sequence[Finding] = ()
         lines = [_encode(facts.of(placed.box)) for placed in drawing.boxes[start : start + _AT_ONCE]]
         yield ",\n".join(lines) + (",\n" if start + _AT_ONCE < last else "\n")
     yield "],\n"
-    wires = by_kind(drawing)
+    wires = {kind: routed for kind, routed in by_kind(drawing).items() if routed}
     numbers = {placed.box.id: number for number, placed in enumerate(drawing.boxes)}
     ends = [end for routed in wires.values() for wire in routed for end in (wire.wire.tail, wire.wire.head)]
     told: dict[str, object] = {
@@ -68,7 +68,7 @@ def data_pieces(drawing: Drawing, graph: Graph, findings: Sequence[Finding] = ()
         "pairs": list(facts.pairs),
         "files": _source(graph, facts, findings),
         "sites": list(facts.sites),
-        "wires": [[{**WIRE_WORDS, WireKind.CUT: _STOPS}[kind], len(routed)] for kind, routed in wires.items() if routed],
+        "wires": [[{**WIRE_WORDS, WireKind.CUT: _STOPS}[kind], len(routed)] for kind, routed in wires.items()],
         "lost": [at for at, wire in enumerate(chain.from_iterable(wires.values())) if wire.wire.lost],
         "ends": [numbers[end] for end in ends],
         "findings": _marks(drawing),

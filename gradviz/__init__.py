@@ -50,7 +50,7 @@ _HOMES = {
     "make_dot": "gradviz.snapshot",
     "graph": "gradviz.snapshot",
     "check": "gradviz.checkup",
-    "Tensor": "gradviz.core.calling",
+    "Tensor": "gradviz.core.tensor",
     "Size": "gradviz.core.size",
     "finfo": "gradviz.core.limits",
     "iinfo": "gradviz.core.limits",

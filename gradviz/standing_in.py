@@ -129,7 +129,8 @@ def _own_names(name: str) -> dict[str, Any]:
     match name:
         case "torch":
             compile = importlib.import_module("gradviz.nn.compiled").compile
-            return {"__version__": f"{LIKE}+gradviz", "newaxis": None, "compile": compile}
+            tensor = importlib.import_module("gradviz.core.calling").Tensor
+            return {"__version__": f"{LIKE}+gradviz", "Tensor": tensor, "newaxis": None, "compile": compile}
         case "torch.cuda.amp":
             return {"autocast": _older("autocast"), "GradScaler": _older("GradScaler")}
         case "torch.random":

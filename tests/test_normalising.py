@@ -66,8 +66,11 @@ WRONG: list[tuple[str, Sample]] = [
 
 @pytest.mark.parametrize("position", range(len(CALLS)))
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_same_as_torch(position: int, dtype: str) -> None:
+def test_same_as_torch(position: int, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
     name, call = CALLS[position]
+    if name == "scaled_dot_product_attention":
+        # On some processors PyTorch's fused kernel is 5e-6 from its own float64.
+        monkeypatch.setitem(op_checks.TOLERANCE, "float32", (2e-5, 1e-5))
     outcome = op_checks.check_against_torch(f"nn.functional.{name}", op_checks.cast(call, dtype))
     assert outcome is not None
     assert outcome.error is None

@@ -13,6 +13,7 @@ import torch
 from alike import assert_alike, plain
 
 import gradviz as gv
+from gradviz.core.calling import Tensor as Called
 
 IMPORTS = """\
 import torch
@@ -93,6 +94,13 @@ def test_an_index_tensor_out_of_range_counts_index_tensors() -> None:
         assert_alike(program)
 
 
+@pytest.fixture
+def callable_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`Tensor` as `--core` gives it to a script."""
+    monkeypatch.setattr(gv, "Tensor", Called)
+
+
+@pytest.mark.usefixtures("callable_class")
 def test_the_class_of_tensors_may_be_called() -> None:
     def program(library: Any) -> list[Any]:
         made = library.Tensor([1, 2])
@@ -108,6 +116,7 @@ def test_the_class_of_tensors_may_be_called() -> None:
     assert_alike(lambda library: library.Tensor(3.5))
 
 
+@pytest.mark.usefixtures("callable_class")
 def test_a_class_of_tensors_of_ones_own() -> None:
     def program(library: Any) -> list[Any]:
         class Tagged(library.Tensor):  # type: ignore[name-defined, misc]

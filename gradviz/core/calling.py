@@ -1,4 +1,4 @@
-"""`gradviz.Tensor`: the class of tensors as users have it, which can be called: `Tensor([1, 2])`, `Tensor(2, 3)`.
+"""`torch.Tensor` of scripts that run with `--core`: a class that can be called: `Tensor([1, 2])`, `Tensor(2, 3)`.
 
 The class that the core works with makes a tensor without a memory when it is called, and must be quick at that.
 """

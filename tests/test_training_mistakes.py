@@ -361,6 +361,24 @@ def test_scaled_gradients_are_a_step_for_the_scaler(by: str) -> None:
         assert "nothing divides them again" in finding.message
 
 
+def test_scaled_gradients_of_results_are_no_step() -> None:
+    """A gradient of weights that were computed, as in an inner step, has no optimizer."""
+    net = nn.Linear(8, 1)
+
+    def train() -> None:
+        optimizer = torch.optim.SGD(net.parameters(), 0.1)
+        scaler = torch.amp.GradScaler("cpu")
+        for _ in range(2):
+            optimizer.zero_grad()
+            fast = net.weight * 1.0
+            loss = scaler.scale((torch.randn(4, 8) @ fast.T).pow(2).mean())
+            (inner,) = torch.autograd.grad(loss, fast, create_graph=True)
+            (torch.randn(4, 8) @ (fast - inner / scaler.get_scale()).T + net.bias).pow(2).mean().backward()
+            optimizer.step()
+
+    assert loud(train) == []
+
+
 @pytest.mark.parametrize(
     ("rate", "schedule", "told"),
     [

@@ -43,7 +43,7 @@ def check(facts: Facts) -> Iterator[Complaint]:
             if root is not None:
                 waiting |= {facts.tensor(gradient.value): scaled[root] for gradient in item.gradients}
         elif isinstance(item, Act) and item.kind in ("unscale", "step"):
-            owned = [id for id in waiting if item.optimizer in facts.parameters[id].owners]
+            owned = [id for id in waiting if item.optimizer in facts.owners(id)]
             taken = {id: waiting.pop(id) for id in owned}
             if taken and item.kind == "step":
                 found.setdefault(item.site, {}).update(taken)

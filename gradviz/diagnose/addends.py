@@ -122,8 +122,8 @@ def returned_number(facts: Facts, exit: int) -> int | None:
 
 def returned_as(facts: Facts, exit: int, user: int) -> tuple[str, tuple[int, ...]]:
     """The variable in which `user` uses what left at `exit`, and the sites of the lines that computed it."""
-    site = facts.graph.sites[facts.graph.ops[user].site or 0]
-    written = re.findall(r"[A-Za-z_]\w*", site.text)
+    at = facts.graph.ops[user].site
+    written = re.findall(r"[A-Za-z_]\w*", facts.graph.sites[at].text) if at is not None else []
     return next((told for told in number_names(facts, exit).items() if told[0] in written), ("", ()))
 
 

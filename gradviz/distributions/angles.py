@@ -10,10 +10,10 @@ from gradviz.core import dtypes
 from gradviz.core.grad_mode import no_grad
 from gradviz.core.public import FUNCTIONS, SPECIAL
 from gradviz.distributions import constraints
-from gradviz.distributions.distribution import Distribution, tensors
+from gradviz.distributions.distribution import Symmetric, tensors
 
 
-class VonMises(Distribution):
+class VonMises(Symmetric):
     """loc: the angle that is likeliest, in radians. concentration: how rare others are."""
 
     arg_constraints: ClassVar[Any] = {"loc": constraints.real, "concentration": constraints.positive}
@@ -24,16 +24,6 @@ class VonMises(Distribution):
     def __init__(self, loc: Any, concentration: Any, validate_args: bool | None = None) -> None:
         self.loc, self.concentration = tensors(loc, concentration)
         super().__init__(self.loc.shape, validate_args=validate_args)
-
-    @property
-    def mean(self) -> Any:
-        """`loc`."""
-        return self.loc
-
-    @property
-    def mode(self) -> Any:
-        """`loc`."""
-        return self.loc
 
     @property
     def variance(self) -> Any:

@@ -11,10 +11,10 @@ import numpy as np
 from gradviz.core.grad_mode import no_grad
 from gradviz.core.public import FUNCTIONS
 from gradviz.distributions import constraints
-from gradviz.distributions.distribution import LOG_ROOT_2_PI, Distribution, filled, standard_normal, tensors
+from gradviz.distributions.distribution import LOG_ROOT_2_PI, Distribution, Symmetric, filled, standard_normal, tensors
 
 
-class _Located(Distribution):
+class _Located(Symmetric):
     """A variable moved by `loc` and widened by `scale`."""
 
     arg_constraints: ClassVar[Any] = {"loc": constraints.real, "scale": constraints.positive}
@@ -25,16 +25,6 @@ class _Located(Distribution):
     def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
         self.loc, self.scale = tensors(loc, scale)
         super().__init__(self.loc.shape, validate_args=validate_args)
-
-    @property
-    def mean(self) -> Any:
-        """`loc`."""
-        return self.loc
-
-    @property
-    def mode(self) -> Any:
-        """`loc`."""
-        return self.loc
 
 
 class Normal(_Located):

@@ -244,6 +244,22 @@ def shown(**parameters: Any) -> str:
     )
 
 
+class Symmetric(Distribution):
+    """A variable that is as likely to lie on one side of `loc` as on the other."""
+
+    loc: Any
+
+    @property
+    def mean(self) -> Any:
+        """`loc`."""
+        return self.loc
+
+    @property
+    def mode(self) -> Any:
+        """`loc`."""
+        return self.loc
+
+
 class Independent(Distribution):
     """`base_distribution` whose last `reinterpreted_batch_ndims` dimensions of variables are one variable."""
 

@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 
 from gradviz.core.public import FUNCTIONS, LINALG
 from gradviz.distributions import constraints
-from gradviz.distributions.distribution import Distribution, standard_normal
+from gradviz.distributions.distribution import Symmetric, standard_normal
 
 
-class MultivariateNormal(Distribution):
+class MultivariateNormal(Symmetric):
     """loc: the mean (..., n). One of: covariance_matrix; its inverse, precision_matrix; its root, scale_tril."""
 
     arg_constraints: ClassVar[Any] = {
@@ -82,16 +82,6 @@ class MultivariateNormal(Distribution):
         if self._name == "precision_matrix":
             return self._given
         return FUNCTIONS["cholesky_inverse"](self._root).expand(self._given.shape)
-
-    @property
-    def mean(self) -> Any:
-        """`loc`."""
-        return self.loc
-
-    @property
-    def mode(self) -> Any:
-        """`loc`."""
-        return self.loc
 
     @property
     def variance(self) -> Any:

@@ -108,8 +108,8 @@ def _is_plain(graph: Graph, source: int) -> bool:
 def _fold(graph: Graph, group: list[int], user: int) -> Fold:
     values = [graph.values[graph.ops[source].outputs[0]] for source in group]
     name = _shared_name(values)
-    site = graph.sites.get(graph.ops[user].site or 0)
-    opens = name or f"{ADDRESS}{site.line if site is not None else 0}"
+    at = graph.ops[user].site
+    opens = name or f"{ADDRESS}{graph.sites[at].line if at is not None else 0}"
     return Fold(KIND, name or f"{len(group)} leaves", (tuple(group),), name, option=f"--expand {quote(opens)}")
 
 

@@ -148,8 +148,10 @@ def _start(drawing: Drawing) -> str:
 
     Along the flow it is the beginning.
     """
-    wanted = sorted(drawing.boxes, key=lambda placed: (not placed.box.findings, _FIRST.get(placed.box.kind, 2)))
-    area = wanted[0].area if wanted else Rectangle(0, 0, 0, 0)
+    areas = [placed.area for placed in drawing.boxes if placed.box.findings]
+    if not areas and drawing.boxes:
+        areas = [min(drawing.boxes, key=lambda placed: _FIRST.get(placed.box.kind, 2)).area]
+    area = areas[0] if areas else Rectangle(0, 0, 0, 0)
     x, y = round(area.x + area.width / 2), round(area.y + area.height / 2)
     return f"0 {y}" if drawing.direction == "LR" else f"{x} 0"
 

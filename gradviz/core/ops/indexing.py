@@ -150,21 +150,21 @@ def getitem(self: Tensor, index: Any) -> Tensor:
         check_sliceable(self)
         return _slice(self, 0, index)
     if type(index) is tuple:
-        dim, entry = _lone(index, self._data.ndim)
+        dim, entry, place = _lone(index, self._data.ndim)
         if type(entry) is int:
-            return selected(self, dim, entry, next(place for place, one in enumerate(index) if one is entry))
+            return selected(self, dim, entry, place)
         if type(entry) is slice and not _is_whole(entry, self._data.shape[dim]):
             return _slice(self, dim, entry)
     return _read(self, entries_of(index))
 
 
-def _lone(entries: tuple[Any, ...], ndim: int) -> tuple[int, Any]:
-    """Of an index whose other entries are `:` and at most one `...` the integer or slice, and its dimension.
+def _lone(entries: tuple[Any, ...], ndim: int) -> tuple[int, Any, int]:
+    """Of an index whose other entries are `:` and at most one `...` the integer or slice: its dimension, it, its place.
 
-    It takes one op, as most do that are written with a comma. (0, None) for any other index.
+    It takes one op, as most do that are written with a comma. (0, None, 0) for any other index.
     """
-    dim, place, found, left = 0, 0, None, ndim + 1 - len(entries)
-    for entry in entries:
+    dim, of, found, at, left = 0, 0, None, 0, ndim + 1 - len(entries)
+    for place, entry in enumerate(entries):
         kind = type(entry)
         if entry is Ellipsis and left > -1:
             dim += left
@@ -172,11 +172,11 @@ def _lone(entries: tuple[Any, ...], ndim: int) -> tuple[int, Any]:
         elif kind is slice and entry.start is entry.stop is entry.step is None:
             dim += 1
         elif (kind is int or kind is slice) and found is None:
-            place, found = dim, entry
+            of, found, at = dim, entry, place
             dim += 1
         else:
-            return 0, None
-    return (place, found) if dim <= ndim else (0, None)
+            return 0, None, 0
+    return (of, found, at) if dim <= ndim else (0, None, 0)
 
 
 @called("")

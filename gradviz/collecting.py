@@ -14,8 +14,8 @@ R = TypeVar("R")
 def uncollected(function: Callable[P, R]) -> Callable[P, R]:
     """Decorator: while `function` runs, the collector of cycles does not; afterwards it is as it was, also on Ctrl-C.
 
-    For building from a recording, and for nothing that runs a user's code. What is built has no cycles and stays, so
-    each look at it frees nothing, and looking again each time it has grown takes as long as building it.
+    For building from a recording and for layout, and for nothing that runs a user's code. What is built has no cycles
+    and stays, so each look at it frees nothing, and looking again each time it has grown takes as long as building it.
     """
 
     @wraps(function)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import math
-from collections.abc import Hashable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Hashable, Sequence
 
+from gradviz.collecting import uncollected
 from gradviz.layout import measure, place, rank, rows, spine, stages
 from gradviz.layout.drawing import MODULE_KINDS, Direction, Drawing
 from gradviz.layout.pack import LaidOut, pack
@@ -37,28 +36,15 @@ def arrange(picture: Picture, direction: Direction = "TB") -> Drawing:
     """
     if direction not in ("TB", "LR"):
         raise ValueError(f"unknown direction `{direction}`")
-    with _uncollected():
-        return _arrange(picture, direction)
+    return _arrange(picture, direction)
 
 
+@uncollected
 def _arrange(picture: Picture, direction: Direction) -> Drawing:
     # What layout needs on the way is gone when this returns, before the garbage collector is back.
     survey = Survey(picture, direction)
     known: dict[Hashable, Plan] = {}
     return pack(survey, [_lay_out(survey, part, known) for part in survey.parts()])
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Let the garbage collector rest: nothing here refers back to itself, and a large picture is much to go through."""
-    if not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def _lay_out(survey: Survey, part: Part, known: dict[Hashable, Plan]) -> LaidOut:

@@ -112,12 +112,14 @@ def is_plain(text: str) -> bool:
 
 def clip(text: str, font: str, size: float, limit: float) -> str:
     """The text, with its middle replaced by an ellipsis where it is wider than `limit` pixels."""
+    if font == "mono" and text.isascii():
+        if len(text) * _MONO_ADVANCE * size <= 100 * limit:
+            return text
+        half = int((100 * limit / size - _OTHER_ADVANCE) / 2 // _MONO_ADVANCE)
+        return f"{text[:half]}…{text[len(text) - half :]}"
     if len(text) <= 400 and text_width(text, font, size) <= limit:
         return text
     room = (limit - text_width("…", font, size)) * 100 / size
-    if font == "mono" and text.isascii():
-        half = int(room / 2 // _MONO_ADVANCE)
-        return f"{text[:half]}…{text[len(text) - half :]}"
     front = _fitting(text, font, room / 2)
     back = _fitting(text[: len(front) - 1 if front else None : -1], font, room / 2)[::-1]
     # An accent must not land on the ellipsis.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain, compress, repeat
-from operator import add, itemgetter, sub
+from operator import itemgetter
 
 from gradviz.layout import measure
 from gradviz.layout.drawing import Drawing, PlacedBox, PlacedFrame, Point, Rectangle, RoutedWire, records
@@ -76,36 +76,15 @@ class _Packer:
 
     def _pack(self) -> tuple[float, float]:
         """Put every part in its place; how wide and how high the whole is."""
-        extents = [self._extent(part) for part in self.parts]
+        extents = [self._turned(laid.plan.area) for laid in self.parts]
         shelves = shelve([(extent.width, extent.height) for extent in extents])
         for part, extent, (x, y) in zip(self.parts, extents, shelves.corners, strict=True):
             self._put(part, x - extent.x, y - extent.y)
         return shelves.width, shelves.height
 
-    def _extent(self, laid: LaidOut) -> Rectangle:
-        """The rectangle around a part, in x and y of its own."""
-        plan, survey = laid.plan, self.survey
-        sheet, middle = plan.sheet, plan.middle
-        # Where an axis is, nothing that stands on it reaches further than this; that covers loops and literals.
-        across: list[float] = [min(map(sub, plan.axes, sheet.before)), max(map(add, plan.axes, sheet.after))]
-        across += plan.lanes.values()
-        middles = [middle[row] for row in sheet.row[: sheet.cell_count]]
-        halves = [length / 2 for length in picked(survey.along, laid.part.boxes)]
-        along: list[float] = [min(map(sub, middles, halves)), max(map(add, middles, halves))]
-        for box, row in zip(laid.part.boxes if survey.loops or survey.literals else (), sheet.row, strict=False):
-            if box in survey.loops:
-                along.append(middle[row] + survey.along[box] / 2 + LOOP)
-            for literal in survey.literals.get(box, ()):
-                half = survey.along[literal.box] / 2
-                along += (middle[row] + literal.offset - half, middle[row] + literal.offset + half)
-        for border, tab in plan.frames:
-            across += (border.x, border.right, tab.x, tab.right)
-            along += (border.y, border.bottom, tab.y, tab.bottom)
-        for label in plan.labels.values():
-            along += (label.y, label.bottom)
-        xs, ys = (across, along) if self.down else (along, across)
-        left, top = min(xs), min(ys)
-        return Rectangle(left, top, max(xs) - left, max(ys) - top)
+    def _turned(self, area: Rectangle) -> Rectangle:
+        """A rectangle of a plan, in x and y."""
+        return area if self.down else Rectangle(area.y, area.x, area.height, area.width)
 
     def _put(self, laid: LaidOut, x: float, y: float) -> None:
         """Record a part's places, moved by (x, y)."""
@@ -115,9 +94,8 @@ class _Packer:
             return (at[0] + x, at[1] + y) if down else (at[1] + x, at[0] + y)
 
         def area(at: Rectangle) -> Rectangle:
-            if down:
-                return Rectangle(at.x + x, at.y + y, at.width, at.height)
-            return Rectangle(at.y + x, at.x + y, at.height, at.width)
+            at = self._turned(at)
+            return Rectangle(at.x + x, at.y + y, at.width, at.height)
 
         across_by, along_by = (x, y) if down else (y, x)
         lengths, breadths = picked(survey.along, part.boxes), picked(survey.across, part.boxes)

@@ -36,6 +36,7 @@ class Plan:
     lanes       strand -> where its lane runs across, for those that have one
     labels      strand -> the rectangle of its label
     frames      for each fence its rectangle and its tab's
+    area        the rectangle around all of it
     """
 
     def __init__(self, sheet: Sheet, placement: Placement) -> None:
@@ -84,6 +85,7 @@ class Plan:
         self.lanes = self._lanes()
         self.labels = self._labels()
         self.frames = self._frames()
+        self.area = self._area()
 
     def _nesting(self) -> tuple[list[int], list[int]]:
         """For each fence how many, with itself, lie in each other where it begins, and where it ends."""
@@ -107,7 +109,7 @@ class Plan:
             last = sheet.row[sheet.upper[sheet.arrivals[strand]]]
             ends[bend] = max(last, ends.get(bend, 0))
         bends = sorted(ends, key=lambda bend: (sheet.row[bend], bend))
-        edge = max(map(add, self.axes, sheet.after)) + GAP if bends else 0
+        edge = self._far() + GAP if bends else 0
         lanes = dict(zip(bends, allot((sheet.row[bend], ends[bend]) for bend in bends), strict=True))
         return {strand: edge + GAP * lanes[bend] for strand, bend in sheet.aside.items()}
 
@@ -136,6 +138,19 @@ class Plan:
                 tab = Rectangle(near - across / 2, top + 10, across, along)
             found.append((Rectangle(near, top, far - near, bottom - top), tab))
         return found
+
+    def _far(self) -> float:
+        """How far across anything reaches that stands in a row: a box with what is beside it, a label, a tab."""
+        return max(map(add, self.axes, self.sheet.after))
+
+    def _area(self) -> Rectangle:
+        across: list[float] = [min(map(sub, self.axes, self.sheet.before)), self._far(), *self.lanes.values()]
+        along: list[float] = [self.start[0], self.end[-1]]
+        for border, tab in self.frames:
+            across += (border.x, border.right, tab.x, tab.right)
+            along += (border.y, border.bottom, tab.y, tab.bottom)
+        near, top = min(across), min(along)
+        return Rectangle(near, top, max(across) - near, max(along) - top)
 
     def ways(
         self, tops: Sequence[float], lengths: Sequence[int], across_by: float, along_by: float

@@ -24,7 +24,7 @@ from gradviz.views.svg_marks import (
 )
 
 _TOOLTIP_LIMIT = 2000
-_BREAK = "\n"
+_BEGIN, _BREAK, _END = "<title>", "\n", "</title>"
 _PLAIN = frozenset({BoxKind.LEAF, BoxKind.CONST, BoxKind.OP, BoxKind.OFF, BoxKind.MORE})
 """Kinds whose outline is one rectangle and whose text is plain; nearly all boxes are of these."""
 
@@ -85,13 +85,15 @@ def joined(*classes: str) -> str:
 
 def tooltip(title: str, shown: str, pairs: tuple[tuple[str, str], ...]) -> str:
     """Lines of label and text; the whole title comes first where the drawing shows only part of it."""
-    if title != shown:
-        return f"<title>{_BREAK.join((escape(_cut_off(title)), *map(_told, pairs)))}</title>"
-    return _hints[pairs]
+    hint = _hints[pairs]
+    if title == shown:
+        return hint
+    whole = escape(_cut_off(title))
+    return f"{_BEGIN}{whole}{_BREAK}{hint[len(_BEGIN) :]}" if hint else f"{_BEGIN}{whole}{_END}"
 
 
 def _hint(pairs: tuple[tuple[str, str], ...]) -> str:
-    return f"<title>{_BREAK.join(map(_told, pairs))}</title>" if pairs else ""
+    return f"{_BEGIN}{_BREAK.join(map(_told, pairs))}{_END}" if pairs else ""
 
 
 def _line(pair: tuple[str, str]) -> str:

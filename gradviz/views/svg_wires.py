@@ -42,24 +42,24 @@ def wires(drawing: Drawing) -> Iterator[str]:
             if not head:
                 yield f'<path class="{style}" d="{"".join(map(stretch, some))}"/>'
                 continue
-            lines, heads = [], []
+            numbers: list[float] = []
+            heads = []
             for wire in some:
-                steps, numbers = wire.steps, wire.numbers
-                _, before_y, y = numbers[-3:]
-                if steps[-1] == "V" and y > before_y:
+                numbers += wire.numbers
+                before_x, before_y, y = numbers[-3:]
+                if wire.steps[-1] == "V" and y > before_y:
                     # Nearly every wire comes from above.
-                    written = [*map(number, numbers)]
-                    heads.append(f"M{written[-3]} {written[-1]}{down}")
-                    written[-1] = number(y - _TIP)
-                    lines.append(_forms[steps] % (*written,))
+                    heads.append(f"M{number(before_x)} {number(y)}{down}")
+                    numbers[-1] = y - _TIP
                     continue
                 ahead_x, ahead_y = ahead = _direction(wire)
                 x, y = wire.end
-                short = (x - _TIP * ahead_x, y - _TIP * ahead_y)
-                last = {"H": short[:1], "V": short[1:]}.get(steps[-1], short)
-                lines.append(_forms[steps] % (*map(number, (*numbers[: -len(last)], *last)),))
                 heads.append(f"M{number(x)} {number(y)}{_HEADS[ahead]}")
-            yield f'<path class="{style}" d="{"".join(lines)}"/>'
+                short = (x - _TIP * ahead_x, y - _TIP * ahead_y)
+                last = {"H": short[:1], "V": short[1:]}.get(wire.steps[-1], short)
+                numbers[-len(last) :] = last
+            ways = "".join([_forms[wire.steps] for wire in some])
+            yield f'<path class="{style}" d="{ways % (*map(number, numbers),)}"/>'
             yield f'<path class="{head}" d="{"".join(heads)}"/>'
     for wire in drawing.wires:
         if wire.label_area is not None:

@@ -295,8 +295,8 @@ def source_of_pull(row: Row, pointwise: bool, paired: bool = False) -> str:
     """
     derived = {i: formula[1] for i, formula in enumerate(row.formulas) if formula is not None}
     names = row.saved_names
-    lines = ["def made(node, g, pending, entries, keep):"]
-    lines.append(" links = node.links; needs = node.needs; shape = node.shape")
+    lines = ["def made(node, g, pending, arrivals, keep):"]
+    lines.append(" links = node.links; needs = node.needs; shape = node.shape; leaves = node.leaves")
     put = lines.append
     if names:
         lines += _unpack(row)
@@ -330,7 +330,7 @@ def source_of_pull(row: Row, pointwise: bool, paired: bool = False) -> str:
             lines += _pull_whole(i, at, arguments, pointwise, paired, "  ")
         else:
             key = ", ".join(f"v_{name}" for name in argument_names(part, 0))
-            put(f"  entry = None if entries is None else entries[{at}]")
+            put(f"  entry = None if leaves is None or leaves[{at}] is None else arrivals[id(leaves[{at}])]")
             put("  held = pending[l] if entry is None else entry[2] if entry[3] else None")
             put("  if type(held) is ndarray and "
                 "(entry is not None or getrefcount(held) == SOLE + 1 and held.base is None): "
@@ -349,12 +349,15 @@ def _unpack(row: Row) -> list[str]:
     put = lines.append
     put(" if saved is FREED: raise noted(RuntimeError(SECOND_TIME), node)")
     kept = [i for i in range(len(row.inputs)) if row.inputs[i] in names]
-    late = [f"{'' if not i else f'len(links) > {i} and '}links[{i}].flags & STORED" for i in kept]
+    # What had no storage when it was saved may have one since, and may have been written.
+    since = "{0}.flags & STORED and {0}.storage.version"
+    late = [f"{'' if not i else f'len(links) > {i} and '}{since.format(f'links[{i}]')}" for i in kept]
     first = [text for text in late if text.startswith("links")]
-    own = ["node.flags & STORED"] if "out" in names else []
+    own = [since.format("node")] if "out" in names else []
     put(f" if marks is FRESH:\n  if {' or '.join(late + own) or 'False'}: check_versions(node)")
     put(f" elif marks is NUMBERS:\n  if {' or '.join(first + own) or 'False'}: check_versions(node)")
-    stored = [f"getattr(links[{i}], 'flags', 0) & STORED if len(links) > {i} else 0" for i in kept]
+    stored = [f"len(links) > {i} and getattr(links[{i}], 'flags', 0) & STORED and links[{i}].storage.version"
+              for i in kept]  # fmt: skip
     places = [names.index(row.inputs[i]) for i in kept]
     changed = [f"(m[0].version != m[1] if (m := marks[{place}]) else {text})"
                for place, text in zip(places, stored, strict=True)]  # fmt: skip
@@ -381,8 +384,8 @@ def _pull_whole(
         " if type(c) is ndarray:",
         f"  if {misfit} or c.dtype is not {kind}: c = fitted(c, {want}, {kind})",
         f" elif {want} or type(c) is not {kind}.type: c = fitted(c, {want}, {kind})",
-        f" if entries is not None and entries[{at}] is not None:",
-        f"  entry = entries[{at}]; held = entry[2]",
+        f" if leaves is not None and leaves[{at}] is not None:",
+        f"  entry = arrivals[id(leaves[{at}])]; held = entry[2]",
         f"  if held is None: entry[2] = c{'; entry[3] = True' if fresh else ''}",
         "  elif entry[3]: held += c; entry[2] = held",
         "  else: entry[2] = held + c; entry[3] = True",

@@ -170,15 +170,14 @@ def _pull(
     pending: dict[Node, Any] = {}
     arrivals: Arrivals = {}
     order: list[Node] = []
-    entries: dict[Node, list[list[Any] | None]] = {}
     wanted = _wanted(sweep)
     collected: dict[int, Any] = {}
 
     makers = [root.grad_fn for root in sweep.roots]
+    arrived = arrivals.get
     for root, origin, seed in zip(sweep.roots, makers, seeds, strict=True):
         if origin is None:
-            entry = arrivals.setdefault(id(root), [root, 0, None, False])
-            entry[1] += 1
+            entry = arrivals.setdefault(id(root), [root, None, None, False])
             entry[2] = seed if entry[2] is None else entry[2] + seed
         else:
             if origin not in pending:
@@ -189,17 +188,13 @@ def _pull(
     for node in order:
         leaves = node.leaves
         if leaves is not None:
-            fed = entries[node] = []
             for leaf in leaves:
-                if leaf is None:
-                    fed.append(None)
-                    continue
-                known = arrivals.get(id(leaf))
-                if known is None:
-                    known = arrivals[id(leaf)] = [leaf, 1, None, False]
-                else:
-                    known[1] += 1
-                fed.append(known)
+                if leaf is not None:
+                    known = arrived(id(leaf))
+                    if known is None:
+                        arrivals[id(leaf)] = [leaf, node, None, False]
+                    elif known[1] is None or node.id < known[1].id:
+                        known[1] = node
         for link, need in zip(node.links, node.needs):  # noqa: B905 - of one length, and this is the inner loop
             if need:
                 if type(link) is tuple:
@@ -210,22 +205,22 @@ def _pull(
     order.sort(key=_by_id, reverse=True)
 
     useful = _useful(order, wanted) if wanted is not None else None
-    for root, origin in zip(sweep.roots, makers, strict=True):
-        if origin is None:
-            _release(arrivals[id(root)], sweep, wanted, collected)
+    done = {entry[1] for entry in arrivals.values()}
+    if None in done:
+        for root in sweep.roots:
+            _release(root, None, arrivals, sweep, wanted, collected)
     for node in order:
         g = pending.pop(node)
-        feeds = None if node.leaves is None else entries.pop(node)
         careful = node.flags & _CAREFUL
         if run is None and useful is None and not careful:
             if g is not None:
-                node.row.pull(node, g, pending, feeds, keep)  # type: ignore[misc]
+                node.row.pull(node, g, pending, arrivals, keep)  # type: ignore[misc]
                 g = None
         elif run is None and useful is None and careful in _COMPILED:
             if careful & SEVERAL:
                 g = None if all(slot is None for slot in g) else tuple(g)
             if g is not None:
-                node.row.pull_paired(node, g, pending, feeds, keep)  # type: ignore[misc]
+                node.row.pull_paired(node, g, pending, arrivals, keep)  # type: ignore[misc]
                 g = None
         else:
             slots = g if type(g) is list else [g]
@@ -238,13 +233,10 @@ def _pull(
             runs = any(slot is not None for slot in slots) or (node.runs_on_nothing and run in (None, run_node))
             if runs and (useful is None or node in useful):
                 (run or run_node)(node, slots, pending, arrivals, keep)
-        if feeds is not None:
-            for known in feeds:
-                if known is not None:
-                    if known[1] > 1:
-                        known[1] -= 1
-                    else:
-                        _release(known, sweep, wanted, collected)
+        if node in done:
+            for leaf in node.leaves:  # type: ignore[union-attr]
+                if leaf is not None:
+                    _release(leaf, node, arrivals, sweep, wanted, collected)
     return [] if wanted is None else _deliver(sweep, collected)
 
 
@@ -256,17 +248,22 @@ _by_id = operator.attrgetter("id")
 
 
 def _release(
-    entry: list[Any], sweep: Sweep, wanted: dict[Any, list[int]] | None, collected: dict[int, Any]
+    leaf: Tensor,
+    last: Node | None,
+    arrivals: Arrivals,
+    sweep: Sweep,
+    wanted: dict[Any, list[int]] | None,
+    collected: dict[int, Any],
 ) -> None:
-    """Note that one use of a leaf is done; feed the leaf if it was the last."""
-    entry[1] -= 1
-    if not entry[1] and entry[2] is not None:
+    """Feed a leaf, if `last` is the last node that uses it: what came back so far is all that will."""
+    entry = arrivals.get(id(leaf))
+    if entry is not None and entry[1] is last and entry[2] is not None:
         cotangent, entry[2] = entry[2], None
         # Nobody else has it where this is the one name for it.
         owned = type(cotangent) is not np.ndarray or (
             sys.getrefcount(cotangent) == SOLE and (cotangent.base is None or _has_all(cotangent))
         )
-        feed(entry[0], cotangent, sweep, wanted, collected, owned)
+        feed(leaf, cotangent, sweep, wanted, collected, owned)
 
 
 def _has_all(view: Any) -> bool:

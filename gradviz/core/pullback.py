@@ -32,8 +32,8 @@ SOLE = _count_of_one()
 """How many references Python counts to what has one local name and no other."""
 
 Arrivals: TypeAlias = dict[int, list[Any]]
-"""For each leaf, by its `id`: the leaf, how many uses of it are still to come, what came back so far, and whether that
-is a sum that nobody else has, so that it may be added to in place."""
+"""For each leaf, by its `id`: the leaf, the last node to run that uses it, what came back so far, and whether that is a
+sum that nobody else has, so that it may be added to in place."""
 
 
 def run_node(node: Node, slots: Sequence[Any], pending: dict[Node, Any], arrivals: Arrivals, keep: bool) -> None:
@@ -137,8 +137,7 @@ def pull_of(row: Row, paired: bool = False) -> Callable[..., None]:
     """
     if not can_pull(row):
 
-        def pull(node: Node, g: Any, pending: Any, entries: Any, keep: bool) -> None:
-            arrivals = {id(entry[0]): entry for entry in entries or () if entry is not None}
+        def pull(node: Node, g: Any, pending: Any, arrivals: Any, keep: bool) -> None:
             run_node(node, g if type(g) is tuple else (g,), pending, arrivals, keep)
 
         return pull

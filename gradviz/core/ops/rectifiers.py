@@ -9,7 +9,7 @@ import numpy as np
 
 from gradviz.core.apply import apply, apply_general
 from gradviz.core.composites import called, composite
-from gradviz.core.dual import kept_where
+from gradviz.core.dual import array_of, kept_where
 from gradviz.core.inplace import apply_inplace
 from gradviz.core.ops.activations import activation, publish_activation, run_on
 from gradviz.core.ops.samples import grid, positive
@@ -76,7 +76,7 @@ def _between(x: Any, low: float, high: float) -> Any:
 RELU = op(
     "relu(x)",
     _ramp,
-    x=lambda g, out: kept_where(~(out <= 0), g),
+    x=lambda g, out: kept_where(array_of(out).astype(bool), g),  # it is positive or zero, or NaN
     samples=lambda: [sample(grid(2, 3)), sample(_KINKS, smooth=False)],
 )
 LEAKY_RELU = op(

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from gradviz.core.ops.table import Row
 
 _INLINE = {operator.mul: "{} * {}", operator.add: "{} + {}", operator.sub: "{} - {}", operator.truediv: "{} / {}",
-           operator.neg: "-{}", operator.pow: "{} ** {}"}  # fmt: skip
+           operator.neg: "-{}"}  # fmt: skip
 """Forwards that are an operator of Python's and work element by element, written in place."""
 _WRITTEN = {**_INLINE, operator.matmul: "{} @ {}"}
 

@@ -15,6 +15,7 @@ import numpy as np
 from gradviz.core.apply import apply, apply_general
 from gradviz.core.composites import whole_called
 from gradviz.core.dtypes import promoted
+from gradviz.core.dual import raised
 from gradviz.core.inplace import apply_inplace
 from gradviz.core.ops.samples import grid, positive
 from gradviz.core.ops.table import Row, op, sample
@@ -70,10 +71,10 @@ def _power_number(x: Any, y: Any) -> Any:
     if type(y) is not float and y < 0 and x.dtype.kind != "f":
         raise RuntimeError("Integers to negative integer powers are not allowed.")
     x, y = promoted([x, y])
-    return x**y
+    return raised(x, y)
 
 
-_power_number.plain = operator.pow  # type: ignore[attr-defined]
+_power_number.plain = raised  # type: ignore[attr-defined]
 
 
 def _power(x: Any, y: Any) -> Any:
@@ -133,7 +134,7 @@ POW_NUMBER = op(
     _power_number,
     key="pow.number",
     node="PowBackward0",
-    x=lambda g, x, exponent: g * (exponent * x ** (exponent - 1)) if exponent else g * 0,
+    x=lambda g, x, exponent: g * (exponent * raised(x, exponent - 1)) if exponent else g * 0,
     samples=lambda: [sample(grid(2, 3), 3), sample(positive(3), 0.5), sample(grid(3), 0), sample(positive(2), -1)],
 )
 

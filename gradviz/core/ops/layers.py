@@ -127,15 +127,18 @@ def _standardised(x: Any, count: int, eps: float) -> tuple[Any, Any]:
     size = max(math.prod(x.shape[-count:]), 1)
     centred = wide - sums(wide, axes) / size
     factor = 1 / np.sqrt(dots(centred, centred, axes) / size + eps)
+    if type(centred) is np.ndarray:  # nobody else has it, and a new array costs more than what is computed
+        centred *= factor
+        return centred, factor
     return centred * factor, factor
 
 
 def _layer_norm(x: Any, weight: Any, bias: Any, count: int, eps: float) -> Any:
     out, _ = _standardised(x, count, eps)
     if weight is not None:
-        out = out * weight
+        out *= weight
     if bias is not None:
-        out = out + bias
+        out += bias
     return out.astype(x.dtype, copy=False)
 
 
@@ -147,6 +150,12 @@ def _layer_norm_slope(g: Any, standard: tuple[Any, Any], weight: Any, count: int
     g = g if weight is None else g * weight
     mean = sums(g, axes) / size
     along = dots(g, out, axes) / size
+    if type(out) is np.ndarray and type(g) is np.ndarray:
+        moved = out * along
+        moved += mean
+        np.subtract(g, moved, out=moved)
+        moved *= factor
+        return moved
     return (g - mean - out * along) * factor
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from gradviz.core import dtypes
 from gradviz.core.apply import apply, remember
 from gradviz.core.composites import composite
+from gradviz.core.dual import chosen
 from gradviz.core.ops.arithmetic import sub
 from gradviz.core.ops.samples import grid, unit
 from gradviz.core.ops.shapes import broadcast
@@ -70,13 +71,13 @@ def refuse_grad(function: str, **arguments: Tensor | None) -> None:
 
 def _smooth(x: Any, target: Any, beta: float) -> Any:
     distance = np.abs(x - target)
-    return np.where(distance < beta, distance * distance * (0.5 / beta), distance - 0.5 * beta).astype(distance.dtype)
+    return chosen(distance < beta, distance * distance * (0.5 / beta), distance - 0.5 * beta)
 
 
 def _huber(x: Any, target: Any, delta: float) -> Any:
     distance = np.abs(x - target)
     near = 0.5 * distance * distance
-    return np.where(distance <= delta, near, delta * (distance - 0.5 * delta)).astype(distance.dtype)
+    return chosen(distance <= delta, near, delta * (distance - 0.5 * delta))
 
 
 MSE_LOSS = op(

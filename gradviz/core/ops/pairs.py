@@ -11,6 +11,7 @@ import numpy as np
 from gradviz.core import dtypes
 from gradviz.core.apply import apply
 from gradviz.core.composites import composite
+from gradviz.core.dual import chosen
 from gradviz.core.inplace import apply_inplace
 from gradviz.core.ops.samples import grid, integers, positive, unit
 from gradviz.core.ops.table import Row, op, sample
@@ -51,7 +52,11 @@ def _between(x: Any, end: Any, weight: Any) -> Any:
         if hasattr(other, "dtype") and other.dtype != x.dtype and (name == "end" or other.ndim):
             wanted, found = _scalar_name(x), _scalar_name(other)
             raise RuntimeError(f"expected dtype {wanted} for `{name}` but got dtype {found}")
-    return np.where(abs(weight) < 0.5, x + weight * (end - x), end - (end - x) * (1 - weight)).astype(x.dtype)
+    if np.ndim(weight):
+        found = chosen(abs(weight) < 0.5, x + weight * (end - x), end - (end - x) * (1 - weight))
+    else:
+        found = x + weight * (end - x) if abs(weight) < 0.5 else end - (end - x) * (1 - weight)
+    return found.astype(x.dtype, copy=False)
 
 
 def _scalar_name(array: Any) -> str:

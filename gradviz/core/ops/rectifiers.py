@@ -9,7 +9,7 @@ import numpy as np
 
 from gradviz.core.apply import apply, apply_general
 from gradviz.core.composites import called, composite
-from gradviz.core.dual import array_of, kept_where
+from gradviz.core.dual import array_of, chosen, kept_where
 from gradviz.core.inplace import apply_inplace
 from gradviz.core.ops.activations import activation, publish_activation, run_on
 from gradviz.core.ops.samples import grid, positive
@@ -81,9 +81,9 @@ RELU = op(
 )
 LEAKY_RELU = op(
     "leaky_relu(x, *, negative_slope=0.01)",
-    lambda x, negative_slope: np.where(x > 0, x, x * negative_slope).astype(x.dtype),
+    lambda x, negative_slope: chosen(x > 0, x, x * negative_slope).astype(x.dtype, copy=False),
     call="nn.functional.leaky_relu",
-    x=lambda g, x, negative_slope: np.where(x > 0, g, g * negative_slope),
+    x=lambda g, x, negative_slope: chosen(x > 0, g, g * negative_slope),
     samples=lambda: [sample(grid(2, 3)), sample(grid(2, 3), 0.2), sample(_KINKS, smooth=False)],
 )
 HARDTANH = op(
@@ -98,7 +98,7 @@ RELU6 = op(
     lambda x: _between(x, 0, 6),
     node="HardtanhBackward0",
     call="nn.functional.relu6",
-    x=lambda g, x: np.where((x <= 0) | (x >= 6), 0, g),
+    x=lambda g, x: kept_where(~((x <= 0) | (x >= 6)), g),
     samples=lambda: [sample(positive(2, 3)), sample(_KINKS, smooth=False)],
 )
 
@@ -150,7 +150,7 @@ def relu6(input: Tensor, inplace: bool = False) -> Tensor:
 def _above(x: Any, threshold: float, value: float) -> Any:
     if x.dtype.kind == "u" and (value < 0 or threshold < 0):
         raise RuntimeError("value cannot be converted to type uint8_t without overflow")
-    return np.where(x <= threshold, value, x).astype(x.dtype)
+    return chosen(x <= threshold, value, x).astype(x.dtype, copy=False)
 
 
 THRESHOLD = op(
@@ -158,7 +158,7 @@ THRESHOLD = op(
     _above,
     node="ThresholdBackward0",
     call="nn.functional.threshold",
-    x=lambda g, x, threshold: np.where(x <= threshold, 0.0, g),
+    x=lambda g, x, threshold: chosen(x <= threshold, 0.0, g),
     samples=lambda: [sample(grid(2, 3), 0.1, 2.0), sample(_KINKS, 0.5, -1.0, smooth=False)],
 )
 
@@ -167,9 +167,9 @@ THRESHOLD = op(
 
 ELU = op(
     "elu(x, *, alpha=1.0)",
-    lambda x, alpha: np.where(x > 0, x, alpha * np.expm1(x)).astype(x.dtype),
+    lambda x, alpha: chosen(x > 0, x, alpha * np.expm1(x)).astype(x.dtype, copy=False),
     call="nn.functional.elu",
-    x=lambda g, x, alpha: np.where(x <= 0, g * alpha * np.exp(np.where(x < 0, x, 0)), g),
+    x=lambda g, x, alpha: chosen(x <= 0, g * alpha * np.exp(chosen(x < 0, x, 0)), g),
     samples=lambda: [sample(grid(2, 3)), sample(grid(2, 3), 0.5), sample(_KINKS, smooth=False)],
 )
 
@@ -182,8 +182,8 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
 
 SELU = activation(
     "selu(x)",
-    lambda x: SCALE * np.where(x > 0, x, ALPHA * np.expm1(x)),
-    lambda g, x: g * np.where(x <= 0, SCALE * ALPHA * np.exp(np.where(x < 0, x, 0)), SCALE),
+    lambda x: SCALE * chosen(x > 0, x, ALPHA * np.expm1(x)),
+    lambda g, x: g * chosen(x <= 0, SCALE * ALPHA * np.exp(chosen(x < 0, x, 0)), SCALE),
     "EluBackward0",
 )
 
@@ -191,12 +191,12 @@ SELU = activation(
 def _celu_back(g: Any, x: Any, alpha: float) -> Any:
     """The cotangent with PyTorch's `1 / alpha`, for which it takes `alpha` as a float32 whatever the dtype."""
     steepness = 1 / float(np.float32(alpha))
-    return g * np.where(x <= 0, alpha * steepness * np.exp(np.where(x < 0, x, 0) * steepness), 1.0)
+    return g * chosen(x <= 0, alpha * steepness * np.exp(chosen(x < 0, x, 0) * steepness), 1.0)
 
 
 CELU = activation(
     "celu(x, *, alpha=1.0)",
-    lambda x, alpha: np.where(x > 0, x, alpha * np.expm1(x / alpha)),
+    lambda x, alpha: chosen(x > 0, x, alpha * np.expm1(x / alpha)),
     _celu_back,
     "",
     (),
@@ -217,11 +217,11 @@ for _name in ("relu", "leaky_relu", "elu", "hardtanh"):
 
 PRELU: Row = op(
     "prelu(x, weight)",
-    lambda x, weight: np.where(x > 0, x, x * weight).astype(x.dtype),
+    lambda x, weight: chosen(x > 0, x, x * weight).astype(x.dtype, copy=False),
     node="PreluKernelBackward0",
     call="nn.functional.prelu",
-    x=lambda g, x, weight: np.where(x > 0, g, g * weight),
-    weight=lambda g, x: np.where(x > 0, 0.0, g * x),
+    x=lambda g, x, weight: chosen(x > 0, g, g * weight),
+    weight=lambda g, x: chosen(x > 0, 0.0, g * x),
 )
 
 

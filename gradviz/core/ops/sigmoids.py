@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from gradviz.core.composites import composite
+from gradviz.core.dual import chosen
 from gradviz.core.ops.activations import activation, logistic, publish_activation, run_on
 from gradviz.core.ops.samples import grid
 from gradviz.core.ops.table import op, sample
@@ -39,7 +40,7 @@ def softplus(input: Tensor, beta: float = 1, threshold: float = 20) -> Tensor:
 HARDSIGMOID = activation(
     "hardsigmoid(x)",
     lambda x: np.minimum(np.maximum(x + 3, 0), 6) / 6,
-    lambda g, x: np.where((x > -3) & (x < 3), g * ONE_SIXTH, 0.0),
+    lambda g, x: chosen((x > -3) & (x < 3), g * ONE_SIXTH, 0.0),
     "",
 )
 LOGSIGMOID = activation(
@@ -69,16 +70,16 @@ for _name in ("sigmoid", "tanh"):
 
 HARDSHRINK = activation(
     "hardshrink(x, *, lambd=0.5)",
-    lambda x, lambd: np.where(abs(x) <= lambd, 0, x),
-    lambda g, x, lambd: np.where(abs(x) <= lambd, 0.0, g),
+    lambda x, lambd: chosen(abs(x) <= lambd, 0, x),
+    lambda g, x, lambd: chosen(abs(x) <= lambd, 0.0, g),
     "",
     (),
     (1.1,),
 )
 SOFTSHRINK = activation(
     "softshrink(x, *, lambd=0.5)",
-    lambda x, lambd: np.where(x > lambd, x - lambd, np.where(x < -lambd, x + lambd, x * 0)),
-    lambda g, x, lambd: np.where(abs(x) <= lambd, 0.0, g),
+    lambda x, lambd: chosen(x > lambd, x - lambd, chosen(x < -lambd, x + lambd, x * 0)),
+    lambda g, x, lambd: chosen(abs(x) <= lambd, 0.0, g),
     "",
     (),
     (1.1,),

@@ -100,10 +100,20 @@ def _top(x: Any, k: int, dim: int, largest: bool) -> Any:
         raise RuntimeError("selected index k out of range")
     if not x.ndim:
         return x.copy(), np.zeros((), np.int64)
-    index = np.take(_order(x, axis, largest), np.arange(k), axis)
+    if k and _FEW * k < length:
+        # The others need not be in order.
+        split = length - k if largest else k - 1
+        places = np.arange(length - k, length) if largest else np.arange(k)
+        some = np.sort(np.take(np.argpartition(x, split, axis), places, axis), axis)
+        order = _order(np.take_along_axis(x, some, axis), axis, largest)
+        index = np.take_along_axis(some, order, axis)
+    else:
+        index = np.take(_order(x, axis, largest), np.arange(k), axis)
     return np.take_along_axis(x, index, axis), index
 
 
+_FEW = 8
+"""Of no more than one element in so many it is quicker to part them from the others first."""
 TOPK: Row = op(
     "topk(x, *, k, dim=-1, largest=True)",
     _top,

@@ -205,7 +205,7 @@ def _pull(
     order.sort(key=_by_id, reverse=True)
 
     useful = _useful(order, wanted) if wanted is not None else None
-    done = {entry[1] for entry in arrivals.values()}
+    done = {entry[1] for entry in arrivals.values()}  # after these, a leaf has all that comes back to it
     if None in done:
         for root in sweep.roots:
             _release(root, None, arrivals, sweep, wanted, collected)

@@ -513,6 +513,17 @@ def a_parameter_used_every_other_step() -> Builder:
     return b
 
 
+@silent("GV401")
+def an_empty_parameter_that_only_says_where_a_module_is() -> Builder:
+    b = Builder("train.py")
+    w = b.leaf("w", (3,), requires_grad=True, line=1, op="Parameter", role=Role.PARAMETER)
+    empty = b.leaf("empty", (0,), requires_grad=True, line=2, op="Parameter", role=Role.PARAMETER)
+    owner = b.optimizer(w, empty, line=3)
+    b.sweep(loss_of(b, w), line=90, gradients=[Gradient(w, 1.0)])
+    b.act("step", optimizer=owner)
+    return b
+
+
 @fires("GV402", "warning", 20, "new")
 def a_layer_replaced_after_the_optimizer() -> Builder:
     b = Builder("train.py")

@@ -154,14 +154,18 @@ def _starved(facts: Facts) -> Iterator[Lost]:
 def starved_parameters(facts: Facts) -> list[Parameter]:
     """Trained parameters that got nothing from any sweep, though some sweep worked.
 
-    Trained is what an optimizer owns that took a step or, where the program has no optimizer, what requires grad.
+    Trained is what an optimizer owns that took a step or, where the program has no optimizer, what requires grad. One
+    without elements, of which only device and dtype are asked, has nothing to get.
     """
     if not any(not sweep.error for sweep in facts.graph.sweeps):
         return []
     return [
         parameter
         for parameter in facts.parameters.values()
-        if not parameter.gradients and facts.is_trainable(parameter) and facts.is_trained(parameter)
+        if not parameter.gradients
+        and facts.is_trainable(parameter)
+        and facts.is_trained(parameter)
+        and 0 not in facts.graph.values[parameter.id].shape
     ]
 
 

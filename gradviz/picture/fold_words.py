@@ -16,7 +16,7 @@ NAMES_TOLD = 6
 LEAVES_TOLD = 24
 """So many leaves of a box are told one by one in its tooltip."""
 
-CARRIED_LIMIT = 24
+CARRIED_LIMIT = 16
 """Longest list of what turns hand on; a longer one is counted."""
 
 

@@ -1,4 +1,4 @@
-"""What goes another way for long arrays has PyTorch's values and gradients; infinities, NaN, zeros of either sign too."""
+"""What goes another way for long arrays has PyTorch's values and gradients, infinities, NaN and both zeros too."""
 
 from __future__ import annotations
 

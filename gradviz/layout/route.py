@@ -101,7 +101,7 @@ class Plan:
                 last[parent] = max(last[parent], last[number] + 1)
         return first, last
 
-    def _lanes(self) -> dict[int, int]:
+    def _lanes(self) -> dict[int, float]:
         """Beyond all that stands in the rows; strands that leave by one bend share a lane."""
         sheet = self.sheet
         ends: dict[int, int] = {}
@@ -141,7 +141,8 @@ class Plan:
 
     def _far(self) -> float:
         """How far across anything reaches that stands in a row: a box with what is beside it, a label, a tab."""
-        return max(map(add, self.axes, self.sheet.after))
+        far: float = max(map(add, self.axes, self.sheet.after))
+        return far
 
     def _area(self) -> Rectangle:
         across: list[float] = [min(map(sub, self.axes, self.sheet.before)), self._far(), *self.lanes.values()]

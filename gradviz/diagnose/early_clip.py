@@ -27,7 +27,7 @@ from collections.abc import Iterator
 
 from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.findings import Complaint, Severity
-from gradviz.events import Act, Sweep
+from gradviz.events import Act, Site, Sweep
 
 CODE = "GV412"
 
@@ -78,7 +78,7 @@ def _scaled(facts: Facts) -> dict[int | None, tuple[int | None, dict[int, None]]
         if isinstance(item, Sweep):
             waiting = {}
         elif isinstance(item, Act) and item.kind == "read_grad":
-            if item.site is not None and "clip_grad" in sites[item.site].text:
+            if item.site is not None and "clip_grad" in _written(sites[item.site]):
                 waiting.setdefault(item.site, {}).update(dict.fromkeys(map(facts.tensor, item.values)))
         elif isinstance(item, Act) and item.kind == "unscale":
             for site, values in waiting.items():
@@ -87,3 +87,8 @@ def _scaled(facts: Facts) -> dict[int | None, tuple[int | None, dict[int, None]]
                     found.setdefault(site, (item.site, {}))[1].update(owned)
             waiting = {}
     return found
+
+
+def _written(site: Site) -> str:
+    """The call at `site`, where all of it stands on one line; else that line."""
+    return site.text[site.column : site.end_column] if site.column >= 0 and site.end_line == site.line else site.text

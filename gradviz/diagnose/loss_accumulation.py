@@ -67,12 +67,18 @@ def _totals(facts: Facts) -> Iterator[Complaint]:
             Severity.WARNING,
             f"`{name}` keeps the graphs of {plural(total.steps, 'step')} alive{_held(facts, [value])}: "
             f"{facts.line(site)} adds {added} to it with its history",
-            f"add `{item}.item()` or `{item}.detach()` in place of `{item}`"
-            if item
-            else "call `.item()` or `.detach()` on it before it is added",
+            _cut_off(item, is_number=all(extent == 1 for extent in graph.values[value].shape)),
             site,
             (value,),
         )
+
+
+def _cut_off(item: str, *, is_number: bool) -> str:
+    """How to add what is called `item` without its history; `item()` is for numbers only."""
+    ways = [f"`{item}.{way}()`" for way in (("item", "detach") if is_number else ("detach",))]
+    if item:
+        return f"add {' or '.join(ways)} in place of `{item}`"
+    return f"call {' or '.join(ways)} on it before it is added"
 
 
 @dataclass(frozen=True, slots=True)

@@ -321,3 +321,50 @@ def test_what_requires_grad_before_its_use_is_right_behind_a_view_too() -> None:
         assert x.grad is not None
 
     assert not found(attack)
+
+
+# backward of several numbers
+
+
+def test_backward_of_several_numbers_names_the_call_and_where_they_are_made() -> None:
+    net = nn.Linear(3, 2)
+
+    def train() -> None:
+        loss = F.cross_entropy(net(torch.randn(4, 3)), torch.tensor([0, 1, 0, 1]), reduction="none")
+        loss.backward()
+
+    finding = only(train)
+    assert (finding.code, finding.severity, finding.names) == ("GV417", "error", ("loss",))
+    assert finding.source.strip() == "loss.backward()"
+    assert "4 elements" in finding.message
+    assert "`loss.mean()`" in finding.help
+    assert [told.line for told in finding.related] == [finding.line - 1]
+
+
+def test_weights_for_several_numbers_are_right() -> None:
+    net = nn.Linear(3, 2)
+
+    def train() -> None:
+        out = net(torch.randn(4, 3))
+        out.backward(torch.ones_like(out))
+
+    assert not found(train)
+
+
+# a step with scaled gradients that are clipped
+
+
+def test_a_step_with_scaled_gradients_is_told_though_they_are_clipped() -> None:
+    net = nn.Linear(6, 2)
+    optimizer, scaler = torch.optim.SGD(net.parameters(), 0.1), torch.amp.GradScaler("cpu")
+
+    def train() -> None:
+        for _ in range(3):
+            optimizer.zero_grad()
+            scaler.scale(net(torch.randn(4, 6)).square().mean()).backward()
+            nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+            optimizer.step()  # scaled
+
+    finding = only(train)
+    assert finding.code == "GV416"
+    assert finding.source.endswith("# scaled")

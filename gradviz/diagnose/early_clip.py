@@ -27,7 +27,7 @@ from collections.abc import Iterator
 
 from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.findings import Complaint, Severity
-from gradviz.events import Act, Site, Sweep
+from gradviz.events import Act, Sweep
 
 CODE = "GV412"
 
@@ -71,14 +71,13 @@ def check(facts: Facts) -> Iterator[Complaint]:
 
 def _scaled(facts: Facts) -> dict[int | None, tuple[int | None, dict[int, None]]]:
     """By each line that clips scaled gradients: the one that scales them back afterwards, and the parameters."""
-    sites = facts.graph.sites
     waiting: dict[int | None, dict[int, None]] = {}
     found: dict[int | None, tuple[int | None, dict[int, None]]] = {}
     for item in facts.graph.order:
         if isinstance(item, Sweep):
             waiting = {}
         elif isinstance(item, Act) and item.kind == "read_grad":
-            if item.site is not None and "clip_grad" in _written(sites[item.site]):
+            if clips(facts, item.site):
                 waiting.setdefault(item.site, {}).update(dict.fromkeys(map(facts.tensor, item.values)))
         elif isinstance(item, Act) and item.kind == "unscale":
             for site, values in waiting.items():
@@ -89,6 +88,10 @@ def _scaled(facts: Facts) -> dict[int | None, tuple[int | None, dict[int, None]]
     return found
 
 
-def _written(site: Site) -> str:
-    """The call at `site`, where all of it stands on one line; else that line."""
-    return site.text[site.column : site.end_column] if site.column >= 0 and site.end_line == site.line else site.text
+def clips(facts: Facts, place: int | None) -> bool:
+    """What stands at `place` is a call that clips gradients; of a call of several lines the first one says it."""
+    site = facts.graph.sites.get(place) if place is not None else None
+    if site is None:
+        return False
+    whole = site.column >= 0 and site.end_line == site.line
+    return "clip_grad" in (site.text[site.column : site.end_column] if whole else site.text)

@@ -10,6 +10,7 @@ import torch
 from test_forum_questions import found, only
 from test_training_mistakes import loud
 from torch import nn
+from torch.func import functional_call
 from torch.nn import functional as F
 
 # a leaf that a conversion left behind
@@ -368,3 +369,82 @@ def test_a_step_with_scaled_gradients_is_told_though_they_are_clipped() -> None:
     finding = only(train)
     assert finding.code == "GV416"
     assert finding.source.endswith("# scaled")
+
+
+# inner steps that wrap their weights anew
+
+
+def adapted(wrap: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[], object]:
+    net, rate = nn.Sequential(nn.Linear(1, 8), nn.Tanh(), nn.Linear(8, 1)), nn.Parameter(torch.tensor(0.1))
+    optimizer = torch.optim.SGD([*net.parameters(), rate], 0.1)
+
+    def loss_of(weights: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+        return functional_call(net, weights, (x,)).square().mean()
+
+    def train() -> None:
+        for _ in range(3):
+            total = torch.zeros(())
+            for _ in range(2):
+                weights: dict[str, torch.Tensor] = dict(net.named_parameters())
+                slopes = torch.autograd.grad(loss_of(weights, torch.randn(4, 1)), list(weights.values()))
+                weights = {key: wrap(w - rate * g) for (key, w), g in zip(weights.items(), slopes, strict=True)}
+                total = total + loss_of(weights, torch.randn(4, 1))
+            optimizer.zero_grad()
+            total.backward()
+            optimizer.step()
+
+    return train
+
+
+def test_weights_that_are_wrapped_anew_are_told_once_and_with_one_way_out() -> None:
+    finding = only(adapted(nn.Parameter))
+    assert finding.code == "GV105"
+    assert len(finding.names) == 5
+
+
+def test_inner_steps_on_the_tensors_themselves_are_right() -> None:
+    assert not loud(adapted(lambda weight: weight))
+
+
+# the mean of a list that keeps graphs
+
+
+class Meter:
+    """What training scripts keep their losses in."""
+
+    def __init__(self) -> None:
+        self.values: list[torch.Tensor] = []
+
+    def update(self, value: torch.Tensor) -> None:
+        self.values.append(value)  # kept
+
+    @property
+    def mean(self) -> torch.Tensor:
+        return sum(self.values, torch.zeros(())) / len(self.values)
+
+
+def metered(take: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[], object]:
+    net, meter = nn.Linear(4, 1), Meter()
+    optimizer = torch.optim.SGD(net.parameters(), 0.1)
+
+    def train() -> None:
+        for _ in range(2):
+            for _ in range(4):
+                loss = net(torch.randn(2, 4)).square().mean()
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                meter.update(take(loss))
+            assert meter.mean > 0
+
+    return train
+
+
+def test_the_mean_of_a_list_that_keeps_graphs_is_no_second_finding() -> None:
+    finding = only(metered(lambda loss: loss))
+    assert finding.code == "GV503"
+    assert finding.source.endswith("# kept")
+
+
+def test_a_list_of_detached_losses_is_right() -> None:
+    assert not found(metered(lambda loss: loss.detach()))

@@ -44,7 +44,7 @@ def check(facts: Facts) -> Iterator[Complaint]:
             Severity.ERROR,
             f"backward cannot start at {called}: it has {prod(shape):,} elements, of the shape {shape}, and a gradient "
             "is that of one number",
-            f"make one number of it, and call backward on that: {ways}",
+            f"make one number of it, and start from that: {ways}",
             sweep.site,
             (root,),
             ((made.site, f"{called} is made here"),),

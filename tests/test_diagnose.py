@@ -1200,6 +1200,20 @@ def a_step_with_gradients_that_were_scaled_back() -> Builder:
     return _multiplied("unscale")
 
 
+@fires("GV417", "error", 70)
+def a_backward_of_several_numbers() -> Builder:
+    b = Training()
+    b.sweep(b.op("mul", b.w, b.v, shape=(4,)), line=70, error="grad can be implicitly created only for scalar outputs")
+    return b
+
+
+@silent("GV417")
+def a_backward_of_one_number() -> Builder:
+    b = Training()
+    b.train(loss_of(b, b.w, b.v), b.w, b.v)
+    return b
+
+
 def _multiplied(*acts: str) -> Builder:
     b = Training()
     scaled = b.op("mul", loss_of(b, b.w, b.v), "65536.0", line=50)

@@ -2,7 +2,7 @@
 
 ## What it does
 Looks for terms whose gradient comes only to parameters that do not step next, though the parameters that do went into
-the term: on their roads stands a cut.
+the term: on their roads stands a cut. Of a cut that leaves parameters without any gradient other rules tell.
 
 ## Why is this bad
 The term looks alive, because it requires grad. A generator's adversarial loss behind an `argmax` trains nothing: its
@@ -28,7 +28,7 @@ from collections.abc import Iterator
 from gradviz.diagnose.addends import addends, last_sweeps
 from gradviz.diagnose.facts import Facts, verb
 from gradviz.diagnose.findings import Complaint, Severity
-from gradviz.diagnose.lost import blame, cuts_by_op
+from gradviz.diagnose.lost import blame, cuts_by_op, lost_roads
 from gradviz.events import Sweep
 from gradviz.graphs import Cut
 
@@ -57,6 +57,8 @@ def _astray(facts: Facts, sweep: Sweep, term: int, stepping: frozenset[int]) -> 
             values = tuple(leaf for leaf in facts.leaves_behind([cut.value]) if leaf in stepping)
             if values:
                 kind, site = blame(facts, cut.op)
+                if any(lost.state == "starved" and lost.site == site for lost in lost_roads(facts)):
+                    return
                 yield Complaint(
                     Severity.WARNING,
                     f"the term made at {facts.line(facts.maker_site(term))} trains none of what steps next: "

@@ -90,6 +90,11 @@ def _carried(facts: Facts, carried: int, earlier: list[int], index: int) -> Comp
             if trained - apart
             else f"make `{name}` without a history: call `detach()` on it at {facts.line(made)}, or use `no_grad`"
         )
+        if not trained and graph.optimizers:  # it requires grad, and no optimizer has the leaf that it was made of
+            help = (
+                f"if `{name}` is to be trained, make it the leaf: put `nn.Parameter(...)` around all that "
+                f"{facts.line(made)} computes; else make it without a history, by `detach()` or under `no_grad`"
+            )
     elif on is not None:
         into = facts.lasting_name(on)
         told = (

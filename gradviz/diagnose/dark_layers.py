@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.numbers import RECTIFIERS
-from gradviz.graphs import Op
+from gradviz.graphs import Graph, Op
 
 LAYERS = frozenset({"linear", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"})
 """Ops of input, weight and bias, in this order."""
@@ -19,6 +19,10 @@ PASSING = frozenset(
      "adaptive_avg_pool2d", "adaptive_max_pool2d"}
 )  # fmt: skip
 """Ops whose result is zero where what they are given is."""
+
+
+DROPPING = frozenset({"dropout", "dropout1d", "dropout2d", "dropout3d", "feature_dropout"})
+"""Dropouts that put zeros in the place of what they drop."""
 
 
 def dark(facts: Facts) -> frozenset[int]:
@@ -44,9 +48,20 @@ def _dark(facts: Facts) -> frozenset[int]:
     return frozenset(found)
 
 
+def drops_all(graph: Graph, op: Op) -> bool:
+    """A dropout whose `p` is 1; of the core's own that shows in its factor, which is one zero and no mask."""
+    if op.name not in DROPPING or not op.tracked:
+        return False
+    told = dict(op.attrs).get("p", "")
+    if told.replace(".", "", 1).isdigit():
+        return float(told) >= 1
+    factors = [graph.values[item].shape for item in op.value_inputs[1:]]
+    return factors == [()] and graph.values[op.outputs[0]].shape != ()
+
+
 def without_passing(facts: Facts, op: Op) -> Op:
-    """`op`, or the op before it that is the first to change zeros into anything else."""
+    """`op`, or the op before it that is the first to make zeros of what is none, or to change them."""
     graph = facts.graph
-    while op.name in PASSING and op.value_inputs:
+    while op.name in PASSING and op.value_inputs and not drops_all(graph, op):
         op = graph.ops[graph.values[op.value_inputs[0]].op]
     return op

@@ -71,14 +71,13 @@ def check(facts: Facts) -> Iterator[Complaint]:
 
 def _scaled(facts: Facts) -> dict[int | None, tuple[int | None, dict[int, None]]]:
     """By each line that clips scaled gradients: the one that scales them back afterwards, and the parameters."""
-    sites = facts.graph.sites
     waiting: dict[int | None, dict[int, None]] = {}
     found: dict[int | None, tuple[int | None, dict[int, None]]] = {}
     for item in facts.graph.order:
         if isinstance(item, Sweep):
             waiting = {}
         elif isinstance(item, Act) and item.kind == "read_grad":
-            if item.site is not None and "clip_grad" in sites[item.site].text:
+            if clips(facts, item.site):
                 waiting.setdefault(item.site, {}).update(dict.fromkeys(map(facts.tensor, item.values)))
         elif isinstance(item, Act) and item.kind == "unscale":
             for site, values in waiting.items():
@@ -87,3 +86,12 @@ def _scaled(facts: Facts) -> dict[int | None, tuple[int | None, dict[int, None]]
                     found.setdefault(site, (item.site, {}))[1].update(owned)
             waiting = {}
     return found
+
+
+def clips(facts: Facts, place: int | None) -> bool:
+    """What stands at `place` is a call that clips gradients; of a call of several lines the first one says it."""
+    site = facts.graph.sites.get(place) if place is not None else None
+    if site is None:
+        return False
+    whole = site.column >= 0 and site.end_line == site.line
+    return "clip_grad" in (site.text[site.column : site.end_column] if whole else site.text)

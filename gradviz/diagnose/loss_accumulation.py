@@ -55,11 +55,14 @@ def _totals(facts: Facts) -> Iterator[Complaint]:
             sums[op.id] = _Sum(op.site, op.id, 1 + _steps_of(grown), tuple(v for v in inputs if v != carried))
         elif op.name in ("mul", "div") and len(inputs) == 1 and before[0]:
             sums[op.id] = before[0]  # a moving average: `total = 0.9 * total + loss`
+    in_lists = {facts.maker_site(value) for values in facts.once(containers).values() for value in values}
     ends = {total.site: total for total in sums.values() if total.steps >= STEPS}
     for site, total in ends.items():
         if facts.behind(total.summed) & {past.op for past in sums.values() if past.site == site}:
             continue  # a residual connection: what is added comes from the sum so far
         value = graph.ops[total.op].outputs[0]
+        if total.summed and not facts.name(value) and in_lists.issuperset(map(facts.maker_site, total.summed)):
+            continue  # such as the mean of a list: nothing keeps the sum, and the list is told of
         name = facts.name(value) or graph.ops[total.op].name
         item = _unscaled(facts, total.summed[-1]) if total.summed else ""
         added = f"`{item}`" if item else "a value without a name"
@@ -67,12 +70,18 @@ def _totals(facts: Facts) -> Iterator[Complaint]:
             Severity.WARNING,
             f"`{name}` keeps the graphs of {plural(total.steps, 'step')} alive{_held(facts, [value])}: "
             f"{facts.line(site)} adds {added} to it with its history",
-            f"add `{item}.item()` or `{item}.detach()` in place of `{item}`"
-            if item
-            else "call `.item()` or `.detach()` on it before it is added",
+            _cut_off(item, is_number=all(extent == 1 for extent in graph.values[value].shape)),
             site,
             (value,),
         )
+
+
+def _cut_off(item: str, *, is_number: bool) -> str:
+    """How to add what is called `item` without its history; `item()` is for numbers only."""
+    ways = [f"`{item}.{way}()`" for way in (("item", "detach") if is_number else ("detach",))]
+    if item:
+        return f"add {' or '.join(ways)} in place of `{item}`"
+    return f"call {' or '.join(ways)} on it before it is added"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +111,7 @@ def _unscaled(facts: Facts, value: int) -> str:
 def _lists(facts: Facts) -> Iterator[Complaint]:
     graph = facts.graph
     ends = _ends(facts)
-    for container, values in containers(facts).items():
+    for container, values in facts.once(containers).items():
         by_maker: dict[int | None, list[int]] = {}
         for value in values:
             if graph.values[value].requires_grad and not graph.values[value].leaf:

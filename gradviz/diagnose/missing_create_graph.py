@@ -1,7 +1,8 @@
 """A gradient was put into a loss without `create_graph=True`, so it is a constant there.
 
 ## What it does
-Looks for terms of a loss that were computed from the results of an `autograd.grad` or from `.grad`, without a graph.
+Looks for terms of a loss that were computed from the results of an `autograd.grad` or from `.grad`, without a graph,
+and that require grad for nothing that is trained. An error where the trained parameters get no other gradient.
 
 ## Why is this bad
 A gradient penalty then changes the loss that is printed, and no gradient.
@@ -35,20 +36,18 @@ def check(facts: Facts) -> Iterator[Complaint]:
     for sweep in last_sweeps(facts):
         if sweep.error:
             continue
-        _, constants, _ = addends(facts, sweep.roots)
-        for constant in constants:
-            sites = [site for site in _gradients(facts, constant) if _place(facts, site) in made and site not in told]
+        terms, constants, _ = addends(facts, sweep.roots)
+        for term in (*constants, *_idle(facts, terms)):
+            sites = [site for site in _gradients(facts, term) if _place(facts, site) in made and site not in told]
             if not sites:
                 continue
             told.update(sites)
             values = _trained(facts, made[_place(facts, sites[0])])
             if values:
-                name = facts.name(constant)
-                term = f"the term `{name}` of the loss" if name else "a term of the loss"
+                severity, message = _told(facts, term, values)
                 yield Complaint(
-                    Severity.WARNING,
-                    f"{facts.subject(values)} {verb(values, 'gets', 'get')} nothing from {term}: it is a constant, "
-                    f"made of gradients that were taken at {facts.line(sites[0])} without `create_graph=True`",
+                    severity,
+                    f"{message} gradients that were taken at {facts.line(sites[0])} without `create_graph=True`",
                     "pass `create_graph=True` to `autograd.grad`",
                     sites[0],
                     values,
@@ -56,25 +55,56 @@ def check(facts: Facts) -> Iterator[Complaint]:
                 )
 
 
+def _told(facts: Facts, term: int, values: tuple[int, ...]) -> tuple[Severity, str]:
+    """How much it matters, and what the message begins with: that the term is lost, or all that trains `values`."""
+    sweeps = facts.graph.sweeps
+    fed = any(sweeps[index].kind == "backward" for value in values for index, _ in facts.parameters[value].gradients)
+    if not fed and facts.graph.values[term].requires_grad:
+        are = verb(values, "is in the optimizer but", "are in the optimizer but")
+        return Severity.ERROR, f"{facts.subject(values)} {are} got no gradient: they went into the loss only by"
+    name = facts.name(term)
+    called = f"the term `{name}` of the loss" if name else "a term of the loss"
+    constant = "is a constant for them" if facts.graph.values[term].requires_grad else "is a constant"
+    return (
+        Severity.WARNING,
+        f"{facts.subject(values)} {verb(values, 'gets', 'get')} nothing from {called}: it {constant}, made of",
+    )
+
+
+def _idle(facts: Facts, terms: set[int]) -> list[int]:
+    """Those of the terms that require grad, but for nothing that is trained."""
+    graph = facts.graph
+    if not any(sweep.kind == "grad" for sweep in graph.sweeps):
+        return []
+    ends = [term for term in sorted(terms) if terms.isdisjoint(graph.ops[graph.values[term].op].value_inputs)]
+    trained = {id for id, parameter in facts.parameters.items() if facts.is_trained(parameter)}
+    return [term for term in ends if trained.isdisjoint(facts.leaves_behind([term]))]
+
+
 def _place(facts: Facts, site: int | None) -> tuple[str, int] | None:
     found = facts.graph.sites.get(site) if site is not None else None
     return (found.file, found.line) if found is not None else None
 
 
-def _gradients(facts: Facts, value: int) -> Iterable[int]:
-    """Where the gradients that `value` was computed from were taken, without a road to what they came from."""
+def _gradients(facts: Facts, term: int) -> Iterable[int]:
+    """Where the gradients that `term` was computed from were taken, without a road to what they came from.
+
+    The roads of a term that requires grad are followed to their leaves, and what else is tracked not at all.
+    """
     graph = facts.graph
     found: set[int] = set()
     seen: set[int] = set()
-    pending = [value]
+    pending = [(term, True)]
     while pending:
-        op = graph.ops[graph.values[pending.pop()].op]
-        if op.id in seen or op.tracked or facts.renews(op):
+        value, on_road = pending.pop()
+        op = graph.ops[graph.values[value].op]
+        leaf = on_road and graph.values[value].leaf and graph.values[value].requires_grad
+        if op.id in seen or leaf or (op.tracked and not on_road) or facts.renews(op):
             continue
         seen.add(op.id)
         if op.name == "grad" and op.is_source and op.site is not None:
             found.add(op.site)
-        pending += op.value_inputs
+        pending += [(item, on_road and op.tracked) for item in op.value_inputs]
     return sorted(found)
 
 

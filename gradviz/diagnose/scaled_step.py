@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gradviz.diagnose.early_clip import clips
 from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.findings import Complaint, Severity
 from gradviz.events import Act, Sweep
@@ -61,8 +62,9 @@ def check(facts: Facts) -> Iterator[Complaint]:
 
 
 def _divides(facts: Facts) -> bool:
-    """The program writes gradients by itself."""
+    """The program writes gradients by itself, other than by clipping them."""
     ops = facts.graph.ops
     gradients = {output for op in ops.values() if op.name == "grad" for output in op.outputs}
-    into = any(op.inplace and op.inputs[op.alias or 0] in gradients for op in ops.values() if op.outputs)
+    written = (op for op in ops.values() if op.outputs and op.inplace and not clips(facts, op.site))
+    into = any(op.inputs[op.alias or 0] in gradients for op in written)
     return into or bool(facts.acts("write_grad"))

@@ -70,19 +70,21 @@ def check(facts: Facts) -> Iterator[Complaint]:
             )
             continue
         returned = _returned_instead(facts, end)
+        number = next((op for id in facts.consumers.get(end, ()) if (op := graph.ops[id]).name == "item"), None)
+        taken = ((number.site, "only its number was taken here"),) if number is not None else ()
         yield Complaint(
             Severity.ERROR,
             f"{facts.subject(values)} got no gradient: {verb(values, 'it', 'they')} only went into "
             f"`{name or graph.ops[graph.values[end].op].name}` ({facts.line(site)}), which no backward started from"
             + (f": {facts.line(returned)} returns something else" if returned is not None else ""),
-            f"return `{name}`" if returned is not None else _help(facts, end),
+            f"return `{name}`" if returned is not None else _help(facts, end, as_number=bool(taken)),
             site if returned is None else returned,
             tuple(values),
-            ((site, "left out here"), *((sweep.site, "backward starts here") for sweep in graph.sweeps[-1:])),
+            ((site, "left out here"), *taken, *((sweep.site, "backward starts here") for sweep in graph.sweeps[-1:])),
         )
 
 
-def _help(facts: Facts, end: int) -> str:
+def _help(facts: Facts, end: int, *, as_number: bool) -> str:
     """What to do with `end`: start backward there if a part of it was the root, else add it to the loss."""
     name = facts.name(end)
     parts, _, _ = addends(facts, [end])
@@ -90,6 +92,8 @@ def _help(facts: Facts, end: int) -> str:
         part = next((facts.name(root) for root in sweep.roots if root in parts and facts.name(root)), "")
         if name and part and part != name:
             return f"call `{name}.backward()` in place of `{part}.backward()` at {facts.line(sweep.site)}"
+    if as_number:
+        return f"add {f'`{name}`' if name else 'the tensor'} itself to the loss, not its number"
     return f"add `{name}` to the loss, or call backward on it too" if name else "add it to the loss"
 
 

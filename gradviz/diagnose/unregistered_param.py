@@ -3,7 +3,8 @@
 ## What it does
 Looks for parameters outside every optimizer that got a gradient from an operation in a method of a module whose
 registered parameters the optimizer does own, or from a module that such a method calls and keeps, and for plain tensors
-that are attributes of such a module. Besides, for an optimizer that raised because it was given nothing.
+that are attributes of such a module, or that attributes were computed of, as by `.to(device)`: those are no leaves.
+Besides, for an optimizer that raised because it was given nothing.
 
 ## Why is this bad
 Layers kept in a plain list or dict are missing from `parameters()`: they are not trained, saved or moved.
@@ -39,6 +40,17 @@ def check(facts: Facts) -> Iterator[Complaint]:
                 "keep layers in an `nn.ModuleList` or `nn.ModuleDict` in place of a plain list or dict",
                 error.site,
             )
+    for result in facts.once(_left_behind).values():
+        name, maker = _attribute(facts, result), facts.graph.ops[facts.graph.values[result].op]
+        yield Complaint(
+            Severity.WARNING,
+            f"`{name}`, made at {facts.line(maker.site)}, is never trained: it is the result of `{maker.name}`, not a "
+            f"leaf, so the module does not have it among its parameters, and what it was made of has no optimizer",
+            f"make the result the parameter: `{name} = nn.Parameter(...)` around the whole expression",
+            maker.site,
+            (result,),
+            named=(name,),
+        )
     for site, values in unregistered(facts).items():
         them, container = verb(values, "it", "them"), _container(facts, values)
         owner = container.rpartition(".")[0]
@@ -117,11 +129,53 @@ def _inside(facts: Facts, site: int | None, prefix: str) -> int | None:
     return site
 
 
-def _unregistered(facts: Facts) -> list[int]:
-    graph = facts.graph
+def _left_behind(facts: Facts) -> dict[int, int]:
+    """By leaf without a name or an optimizer, the attribute of a trained module that was made of it for all steps.
+
+    Where the program reads the gradient of either, other rules tell of that.
+    """
+    graph, owners = facts.graph, facts.once(_trained_modules)
+    acts = facts.acts("read_grad", "write_grad", "retain_grad")
+    handled = {facts.tensor(value) for act in acts for value in act.values}
+    found: dict[int, int] = {}
+    for parameter in facts.parameters.values():
+        fed = [index for index, _ in parameter.gradients if graph.sweeps[index].kind == "backward"]
+        if parameter.owners or len(fed) < _SEVERAL or facts.name(parameter.id) or parameter.id in handled:
+            continue
+        result = parameter.id
+        while not _attribute(facts, result):
+            users = facts.consumers.get(result, ())
+            if len(users) != 1 or not graph.ops[users[0]].tracked:
+                break
+            result = graph.ops[users[0]].outputs[0]
+        users = facts.consumers.get(result, ())
+        scopes = {graph.ops[user].scope for user in users}
+        if _attribute(facts, result) and result not in handled and len(users) > 1 and scopes <= owners:
+            found[parameter.id] = result
+    return found
+
+
+_SEVERAL = 2
+"""What is used in so many steps was not made anew in each."""
+
+
+def _attribute(facts: Facts, value: int) -> str:
+    """What a tracked op wrote `value` to, where that is an attribute: `self.codes`; empty for all else."""
+    op = facts.graph.ops[facts.graph.values[value].op]
+    target = facts.graph.sites[op.site].target if op.tracked and op.site is not None else ""
+    return target if target.startswith("self.") and target.removeprefix("self.").isidentifier() else ""
+
+
+def _trained_modules(facts: Facts) -> frozenset[str]:
+    """The paths of modules that have a parameter which an optimizer steps with, in them or below."""
     owned = {facts.name(p.id) for p in facts.parameters.values() if facts.stepped.intersection(p.owners)}
     owners = {name.rpartition(".")[0] for name in owned if "." in name}
-    owners |= {".".join(path.split(".")[:depth]) for path in owners for depth in range(1, path.count(".") + 2)}
+    return frozenset({".".join(path.split(".")[:depth]) for path in owners for depth in range(1, path.count(".") + 2)})
+
+
+def _unregistered(facts: Facts) -> list[int]:
+    graph, owners = facts.graph, facts.once(_trained_modules)
+    owned = {facts.name(p.id) for p in facts.parameters.values() if facts.stepped.intersection(p.owners)}
     methods: dict[tuple[str, str], set[str]] = {}
     for op in graph.ops.values():
         site = graph.sites.get(op.site) if op.site is not None else None

@@ -27,6 +27,7 @@ from collections.abc import Iterator
 from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.findings import Complaint, Severity
 from gradviz.events import RequiresGrad, Role, Sweep
+from gradviz.graphs import Op
 from gradviz.query import gradient_inputs
 
 CODE = "GV413"
@@ -87,7 +88,7 @@ def _late(facts: Facts) -> Iterator[Complaint]:
         users = [graph.ops[user] for user in facts.consumers.get(id, ())]
         alone = len(told) == 1 and told[0].requires_grad and value.leaf and value.role is not Role.PARAMETER
         fed = parameter is not None and (parameter.gradients or parameter.owners)
-        led = [op for op in users if op.tracked and op.id in facts.swept]
+        led = [op for op in _first_tracked(facts, id) if op.id in facts.swept]
         if not alone or fed or not led or any(id in gradient_inputs(graph, op) for op in users):
             continue
         index = max(facts.swept[led[-1].id])
@@ -103,6 +104,22 @@ def _late(facts: Facts) -> Iterator[Complaint]:
             (id,),
             ((led[-1].site, "used here"), (graph.sweeps[index].site, "backward starts here")),
         )
+
+
+def _first_tracked(facts: Facts, value: int) -> list[Op]:
+    """The tracked ops that took the data of `value`, as it was or as untracked ops such as views handed it on."""
+    found: dict[int, Op] = {}
+    seen: set[int] = set()
+    pending = [value]
+    while pending:
+        for id in facts.consumers.get(pending.pop(), ()):
+            op = facts.graph.ops[id]
+            if op.tracked:
+                found[id] = op
+            elif id not in seen and op.cause is None and not facts.renews(op):
+                seen.add(id)
+                pending += op.outputs
+    return [found[id] for id in sorted(found)]
 
 
 def _comes_before(facts: Facts, flag: RequiresGrad, sweep: Sweep) -> bool:

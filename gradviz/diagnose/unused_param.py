@@ -179,7 +179,7 @@ def _now_and_then(facts: Facts) -> Iterator[Complaint]:
             froze = freezes.get(values[0])
             yield Complaint(
                 Severity.NOTE,
-                f"{facts.subject(values)} got a gradient in {some} of {all_runs} steps: "
+                f"{facts.subject(values)} got a gradient in {some} of {all_runs} backward passes: "
                 f"{verb(values, 'it was', 'they were')} frozen in the others"
                 + (f", by {facts.line(froze)}" if froze is not None else ""),
                 "nothing, if that is meant",
@@ -192,8 +192,8 @@ def _now_and_then(facts: Facts) -> Iterator[Complaint]:
         missed = "run" if idle else verb(values, "use it", "use them")
         yield Complaint(
             Severity.NOTE,
-            f"{facts.subject(values)} got a gradient in {some} of {all_runs} steps: {facts.line(site)} did not "
-            f"{missed} in the others" + (f", as {facts.line(branch)} decided" if branch is not None else ""),
+            f"{facts.subject(values)} got a gradient in {some} of {all_runs} backward passes: {facts.line(site)} did "
+            f"not {missed} in the others" + (f", as {facts.line(branch)} decided" if branch is not None else ""),
             "nothing, if that is meant; under DistributedDataParallel pass `find_unused_parameters=True`",
             site if branch is None else branch,
             tuple(values),

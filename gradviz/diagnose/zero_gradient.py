@@ -3,12 +3,12 @@
 ## What it does
 Looks for trained parameters whose gradient was zero in every sweep while others got more. Warns where it finds the
 reason: every road goes through a flat operation such as `sign`; two roads meet in a difference and cancel, as in a
-straight-through estimate without its `detach()`; a softmax is over one class; or a ReLU gives nothing but zeros, which
-shows in the next layer: its bias has a gradient, its weight has zeros. A recording with values (`--values`) has more
-reasons: a `clamp` that clips everything, a factor that is zero. Where every road goes through a tensor with a hook, it
-names the hook. Without a reason it is a note: a zero can be the honest answer, as for a first step from weights of
-zero. Where three steps or more leave it at zero, it is a warning, and so it is where several parameters get nothing but
-zeros in several sweeps, and none gets more.
+straight-through estimate without its `detach()`; a softmax is over one class; a dropout drops everything; a layer was
+given no rows; or a ReLU gives nothing but zeros, which shows in the next layer: its bias has a gradient, its weight has
+zeros. A recording with values (`--values`) has more reasons: a `clamp` that clips everything, a factor that is zero.
+Where every road goes through a tensor with a hook, it names the hook. Without a reason it is a note: a zero can be the
+honest answer, as for a first step from weights of zero. Where three steps or more leave it at zero, it is a warning,
+and so it is where several parameters get nothing but zeros in several sweeps, and none gets more.
 
 ## Why is this bad
 Zero is not None: the optimizer takes the gradient and the parameter does not move.
@@ -25,7 +25,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from gradviz.diagnose import numbers
-from gradviz.diagnose.dark_layers import dark, without_passing
+from gradviz.diagnose.dark_layers import dark, drops_all, without_passing
 from gradviz.diagnose.facts import Facts, Parameter, verb
 from gradviz.diagnose.findings import Complaint, Severity
 from gradviz.events import Act, Sweep
@@ -34,6 +34,8 @@ from gradviz.query import gradient_inputs
 
 CODE = "GV601"
 DEAD = "gives nothing but zeros"
+EMPTY = "was given no rows, in any step"
+DROPPED = "drops everything: its `p` is 1"
 EVERY = "every"
 FLAT = frozenset({"sign", "sgn", "round", "floor", "ceil", "trunc", "fix", "heaviside", "floor_divide"})
 DRAWN = frozenset({"normal", "bernoulli", "poisson"})
@@ -78,6 +80,10 @@ def check(facts: Facts) -> Iterator[Complaint]:
         elif " " in reason:
             told, severity = f"{subject}: {reason}", Severity.WARNING
             help = "bring what goes into it to where it has a slope, or use an operation that has one"
+            if reason.endswith(EMPTY):
+                help = "nothing, if that is meant; else see why the selection that goes into it is empty"
+            elif reason.endswith(DROPPED):
+                help = "give it less: `p` is the share of the elements that is dropped, not of those that are kept"
         elif reason in DRAWN:
             told = f"{subject}: `{reason}` at {facts.line(site)} draws numbers and passes zeros back"
             severity = Severity.WARNING
@@ -182,8 +188,16 @@ def _reason(facts: Facts, parameter: Parameter) -> Reason:
     single = [id for id in on_road if _is_of_one_class(facts, graph.ops[id])]
     if single and _blocks(facts, parameter, road, single):
         return ONE_CLASS, graph.ops[single[0]].site
+    uses = [graph.ops[id] for id in facts.uses(parameter)]
+    if uses and all(0 in graph.values[op.outputs[0]].shape for op in uses):
+        return f"`{uses[-1].name}` at {facts.line(uses[-1].site)} {EMPTY}", uses[-1].site
+    dropping = [id for id in on_road if drops_all(graph, graph.ops[id])]
+    if dropping and _blocks(facts, parameter, road, dropping):
+        return _dropped(facts, graph.ops[dropping[0]])
     numeric = _flat_by_numbers(facts, parameter, on_road) if graph.measures else _flat_by_gradients(facts, on_road)
     dead = _given_zeros(facts, parameter, on_road)
+    if dead is not None and drops_all(graph, dead):
+        return _dropped(facts, dead)
     if dead is not None:
         return f"`{dead.name}` at {facts.line(dead.site)} {DEAD}", dead.site
     if numeric and _blocks(facts, parameter, road, {*numeric, *flat}):
@@ -203,6 +217,10 @@ def _reason(facts: Facts, parameter: Parameter) -> Reason:
     if passed and _blocks(facts, parameter, road, passed):
         return HOOKED, hooked[passed[0]]
     return "", graph.ops[on_road[0]].site if on_road else facts.maker_site(parameter.id)
+
+
+def _dropped(facts: Facts, op: Op) -> Reason:
+    return f"`{op.name}` at {facts.line(op.site)} {DROPPED}", op.site
 
 
 def _is_of_one_class(facts: Facts, op: Op) -> bool:
@@ -279,15 +297,18 @@ def _is_layer(facts: Facts, op: Op, calls: int) -> bool:
 
 
 def _given_zeros(facts: Facts, parameter: Parameter, on_road: list[int]) -> Op | None:
-    """The dead ReLU whose zeros a parameter is multiplied by."""
+    """The dead ReLU, or the dropout, whose zeros a parameter is multiplied by."""
     graph = facts.graph
     for id in on_road[:1]:
         for item in graph.ops[id].value_inputs:
             maker = graph.ops[graph.values[item].op]
+            before = without_passing(facts, maker)
+            if drops_all(graph, before):
+                return before
             if graph.measures:
                 if numbers.is_dead(graph, maker) and _is_layer(facts, maker, len(parameter.gradients)):
                     return maker
-            elif (before := without_passing(facts, maker)).id in dark(facts):
+            elif before.id in dark(facts):
                 return before
     return None
 

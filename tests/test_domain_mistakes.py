@@ -1,0 +1,450 @@
+"""Mistakes as they stand in programs of many domains: which line is blamed, and that the program next to it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from test_forum_questions import found, only
+from test_training_mistakes import loud
+from torch import nn
+from torch.func import functional_call
+from torch.nn import functional as F
+
+# a leaf that a conversion left behind
+
+
+class Field(nn.Module):
+    """A decoder of learned codes, which `make` makes."""
+
+    def __init__(self, make: Callable[[], torch.Tensor]) -> None:
+        super().__init__()
+        self.codes = make()
+        self.decode = nn.Linear(3, 1)
+
+    def forward(self, at: torch.Tensor) -> torch.Tensor:
+        return self.decode(self.codes[at])
+
+
+def fitted(make: Callable[[], torch.Tensor]) -> tuple[Field, Callable[[], object]]:
+    made: list[Field] = []
+
+    def train() -> None:
+        field = Field(make)
+        made[:] = [field]
+        optimizer = torch.optim.Adam(field.parameters(), 0.1)
+        for _ in range(3):
+            at = torch.randint(0, 5, (4,))
+            loss = (field(at) - 1).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    return made, train  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        pytest.param(lambda: nn.Parameter(torch.randn(5, 3).double()).to(torch.float32), id="to"),
+        pytest.param(lambda: torch.randn(3, 5, requires_grad=True).t(), id="view"),
+        pytest.param(lambda: nn.Parameter(torch.randn(3, 5)).t().contiguous(), id="two ops"),
+    ],
+)
+def test_an_attribute_that_is_no_leaf_is_never_trained(make: Callable[[], torch.Tensor]) -> None:
+    made, train = fitted(make)
+    finding = only(train)
+    assert (finding.code, finding.severity) == ("GV403", "warning")
+    assert "codes" in finding.message
+    assert "not a leaf" in finding.message
+    assert "nn.Parameter(...)" in finding.help
+    assert not made[0].codes.is_leaf  # type: ignore[attr-defined]
+
+
+def test_an_attribute_whose_graph_is_freed_may_be_meant_to_be_trained() -> None:
+    finding = only(fitted(lambda: torch.randn(5, 3, requires_grad=True) * 0.1)[1])
+    assert finding.code == "GV501"
+    assert "nn.Parameter(...)" in finding.help
+    assert not loud(fitted(lambda: nn.Parameter(torch.randn(5, 3, requires_grad=True) * 0.1))[1])
+
+
+def test_the_converted_parameter_is_trained() -> None:
+    made, train = fitted(lambda: nn.Parameter(nn.Parameter(torch.randn(5, 3).double()).to(torch.float32)))
+    assert not loud(train)
+    assert made[0].codes.grad is not None  # type: ignore[attr-defined]
+
+
+def test_what_is_computed_anew_in_each_step_is_no_attribute_left_behind() -> None:
+    class Scaled(Field):
+        def forward(self, at: torch.Tensor) -> torch.Tensor:
+            self.used = self.codes * 0.1
+            return self.decode(self.used[at])
+
+    def train() -> None:
+        field = Scaled(lambda: nn.Parameter(torch.randn(5, 3)))
+        optimizer = torch.optim.Adam(field.parameters(), 0.1)
+        for _ in range(3):
+            optimizer.zero_grad()
+            field(torch.randint(0, 5, (4,))).square().mean().backward()
+            optimizer.step()
+
+    assert not found(train)
+
+
+# a derivative without a graph, beside a variable that requires grad
+
+
+def residual(create_graph: bool, boundary: bool) -> Callable[[], object]:
+    net = nn.Sequential(nn.Linear(1, 8), nn.Tanh(), nn.Linear(8, 1))
+    optimizer = torch.optim.SGD(net.parameters(), 0.1)
+
+    def train() -> None:
+        for _ in range(3):
+            x = torch.rand(8, 1).requires_grad_()
+            slope = torch.autograd.grad(net(x).sum(), x, create_graph=create_graph)[0]  # slope
+            loss = (slope + torch.sin(x)).pow(2).mean()
+            if boundary:
+                loss = loss + net(torch.ones(1, 1)).pow(2).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    return train
+
+
+def test_a_derivative_without_a_graph_trains_nothing_though_the_loss_requires_grad() -> None:
+    finding = only(residual(create_graph=False, boundary=False))
+    assert (finding.code, finding.severity) == ("GV408", "error")
+    assert finding.source.endswith("# slope")
+    assert len(finding.names) == 4
+    assert "create_graph=True" in finding.help
+
+
+def test_a_term_of_such_derivatives_is_told_where_other_terms_train() -> None:
+    finding = only(residual(create_graph=False, boundary=True))
+    assert (finding.code, finding.severity) == ("GV408", "warning")
+    assert finding.source.endswith("# slope")
+
+
+@pytest.mark.parametrize("boundary", [False, True])
+def test_a_derivative_with_a_graph_is_right(boundary: bool) -> None:
+    assert not loud(residual(create_graph=True, boundary=boundary))
+
+
+def test_an_attack_by_gradients_is_no_term_without_a_graph() -> None:
+    net = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 2))
+    optimizer = torch.optim.SGD(net.parameters(), 0.1)
+
+    def train() -> None:
+        for _ in range(3):
+            x, y = torch.randn(8, 4), torch.randint(0, 2, (8,))
+            delta = torch.zeros_like(x, requires_grad=True)
+            for _ in range(2):
+                loss = F.cross_entropy(net(x + delta), y) - 0.1 * delta.square().mean()
+                slope = torch.autograd.grad(loss, delta)[0]
+                delta = (delta + 0.1 * slope.sign()).detach().requires_grad_()
+            optimizer.zero_grad()
+            (F.cross_entropy(net(x + delta), y) + 0.1 * delta.square().mean()).backward()
+            optimizer.step()
+
+    assert "GV408" not in {finding.code for finding in found(train)}
+
+
+# a dropout that drops everything
+
+
+def dropping(p: float) -> Callable[[], object]:
+    first, second = nn.Linear(6, 16), nn.Linear(16, 2)
+    optimizer = torch.optim.SGD([*first.parameters(), *second.parameters()], 0.1)
+
+    def train() -> None:
+        for _ in range(4):
+            h = torch.relu(first(torch.randn(8, 6)))
+            h = F.dropout(h, p=p)  # dropped
+            loss = F.cross_entropy(second(h), torch.randint(0, 2, (8,)))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    return train
+
+
+def test_a_dropout_that_drops_everything_is_named_and_not_the_relu_before_it() -> None:
+    finding = only(dropping(1.0))
+    assert finding.code == "GV601"
+    assert finding.source.endswith("# dropped")
+    assert "`dropout`" in finding.message
+    assert "`relu`" not in finding.message
+    assert "share" in finding.help
+    assert len(finding.names) == 3
+
+
+def test_a_dropout_that_drops_a_part_is_none() -> None:
+    assert not found(dropping(0.5))
+
+
+# an expert that nothing is sent to
+
+
+def routed(to: int) -> Callable[[], object]:
+    experts, head = nn.ModuleList(nn.Linear(4, 4) for _ in range(2)), nn.Linear(4, 1)
+    optimizer = torch.optim.SGD([*experts.parameters(), *head.parameters()], 0.1)
+
+    def train() -> None:
+        for step in range(4):
+            x, out = torch.randn(6, 4), torch.zeros(6, 4)
+            choice = torch.full((6,), to * (step % 2))
+            for index, expert in enumerate(experts):
+                out[choice == index] = expert(x[choice == index])  # sent
+            loss = head(out).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    return train
+
+
+def test_a_layer_that_is_given_no_rows_is_told_so() -> None:
+    finding = only(routed(to=0))
+    assert finding.code == "GV601"
+    assert finding.source.endswith("# sent")
+    assert "no rows" in finding.message
+    assert len(finding.names) == 2
+
+
+def test_a_layer_that_is_given_rows_now_and_then_is_right() -> None:
+    assert not loud(routed(to=1))
+
+
+# gradients that are scaled back and clipped on one line
+
+
+def scaled(right: bool) -> Callable[[], object]:
+    net = nn.Linear(6, 2)
+    optimizer = torch.optim.SGD(net.parameters(), 0.1)
+    scaler = torch.amp.GradScaler("cpu")
+
+    def train() -> None:
+        for _ in range(3):
+            optimizer.zero_grad()
+            scaler.scale(net(torch.randn(4, 6)).square().mean()).backward()
+            if right:
+                scaler.unscale_(optimizer); nn.utils.clip_grad_norm_(net.parameters(), 1.0)  # noqa: E702
+            else:
+                nn.utils.clip_grad_norm_(net.parameters(), 1.0); scaler.unscale_(optimizer)  # noqa: E702
+            scaler.step(optimizer)
+            scaler.update()
+
+    return train
+
+
+def test_scaled_back_and_clipped_on_one_line_is_right() -> None:
+    assert not found(scaled(right=True))
+
+
+def test_clipped_and_scaled_back_on_one_line_is_told() -> None:
+    assert only(scaled(right=False)).code == "GV412"
+
+
+# a term whose number alone is in the loss
+
+
+def test_the_line_that_took_the_number_is_told_beside_the_term_that_was_left_out() -> None:
+    trunk, left, right = nn.Linear(4, 8), nn.Linear(8, 1), nn.Linear(8, 1)
+    optimizer = torch.optim.SGD([*trunk.parameters(), *left.parameters(), *right.parameters()], 0.1)
+
+    def train() -> None:
+        for _ in range(3):
+            out = trunk(torch.randn(8, 4))
+            parts = {"a": left(out).square().mean(), "b": right(out).abs().mean()}
+            logs = {key: part.item() for key, part in parts.items()}  # numbers
+            total = parts["a"] + 0.5 * logs["b"]
+            optimizer.zero_grad()
+            total.backward()
+            optimizer.step()
+
+    finding = only(train)
+    assert finding.code == "GV406"
+    lines = Path(__file__).read_text().splitlines()
+    at = next(number for number, text in enumerate(lines, 1) if text.endswith("  # numbers"))
+    assert (at, "only its number was taken here") in {(told.line, told.text) for told in finding.related}
+    assert "not its number" in finding.help
+
+
+# a moving average of weights
+
+
+def test_item_is_not_the_advice_for_what_is_no_number() -> None:
+    net = nn.Linear(4, 8)
+    optimizer = torch.optim.SGD(net.parameters(), 0.1)
+
+    def train() -> None:
+        shadow = net.weight
+        for _ in range(4):
+            optimizer.zero_grad()
+            net(torch.randn(2, 4)).square().mean().backward()
+            optimizer.step()
+            shadow = 0.9 * shadow + 0.1 * net.weight
+
+    (finding,) = (finding for finding in found(train) if finding.code == "GV503")
+    assert "item()" not in finding.help
+    assert "`net.weight.detach()`" in finding.help
+
+
+# require_grad after use, behind a view
+
+
+def test_what_requires_grad_too_late_is_told_behind_a_view_too() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
+
+    def attack() -> None:
+        x, y = torch.rand(4, 4, 4), torch.randint(0, 3, (4,))
+        loss = F.cross_entropy(model(x), y)
+        x.requires_grad_(True)  # late
+        model.zero_grad()
+        loss.backward()
+        assert x.grad is None
+
+    finding = only(attack)
+    assert finding.code == "GV413"
+    assert finding.source.endswith("# late")
+
+
+def test_what_requires_grad_before_its_use_is_right_behind_a_view_too() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
+
+    def attack() -> None:
+        x, y = torch.rand(4, 4, 4), torch.randint(0, 3, (4,))
+        x.requires_grad_(True)
+        F.cross_entropy(model(x), y).backward()
+        assert x.grad is not None
+
+    assert not found(attack)
+
+
+# backward of several numbers
+
+
+def test_backward_of_several_numbers_names_the_call_and_where_they_are_made() -> None:
+    net = nn.Linear(3, 2)
+
+    def train() -> None:
+        loss = F.cross_entropy(net(torch.randn(4, 3)), torch.tensor([0, 1, 0, 1]), reduction="none")
+        loss.backward()
+
+    finding = only(train)
+    assert (finding.code, finding.severity, finding.names) == ("GV417", "error", ("loss",))
+    assert finding.source.strip() == "loss.backward()"
+    assert "4 elements" in finding.message
+    assert "`loss.mean()`" in finding.help
+    assert [told.line for told in finding.related] == [finding.line - 1]
+
+
+def test_weights_for_several_numbers_are_right() -> None:
+    net = nn.Linear(3, 2)
+
+    def train() -> None:
+        out = net(torch.randn(4, 3))
+        out.backward(torch.ones_like(out))
+
+    assert not found(train)
+
+
+# a step with scaled gradients that are clipped
+
+
+def test_a_step_with_scaled_gradients_is_told_though_they_are_clipped() -> None:
+    net = nn.Linear(6, 2)
+    optimizer, scaler = torch.optim.SGD(net.parameters(), 0.1), torch.amp.GradScaler("cpu")
+
+    def train() -> None:
+        for _ in range(3):
+            optimizer.zero_grad()
+            scaler.scale(net(torch.randn(4, 6)).square().mean()).backward()
+            nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+            optimizer.step()  # scaled
+
+    finding = only(train)
+    assert finding.code == "GV416"
+    assert finding.source.endswith("# scaled")
+
+
+# inner steps that wrap their weights anew
+
+
+def adapted(wrap: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[], object]:
+    net, rate = nn.Sequential(nn.Linear(1, 8), nn.Tanh(), nn.Linear(8, 1)), nn.Parameter(torch.tensor(0.1))
+    optimizer = torch.optim.SGD([*net.parameters(), rate], 0.1)
+
+    def loss_of(weights: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+        return functional_call(net, weights, (x,)).square().mean()
+
+    def train() -> None:
+        for _ in range(3):
+            total = torch.zeros(())
+            for _ in range(2):
+                weights: dict[str, torch.Tensor] = dict(net.named_parameters())
+                slopes = torch.autograd.grad(loss_of(weights, torch.randn(4, 1)), list(weights.values()))
+                weights = {key: wrap(w - rate * g) for (key, w), g in zip(weights.items(), slopes, strict=True)}
+                total = total + loss_of(weights, torch.randn(4, 1))
+            optimizer.zero_grad()
+            total.backward()
+            optimizer.step()
+
+    return train
+
+
+def test_weights_that_are_wrapped_anew_are_told_once_and_with_one_way_out() -> None:
+    finding = only(adapted(nn.Parameter))
+    assert finding.code == "GV105"
+    assert len(finding.names) == 5
+
+
+def test_inner_steps_on_the_tensors_themselves_are_right() -> None:
+    assert not loud(adapted(lambda weight: weight))
+
+
+# the mean of a list that keeps graphs
+
+
+class Meter:
+    """What training scripts keep their losses in."""
+
+    def __init__(self) -> None:
+        self.values: list[torch.Tensor] = []
+
+    def update(self, value: torch.Tensor) -> None:
+        self.values.append(value)  # kept
+
+    @property
+    def mean(self) -> torch.Tensor:
+        return sum(self.values, torch.zeros(())) / len(self.values)
+
+
+def metered(take: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[], object]:
+    net, meter = nn.Linear(4, 1), Meter()
+    optimizer = torch.optim.SGD(net.parameters(), 0.1)
+
+    def train() -> None:
+        for _ in range(2):
+            for _ in range(4):
+                loss = net(torch.randn(2, 4)).square().mean()
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                meter.update(take(loss))
+            assert meter.mean > 0
+
+    return train
+
+
+def test_the_mean_of_a_list_that_keeps_graphs_is_no_second_finding() -> None:
+    finding = only(metered(lambda loss: loss))
+    assert finding.code == "GV503"
+    assert finding.source.endswith("# kept")
+
+
+def test_a_list_of_detached_losses_is_right() -> None:
+    assert not found(metered(lambda loss: loss.detach()))

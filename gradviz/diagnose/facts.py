@@ -6,7 +6,8 @@ Each answer is worked out when it is first asked for, in one walk over the ops.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
@@ -55,36 +56,20 @@ class Facts:
 
     @cached_property
     def first_version(self) -> dict[int, int]:
-        """The first version of each leaf that was written in place; a value that is not here is its own."""
+        """The first version of each leaf that was written in place or given other data; one not here is its own."""
         first: dict[int, int] = {}
         values = self.graph.values
+        replaced = deque(self.acts("set_data"))
         for op in self.graph.ops.values():
-            if op.name == "set_data" and op.outputs:
-                owned = self._before_data(op.outputs[0], first)
-                if owned is not None:
-                    first[op.outputs[0]] = first.get(owned, owned)
-            if op.inplace and not op.tracked and op.outputs:
+            before: int | str | None = None
+            if op.name == "set_data":
+                while replaced and replaced[0].after < op.outputs[0]:
+                    before = replaced.popleft().values[0]
+            elif op.inplace and not op.tracked and op.outputs:
                 before = op.inputs[op.alias or 0]
-                if isinstance(before, int) and values[before].leaf and values[op.outputs[0]].leaf:
-                    first[op.outputs[0]] = first.get(before, before)
+            if isinstance(before, int) and values[before].leaf and values[op.outputs[0]].leaf:
+                first[op.outputs[0]] = first.get(before, before)
         return first
-
-    def _before_data(self, value: int, known: Mapping[int, int]) -> int | None:
-        """The owned parameter that `.data = ...` made `value` of: of its name or, where it had no use yet, its shape.
-
-        known: what is known of earlier ones, whose parameters are taken.
-        """
-        values = self.graph.values
-        made = values[value]
-        owned = [item for optimizer in self.graph.optimizers for item in optimizer.values if item in values]
-        if value in owned:
-            return None
-        unused = [item for item in owned if item not in self.consumers and values[item].shape == made.shape]
-        part = "." + made.name.removeprefix("self.")
-        named = [i for i in owned if made.name and (values[i].name == made.name or values[i].name.endswith(part))]
-        taken = set(known.values())
-        fitting = [item for item in unused if item < value and not values[item].name and item not in taken]
-        return next(iter(named or fitting), None)
 
     def tensor(self, value: int) -> int:
         """The first version of the leaf that `value` is a version of."""

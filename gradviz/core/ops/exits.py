@@ -61,6 +61,8 @@ def _set_data(self: Tensor, value: Tensor) -> Any:
         raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
     if value._data.dtype.kind != "f" and self._requires_grad:
         raise RuntimeError("data set to a tensor that requires gradients must be floating point or complex dtype")
+    if listeners and not self._origin.tracked:
+        self._tell("set_data")
     placed = apply(SET_DATA, (value,))
     self._memory = self._storage  # nodes that saved the tensor look for it where the memory came from
     self._data = value._array()

@@ -143,6 +143,8 @@ _PASSED_OVER = frozenset(
 def describe_call(func: Any) -> Call:
     """What calls of `func` are; `func` is what a torch function mode is handed."""
     name = getattr(func, "__name__", "") or type(func).__name__
+    if isinstance(func, torch._ops.OpOverload):
+        name = name.partition(".")[0]  # `add.Tensor`: what is added to what makes no other op of it
     if name in ("__get__", "__set__", "__delete__"):
         return _describe_property(getattr(getattr(func, "__self__", None), "__name__", ""), name)
     if name == "_set_grad_enabled":

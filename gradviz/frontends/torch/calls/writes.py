@@ -109,7 +109,11 @@ class Writes:
                 alias=0,
             ),
         )
-        value = book.tell_op(here, signature, book.interner.site(path), (source.value,))
+        site = book.interner.site(path)
+        if leaf:
+            act = events.Act("set_data", (known.value,), site, book.context(here), None, book.last_value)
+            book.sink.emit(act)
+        value = book.tell_op(here, signature, site, (source.value,))
         if leaf:
             self.became(here, tensor, known, value)
 

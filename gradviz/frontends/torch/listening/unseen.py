@@ -153,7 +153,7 @@ class Unseen:
         def from_numpy(ndarray: Any) -> Any:
             made = run(ndarray)
             here = self._book.here()
-            if here is not None and not here.quiet:
+            if here is not None and not here.quiet and _is_on():
                 path, direct = place_of_call(sys._getframe(1))
                 self._book.guarded("an array", self._listener.origins.source, here, "from_numpy", made, path, direct)
             return made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from types import FrameType
@@ -19,7 +20,10 @@ from gradviz.frontends.torch.patching.patches import Patches, like
 from gradviz.frontends.torch.places.frames import place_of_call
 
 _FLAG = "requir"
-"""How the flag begins, and how its misspellings do: `require_grad`, `requires_grads`, `required_grad`."""
+"""How the flag begins, and how its misspellings do."""
+
+_MEANT = re.compile(r"require[sd]?_?grad(s|ient|ients)?_?")
+"""What was meant for the flag: `require_grad`, `requires_grads`, `required_grad`."""
 
 _KNOWN = frozenset({"requires_grad", "requires_grad_"})
 
@@ -44,7 +48,7 @@ class Attributes:
             except BaseException as error:
                 strip_own(error)
                 raise
-            if name[:6] == _FLAG and (name not in _KNOWN or isinstance(owner, nn.Module)):
+            if name[:6] == _FLAG and (name not in _KNOWN or isinstance(owner, nn.Module)) and _MEANT.fullmatch(name):
                 here = self._book.here()
                 if here is not None and not here.quiet:
                     self._book.tried("an attribute", self._tell, here, owner, name, value, sys._getframe(1))
@@ -54,9 +58,12 @@ class Attributes:
     def _tell(self, here: Here, owner: Any, name: str, value: Any, frame: FrameType) -> None:
         if not isinstance(value, bool) or (isinstance(owner, nn.Module) and _means_something(owner, name)):
             return
+        path, direct = place_of_call(frame)
+        if not direct:  # a library may keep what it likes, and reads it itself
+            return
         book = self._book
         values = tuple(self._origins.know(here, tensor).value for tensor in _tensors(owner))
-        site = book.interner.site(place_of_call(frame)[0])
+        site = book.interner.site(path)
         text = f"{name} = {value}"
         book.sink.emit(events.Act("attribute", values, site, book.context(here), None, book.last_value, text))
 

@@ -15,7 +15,7 @@ _BETWEEN = frozenset(
     os.path.join(_TORCH, *parts)
     for parts in (
         ("overrides.py",), ("_tensor.py",), ("functional.py",), ("_jit_internal.py",), ("nn", "functional.py"),
-        ("utils", "_contextlib.py"),
+        ("utils", "_contextlib.py"), ("_ops.py",), ("_library", "custom_ops.py"),
     )
 )  # fmt: skip
 """Files of PyTorch whose frames are part of a call, not callers of it."""

@@ -1,0 +1,210 @@
+"""Habits of libraries: what a package does in its own way is no mistake of the program that uses it."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+import gradviz
+from gradviz.diagnose import Findings, diagnose
+from gradviz.graphs import Graph
+
+
+def library(source: str) -> Any:
+    """What a file of an installed package defines."""
+    names: dict[str, Any] = {"torch": torch, "nn": nn, "__name__": "lib"}
+    exec(compile(textwrap.dedent(source), "/x/site-packages/lib.py", "exec"), names)
+    return type("lib", (), names)
+
+
+def recorded(program: Callable[[], object]) -> Graph:
+    with gradviz.record() as rec:
+        program()
+    assert not rec.failures
+    graph = rec.graph()
+    graph.validate()
+    return graph
+
+
+def found(program: Callable[[], object]) -> Findings:
+    return diagnose(recorded(program))
+
+
+def train(model: nn.Module, loss: Callable[[], torch.Tensor], steps: int = 3) -> None:
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        loss().backward()
+        optimizer.step()
+
+
+# custom operators
+
+
+def test_a_custom_operator_that_computes_in_numpy_is_one_op_with_its_gradient() -> None:
+    @torch.library.custom_op("gradviz_test::sine", mutates_args=())
+    def sine(x: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(x.detach().numpy().copy())
+
+    sine.register_autograd(
+        lambda ctx, g: g * ctx.saved_tensors[0].cos(),
+        setup_context=lambda ctx, inputs, output: ctx.save_for_backward(*inputs),
+    )
+    w = torch.ones(3, requires_grad=True)
+
+    def program() -> None:
+        h = sine(w * 2)
+        h.sum().backward()
+
+    graph = recorded(program)
+    op = next(op for op in graph.ops.values() if op.name == "sine")
+    assert op.tracked
+    assert graph.values[op.outputs[0]].name == "h"
+    assert graph.ops[graph.values[op.value_inputs[0]].op].name == "mul"
+    assert not any(op.name == "from_numpy" for op in graph.ops.values())
+    assert not diagnose(graph)
+
+
+# attributes
+
+
+WRAPPER = """
+    class Wrapper(nn.Module):
+        def __init__(self, module):
+            super().__init__()
+            self.module = module
+            self.require_backward_grad_sync = True
+
+        def forward(self, x):
+            return self.module(x)
+"""
+
+
+def test_an_attribute_that_a_library_reads_itself_is_no_misspelt_flag() -> None:
+    model = library(WRAPPER).Wrapper(nn.Linear(2, 1))
+
+    def loss() -> torch.Tensor:
+        model.require_backward_grad_sync = False
+        return model(torch.ones(3, 2)).pow(2).mean()
+
+    assert not found(lambda: train(model, loss))
+
+
+def test_a_library_may_keep_a_wish_where_it_wants() -> None:
+    lib = library("def keep(module): module.requires_grad = False")
+    model = nn.Linear(2, 1)
+
+    def program() -> None:
+        lib.keep(model)
+        train(model, lambda: model(torch.ones(3, 2)).pow(2).mean())
+
+    assert not found(program)
+
+
+# `.data = ...`
+
+
+def test_a_parameter_whose_data_is_replaced_is_the_same_parameter() -> None:
+    model = nn.Linear(2, 1)
+    late = nn.Linear(2, 1)
+
+    def program() -> None:
+        optimizer = torch.optim.SGD([*model.parameters(), *late.parameters()], 0.1)
+        for step in range(4):
+            if step:
+                for p in late.parameters():
+                    p.data = p.data.clamp(-0.5, 0.5)
+            optimizer.zero_grad()
+            (model(torch.ones(3, 2)) + late(torch.ones(3, 2))).pow(2).mean().backward()
+            optimizer.step()
+            for p in model.parameters():
+                p.data = p.data.clamp(-0.5, 0.5)
+
+    assert not found(program)
+
+
+def test_data_replaced_between_optimizer_and_first_use_leaves_two_like_tensors_apart() -> None:
+    lib = library("def place(weights): [setattr(weight, 'data', weight.data.float()) for weight in weights]")
+    first, second = nn.Linear(2, 2), nn.Linear(2, 2)
+
+    def program() -> None:
+        optimizer = torch.optim.SGD([first.weight, second.weight], 0.1)
+        lib.place([second.weight, first.weight])
+        for _ in range(2):
+            optimizer.zero_grad()
+            second(torch.ones(1, 2)).sum().backward()
+            optimizer.step()
+        assert first.weight.grad is None
+
+    graph = recorded(program)
+    (finding,) = (finding for finding in diagnose(graph) if finding.severity != "note")
+    (owner,) = graph.optimizers
+    assert finding.code == "GV401"
+    assert finding.values == owner.values[:1]  # and not the one of the same shape that came first
+
+
+# results that a library throws away
+
+
+POOLED = """
+    class Pooled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.encoder = nn.Linear(2, 2)
+            self.pooler = nn.Linear(2, 2)
+
+        def forward(self, x):
+            h = self.encoder(x)
+            return {"last": h, "pooled": torch.tanh(self.pooler(h))}
+"""
+
+
+def test_an_output_of_a_library_that_is_not_asked_for_is_noted() -> None:
+    model = library(POOLED).Pooled()
+    (finding,) = found(lambda: train(model, lambda: model(torch.ones(3, 2))["last"].pow(2).mean()))
+    assert (finding.code, finding.severity) == ("GV406", "note")
+    assert set(finding.names) == {"model.pooler.weight", "model.pooler.bias"}
+
+
+def test_a_term_of_a_library_that_the_user_keeps_and_does_not_add_is_an_error() -> None:
+    lib = library("def penalty(model): return sum(p.pow(2).sum() for p in model.parameters())")
+    model, other = nn.Linear(2, 1), nn.Linear(2, 1)
+
+    def program() -> None:
+        optimizer = torch.optim.SGD([*model.parameters(), *other.parameters()], 0.1)
+        for _ in range(2):
+            optimizer.zero_grad()
+            penalty = lib.penalty(other)
+            loss = model(torch.ones(3, 2)).pow(2).mean()
+            loss.backward()
+            optimizer.step()
+        assert penalty is not None
+
+    (finding,) = found(program)
+    assert (finding.code, finding.severity) == ("GV406", "error")
+
+
+# freezing for a while
+
+
+def test_a_library_that_holds_out_a_network_for_a_call_froze_nothing() -> None:
+    lib = library("""
+        def estimate(network, x):
+            flags = [p.requires_grad for p in network.parameters()]
+            network.requires_grad_(False)
+            try:
+                return x * 2
+            finally:
+                for p, flag in zip(network.parameters(), flags):
+                    p.requires_grad_(flag)
+    """)
+    model = nn.Linear(2, 1)
+
+    def loss() -> torch.Tensor:
+        return model(lib.estimate(model, torch.ones(3, 2))).pow(2).mean()
+
+    assert not found(lambda: train(model, loss))

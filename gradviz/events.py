@@ -267,7 +267,8 @@ class Act:
     optimizer  the optimizer that did it, or None
     after      the last id that was in use when it happened, so that it has a place in the order of ops
     text       what was written: `requires_grad = False` for an attribute, `refs[0]()` for a weak reference; `lr = 0`
-               for a step whose learning rate is zero, and for a schedule that begins from such a rate
+               for a step whose learning rate is zero, and for a schedule that begins from such a rate; the name of
+               the function that is a hook
     """
 
     kind: str

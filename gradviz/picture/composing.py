@@ -12,6 +12,7 @@ from gradviz.events import Cause
 from gradviz.graphs import Graph, Op, Value
 from gradviz.picture.ending import Endings
 from gradviz.picture.framing import frame_ops
+from gradviz.picture.hooking import mark_hooks
 from gradviz.picture.marking import mark_findings
 from gradviz.picture.raising import mark_errors
 from gradviz.picture.receiving import Receipts
@@ -381,7 +382,7 @@ class Composer:
             title=heading(self.graph, self.options),
             summary=summarize(self.graph, self.words, self.roads, self.tally),
             description=describe(self.graph, self.words, self.roads, self.tally),
-            boxes=tuple(self.boxes),
+            boxes=mark_hooks(self.boxes, self.graph, self.words, self.data),
             wires=tuple(self.wires),
             frames=self.frames,
             notes=list_notes(self.graph, self.words, self.tally),

@@ -322,8 +322,8 @@ class FoldingComposer(Composer):
 
     def finish(self) -> Picture:
         filled = {content.box: content for content in self.contents.values()}
-        boxes = [self._filled(box, filled[box.id]) if box.id in filled else box for box in self.boxes]
-        picture = replace(super().finish(), boxes=tuple(boxes), wires=tuple(self._flowing()))
+        self.boxes = [self._filled(box, filled[box.id]) if box.id in filled else box for box in self.boxes]
+        picture = replace(super().finish(), wires=tuple(self._flowing()))
         picture = replace(picture, notes=(*picture.notes, *tell_folds(self.graph)))
         return without_empty_frames(in_order(mark_turns(picture, self.graph, self.data)))
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from gradviz.collecting import uncollected
 from gradviz.events import Cause
 from gradviz.graphs import Graph, Op, Value
+from gradviz.picture.coming_in import join_numbers
 from gradviz.picture.ending import Endings
 from gradviz.picture.framing import frame_ops
 from gradviz.picture.hooking import mark_hooks
@@ -70,7 +71,8 @@ def compose(graph: Graph, options: Options, findings: Sequence[Finding] | None =
         composer.add_op(op)
     composer.add_outputs()
     mark_errors(composer)
-    picture = mark_findings(composer.finish(), graph, composer.words, composer.roads.goals, findings or ())
+    picture = join_numbers(composer.finish(), graph)
+    picture = mark_findings(picture, graph, composer.words, composer.roads.goals, findings or ())
     return repeat_leaves(picture) if graph.folds else picture
 
 

@@ -7,6 +7,7 @@ from itertools import chain, compress
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
+from gradviz.asking import edges_taken
 from gradviz.collecting import uncollected
 from gradviz.events import Cause
 from gradviz.graphs import Graph, Op, Value
@@ -99,7 +100,7 @@ class Composer:
         self.graph = graph
         self.options = options
         self.words = Wording(graph)
-        self.roads = count_roads(graph)
+        self.roads, self.taken = count_roads(graph), edges_taken(graph)
         self.frames, self.frame_of = frame_ops(graph, self.words)
         self.receipts = Receipts(graph, self.roads)
         self.tally = Tally()
@@ -267,7 +268,7 @@ class Composer:
                 self.wires.append(Wire(tail.box, box, WireKind.SHADOW, lost=True))
                 return
             history = self.history.get(tail.value, tail.box)
-            self.wires.append(Wire(history, box, self._kind(True, *op.outputs)))
+            self.wires.append(Wire(history, box, self._kind_into(op, tail.value)))
             if history != tail.box:
                 self.wires.append(Wire(tail.box, box, WireKind.SHADOW))
             return
@@ -281,6 +282,11 @@ class Composer:
         if not tracked:
             return WireKind.SHADOW
         return WireKind.TRACKED if self.roads.gradient.keys().isdisjoint(outputs) else WireKind.GRADIENT
+
+    def _kind_into(self, op: Op, value: int) -> WireKind:
+        """What the wire is by which autograd would go on from the tracked `op` to its input `value`."""
+        taken = self.taken is None or (op.id, value) in self.taken
+        return self._kind(True, *op.outputs) if taken else WireKind.TRACKED
 
     def _loses(self, op: Op) -> bool:
         """A gradient that came from a goal down to this untracked op would be missed further back."""

@@ -219,7 +219,7 @@ class FoldingComposer(Composer):
             elif tracked and needs and self._withholds(op, item):
                 self._wire_once(tail, box, WireKind.SHADOW, lost=True)
             elif tracked and needs:
-                self._wire_once(history, box, self._kind(True, *op.outputs))
+                self._wire_once(history, box, self._kind_into(op, item))
                 if history != tail:
                     self._wire_once(tail, box, WireKind.SHADOW)
             else:

@@ -38,8 +38,9 @@ def default_selection(graph: Graph, also: Collection[int] = ()) -> Graph:
 
     Upstream of the last sweep's roots by data, and what was skipped on those values: see `selection`. Two things are
     added to the roots: the values that an error is about and, where the last sweep failed, the roots of the last one
-    that worked elsewhere in the script, because the difference is what its reader looks for. Without a sweep: all
-    that led to a value that nothing consumed, or out of the program, which is everything.
+    that worked elsewhere in the script, because the difference is what its reader looks for. So is what a gradient
+    behind them is the gradient of. Without a sweep: all that led to a value that nothing consumed, or out of the
+    program, which is everything.
     """
     if not graph.sweeps:
         return graph
@@ -49,8 +50,23 @@ def default_selection(graph: Graph, also: Collection[int] = ()) -> Graph:
         elsewhere = [s for s in graph.sweeps if not s.error and _place(graph, s) != _place(graph, last)]
         roots += elsewhere[-1].roots if elsewhere else ()
     roots += [*last.concerned, *(value for error in graph.errors for value in error.values)]
+    roots += _differentiated(graph, roots)
     part = selection(graph, roots, also)
     return _noting_later(graph, _noting_the_rest(graph, part), max(roots, default=0))
+
+
+def _differentiated(graph: Graph, roots: Collection[int]) -> list[int]:
+    """What was differentiated, with `create_graph`, to get the gradients that `roots` came from."""
+    sweeps = [sweep for sweep in graph.sweeps if sweep.create_graph and sweep.roots and not sweep.error]
+    found: dict[int, None] = {}
+    pending = list(roots) if sweeps else []
+    while pending:
+        behind = _upstream(graph, pending, _turns(graph))
+        made = [graph.ops[id] for id in behind if graph.ops[id].name == "grad"]
+        earlier = [[s for s in sweeps if s.site == op.site and max(s.roots) < op.id] for op in made]
+        pending = [root for passed in earlier if passed for root in passed[-1].roots if root not in found]
+        found.update(dict.fromkeys(sorted(pending)))
+    return list(found)
 
 
 @uncollected

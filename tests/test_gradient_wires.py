@@ -124,7 +124,8 @@ def asked_by_two(watch: Watch) -> None:
     second.sum().backward(inputs=[v])
 
 
-PROGRAMS = (asked_for_one, asked_for_a_result, asked_by_two, detached, two_losses, validated, forgotten, several_results)
+ASKED = (asked_for_one, asked_for_a_result, asked_by_two)
+PROGRAMS = (*ASKED, detached, two_losses, validated, forgotten, several_results)
 
 
 def recorded(program: Callable[[Watch], None]) -> tuple[Graph, dict[str, bool]]:

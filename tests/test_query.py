@@ -542,3 +542,39 @@ def test_no_query_recurses() -> None:
     assert reached_leaves(graph, graph.sweeps[0]) == ()
     assert default_selection(graph) is graph
     assert selection_of(graph, "last").ops == graph.ops
+
+
+@pytest.mark.parametrize("library", [gv, torch], ids=["core", "torch"])
+def test_a_gradient_is_drawn_with_what_it_is_the_gradient_of(library):
+    with gv.record() as recording:
+        x = library.ones(3, requires_grad=True)
+        y = (x**3).sum()
+        (g,) = library.autograd.grad(y, x, create_graph=True)
+        (h,) = library.autograd.grad(g.sum(), x, create_graph=True)
+        h.sum().backward()
+    graph = recording.graph()
+    drawn = default_selection(graph)
+    assert {op.name for op in drawn.ops.values()} >= {"pow", "sum", "grad"}
+    assert [sweep.id for sweep in drawn.sweeps] == [sweep.id for sweep in graph.sweeps]
+    drawn.validate()
+
+
+def test_a_gradient_of_this_turn_brings_nothing_of_others():
+    critic = torch.nn.Linear(2, 1)
+    with gv.record() as recording:
+        for _ in range(3):
+            x = torch.ones(4, 2, requires_grad=True)
+            score = critic(x).pow(2).sum()
+            (g,) = torch.autograd.grad(score, x, create_graph=True)
+            g.norm().backward()
+    drawn = default_selection(recording.graph())
+    assert [op.name for op in drawn.ops.values()].count("pow") == 1
+    assert [sweep.kind for sweep in drawn.sweeps] == ["grad", "backward"]
+
+
+def test_a_plain_gradient_brings_nothing_along():
+    with gv.record() as recording:
+        x = torch.ones(3, requires_grad=True)
+        (g,) = torch.autograd.grad((x**3).sum(), x)
+        (x * g).sum().backward()
+    assert "pow" not in {op.name for op in default_selection(recording.graph()).ops.values()}

@@ -168,6 +168,9 @@ BACKWARD = "backward"
 CHECKPOINT = "checkpoint"
 """The name of the op that a reentrant checkpoint is; what its function uses besides its arguments is an input, too."""
 
+COVERAGE = "coverage"
+"""The kind of the note that says how much of what autograd keeps was recorded."""
+
 CHECK = "check"
 """The name of an op without outputs by which a library asked a tensor for a truth value of its own."""
 

@@ -11,8 +11,6 @@ from gradviz.collecting import uncollected
 from gradviz.columns import count_acting, maker_of, ops_behind
 from gradviz.events import BACKWARD, Cause, Note, Sweep
 from gradviz.graphs import Graph, Op, Value
-from gradviz.picture.summing import LATER
-from gradviz.picture.wording import plural
 from gradviz.query import find, gradient_inputs
 
 SELECTION = "selection"
@@ -52,7 +50,7 @@ def default_selection(graph: Graph, also: Collection[int] = ()) -> Graph:
     roots += [*last.concerned, *(value for error in graph.errors for value in error.values)]
     roots += _differentiated(graph, roots)
     part = selection(graph, roots, also)
-    return _noting_later(graph, _noting_the_rest(graph, part), max(roots, default=0))
+    return _noting_the_rest(graph, part, _count_later(graph, part, max(roots, default=0)))
 
 
 def _differentiated(graph: Graph, roots: Collection[int]) -> list[int]:
@@ -88,19 +86,20 @@ def called(graph: Graph, name: str) -> tuple[Value, ...]:
     return found
 
 
-def _noting_the_rest(graph: Graph, part: Graph) -> Graph:
-    """`part`, with a note that says how much of `graph` it is, where it is not all of it."""
+def _noting_the_rest(graph: Graph, part: Graph, later: int = 0) -> Graph:
+    """`part`, with a note that says how much of `graph` it is, where it is not all of it, and how much ran `later`."""
     drawn, all_ops = count_acting(part.ops), count_acting(graph.ops)
     if drawn == all_ops:
         return part
     passes = len(graph.sweeps)
     last = f", around the last of {passes:,} backward passes" if passes > 1 and part.sweeps else ""
-    note = Note(SELECTION, f"{drawn:,} of {all_ops:,} ops are drawn{last}; `--all` draws everything")
+    after = f", without {later:,} that ran later" if later else ""
+    note = Note(SELECTION, f"{drawn:,} of {all_ops:,} ops are drawn{last}{after}; `--all` draws everything")
     return replace(part, notes=(*part.notes, note))
 
 
-def _noting_later(graph: Graph, part: Graph, end: int) -> Graph:
-    """`part`, with a note on what ran after `end` and is not in it.
+def _count_later(graph: Graph, part: Graph, end: int) -> int:
+    """How many ops ran after `end` and are not in `part`.
 
     Steps of an optimizer are none of that, nor is what backward itself called.
     """
@@ -109,11 +108,7 @@ def _noting_later(graph: Graph, part: Graph, end: int) -> Graph:
         if region.kind == BACKWARD or region.parent in swept:
             swept.add(region.id)
     later = [graph.ops[id] for id in graph.ops if id > end and id not in part.ops]
-    count = sum(bool(op.inputs) and op.region not in swept and not _renews_leaf(graph, op) for op in later)
-    if not count:
-        return part
-    told = f"{plural(count, 'op')} that ran later {'is' if count == 1 else 'are'} not drawn (see --all)"
-    return replace(part, notes=(*part.notes, Note(LATER, told)))
+    return sum(bool(op.inputs) and op.region not in swept and not _renews_leaf(graph, op) for op in later)
 
 
 def selection(graph: Graph, roots: Collection[int], also: Collection[int] = ()) -> Graph:

@@ -31,6 +31,16 @@ _CALLED = re.compile(r"([^\W\d]\w*)((?:\.[^\W\d]\w*|\[[^][()]*\])*)\(")
 _STEP = re.compile(r"\.(\w+)|\[[^]]*\]")
 
 
+def function_name(function: Any) -> str:
+    """What a function that was handed over is called: `zero`, `Watcher.clip`, `lambda`, or the class of an object."""
+    while hasattr(function, "func"):  # of a `functools.partial`
+        function = function.func
+    name = getattr(function, "__qualname__", None) or getattr(function, "__name__", None)
+    if not isinstance(name, str):
+        name = type(function).__name__
+    return name.rpartition("<locals>.")[2].replace("<lambda>", "lambda")
+
+
 class Callee(NamedTuple):
     """What code calls a module, and the module around it that the code began with, as `self` in `self.encoder(x)`."""
 

@@ -168,6 +168,9 @@ BACKWARD = "backward"
 CHECKPOINT = "checkpoint"
 """The name of the op that a reentrant checkpoint is; what its function uses besides its arguments is an input, too."""
 
+COVERAGE = "coverage"
+"""The kind of the note that says how much of what autograd keeps was recorded."""
+
 CHECK = "check"
 """The name of an op without outputs by which a library asked a tensor for a truth value of its own."""
 
@@ -268,7 +271,8 @@ class Act:
     optimizer  the optimizer that did it, or None
     after      the last id that was in use when it happened, so that it has a place in the order of ops
     text       what was written: `requires_grad = False` for an attribute, `refs[0]()` for a weak reference; `lr = 0`
-               for a step whose learning rate is zero, and for a schedule that begins from such a rate
+               for a step whose learning rate is zero, and for a schedule that begins from such a rate; the name of
+               the function that is a hook
     """
 
     kind: str

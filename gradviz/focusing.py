@@ -16,7 +16,6 @@ from gradviz.errors import UsageError
 from gradviz.events import Note
 from gradviz.graphs import Graph, Op, Value
 from gradviz.picture.composing import BADGES
-from gradviz.picture.summing import LATER
 from gradviz.picture.wording import Wording, clean, dots, join, plural, shorten
 from gradviz.query import ancestors, consumers, cuts_between, descendants
 from gradviz.roads import keeps_history
@@ -122,7 +121,7 @@ def _noting(graph: Graph, part: Graph, told: str) -> Graph:
     """`part`, with a note that says how much of `graph` it is and what was asked for."""
     drawn, all_ops = count_acting(part.ops), count_acting(graph.ops)
     note = Note(SELECTION, f"{drawn:,} of {all_ops:,} ops are drawn, {told}; `--all` draws everything")
-    return replace(part, notes=(*(n for n in part.notes if n.kind not in (SELECTION, LATER)), note))
+    return replace(part, notes=(*(n for n in part.notes if n.kind != SELECTION), note))
 
 
 # scopes and functions

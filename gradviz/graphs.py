@@ -274,7 +274,8 @@ class Graph:
         that makes leaves from nothing stays what it is. Regions and sites stay where something refers to them; a sweep
         stays where `ops` made all of its roots. Raises `KeyError` for an id that is no op's.
         """
-        from gradviz.columns import used_of  # it builds on the records above
+        from gradviz.columns import used_of  # both build on the records above
+        from gradviz.hooked import later_versions
 
         chosen = {id: self.ops[id] for id in sorted(set(ops))}
         kept = dict(chosen)
@@ -294,10 +295,11 @@ class Graph:
         )
         errors = tuple(replace(e, values=tuple(v for v in e.values if v in values)) for e in self.errors)
         optimizers = tuple(replace(o, values=tuple(v for v in o.values if v in values)) for o in self.optimizers)
+        versions = later_versions(self)
         acts = tuple(
-            replace(act, values=tuple(v for v in act.values if v in values))
-            for act in self.acts
-            if act.optimizer is not None or any(v in values for v in act.values)
+            replace(act, values=tuple(v for v in told if v in values))
+            for act, told in ((act, versions.get(act, act.values)) for act in self.acts)
+            if act.optimizer is not None or any(v in values for v in told)
         )
         flags = tuple(flag for flag in self.flags if flag.value in values)
         users: list[Op | Region | Sweep | Error | Optimizer | Act | RequiresGrad] = [*kept.values(), *regions.values()]

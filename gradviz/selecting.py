@@ -11,8 +11,6 @@ from gradviz.collecting import uncollected
 from gradviz.columns import count_acting, maker_of, ops_behind
 from gradviz.events import BACKWARD, Cause, Note, Sweep
 from gradviz.graphs import Graph, Op, Value
-from gradviz.picture.summing import LATER
-from gradviz.picture.wording import plural
 from gradviz.query import find, gradient_inputs
 
 SELECTION = "selection"
@@ -38,8 +36,9 @@ def default_selection(graph: Graph, also: Collection[int] = ()) -> Graph:
 
     Upstream of the last sweep's roots by data, and what was skipped on those values: see `selection`. Two things are
     added to the roots: the values that an error is about and, where the last sweep failed, the roots of the last one
-    that worked elsewhere in the script, because the difference is what its reader looks for. Without a sweep: all
-    that led to a value that nothing consumed, or out of the program, which is everything.
+    that worked elsewhere in the script, because the difference is what its reader looks for. So is what a gradient
+    behind them is the gradient of. Without a sweep: all that led to a value that nothing consumed, or out of the
+    program, which is everything.
     """
     if not graph.sweeps:
         return graph
@@ -49,8 +48,23 @@ def default_selection(graph: Graph, also: Collection[int] = ()) -> Graph:
         elsewhere = [s for s in graph.sweeps if not s.error and _place(graph, s) != _place(graph, last)]
         roots += elsewhere[-1].roots if elsewhere else ()
     roots += [*last.concerned, *(value for error in graph.errors for value in error.values)]
+    roots += _differentiated(graph, roots)
     part = selection(graph, roots, also)
-    return _noting_later(graph, _noting_the_rest(graph, part), max(roots, default=0))
+    return _noting_the_rest(graph, part, _count_later(graph, part, max(roots, default=0)))
+
+
+def _differentiated(graph: Graph, roots: Collection[int]) -> list[int]:
+    """What was differentiated, with `create_graph`, to get the gradients that `roots` came from."""
+    sweeps = [sweep for sweep in graph.sweeps if sweep.create_graph and sweep.roots and not sweep.error]
+    found: dict[int, None] = {}
+    pending = list(roots) if sweeps else []
+    while pending:
+        behind = _upstream(graph, pending, _turns(graph))
+        made = [graph.ops[id] for id in behind if graph.ops[id].name == "grad"]
+        earlier = [[s for s in sweeps if s.site == op.site and max(s.roots) < op.id] for op in made]
+        pending = [root for passed in earlier if passed for root in passed[-1].roots if root not in found]
+        found.update(dict.fromkeys(sorted(pending)))
+    return list(found)
 
 
 @uncollected
@@ -72,19 +86,20 @@ def called(graph: Graph, name: str) -> tuple[Value, ...]:
     return found
 
 
-def _noting_the_rest(graph: Graph, part: Graph) -> Graph:
-    """`part`, with a note that says how much of `graph` it is, where it is not all of it."""
+def _noting_the_rest(graph: Graph, part: Graph, later: int = 0) -> Graph:
+    """`part`, with a note that says how much of `graph` it is, where it is not all of it, and how much ran `later`."""
     drawn, all_ops = count_acting(part.ops), count_acting(graph.ops)
     if drawn == all_ops:
         return part
     passes = len(graph.sweeps)
     last = f", around the last of {passes:,} backward passes" if passes > 1 and part.sweeps else ""
-    note = Note(SELECTION, f"{drawn:,} of {all_ops:,} ops are drawn{last}; `--all` draws everything")
+    after = f", without {later:,} that ran later" if later else ""
+    note = Note(SELECTION, f"{drawn:,} of {all_ops:,} ops are drawn{last}{after}; `--all` draws everything")
     return replace(part, notes=(*part.notes, note))
 
 
-def _noting_later(graph: Graph, part: Graph, end: int) -> Graph:
-    """`part`, with a note on what ran after `end` and is not in it.
+def _count_later(graph: Graph, part: Graph, end: int) -> int:
+    """How many ops ran after `end` and are not in `part`.
 
     Steps of an optimizer are none of that, nor is what backward itself called.
     """
@@ -93,11 +108,7 @@ def _noting_later(graph: Graph, part: Graph, end: int) -> Graph:
         if region.kind == BACKWARD or region.parent in swept:
             swept.add(region.id)
     later = [graph.ops[id] for id in graph.ops if id > end and id not in part.ops]
-    count = sum(bool(op.inputs) and op.region not in swept and not _renews_leaf(graph, op) for op in later)
-    if not count:
-        return part
-    told = f"{plural(count, 'op')} that ran later {'is' if count == 1 else 'are'} not drawn (see --all)"
-    return replace(part, notes=(*part.notes, Note(LATER, told)))
+    return sum(bool(op.inputs) and op.region not in swept and not _renews_leaf(graph, op) for op in later)
 
 
 def selection(graph: Graph, roots: Collection[int], also: Collection[int] = ()) -> Graph:

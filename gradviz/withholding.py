@@ -12,10 +12,13 @@ from operator import attrgetter
 
 from gradviz.graphs import Graph, Op
 
+HOOK_FUNCTION = "BackwardHookFunction"
+"""The op, and no function of the user's, by which a module with backward hooks passes its inputs and its outputs."""
+
 
 def is_custom(op: Op) -> bool:
     """The op is a `Function` of the user's: nodes of built-in ops end in a digit, as `MulBackward0`."""
-    return op.tracked and op.node == f"{op.name}Backward"
+    return op.tracked and op.node == f"{op.name}Backward" and op.name != HOOK_FUNCTION
 
 
 def hands_on_integers(graph: Graph, op: Op, used: Container[int]) -> bool:

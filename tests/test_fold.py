@@ -471,7 +471,7 @@ def test_the_note_says_what_is_folded_and_how_to_undo_it() -> None:
     (note,) = compose(fit(blocks(*LARGE)), Options()).notes
     assert note == (
         "folded: 30 equal blocks are drawn as one (h.0-h.29); 2 modules are one box each; 1 chain of views is one box; "
-        "`--expand model.h.0` opens one, `--all` draws everything"
+        "`--expand model.h.0` unfolds one of them, `--all` draws everything"
     )
 
 

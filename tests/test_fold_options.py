@@ -41,7 +41,7 @@ def run(*arguments: str) -> tuple[int, str, str]:
 def test_a_large_graph_is_folded_and_the_terminal_says_so(log: str) -> None:
     code, _, said = run("render", log, "-o", "net.svg")
     assert code == 0
-    assert "folded: 60 equal blocks are drawn as one (net.0-net.59); `--expand net.0` opens one" in said
+    assert "folded: 60 equal blocks are drawn as one (net.0-net.59); `--expand net.0` unfolds one of them" in said
     assert "net.0-net.59 ×60" in Path("net.svg").read_text(encoding="utf-8")
 
 
@@ -98,7 +98,7 @@ def test_one_loop_is_opened_by_its_address_and_the_other_stays(loops: str) -> No
     _, out, _ = run("tree", loops)
     assert out.count("■ tanh") == 2
     _, _, said = run("render", loops, "-o", "loops.svg")
-    (option,) = re.findall(r"`(--expand loop:\S+)` opens one", said)
+    (option,) = re.findall(r"`(--expand loop:\S+)` unfolds one of them", said)
     assert option.endswith(":3-4")
     code, out, _ = run("tree", loops, *option.split())
     assert code == 0

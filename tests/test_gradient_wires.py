@@ -92,7 +92,40 @@ def several_results(watch: Watch) -> None:
     left.sum().backward()
 
 
-PROGRAMS = (detached, two_losses, validated, forgotten, several_results)
+def asked_for_one(watch: Watch) -> None:
+    w = torch.ones(3, requires_grad=True)
+    v = torch.ones(3, requires_grad=True)
+    h = w * 2
+    k = v * 3
+    out = h * k
+    watch(w=w, v=v, h=h, k=k, out=out)
+    torch.autograd.grad(out.sum(), inputs=[w])
+
+
+def asked_for_a_result(watch: Watch) -> None:
+    w = torch.ones(3, requires_grad=True)
+    v = torch.ones(3, requires_grad=True)
+    h = w * 2
+    k = h.exp()
+    out = k * v
+    watch(w=w, v=v, h=h, out=out)
+    out.sum().backward(inputs=[k])
+
+
+def asked_by_two(watch: Watch) -> None:
+    w = torch.ones(3, requires_grad=True)
+    v = torch.ones(3, requires_grad=True)
+    u = torch.ones(3, requires_grad=True)
+    h = w * v
+    first = (h * u).exp()
+    second = (h * 2).sin()
+    watch(w=w, v=v, u=u, h=h, first=first, second=second)
+    torch.autograd.grad(first.sum(), w, retain_graph=True)
+    second.sum().backward(inputs=[v])
+
+
+ASKED = (asked_for_one, asked_for_a_result, asked_by_two)
+PROGRAMS = (*ASKED, detached, two_losses, validated, forgotten, several_results)
 
 
 def recorded(program: Callable[[Watch], None]) -> tuple[Graph, dict[str, bool]]:

@@ -247,7 +247,7 @@ def test_every_view_of_an_lstm_has_one_box_for_its_weights(lstm: str) -> None:
     code, out, _ = run("tree", lstm)
     assert f"◉ lstm  {told}" in out
     assert "◉ several leaves in one" in out
-    assert "1 group of leaves is one box; `--expand lstm` opens one" in out
+    assert "1 group of leaves is one box; `--expand lstm` unfolds it" in out
 
 
 def test_an_lstm_fits_a_screen(lstm: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -26,6 +27,7 @@ from gradviz.query import (
     reached_leaves,
 )
 from gradviz.selecting import default_selection, everything, selection_of
+from gradviz.stats import measure
 from gradviz.views import Options
 
 LONG = 100_000
@@ -336,8 +338,8 @@ def test_an_evaluation_after_the_update_is_counted_and_not_drawn(steps: int, eva
     train(b, steps, evaluate=evaluate)
     part = default_selection(b.graph())
     assert drawn(part) == [*ITERATION, "w = sub_"]
-    summary = compose(part, Options()).summary
-    assert summary.endswith("2 ops that ran later are not drawn (see --all)")
+    (note,) = compose(part, Options()).notes
+    assert ", without 2 that ran later; `--all`" in note
 
 
 def test_an_evaluation_without_a_backward_is_drawn_whole() -> None:
@@ -348,7 +350,7 @@ def test_an_evaluation_without_a_backward_is_drawn_whole() -> None:
     b.item(score, line=4)
     part = default_selection(b.graph())
     assert drawn(part) == ["w", "held_out", "score = mul", " = item"]
-    assert "later" not in compose(part, Options()).summary
+    assert not compose(part, Options()).notes
 
 
 def test_a_look_at_what_was_computed_is_drawn_although_backward_ran() -> None:
@@ -363,7 +365,7 @@ def test_a_look_at_what_was_computed_is_drawn_although_backward_ran() -> None:
         b.op("neg", w, name="elsewhere", line=8)
     part = default_selection(b.graph())
     assert drawn(part) == ["w", "logits = mul", "loss = sum", "best = argmax", "hits = eq", " = item"]
-    assert "1 op that ran later is not drawn" in compose(part, Options()).summary
+    assert ", without 1 that ran later; `--all`" in compose(part, Options()).notes[0]
 
 
 def test_what_backward_itself_calls_did_not_run_later() -> None:
@@ -374,7 +376,7 @@ def test_what_backward_itself_calls_did_not_run_later() -> None:
         y.sum().backward()
     graph = recording.graph()
     assert [op.name for op in graph.ops.values() if op.inputs][-1] == "mul", "that of the hook"
-    assert "later" not in compose(default_selection(graph), Options()).summary
+    assert not any("later" in note for note in compose(default_selection(graph), Options()).notes)
 
 
 def by_no_grad(w: torch.Tensor) -> None:
@@ -398,7 +400,7 @@ def test_an_update_by_hand_is_drawn_and_what_follows_from_it_is_not(update: Call
             w.neg().sum().item()
     part = default_selection(recording.graph())
     assert [op.name for op in part.ops.values() if op.name in ("exp", "sub", "neg")] == ["exp", "sub"]
-    assert "3 ops that ran later" in compose(part, Options()).summary
+    assert "without 3 that ran later" in compose(part, Options()).notes[0]
 
 
 @pytest.mark.parametrize("steps", [2, 50])
@@ -542,3 +544,51 @@ def test_no_query_recurses() -> None:
     assert reached_leaves(graph, graph.sweeps[0]) == ()
     assert default_selection(graph) is graph
     assert selection_of(graph, "last").ops == graph.ops
+
+
+@pytest.mark.parametrize("library", [gv, torch], ids=["core", "torch"])
+def test_a_gradient_is_drawn_with_what_it_is_the_gradient_of(library):
+    with gv.record() as recording:
+        x = library.ones(3, requires_grad=True)
+        y = (x**3).sum()
+        (g,) = library.autograd.grad(y, x, create_graph=True)
+        (h,) = library.autograd.grad(g.sum(), x, create_graph=True)
+        h.sum().backward()
+    graph = recording.graph()
+    drawn = default_selection(graph)
+    assert {op.name for op in drawn.ops.values()} >= {"pow", "sum", "grad"}
+    assert [sweep.id for sweep in drawn.sweeps] == [sweep.id for sweep in graph.sweeps]
+    drawn.validate()
+
+
+def test_a_gradient_of_this_turn_brings_nothing_of_others():
+    critic = torch.nn.Linear(2, 1)
+    with gv.record() as recording:
+        for _ in range(3):
+            x = torch.ones(4, 2, requires_grad=True)
+            score = critic(x).pow(2).sum()
+            (g,) = torch.autograd.grad(score, x, create_graph=True)
+            g.norm().backward()
+    drawn = default_selection(recording.graph())
+    assert [op.name for op in drawn.ops.values()].count("pow") == 1
+    assert [sweep.kind for sweep in drawn.sweeps] == ["grad", "backward"]
+
+
+def test_a_plain_gradient_brings_nothing_along():
+    with gv.record() as recording:
+        x = torch.ones(3, requires_grad=True)
+        (g,) = torch.autograd.grad((x**3).sum(), x)
+        (x * g).sum().backward()
+    assert "pow" not in {op.name for op in default_selection(recording.graph()).ops.values()}
+
+
+def test_the_summary_speaks_of_autograd_nodes_only_where_some_were_not_recorded():
+    with gv.record() as recording:
+        torch.ones(3, requires_grad=True).exp().sum().backward()
+    graph = recording.graph()
+    (note,) = [note for note in graph.notes if note.kind == "coverage"]
+    assert note.text.startswith("2 of 2 autograd nodes")
+    assert "autograd nodes" not in compose(graph, Options()).summary
+    assert measure(graph).coverage == note.text
+    fewer = replace(graph, notes=(replace(note, text=note.text.replace("2 of 2", "1 of 2")),))
+    assert "1 of 2 autograd nodes matched" in compose(fewer, Options()).summary

@@ -175,7 +175,7 @@ def _sheet(font: str, said: str) -> list[bytes]:
 
 def test_all_that_the_style_sheet_says_is_understood():
     known = {"fill", "stroke", "stroke-width", "stroke-dasharray", "stroke-linecap", "font", "text-anchor"}
-    said = re.sub(r"@media[^{]*\{.*", "", style_sheet(findings=True, folds=True), flags=re.DOTALL)
+    said = re.sub(r"@media[^{]*\{.*", "", style_sheet(findings=True, folds=True, hooks=True), flags=re.DOTALL)
     for body in re.findall(r"\{([^{}]*)\}", said):
         assert {line.partition(":")[0].strip() for line in body.split(";") if line.strip()} <= known
 

@@ -42,10 +42,12 @@ def drawn(graph: Graph) -> Picture:
 def returns(picture: Picture) -> list[tuple[str, str]]:
     """The places between which data probably went without the graph."""
     boxes = {box.id: box for box in picture.boxes}
-    wires = [wire for wire in picture.wires if wire.label == "probable"]
+    wires = [wire for wire in picture.wires if boxes[wire.tail].kind is BoxKind.EXIT]
     assert all(wire.kind is WireKind.SHADOW for wire in wires)
     assert any(wire.road for wire in wires), "the road is shown as lost to its end"
-    return [(re.sub(r"\w+\.py:", "line ", boxes[wire.tail].detail), boxes[wire.head].title) for wire in wires]
+    numbers = {wire.tail: wire.head for wire in picture.wires if boxes[wire.tail].value is None}
+    ends = [(wire.tail, numbers.get(wire.head, wire.head)) for wire in wires]  # past the number that an op was given
+    return [(re.sub(r"\w+\.py:", "line ", boxes[tail].detail), boxes[head].title) for tail, head in ends]
 
 
 @pytest.mark.parametrize(
@@ -119,3 +121,90 @@ def test_an_expert_that_was_sent_nothing_says_so() -> None:
         "experts.0.weight", "experts.0.bias", "experts.2.weight", "experts.2.bias",
     }  # fmt: skip
     assert len(leaves) == 6
+
+
+# without a finding: the source says where a number comes in
+
+
+def joined(picture: Picture) -> list[tuple[str, str, str]]:
+    """What the boxes that data left by lead to: the title there, that of the box after it, and the wire's label."""
+    boxes = {box.id: box for box in picture.boxes}
+    onward = {wire.tail: boxes[wire.head].title for wire in picture.wires}
+    wires = [wire for wire in picture.wires if boxes[wire.tail].kind is BoxKind.EXIT]
+    assert all(wire.kind is WireKind.SHADOW and not wire.lost for wire in wires)
+    return [(boxes[wire.head].title, onward.get(wire.head, ""), wire.label) for wire in wires]
+
+
+def leaf() -> torch.Tensor:
+    return torch.tensor([1.0, 2.0], requires_grad=True)
+
+
+def inside() -> None:
+    w = leaf()
+    (w * (w.sum().item() / 2) + 1).sum().backward()
+
+
+def by_name() -> None:
+    w = leaf()
+    scale = (w * 3).sum().item()
+    out = w * scale
+    out.sum().backward()
+
+
+def anew() -> None:
+    w = leaf()
+    factor = torch.tensor((w * 3).sum().item())
+    (w * factor).sum().backward()
+
+
+def other_variable() -> None:
+    w = leaf()
+    scale = (w * 3).sum().item()
+    print(scale)
+    (w * 9.0).sum().backward()
+
+
+def overwritten() -> None:
+    w = leaf()
+    scale = (w * 3).sum().item()
+    scale = w.sum()
+    (w * 9.0 * scale).sum().backward()
+
+
+def _scaled(w: torch.Tensor) -> torch.Tensor:
+    scale = 2.0
+    return w * scale
+
+
+def another_function() -> None:
+    w = leaf()
+    scale = (w * 3).sum().item()
+    print(scale)
+    _scaled(w).sum().backward()
+
+
+@pytest.mark.parametrize(
+    ("program", "expected"),
+    [
+        (inside, [("1.5", "mul", "")]),
+        (by_name, [("9.0", "out = mul", "probable")]),
+        (anew, [("factor", "mul", "")]),
+        (other_variable, []),
+        (overwritten, []),
+        (another_function, []),
+    ],
+)
+def test_a_number_is_joined_to_where_the_source_uses_it(program, expected) -> None:
+    with gradviz.record() as rec:
+        program()
+    assert joined(drawn(rec.graph())) == expected
+
+
+def test_turns_of_a_loop_are_joined_each_to_its_own() -> None:
+    w = leaf()
+    with gradviz.record() as rec:
+        for _ in range(40):
+            scale = w.sum().item()
+            (w * scale).sum().backward()
+    graph = rec.graph()
+    assert joined(compose(graph, Options())) == [("3.0", "mul", "probable")] * 40

@@ -207,6 +207,19 @@ def test_tree_writes_a_shared_value_once_and_refers_to_it():
     assert len(re.findall(r"↑1 x$", text, re.MULTILINE)) == 1
 
 
+@pytest.mark.parametrize("width", [60, 140])
+@pytest.mark.parametrize("name", CANONICAL)
+def test_tree_explains_the_references_that_occur(name, width):
+    text = draw(CANONICAL[name](), "tree", Options(width=width))
+    lines = re.sub(r"[↑↓]n", "", text)
+    up, down = (re.search(rf"{arrow}\d+ ", lines) is not None for arrow in "↑↓")
+    told = {(True, False): "↑n = the line #n above", (False, True): "↓n = the line #n below"}
+    both = {(True, True): "↑n ↓n = the line #n above or below"}
+    expected = {**told, **both}.get((up, down))
+    assert expected is None or expected in text
+    assert up or down or "the line #n" not in text
+
+
 def test_tree_says_which_wires_lost_gradient_without_colour():
     text = draw(untrained(), "tree")
     assert re.search(r"└✂ ● w ×2", text)

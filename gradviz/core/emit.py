@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any
 
 from gradviz import events
+from gradviz.callees import function_name
 from gradviz.core.grad_mode import Region, current
 from gradviz.core.handing import Handing
 from gradviz.core.holdings import Holdings
@@ -107,9 +108,9 @@ class Emitter:
         """Emit a change of a leaf's `requires_grad`."""
         self._guarded("requires_grad", self._flag, leaf, frame)
 
-    def acted(self, kind: str, tensor: Tensor, frame: FrameType) -> None:
+    def acted(self, kind: str, tensor: Tensor, frame: FrameType, hook: Any = None) -> None:
         """Emit that `.grad` was read or written, or a hook was put on a tensor."""
-        self._guarded(f"`{kind}`", self._act, kind, tensor, frame)
+        self._guarded(f"`{kind}`", self._act, kind, tensor, frame, hook)
 
     def sweep_ran(self, sweep: Any, frame: FrameType) -> None:
         """Emit a backward pass."""
@@ -222,10 +223,11 @@ class Emitter:
         inner = None if region is None else self._region_id(region)
         return self._interner.context(self._numbers.thread(), self._holdings.scope, inner)
 
-    def _act(self, kind: str, tensor: Tensor, frame: FrameType) -> None:
+    def _act(self, kind: str, tensor: Tensor, frame: FrameType, hook: Any) -> None:
         self._know(tensor)
         site, context = self._interner.site(call_path(frame)), self._context()
-        self._sink.emit(events.Act(kind, (raw_value_id(tensor),), site, context, after=self._latest))
+        text = "" if hook is None else function_name(hook)
+        self._sink.emit(events.Act(kind, (raw_value_id(tensor),), site, context, after=self._latest, text=text))
 
     def _name_flagged(self, origin: Trace) -> None:
         """Name what `W1 = (...).requires_grad_()` gave: the op that made it is not what was assigned.

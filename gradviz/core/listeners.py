@@ -66,8 +66,8 @@ class Listener(Protocol):
     def flag_set(self, leaf: Any, frame: FrameType) -> None:
         """`requires_grad` of a leaf was set."""
 
-    def acted(self, kind: str, tensor: Any, frame: FrameType) -> None:
-        """The program did something with a tensor that is no op; `kind` is that of an `events.Act`: `hook`, ..."""
+    def acted(self, kind: str, tensor: Any, frame: FrameType, hook: Any = None) -> None:
+        """The program did something with a tensor that is no op: `kind` as in `events.Act`, `hook` a function."""
 
     def held(self, deed: Deed, holder: Any, frame: FrameType, *more: Any) -> None:
         """A module or an optimizer did something, called from `frame`; `more` is what the deed says."""

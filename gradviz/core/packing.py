@@ -96,7 +96,7 @@ class saved_tensors_hooks:
     def flag_set(self, leaf: Any, frame: FrameType) -> None:
         """Nothing to do."""
 
-    def acted(self, kind: str, tensor: Any, frame: FrameType) -> None:
+    def acted(self, kind: str, tensor: Any, frame: FrameType, hook: Any = None) -> None:
         """Nothing to do."""
 
     def held(self, deed: Any, holder: Any, frame: FrameType, *more: Any) -> None:

@@ -212,10 +212,10 @@ class Tensor:
         if listeners:
             self._tell("write_grad")
 
-    def _tell(self, act: str) -> None:
+    def _tell(self, act: str, hook: Any = None) -> None:
         """Tell that the caller's caller did something with this tensor; see `events.Act`."""
         for listener in tuple(listeners):
-            listener.acted(act, self, sys._getframe(2))
+            listener.acted(act, self, sys._getframe(2), hook)
 
     def backward(
         self,
@@ -259,7 +259,7 @@ class Tensor:
         if not self.requires_grad:
             raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
         if listeners:
-            self._tell("hook")
+            self._tell("hook", hook)
         node = self.grad_fn
         if node is None:
             return RemovableHandle(self._extras_or_new().hooks, hook)
@@ -272,7 +272,7 @@ class Tensor:
         if self.grad_fn is not None:
             raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
         if listeners:
-            self._tell("hook")
+            self._tell("hook", hook)
         return RemovableHandle(self._extras_or_new().accumulator_hooks, hook)
 
     @property

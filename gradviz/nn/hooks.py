@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gradviz.core.apply import apply
-from gradviz.core.hooks import RemovableHandle
+from gradviz.core.hooks import RemovableHandle, hooks_of
+from gradviz.core.listeners import listeners
 from gradviz.core.ops.table import op
 from gradviz.core.tensor import Tensor
 
@@ -122,7 +125,7 @@ class _Watch:
                 passed[position] = apply(PASS, (given,))
                 if passed[position].requires_grad and self._hooks:
                     self._awaited.add(position)
-                    passed[position].register_hook(lambda grad, position=position: self._input_came(position, grad))
+                    _put(passed[position], partial(self._input_came, position), self._hooks)
         return tuple(passed)
 
     def outputs(self, result: Any) -> Any:
@@ -133,7 +136,7 @@ class _Watch:
             if isinstance(part, Tensor) and part.requires_grad:
                 parts[position] = apply(PASS, (part,))
                 if parts[position].requires_grad:
-                    parts[position].register_hook(lambda grad, position=position: self._output_came(position, grad))
+                    _put(parts[position], partial(self._output_came, position), self._before)
         return type(result)(parts) if isinstance(result, (tuple, list)) else parts[0]
 
     def _output_came(self, position: int, grad: Tensor) -> Tensor | None:
@@ -168,3 +171,12 @@ class _Watch:
                 self._inputs = list(parts)
                 changed = self._inputs[position]
         return changed
+
+
+def _put(tensor: Tensor, function: Hook, hooks: Sequence[Hook]) -> None:
+    """Call `function` with the gradient of `tensor`; told of are the user's `hooks`, which it calls."""
+    assert tensor.grad_fn is not None
+    RemovableHandle(hooks_of(tensor.grad_fn).tensor_hooks.setdefault(tensor.output_nr, {}), function)
+    for listener in tuple(listeners):
+        for hook in hooks:
+            listener.acted("hook", tensor, sys._getframe(2), hook)

@@ -7,11 +7,14 @@ from itertools import chain, compress
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
+from gradviz.asking import edges_taken
 from gradviz.collecting import uncollected
 from gradviz.events import Cause
 from gradviz.graphs import Graph, Op, Value
+from gradviz.picture.coming_in import join_numbers
 from gradviz.picture.ending import Endings
 from gradviz.picture.framing import frame_ops
+from gradviz.picture.hooking import mark_hooks
 from gradviz.picture.marking import mark_findings
 from gradviz.picture.raising import mark_errors
 from gradviz.picture.receiving import Receipts
@@ -69,7 +72,8 @@ def compose(graph: Graph, options: Options, findings: Sequence[Finding] | None =
         composer.add_op(op)
     composer.add_outputs()
     mark_errors(composer)
-    picture = mark_findings(composer.finish(), graph, composer.words, composer.roads.goals, findings or ())
+    picture = join_numbers(composer.finish(), graph)
+    picture = mark_findings(picture, graph, composer.words, composer.roads.goals, findings or ())
     return repeat_leaves(picture) if graph.folds else picture
 
 
@@ -96,7 +100,7 @@ class Composer:
         self.graph = graph
         self.options = options
         self.words = Wording(graph)
-        self.roads = count_roads(graph)
+        self.roads, self.taken = count_roads(graph), edges_taken(graph)
         self.frames, self.frame_of = frame_ops(graph, self.words)
         self.receipts = Receipts(graph, self.roads)
         self.tally = Tally()
@@ -264,7 +268,7 @@ class Composer:
                 self.wires.append(Wire(tail.box, box, WireKind.SHADOW, lost=True))
                 return
             history = self.history.get(tail.value, tail.box)
-            self.wires.append(Wire(history, box, self._kind(True, *op.outputs)))
+            self.wires.append(Wire(history, box, self._kind_into(op, tail.value)))
             if history != tail.box:
                 self.wires.append(Wire(tail.box, box, WireKind.SHADOW))
             return
@@ -278,6 +282,11 @@ class Composer:
         if not tracked:
             return WireKind.SHADOW
         return WireKind.TRACKED if self.roads.gradient.keys().isdisjoint(outputs) else WireKind.GRADIENT
+
+    def _kind_into(self, op: Op, value: int) -> WireKind:
+        """What the wire is by which autograd would go on from the tracked `op` to its input `value`."""
+        taken = self.taken is None or (op.id, value) in self.taken
+        return self._kind(True, *op.outputs) if taken else WireKind.TRACKED
 
     def _loses(self, op: Op) -> bool:
         """A gradient that came from a goal down to this untracked op would be missed further back."""
@@ -381,7 +390,7 @@ class Composer:
             title=heading(self.graph, self.options),
             summary=summarize(self.graph, self.words, self.roads, self.tally),
             description=describe(self.graph, self.words, self.roads, self.tally),
-            boxes=tuple(self.boxes),
+            boxes=mark_hooks(self.boxes, self.graph, self.words, self.data),
             wires=tuple(self.wires),
             frames=self.frames,
             notes=list_notes(self.graph, self.words, self.tally),

@@ -210,7 +210,8 @@ def tell_folds(graph: Graph) -> tuple[str, ...]:
         return ()
     shut = [fold for fold in repeated or graph.folds if fold.option != "--all" and (not fold.open or fold.times > 1)]
     largest = max(shut, key=lambda fold: len(fold.ops), default=None)
-    opens = f"`{clean(largest.option)}` opens one, " if largest is not None else ""
+    one = "it" if sum(fold.times for fold in shut) == 1 else "one of them"
+    opens = f"`{clean(largest.option)}` unfolds {one}, " if largest is not None else ""
     return (f"folded: {'; '.join(told)}; {opens}`--all` draws everything",)
 
 

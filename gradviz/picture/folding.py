@@ -219,7 +219,7 @@ class FoldingComposer(Composer):
             elif tracked and needs and self._withholds(op, item):
                 self._wire_once(tail, box, WireKind.SHADOW, lost=True)
             elif tracked and needs:
-                self._wire_once(history, box, self._kind(True, *op.outputs))
+                self._wire_once(history, box, self._kind_into(op, item))
                 if history != tail:
                     self._wire_once(tail, box, WireKind.SHADOW)
             else:
@@ -322,8 +322,8 @@ class FoldingComposer(Composer):
 
     def finish(self) -> Picture:
         filled = {content.box: content for content in self.contents.values()}
-        boxes = [self._filled(box, filled[box.id]) if box.id in filled else box for box in self.boxes]
-        picture = replace(super().finish(), boxes=tuple(boxes), wires=tuple(self._flowing()))
+        self.boxes = [self._filled(box, filled[box.id]) if box.id in filled else box for box in self.boxes]
+        picture = replace(super().finish(), wires=tuple(self._flowing()))
         picture = replace(picture, notes=(*picture.notes, *tell_folds(self.graph)))
         return without_empty_frames(in_order(mark_turns(picture, self.graph, self.data)))
 

@@ -46,7 +46,8 @@ class Box:
     `tooltip` holds label and text pairs. `frame` is the id of the innermost frame it lies in. `value` and `op` say
     what it stands for in the graph, for views and tests that want to look it up; `site` says where in the source it
     comes from, where no op says that. `findings` are the numbers of the remarks whose culprit it is. A box that stands
-    for a fold of the graph says which in `fold`, and in `cuts` how many cuts it holds.
+    for a fold of the graph says which in `fold`, and in `cuts` how many cuts it holds. `hooked` says that a function of
+    the program's is called with the gradient that comes to it.
     """
 
     id: str
@@ -61,6 +62,7 @@ class Box:
     findings: tuple[int, ...] = ()
     fold: int | None = None
     cuts: int = 0
+    hooked: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gradviz.graphs import Graph
+from gradviz.picture.coming_in import PROBABLE
 from gradviz.picture.places import SHOWN
-from gradviz.picture.records import Box, Picture, Wire, WireKind
+from gradviz.picture.records import Box, BoxKind, Picture, Wire, WireKind
 
 if TYPE_CHECKING:
     from gradviz.diagnose import Finding
-
-PROBABLE = "probable"
-"""The label of a wire that no op stands for."""
 
 _LEAVING = frozenset({"item", "numpy", "retensor"})
 """Kinds of findings on data that left the graph, or a part of it that was begun anew."""
@@ -37,9 +35,18 @@ def join_returns(picture: Picture, of_op: Mapping[int, Sequence[Box]], findings:
     pairs = dict.fromkeys(pair for finding in findings for pair in finding.returns)
     places = {box.id: place for place, box in enumerate(picture.boxes)} if pairs else {}
     wires: dict[tuple[str, str], Wire] = {}
+    onward = _onward(picture) if pairs else set()
     for left, back in pairs:
         if left in of_op and back in of_op:
             tail, head = of_op[left][-1].id, of_op[back][-1].id
-            if places[tail] < places[head]:
+            if places[tail] < places[head] and (tail, head) not in onward:
                 wires[tail, head] = Wire(tail, head, WireKind.SHADOW, PROBABLE)
     return replace(picture, wires=(*picture.wires, *wires.values())) if wires else picture
+
+
+def _onward(picture: Picture) -> set[tuple[str, str]]:
+    """The boxes that data left by, each with those that a wire says it came to, past the number that it was."""
+    exits = {box.id for box in picture.boxes if box.kind is BoxKind.EXIT}
+    first = {(wire.tail, wire.head) for wire in picture.wires if wire.tail in exits}
+    numbers = {head: tail for tail, head in first}
+    return first | {(numbers[wire.tail], wire.head) for wire in picture.wires if wire.tail in numbers}

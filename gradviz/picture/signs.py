@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from gradviz.picture.hooking import WORD
 from gradviz.picture.records import Picture
 
 VERSION = ("version n", "written in place n times")
 TIMES = ("×n", "n wires in one")
+HOOK = (WORD, "a function gets the gradient here")
 FRAMES = {"module": "module", "scope": "module", "loop": "drawn once for all turns"}
 """What the frames are that stand for no grad-mode region, by their kinds."""
 
@@ -21,6 +23,8 @@ def signs(picture: Picture, *, merged: bool = False) -> Iterator[tuple[str, str]
         yield VERSION
     if merged or any(wire.label.startswith("×") for wire in picture.wires):
         yield TIMES
+    if any(box.hooked for box in picture.boxes):
+        yield HOOK
 
 
 def frames(kinds: Iterable[str]) -> list[str]:

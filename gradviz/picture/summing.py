@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import PurePath
 
 from gradviz.columns import trained
-from gradviz.events import Status
+from gradviz.events import COVERAGE, Status
 from gradviz.graphs import Graph, Op
 from gradviz.picture.wording import TOOLTIP_LIMIT, Wording, clean, clip, dots, join, plural
 from gradviz.roads import MANY, Roads, is_view_with_grad_off
 from gradviz.views import Options
 
 NOTE_LIMIT = 300
-COVERAGE = "coverage"
-"""The kind of the note that says how much of what autograd keeps was recorded; it stands in the line of counts."""
-
-LATER = "later"
-"""The kind of the note that counts what ran after the drawn backward and is not drawn."""
-
-_COUNTS = (COVERAGE, LATER)
-"""Kinds of notes that stand in the line of counts."""
+_ALL = re.compile(r"([\d,]+) of \1 ")
+"""How the note on coverage begins where nothing is missing, which a reader need not be told."""
 
 CUTS_TOLD = 3
 """How many cuts the description tells one by one."""
@@ -79,7 +74,7 @@ def summarize(graph: Graph, words: Wording, roads: Roads, tally: Tally) -> str:
         plural(cuts, "cut") if cuts else "",
         f"{plural(tally.exits, 'value')} left for Python" if tally.exits else "",
         _failure(graph) or _reach(graph, words, roads, len(tally.leaves)),
-        *(clean(note.text, NOTE_LIMIT) for note in graph.notes if note.kind in _COUNTS),
+        *(clean(note.text, NOTE_LIMIT) for note in graph.notes if note.kind == COVERAGE and not _ALL.match(note.text)),
     )
 
 
@@ -203,7 +198,7 @@ def list_notes(graph: Graph, words: Wording, tally: Tally) -> tuple[str, ...]:
     if tally.forgotten:
         notes.append(f"{plural(tally.forgotten, 'earlier op')} let go to bound the memory of an untracked history")
     for note in graph.notes:
-        if note.kind in _COUNTS:
+        if note.kind == COVERAGE:
             continue
         times = f" ({note.count:,} times)" if note.count > 1 else ""
         notes.append(f"{clean(note.text, NOTE_LIMIT)}{times}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from gradviz.events import Cause
+from gradviz.events import COVERAGE, Cause
 from gradviz.graphs import Graph, Region
 from gradviz.stats.estimating import Spared, spared_by
 from gradviz.stats.memory import Memory, Storage, survey
@@ -57,6 +57,7 @@ def measure(graph: Graph) -> Stats:
     return Stats(
         graph.header.target, total.tally(), memory.leaves, memory.peak, memory.packed, bool(graph.times), rows,
         tuple(_regions(graph, memory, regions, spared)), tuple(_sweeps(graph, memory)), tuple(_steps(graph)),
+        next((note.text for note in graph.notes if note.kind == COVERAGE), ""),
     )  # fmt: skip
 
 

@@ -116,6 +116,7 @@ class Stats:
     peak     the most saved memory at any one time, as far as sweeps let it go
     packed   saved tensors that a hook made something else of, or that were gone before anybody looked: not counted
     timed    the recording has times
+    coverage how many of the nodes that autograd keeps were recorded, as PyTorch's front end says it
     """
 
     target: str
@@ -128,3 +129,4 @@ class Stats:
     regions: tuple[RegionRow, ...]
     sweeps: tuple[SweepRow, ...]
     steps: tuple[StepRow, ...]
+    coverage: str = ""

@@ -207,6 +207,8 @@ def summary_lines(stats: Stats) -> list[str]:
         lines.append(f"not counted: {bytes_text(stats.leaves)} of parameters, inputs and constants, which live anyway")
     if stats.packed:
         lines.append(f"not counted: {plural(stats.packed, 'saved tensor')} that hooks packed or that were gone")
+    if stats.coverage:
+        lines.append(stats.coverage)
     if stats.timed:
         spent = [f"{time_text(total.nanoseconds)} in ops"]
         if stats.sweeps:

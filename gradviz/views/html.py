@@ -169,8 +169,9 @@ def _style(drawing: Drawing) -> str:
         "".join(f"--{name.replace(' ', '-')}:{paint[mode]};" for name, paint in PAINTS.items()) for mode in (0, 1)
     )
     folds = any(placed.box.fold is not None for placed in drawing.boxes)
+    hooks = any(placed.box.hooked for placed in drawing.boxes)
     return (
-        f"\n{style_sheet(findings=bool(drawing.picture.remarks), folds=folds)}\n"
+        f"\n{style_sheet(findings=bool(drawing.picture.remarks), folds=folds, hooks=hooks)}\n"
         f":root{{{light}}}\n@media (prefers-color-scheme:dark){{:root{{{dark}}}}}{_resource('page.css')}"
     )
 

@@ -87,7 +87,7 @@ def _parts(drawing: Drawing) -> Iterator[str]:
     notes = [line for note in picture.notes for line in wrap(one_line(note), "sans", 11, width)]
     told = wrap(summary, "sans", 11, width, _SUMMARY_LINES)
     top = _TOP + _LINE * (len(told) - 1)
-    folds = any(box.fold is not None for box in picture.boxes)
+    folds, hooks = any(box.fold is not None for box in picture.boxes), any(box.hooked for box in picture.boxes)
     listing = Listing(remarks, width)
     list_at = top + drawing.height + (20 if drawing.boxes else -24)
     bottom = top + drawing.height + (10 if drawing.boxes else -24) + listing.height + (8 if remarks else 0)
@@ -100,7 +100,7 @@ def _parts(drawing: Drawing) -> Iterator[str]:
         f'height="{size.split()[1]}" role="img" aria-labelledby="t{name} d{name}">',
         f'<title id="t{name}">{escape("gradviz: " + title)}</title>',
         f'<desc id="d{name}">{escape(one_line(picture.description))}</desc>',
-        f"<style>\n{style_sheet(findings=bool(remarks), folds=folds)}\n</style>",
+        f"<style>\n{style_sheet(findings=bool(remarks), folds=folds, hooks=hooks)}\n</style>",
         '<rect class="paper" width="100%" height="100%"/>',
         text(_MARGIN, 34, clip(title, "bold", 15, width), "h"),
         *(text(_MARGIN, 54 + _LINE * index, line, "s") for index, line in enumerate(told)),

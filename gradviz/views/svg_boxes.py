@@ -18,6 +18,7 @@ from gradviz.views.svg_marks import (
     end_of_text,
     escape,
     fold_bars,
+    hook,
     number,
     outline,
     scissors,
@@ -37,7 +38,7 @@ def boxes(drawing: Drawing, remarks: Sequence[Remark]) -> Iterator[str]:
     for placed in drawing.boxes:
         box, area, title, detail = placed.box, placed.area, placed.title, placed.detail
         known = plain.get(box.kind)
-        if known is None or box.findings or box.fold is not None or not title:
+        if known is None or box.findings or box.hooked or box.fold is not None or not title:
             yield _box(placed, remarks)
             continue
         begin, shapes = known
@@ -74,6 +75,8 @@ def _box(placed: PlacedBox, remarks: Sequence[Remark]) -> str:
         mark = fold_bars(area, kind)
         if box.cuts:
             marks += scissors(area.x + 2, area.y + 2, FOLD_CUT)
+    if box.hooked:
+        marks += hook(area.right - 2, area.y + 2)
     hint = tooltip(box.title, placed.title, box.tooltip)
     return f'<g class="{style}">{hint}{outline(kind, area)}{mark}{box_text(placed)}{marks}</g>'
 

@@ -9,12 +9,13 @@ from math import ceil
 from gradviz.layout.drawing import Drawing, Rectangle
 from gradviz.layout.measure import text_width
 from gradviz.picture.records import BoxKind, WireKind
-from gradviz.picture.signs import frames, signs
+from gradviz.picture.signs import HOOK, frames, signs
 from gradviz.views.svg_findings import band_sample
 from gradviz.views.svg_marks import (
     BOX_CLASS,
     cross_at,
     fold_bars,
+    hook,
     is_module,
     outline,
     rectangle,
@@ -100,8 +101,11 @@ def legend_items(drawing: Drawing) -> list[Item]:
         items.append(Item(rectangle(Rectangle(0, -11, 22, 14), 4, "f"), 22, "grad-mode region"))
     for words in frames(placed.frame.kind for placed in drawing.frames):
         items.append(Item(rectangle(Rectangle(0, -11, 22, 14), 4, "fm"), 22, words))
-    # A mark of text is a sample of itself.
+    # A mark of text is a sample of itself; a hook has one that is drawn, too.
     for mark, words in signs(picture):
+        if (mark, words) == HOOK:
+            items.append(Item(hook(9, -4), 18, f"{mark}: {words}"))
+            continue
         items.append(Item(text(0, 0, mark, "k"), ceil(text_width(mark, "sans", 11)), f"= {words}"))
     return items
 

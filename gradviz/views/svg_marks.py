@@ -157,6 +157,12 @@ def scissors(x: float, y: float, radius: float) -> str:
     )
 
 
+def hook(x: float, y: float) -> str:
+    """The mark of a hook on a gradient: a hook on a disc, drawn for the same reason."""
+    at = f"{number(x)} {number(y)}"
+    return f'<g class="hk" transform="translate({at})"><circle r="8"/><path d="M2-4.5V1C2 5-3.5 5-3.5 1V-.5"/></g>'
+
+
 def is_module(placed: PlacedFrame) -> bool:
     """Whether a frame stands for a module's scope, not for a grad-mode region."""
     return placed.frame.kind in MODULE_KINDS

@@ -128,15 +128,22 @@ _FOLD_RULES: tuple[tuple[str, str, str, str], ...] = (
 )
 
 
+# What only a drawing with hooks needs.
+_HOOK_RULES: tuple[tuple[str, str, str, str], ...] = (
+    (".hk circle", "stroke-width:1.2", "paper", "line"),
+    (".hk path", "fill:none;stroke-width:1.7;stroke-linecap:round", "", "line"),
+)
+
+
 @cache
-def style_sheet(*, findings: bool = False, folds: bool = False) -> str:
+def style_sheet(*, findings: bool = False, folds: bool = False, hooks: bool = False) -> str:
     """The text of the `<style>` element: every rule in light colours, then the colours again for a dark page.
 
-    findings, folds   with the rules for a drawing that has some
+    findings, folds, hooks   with the rules for a drawing that has some
     Every selector is held to our own root, since a page may hold this SVG inline among others.
     """
     light, dark = [], []
-    more = (*(_FINDING_RULES if findings else ()), *(_FOLD_RULES if folds else ()))
+    more = (*(_FINDING_RULES if findings else ()), *(_FOLD_RULES if folds else ()), *(_HOOK_RULES if hooks else ()))
     for selectors, plain, fill, stroke in (*_RULES, *more):
         selector = ",".join(f".gv {part}" for part in selectors.split(","))
         light.append(f"{selector}{{{';'.join(filter(None, (plain, *_paint(fill, stroke, 0))))}}}")

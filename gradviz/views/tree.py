@@ -20,7 +20,7 @@ written once, with a number, and `↑1` or `↓1` elsewhere says that it stands 
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
 from typing import TYPE_CHECKING
@@ -31,62 +31,13 @@ from rich.text import Text
 
 from gradviz.graphs import Graph
 from gradviz.picture.composing import compose
-from gradviz.picture.records import Box, BoxKind, Frame, Picture, Remark, Wire, WireKind
-from gradviz.picture.signs import FRAMES, signs
+from gradviz.picture.records import BoxKind, Frame, Picture, Remark, Wire, WireKind
+from gradviz.picture.signs import FRAMES
 from gradviz.views import Options
+from gradviz.views.tree_signs import DOWN, HEAVY, LOST, SEVERITIES, SIDE, WIRES, legend, road, symbol
 
 if TYPE_CHECKING:
     from gradviz.diagnose import Finding
-
-SYMBOLS = {
-    BoxKind.LEAF: ("●", "bold blue", "requires grad"),
-    BoxKind.CONST: ("○", "", "needs no grad"),
-    BoxKind.OP: ("■", "", "tracked op"),
-    BoxKind.OFF: ("□", "dim", "not tracked"),
-    BoxKind.OUTPUT: ("◆", "bold green", "output"),
-    BoxKind.RESULT: ("◈", "dim", "another result"),
-    BoxKind.OFF_OUTPUT: ("◇", "dim", "output without grad_fn"),
-    BoxKind.CUT: ("✂", "bold red", "gradient stops"),
-    BoxKind.EXIT: ("⇥", "dim", "left for Python or numpy"),
-    BoxKind.ERROR: ("✗", "bold red", "raised"),
-    BoxKind.SAVED: ("▤", "yellow", "saved for backward"),
-    BoxKind.MORE: ("⋯", "dim", "not drawn"),
-}
-"""Sign, style and meaning of each kind of box; the sign alone tells them apart."""
-
-FOLDED = {
-    BoxKind.OP: ("▣", "", "several ops in one"),
-    BoxKind.OFF: ("▨", "dim", "several ops in one, not tracked"),
-    BoxKind.LEAF: ("◉", "bold blue", "several leaves in one, all require grad"),
-    BoxKind.CONST: ("◎", "", "several leaves in one, none needs grad"),
-}
-"""The same for a box that stands for several."""
-
-WIRES = {
-    WireKind.GRADIENT: ("─", "│", ""),
-    WireKind.TRACKED: ("╌", "╎", ""),
-    WireKind.SHADOW: ("┈", "┊", "dim"),
-    WireKind.ALIAS: ("≈", "≈", "dim"),
-    WireKind.CUT: ("┈", "┊", "bold red"),
-    WireKind.SAVED: ("┈", "┊", "yellow"),
-    WireKind.ERROR: ("─", "│", "bold red"),
-}
-"""How a wire is drawn to the side, how straight down, and its style."""
-
-WIRE_MEANING = {
-    WireKind.GRADIENT: "gradient",
-    WireKind.TRACKED: "tracked, no gradient comes",
-    WireKind.SHADOW: "data only",
-    WireKind.ALIAS: "same storage",
-}
-
-HEAVY = str.maketrans("─│╌╎┈┊├└", "━┃╍╏┉┇┝┕")
-"""How a wire is drawn that is part of a lost road."""
-
-SIDE, DOWN, LOST = "✂", "✂", "bold red"
-"""The same for a wire on which gradient was lost."""
-
-SEVERITIES = {"error": "bold red", "warning": "bold yellow"}
 
 LEAST_ROOM = 24
 """Columns that the text of a line keeps; a branch that would leave it fewer is written below, as a tree of its own."""
@@ -101,7 +52,8 @@ Spans = tuple[tuple[str, str], ...]
 def draw(graph: Graph, options: Options, findings: Sequence[Finding] | None = None) -> str:
     """The tree, at most `options.width` columns wide, with terminal colours where `options.color`."""
     picture = compose(graph, options, findings)
-    lines = [*_head(picture), *_Tree(picture, options.width).lines(), *_foot(picture, options.width)]
+    tree = _Tree(picture, options.width)
+    lines = [*_head(picture), *tree.lines(), *_foot(picture, options.width, tree.arrows)]
     rows = [row for line in lines for row in _wrap(line, options.width)]
     text = _color(rows) if options.color else "\n".join(row.plain.rstrip() for row in rows)
     return text.rstrip("\n") + "\n"
@@ -152,7 +104,10 @@ class _Line:
 
 
 class _Tree:
-    """Writes each box once; `planned` are those that stand further down in a column already begun."""
+    """Writes each box once; `planned` are those that stand further down in a column already begun.
+
+    `arrows` are the ways in which lines refer to others.
+    """
 
     def __init__(self, picture: Picture, width: int | None) -> None:
         self.boxes = {box.id: box for box in picture.boxes}
@@ -172,6 +127,7 @@ class _Tree:
         self.numbers: dict[str, int] = {}
         self.written: set[str] = set()
         self.planned: set[str] = set()
+        self.arrows: set[str] = set()
 
     def lines(self) -> Iterator[_Line]:
         while self.roots:
@@ -251,7 +207,7 @@ class _Tree:
         self.written.add(feed.tail)
         self.planned.discard(feed.tail)
         box = self.boxes[feed.tail]
-        sign, style, _ = _symbol(box)
+        sign, style, _ = symbol(box)
         text = [(f"{sign} {box.title}", style)]
         if feed.count > 1:
             text.append((f" ×{feed.count:,}", ""))
@@ -273,6 +229,7 @@ class _Tree:
 
     def _reference(self, feed: _Feed, first: Spans, other: Spans) -> _Line:
         arrow = "↑" if feed.tail in self.written else "↓"
+        self.arrows.add(arrow)
         times = f" ×{feed.count:,}" if feed.count > 1 else ""
         number = f"{arrow}{self._number(feed.tail)}"
         return _Line(((number, "cyan"), (f" {self.boxes[feed.tail].title}{times}", "")), first, other)
@@ -298,7 +255,7 @@ def _gather(picture: Picture) -> tuple[dict[str, list[_Feed]], dict[str, int]]:
     uses: dict[str, int] = {}
     for head, tails in found.items():
         feeds[head] = [
-            _Feed(tail, wires[0].kind, sum(map(_count, wires)), any(wire.lost for wire in wires), _road(wires, picture))
+            _Feed(tail, wires[0].kind, sum(map(_count, wires)), any(wire.lost for wire in wires), road(wires, picture))
             for tail, wires in tails.items()
         ]
         for tail in tails:
@@ -309,11 +266,6 @@ def _gather(picture: Picture) -> tuple[dict[str, list[_Feed]], dict[str, int]]:
 def _count(wire: Wire) -> int:
     """How many a wire stands for: one that is labelled `×15` is 15."""
     return int(wire.label[1:].replace(",", "")) if wire.label.startswith("×") else 1
-
-
-def _road(wires: Sequence[Wire], picture: Picture) -> str:
-    number = min((wire.road for wire in wires if wire.road), default=0)
-    return picture.remarks[number - 1].severity if number else ""
 
 
 def _roots(picture: Picture, uses: dict[str, int]) -> list[str]:
@@ -327,12 +279,12 @@ def _head(picture: Picture) -> list[_Line]:
     return [_Line(((picture.title, "bold"),)), _Line(((picture.summary, ""),)), _Line(())]
 
 
-def _foot(picture: Picture, width: int | None) -> list[_Line]:
+def _foot(picture: Picture, width: int | None, arrows: Collection[str]) -> list[_Line]:
     """The findings, the notes, then what the signs that occur mean; a sign and its words stay on one row."""
     lines = [line for remark in picture.remarks for line in _entry(remark)]
     lines += [_Line(((f"note: {note}", ""),), other=(("      ", ""),)) for note in picture.notes]
     row: list[tuple[str, str]] = []
-    for sign, style, meaning in _legend(picture):
+    for sign, style, meaning in legend(picture, arrows):
         entry = ((sign, style), (f" {meaning}", "dim"))
         if row and width is not None and cell_len(_plain((*row, *entry))) + 2 > width:
             lines.append(_Line(tuple(row)))
@@ -350,29 +302,6 @@ def _entry(remark: Remark) -> Iterator[_Line]:
     if remark.help:
         yield _Line(((f"help: {remark.help}", "dim"),), (indent,), (indent, ("      ", "")))
     yield _Line(())
-
-
-def _legend(picture: Picture) -> Iterator[tuple[str, str, str]]:
-    boxes = {box.kind for box in picture.boxes if box.fold is None}
-    folded = {box.kind for box in picture.boxes if box.fold is not None}
-    wires = {wire.kind for wire in picture.wires}
-    yield from (look for kind, look in SYMBOLS.items() if kind in boxes)
-    yield from (look for kind, look in FOLDED.items() if kind in folded)
-    for kind, meaning in WIRE_MEANING.items():
-        if kind in wires:
-            _, down, style = WIRES[kind]
-            yield down, style, meaning
-    if any(wire.lost for wire in picture.wires):
-        yield f"├{SIDE}", LOST, "gradient lost"
-    roads = [wire for wire in picture.wires if wire.road]
-    if roads:
-        yield "┃", SEVERITIES[_road(roads, picture)], "road of a lost gradient"
-    merged = len({(wire.tail, wire.head) for wire in picture.wires}) < len(picture.wires)
-    yield from ((mark, "", f"= {words}") for mark, words in signs(picture, merged=merged))
-
-
-def _symbol(box: Box) -> tuple[str, str, str]:
-    return SYMBOLS[box.kind] if box.fold is None else FOLDED[box.kind]
 
 
 def _wrap(line: _Line, width: int | None) -> Iterator[Text]:

@@ -23,6 +23,7 @@ from gradviz.frontends.torch.models.building import Building
 from gradviz.frontends.torch.models.evaluating import Evaluating
 from gradviz.frontends.torch.models.gathering import Gathering
 from gradviz.frontends.torch.models.holding import plain_attributes
+from gradviz.frontends.torch.models.hooking import Hooking
 from gradviz.frontends.torch.models.modules import Modules
 from gradviz.frontends.torch.models.optimizers import Optimizers
 from gradviz.frontends.torch.patching.patches import Patches
@@ -50,6 +51,7 @@ class Emitter:
         self.attributes = Attributes(self.book, listener.origins)
         self.handing = Handing(self.book)
         self.gathering = Gathering(self.book)
+        self.hooking = Hooking(self.book)
         self.loading = Loading(self.book)
         self.threads = Threads(self.enter_thread)
         self._patches = Patches()
@@ -76,6 +78,7 @@ class Emitter:
         self.evaluating.install(self._patches)
         self.attributes.install(self._patches)
         self.gathering.install(self._patches)
+        self.hooking.install(self._patches)
         self.loading.install(self._patches)
         self.enter_thread().__enter__()  # type: ignore[no-untyped-call]
 

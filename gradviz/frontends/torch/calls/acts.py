@@ -9,6 +9,7 @@ import torch
 from torch.nn.utils import clip_grad
 
 from gradviz import events
+from gradviz.callees import function_name
 from gradviz.frontends.torch.autograd.nodes import is_leaf
 from gradviz.frontends.torch.books.book import Book
 from gradviz.frontends.torch.books.here import Here
@@ -54,14 +55,17 @@ class Acts:
                     self._origins.know(here, args[1])
                 self._act(here, "write_grad", tensor, frame)
             case Deed.HOOK:
-                self._act(here, "retain_grad" if call.name == "retain_grad" else "hook", tensor, frame)
+                if call.name == "retain_grad":
+                    self._act(here, "retain_grad", tensor, frame)
+                else:
+                    self._act(here, "hook", tensor, frame, function_name(args[1]) if len(args) > 1 else "")
 
-    def _act(self, here: Here, kind: str, tensor: torch.Tensor, frame: FrameType) -> None:
+    def _act(self, here: Here, kind: str, tensor: torch.Tensor, frame: FrameType, text: str = "") -> None:
         known = self._origins.know(here, tensor)
         path, _ = place_of_call(frame)
         site = self._book.interner.site(path)
         context = self._book.context(here)
-        self._book.sink.emit(events.Act(kind, (known.value,), site, context, None, self._book.last_value))
+        self._book.sink.emit(events.Act(kind, (known.value,), site, context, None, self._book.last_value, text))
 
     def _flag(self, here: Here, tensor: torch.Tensor, frame: FrameType) -> None:
         known = self._origins.know(here, tensor)

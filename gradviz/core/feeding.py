@@ -11,6 +11,7 @@ import numpy as np
 
 from gradviz.core.apply import apply, wrap
 from gradviz.core.apply import leaf as new_leaf
+from gradviz.core.composites import tell
 from gradviz.core.grad_mode import current, in_backward
 from gradviz.core.listeners import listeners
 from gradviz.core.ops.table import TABLE
@@ -122,7 +123,7 @@ def _copied(cotangent: Any, like: Any) -> Any:
 
 def _gradient(data: Any, like: Trace, frame: FrameType) -> Tensor:
     """`new_leaf(data, "grad", False, inner=True)` for a tensor whose record is `like`, in less time."""
-    if listeners or data.shape != like.shape:
+    if data.shape != like.shape:
         return new_leaf(data, "grad", False, inner=True, frame=frame)
     step = Untracked()
     step.id = step.oldest = next_id()
@@ -133,7 +134,10 @@ def _gradient(data: Any, like: Trace, frame: FrameType) -> Tensor:
     step.past = 0
     step.shape, step.array_type = like.shape, data.dtype
     step.flags = GENERAL | INNER
-    return wrap(data, step, 0, False)
+    gradient = wrap(data, step, 0, False)
+    if listeners:
+        tell(step, frame, data)
+    return gradient
 
 
 def accumulate(tensor: Tensor, cotangent: Any, sweep: Sweep | None, owned: bool = False) -> None:

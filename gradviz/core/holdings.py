@@ -250,7 +250,7 @@ class Holdings:
         emitter = self._emitter
         values = self._values(tensors)
         site = emitter._interner.site(call_path(frame), kind in ("eval", "train"))
-        emitter._sink.emit(
+        emitter.add(
             events.Act(kind, values, site, emitter._context_in(current()), optimizer, after=emitter._latest, text=text)
         )
 

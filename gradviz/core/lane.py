@@ -12,7 +12,7 @@ from time import monotonic
 from typing import Any, TypeAlias
 
 from gradviz import events
-from gradviz.core.trace import HOOKED, LATE, PART, SEVERAL, Link, Node, Trace, Untracked, told_of
+from gradviz.core.trace import HOOKED, LATE, PART, SEVERAL, Faint, Link, Node, Trace, Untracked, origin_of, told_of
 from gradviz.events import Sweep
 from gradviz.interning import OpSink, Row
 from gradviz.sites import Spot
@@ -76,7 +76,8 @@ class Plan:
         told, _ = told_of(step)
         keeps = step.tracked and self.row.saved_names  # what the node keeps is told with its type
         self.kinds: tuple[Kind, ...] = tuple(
-            ((link.shape, link.array_type) if keeps else ANY) if isinstance(link, Trace) else None for link in told
+            None if origin is None else (origin.shape, origin.array_type) if keeps else ANY
+            for origin, _ in map(origin_of, told)
         )
         self.name = step.op_name
         self.signature, self.site = signature, site
@@ -137,7 +138,11 @@ class Lane:
                     return None
                 inputs.append(repr(link))
                 continue
-            if (link.__class__ is not Untracked and not isinstance(link, Node)) or link.flags & _SLOW:
+            if link.__class__ is Faint:
+                link, _ = origin_of(link)
+            elif link.__class__ is not Untracked and not isinstance(link, Node):
+                return None
+            if link.flags & _SLOW:
                 return None
             if kind is not ANY and (link.shape is not kind[0] or link.array_type is not kind[1]):
                 return None

@@ -5,14 +5,19 @@ from __future__ import annotations
 import linecache
 import threading
 from dataclasses import replace
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeAlias, runtime_checkable
 
-from gradviz.events import Context, Event, Input, Name, Site
+from gradviz.events import Context, Event, Input, Site
 from gradviz.ids import Numbers
 from gradviz.sites import TEXT_LIMIT, Place, Spot, decode
 
 FIRST_LINE = -2
 """In place of an instruction's offset: a decorated function as such, whose place is the line of its first decorator."""
+
+
+Row: TypeAlias = Event | tuple[int, int, int | None, int, tuple[Input, ...]]
+"""An op as the first five fields of its record, `Op(*fields)`: making that takes as long as writing it. Or a record of
+what comes between ops: a name, an act, a sweep."""
 
 
 class Sink(Protocol):
@@ -27,9 +32,9 @@ class Sink(Protocol):
 
 @runtime_checkable
 class OpSink(Sink, Protocol):
-    """A sink that takes ops, as the fields of their records, and names, several at a time, to be kept by `drain`."""
+    """A sink that takes ops, as the fields of their records, and what comes between them, for `drain` to keep."""
 
-    pending: list[Name | tuple[int, int, int | None, int, tuple[Input, ...]]]
+    pending: list[Row]
 
     def drain(self) -> None: ...
 

@@ -29,12 +29,12 @@ import gradviz
 from gradviz.emitters import FRONT_ENDS, Emitter, Finder, FrontEnd
 from gradviz.endings import ending, tell_ending
 from gradviz.errors import UsageError
-from gradviz.events import End, Event, Header, Name, Note, Op, Site, Status
+from gradviz.events import End, Event, Header, Note, Op, Site, Status
 from gradviz.failures import Failure, failure_of
 from gradviz.graphs import Graph
-from gradviz.gvlog import LogWriter, Row, read_log
+from gradviz.gvlog import LogWriter, read_log
 from gradviz.imports import ImportWatch
-from gradviz.interning import Interner
+from gradviz.interning import Interner, Row
 from gradviz.naming import name_values, variables_of
 from gradviz.ranks import path_of_rank
 from gradviz.statements import Statements
@@ -87,8 +87,8 @@ class Recorder(AbstractContextManager["Recorder"]):
     values      note what numbers each op gives, as its front ends do where this is true
     ops         how many operations were recorded so far, and of these
     sources     how many made a leaf from nothing
-    pending     ops that a front end has told of and that are not kept yet, as the fields of their records, and names.
-                A front end with many small ones may append to it, and call `drain` now and then
+    pending     ops that a front end has told of and that are not kept yet, as the fields of their records, and names,
+                acts and sweeps. A front end with many small ones may append to it, and call `drain` now and then
     failures    what went wrong inside the recording itself, one line each
     interner    what its front ends number together
     """
@@ -242,10 +242,10 @@ class Recorder(AbstractContextManager["Recorder"]):
                 return
             try:
                 if self._log is None:
-                    self._memory.extend(row if isinstance(row, Name) else Op(*row) for row in rows)
+                    self._memory += [Op(*row) if isinstance(row, tuple) else row for row in rows]
                 else:
                     self._log.emit_rows(rows)
-                inputs = [row[4] for row in rows if not isinstance(row, Name)]
+                inputs = [row[4] for row in rows if row.__class__ is tuple]
                 self.ops += len(inputs)
                 self.sources += inputs.count(())
             except Exception as failure:

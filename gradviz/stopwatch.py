@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from threading import RLock, get_ident
 from time import perf_counter_ns
 
-from gradviz.events import Act, Clock, Event, Name, Op, Region, RegionEnd, Signature, Sweep
+from gradviz.events import Act, Clock, Event, Op, Region, RegionEnd, Signature, Sweep
+from gradviz.interning import Row
 
 
 class _Hand:
@@ -96,14 +97,16 @@ class Stopwatch:
         return hand, passed
 
 
-class TimedRows(list[Name | tuple[int, int, int | None, int, tuple[int | str, ...]]]):
-    """Ops that are told of as the fields of their records, and names; the stopwatch is shown each op as it comes."""
+class TimedRows(list[Row]):
+    """Ops that are told of as the fields of their records, and other records; the stopwatch sees each as it comes."""
 
     def __init__(self, watch: Stopwatch) -> None:
         super().__init__()
         self._watch = watch
 
-    def append(self, row: Name | tuple[int, int, int | None, int, tuple[int | str, ...]]) -> None:
-        if type(row) is tuple:
+    def append(self, row: Row) -> None:
+        if isinstance(row, tuple):
             self._watch.op_ran(row[3], row[1])
-        super().append(row)
+            super().append(row)
+        else:
+            self.extend((row, *self._watch.saw(row)))

@@ -24,7 +24,7 @@ def observe(program: Callable[[Any], Any], library: Any) -> Any:
         warnings.simplefilter("always")
         try:
             result = plain(program(library))
-        except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        except (RuntimeError, TypeError, ValueError, IndexError, AssertionError) as error:
             result = f"{type(error).__name__}: {text(error)}"
     told = [f"{warning.category.__name__}: {warning.message}".split("(Triggered")[0].strip() for warning in caught]
     return result, told

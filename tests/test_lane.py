@@ -179,3 +179,35 @@ def test_a_plan_keeps_no_array_alive() -> None:
         noise = weakref.ref(next(item for item in step.static if hasattr(item, "shape")))
         del y, step
         assert noise() is None
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1000.0])
+def test_a_sweep_that_comes_late_has_what_waits_written(
+    seconds: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import gradviz
+
+    monkeypatch.setattr("gradviz.core.lane.PENDING_SECONDS", seconds)
+    x = gradviz.tensor([1.0, 2.0], requires_grad=True)
+    waiting = []
+    with Recorder(tmp_path / "run.gvlog") as rec:
+        for _ in range(100):
+            (x * 2.0).sum().backward()
+            waiting.append(len(rec.pending))
+            x.grad = None
+    assert any(waiting) == bool(seconds)
+    kinds = [type(event).__name__ for event in rec.events if type(event).__name__ in ("Op", "Sweep", "Act", "Name")]
+    assert kinds[-5:-1] == ["Op", "Name", "Sweep", "Act"]  # then `x` gets its name
+    assert [kinds.count(kind) for kind in ("Sweep", "Act")] == [100, 100]
+
+
+def test_a_clock_follows_a_sweep_that_waits() -> None:
+    import gradviz
+
+    x = gradviz.tensor([1.0, 2.0], requires_grad=True)
+    with gradviz.record(times=True) as rec:
+        for _ in range(100):
+            (x * 2.0).sum().backward()
+            x.grad = None
+    kinds = [type(event).__name__ for event in rec.events]
+    assert [kinds[place + 1] for place, kind in enumerate(kinds) if kind == "Sweep"] == ["Clock"] * 100

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from threading import Lock
 from typing import Any, NamedTuple
 
+from gradviz.core.feeding import Sweep, running
 from gradviz.core.packing import disable_saved_tensors_hooks as disable_saved_tensors_hooks
 from gradviz.core.packing import saved_tensors_hooks as saved_tensors_hooks
 from gradviz.core.tensor import Tensor
@@ -32,3 +35,61 @@ def get_gradient_edge(tensor: Tensor) -> GradientEdge:
     if node is None:
         node = tensor.view_as(tensor).grad_fn.next_functions[0][0]
     return GradientEdge(node, tensor.output_nr)
+
+
+class _Handles:
+    """What registering a hook on several tensors returns: `remove()` takes it from all of them."""
+
+    def __init__(self, handles: Sequence[Any]) -> None:
+        self.handles = tuple(handles)
+
+    def remove(self) -> None:
+        """Take the hook away; calling it again does nothing."""
+        for handle in self.handles:
+            handle.remove()
+
+    def __enter__(self) -> _Handles:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.remove()
+
+
+def register_multi_grad_hook(tensors: Sequence[Tensor], fn: Callable[..., None], *, mode: str = "all") -> _Handles:
+    """Call `fn` once in each backward pass that comes to one of `tensors`; what it returns is ignored.
+
+    mode: "all" calls `fn(grads)` when the gradients of all tensors that the pass comes to are there, None in place of
+        the others'; "any" calls `fn(grad)` with the first one.
+    Raises ValueError for another mode, AssertionError where mode "all" is to wait for a tensor without gradient.
+    """
+    if mode not in ("all", "any"):
+        raise ValueError(f"Expects mode to be one of ('all', 'any') but got {mode}")
+    tensors, lock = tuple(one for one in tensors if mode == "all" or one.requires_grad), Lock()
+    if not all(one.requires_grad for one in tensors):
+        raise AssertionError("Expected gradient function to be set")
+    pending: dict[Sweep, list[Tensor | None]] = {}  # of passes that run at present
+    done: list[Sweep] = []
+
+    def arrived(position: int, grad: Tensor) -> None:
+        sweep = running.get()
+        assert sweep is not None  # it runs this hook
+        with lock:
+            if mode == "any":
+                if sweep in done:
+                    return
+                done[:] = [one for one in done if one.frame is not None] + [sweep]
+            else:
+                for ended in [one for one in pending if one.frame is None]:
+                    del pending[ended]
+                grads = pending.setdefault(sweep, [None] * len(tensors))
+                grads[position] = grad
+                expected = sum(map(sweep.comes_to, tensors))
+                if sum(one is not None for one in grads) < expected:
+                    return
+                del pending[sweep]
+        fn(grad if mode == "any" else grads)
+
+    def hook_at(position: int) -> Callable[[Tensor], None]:
+        return lambda grad: arrived(position, grad)
+
+    return _Handles([tensor.register_hook(hook_at(place)) for place, tensor in enumerate(tensors)])

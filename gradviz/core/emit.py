@@ -25,7 +25,7 @@ from gradviz.core.trace import ALIAS, INNER, INPLACE, KEEPS_NODE, LATE, LEAF_GRA
 from gradviz.core.values import made_by, raw_value_id
 from gradviz.ids import next_id
 from gradviz.interning import FIRST_LINE, Interner, OpSink, Sink
-from gradviz.sites import call_path, decode, spot_at
+from gradviz.sites import Spot, call_path, decode, spot_at
 from gradviz.targets import single_target, unpacked_target
 
 VARIANT_LIMIT = 64
@@ -88,7 +88,15 @@ class Emitter:
         """Emit an op that has just run."""
         with self._lock:
             try:
-                self._op(step, frame)
+                path, lane = call_path(frame), self._lane
+                if lane is None or (found := lane.plan_of(step, path)) is None:
+                    self._op(step, path)
+                    return
+                plan, inputs = found
+                if step.id > self._latest:
+                    self._latest = step.id
+                region = step.region if step.rare is not None or not step.tracked else None  # quicker than `Rare`
+                lane.add((step.id, plan.signature, plan.site, self._context_in(region), inputs))
             except Exception as failure:
                 self._sink.failed("recording an op", failure)
 
@@ -142,14 +150,7 @@ class Emitter:
 
     # ---- one method an event
 
-    def _op(self, step: Trace, frame: FrameType) -> None:
-        path = call_path(frame)
-        if self._lane is not None:
-            found = self._lane.plan_of(step, path)
-            if found is not None:
-                self._latest = max(self._latest, step.id)
-                self._lane.tell(step, found[0], self._context_of(step), found[1])
-                return
+    def _op(self, step: Trace, path: tuple[Spot, ...]) -> None:
         if step.id < self._began:  # it ran while the recording began
             if step.id in self._older:
                 return
@@ -163,25 +164,25 @@ class Emitter:
             if origin is not None and (origin.id < self._began or origin.flags & LATE):
                 self.history((origin,))
         site = self._interner.site(path, bool(step.flags & INNER))
-        signature = self._emit_op(step, site, self._context_of(step))
+        signature = self._emit_op(step, site, self._context_in(step.region))
         if self._lane is not None:
             self._lane.keep(step, path, signature, site)
         if self._measures is not None:
             for measure in self._measures.of(step):
                 self._sink.emit(measure)
 
-    def add_name(self, value: int, name: str, role: events.Role | None = None) -> None:
-        """Emit a name; it may wait in the same queue as ops."""
-        event = events.Name(value, name, role)
+    def add(self, event: events.Name | events.Act | events.Sweep) -> None:
+        """Emit what comes between ops; it may wait in the same queue."""
         if self._lane is None:
             self._sink.emit(event)
         else:
             self._lane.add(event)
 
-    def _context_of(self, step: Trace) -> int:
-        region, here = step.region, self._holdings.here
-        scope = here.scopes[-1] if here.scopes else ""
-        told = here.told
+    def _context_in(self, region: Region | None) -> int:
+        """What this thread is in, where `region` is the innermost one."""
+        here = self._holdings.here
+        told, scopes = here.told, here.scopes
+        scope = scopes[-1] if scopes else ""
         if told is not None and told[0] is region and told[1] == scope:
             return told[2]
         number = None if region is None else self._region_id(region)
@@ -217,17 +218,10 @@ class Emitter:
         if leaf._requires_grad:
             self._name_flagged(leaf._origin)
 
-    def _context(self) -> int:
-        """What this thread is in at present."""
-        region = current()
-        inner = None if region is None else self._region_id(region)
-        return self._interner.context(self._numbers.thread(), self._holdings.scope, inner)
-
     def _act(self, kind: str, tensor: Tensor, frame: FrameType, hook: Any) -> None:
-        self._know(tensor)
-        site, context = self._interner.site(call_path(frame)), self._context()
+        value, site = self._know(tensor), self._interner.site(call_path(frame))
         text = "" if hook is None else function_name(hook)
-        self._sink.emit(events.Act(kind, (raw_value_id(tensor),), site, context, after=self._latest, text=text))
+        self.add(events.Act(kind, (value,), site, self._context_in(current()), after=self._latest, text=text))
 
     def _name_flagged(self, origin: Trace) -> None:
         """Name what `W1 = (...).requires_grad_()` gave: the op that made it is not what was assigned.
@@ -270,23 +264,24 @@ class Emitter:
             self._sink.emit(events.RegionEnd(known))
 
     def _sweep(self, sweep: Any, frame: FrameType) -> None:
-        for tensor in (*sweep.roots, *(sweep.inputs or ()), *(leaf for leaf, _ in sweep.fed)):
-            self._know(tensor)
+        roots = tuple([self._know(root) for root in sweep.roots])
+        inputs = None if sweep.inputs is None else tuple([self._know(tensor) for tensor in sweep.inputs])
+        leaves = [self._know(leaf) for leaf, _ in sweep.fed]
         site = self._interner.site(call_path(frame))
         gradients = []
-        for leaf, grad in sweep.fed:
-            gradients.append(measure_gradient(raw_value_id(leaf), grad))
+        for value, (leaf, grad) in zip(leaves, sweep.fed, strict=True):
+            gradients.append(measure_gradient(value, grad))
             name = self._holdings.leaf_name(leaf) if grad is leaf._grad else ""
             if name:
                 self._holdings.tell_name(grad, f"{name}.grad")
-        self._sink.emit(
+        self.add(
             events.Sweep(
                 id=self._numbers.sweep(),
                 kind=sweep.kind,
-                roots=tuple(raw_value_id(root) for root in sweep.roots),
+                roots=roots,
                 site=site,
-                context=self._context(),
-                inputs=None if sweep.inputs is None else tuple(raw_value_id(tensor) for tensor in sweep.inputs),
+                context=self._context_in(current()),
+                inputs=inputs,
                 gradients=tuple(gradients),
                 freed=not sweep.retain_graph,
                 create_graph=sweep.create_graph,
@@ -295,10 +290,12 @@ class Emitter:
             )
         )
 
-    def _know(self, tensor: Tensor) -> None:
-        origin, _ = made_by(tensor)
-        if origin.id < self._began or origin.flags & LATE:
+    def _know(self, tensor: Tensor) -> int:
+        """See to it that the value that a tensor is was told of; gives its id."""
+        origin, number = made_by(tensor)
+        if (origin.id < self._began and origin.id not in self._older) or origin.flags & LATE:
             self.history((origin,))
+        return origin.id + number
 
     def history(self, origins: Iterable[Trace]) -> None:
         """Emit the ops that lead to `origins` and were not emitted yet, oldest first."""

@@ -11,7 +11,7 @@ import functools
 import operator
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from gradviz.core import anomaly
 from gradviz.core.apply import leaf as new_leaf
 from gradviz.core.complaints import NO_GRAD_FN, NOT_SCALAR, NOT_USED
 from gradviz.core.differentiable import pull as differentiable_pull
-from gradviz.core.feeding import Sweep, accumulate, feed, run_node_hooks
+from gradviz.core.feeding import Sweep, accumulate, feed, run_node_hooks, running
 from gradviz.core.listeners import listeners
 from gradviz.core.pullback import SOLE, Arrivals, arrive
 from gradviz.core.tensor import Tensor
@@ -105,6 +105,8 @@ def _run(
     keep = bool(create_graph if retain_graph is None else retain_graph)
     sweep = Sweep(kind, roots, inputs, keep, bool(create_graph))
     sweep.frame = user_frame(sys._getframe(2))
+    outer = running.get()
+    running.set(sweep)
     try:
         if inputs is not None and not inputs:
             raise RuntimeError(f"`inputs` argument to `{kind}()` cannot be empty.")
@@ -132,7 +134,8 @@ def _run(
     finally:
         for listener in tuple(listeners):
             listener.sweep_ran(sweep, sweep.frame)
-        sweep.frame = None
+        sweep.frame, sweep.behind = None, ((), ())
+        running.set(outer)
 
 
 def _seeds(roots: tuple[Tensor, ...], given: tuple[Any, ...]) -> list[Any]:
@@ -205,6 +208,11 @@ def _pull(
     order.sort(key=_by_id, reverse=True)
 
     useful = _useful(order, wanted) if wanted is not None else None
+    reached: Collection[Node] = order
+    sweep.behind = reached, arrivals
+    if wanted is not None and useful is not None:
+        reached = useful | {key[0] for key in wanted if type(key) is tuple}
+        sweep.behind = reached, arrivals.keys() & wanted.keys()
     done = {entry[1] for entry in arrivals.values()}  # after these, a leaf has all that comes back to it
     if None in done:
         for root in sweep.roots:
@@ -224,7 +232,7 @@ def _pull(
                 g = None
         else:
             slots = g if type(g) is list else [g]
-            if node.flags & HOOKED:
+            if node.flags & HOOKED and (useful is None or node in reached):
                 run_node_hooks(node, slots)
             if wanted is not None:
                 for number, slot in enumerate(slots):

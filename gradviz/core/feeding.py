@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import nullcontext
+from contextvars import ContextVar
 from types import FrameType
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from gradviz.core.apply import apply, wrap
 from gradviz.core.apply import leaf as new_leaf
+from gradviz.core.composites import tell
 from gradviz.core.grad_mode import current, in_backward
 from gradviz.core.listeners import listeners
 from gradviz.core.ops.table import TABLE
@@ -18,15 +20,32 @@ from gradviz.core.tensor import Tensor
 from gradviz.core.trace import GENERAL, INNER, Node, Trace, Untracked
 from gradviz.ids import next_id
 
+LEAF_OF_GRAD = (
+    "A leaf node was passed to _will_engine_execute_node but we are currently running autograd.grad(). This is "
+    "currently not supported."
+)
+
 
 class Sweep:
     """What one run of the engine did, for listeners: its arguments, the leaves it fed, the error that ended it.
 
     concerned   ids of the values that the error is about: of what saved a tensor, and of what was written over it
     frame       where it was asked for, until it ends
+    behind      the nodes and, by `id()`, the leaves that it comes to, until it ends
     """
 
-    __slots__ = ("concerned", "create_graph", "error", "fed", "frame", "inputs", "kind", "retain_graph", "roots")
+    __slots__ = (
+        "behind",
+        "concerned",
+        "create_graph",
+        "error",
+        "fed",
+        "frame",
+        "inputs",
+        "kind",
+        "retain_graph",
+        "roots",
+    )
 
     def __init__(
         self,
@@ -45,6 +64,21 @@ class Sweep:
         self.fed: list[tuple[Tensor, Tensor]] = []
         self.error = ""
         self.concerned: tuple[int, ...] = ()
+        self.behind: tuple[Collection[Node], Collection[int]] = ((), ())
+
+    def comes_to(self, tensor: Tensor) -> bool:
+        """Whether the pass will have a gradient for `tensor`. Raises RuntimeError for a leaf in `autograd.grad()`."""
+        nodes, leaves = self.behind
+        node = tensor.grad_fn
+        if node is not None:
+            return node in nodes
+        if self.kind == "grad":
+            raise RuntimeError(LEAF_OF_GRAD)
+        return id(tensor) in leaves
+
+
+running: ContextVar[Sweep | None] = ContextVar("gradviz.sweep", default=None)
+"""The innermost backward pass of this thread, for hooks that wait for several gradients of one pass."""
 
 
 def feed(
@@ -64,10 +98,12 @@ def feed(
     """
     if leaf._requires_grad and leaf._origin.tracked:
         raise RuntimeError("leaf variable has been moved into the graph interior")
+    if wanted is not None and id(leaf) not in wanted:
+        return
     if leaf._extras is not None:
         cotangent, owned = _run_hooks(leaf._extras.hooks, cotangent), False
     if wanted is not None:
-        for position in wanted.get(id(leaf), ()):
+        for position in wanted[id(leaf)]:
             collected[position] = cotangent
     elif leaf._requires_grad:
         accumulate(leaf, cotangent, sweep, owned)
@@ -122,7 +158,7 @@ def _copied(cotangent: Any, like: Any) -> Any:
 
 def _gradient(data: Any, like: Trace, frame: FrameType) -> Tensor:
     """`new_leaf(data, "grad", False, inner=True)` for a tensor whose record is `like`, in less time."""
-    if listeners or data.shape != like.shape:
+    if data.shape != like.shape:
         return new_leaf(data, "grad", False, inner=True, frame=frame)
     step = Untracked()
     step.id = step.oldest = next_id()
@@ -133,7 +169,10 @@ def _gradient(data: Any, like: Trace, frame: FrameType) -> Tensor:
     step.past = 0
     step.shape, step.array_type = like.shape, data.dtype
     step.flags = GENERAL | INNER
-    return wrap(data, step, 0, False)
+    gradient = wrap(data, step, 0, False)
+    if listeners:
+        tell(step, frame, data)
+    return gradient
 
 
 def accumulate(tensor: Tensor, cotangent: Any, sweep: Sweep | None, owned: bool = False) -> None:

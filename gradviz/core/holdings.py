@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradviz import events, walking
 from gradviz.callees import callee
+from gradviz.core.grad_mode import current
 from gradviz.core.listeners import Deed
 from gradviz.core.signatures import inputs_of
 from gradviz.core.tensor import Tensor
@@ -96,7 +97,7 @@ class Holdings:
         """Emit a name of a tensor that was told of."""
         value = self._value(tensor)
         if value is not None:
-            self._emitter.add_name(value, name, role)
+            self._emitter.add(events.Name(value, name, role))
 
     def leaf_name(self, leaf: Tensor) -> str:
         """The name that a leaf had when it was first fed: later, an update in a loop may have called it `p`."""
@@ -249,8 +250,8 @@ class Holdings:
         emitter = self._emitter
         values = self._values(tensors)
         site = emitter._interner.site(call_path(frame), kind in ("eval", "train"))
-        emitter._sink.emit(
-            events.Act(kind, values, site, emitter._context(), optimizer, after=emitter._latest, text=text)
+        emitter.add(
+            events.Act(kind, values, site, emitter._context_in(current()), optimizer, after=emitter._latest, text=text)
         )
 
 

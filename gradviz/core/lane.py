@@ -7,9 +7,14 @@ a plan. Both roads tell the same of an op.
 
 from __future__ import annotations
 
+import math
+from time import monotonic
+from typing import Any, TypeAlias
+
 from gradviz import events
-from gradviz.core.trace import HOOKED, LATE, PART, SEVERAL, Node, Trace, Untracked, told_of
-from gradviz.interning import OpSink
+from gradviz.core.trace import HOOKED, LATE, PART, SEVERAL, Faint, Link, Node, Trace, Untracked, origin_of, told_of
+from gradviz.events import Sweep
+from gradviz.interning import OpSink, Row
 from gradviz.sites import Spot
 
 PLAN_LIMIT = 4096
@@ -18,6 +23,8 @@ WAYS_LIMIT = 8
 """Most plans for one place; the oldest makes room."""
 PENDING_LIMIT = 200
 """Most ops that wait to be written down together."""
+PENDING_SECONDS = 0.5
+"""A sweep that comes so long after the last time has them written: the next one may take as long."""
 _EARLY = 20
 """Of the first ops, one in so many may wait: a program that dies at once is the one whose last op is looked for."""
 
@@ -27,6 +34,9 @@ _TOLD = frozenset({"called", "region", "whole"})
 _PLAIN = frozenset({int, float, bool, str, type(None)})
 
 Path = tuple[Spot, ...]
+Kind: TypeAlias = tuple[tuple[int, ...], Any] | None
+"""Shape and numpy type of an input, or `ANY` where the signature does not depend on it; None for a plain number."""
+ANY: Kind = ((), None)
 
 
 def _is_plain(item: object) -> bool:
@@ -37,7 +47,7 @@ def _is_plain(item: object) -> bool:
 class Plan:
     """What came of an op: the signature and the site that it was told with, and what the next one must be like.
 
-    kinds   for each input that is told of its shape and dtype; None for a plain number
+    kinds   for each input that is told of its kind
     text    of the plain arguments
     """
 
@@ -64,23 +74,13 @@ class Plan:
         self.text = repr(step.static)
         self.links = len(step.links)
         told, _ = told_of(step)
-        self.kinds = tuple((link.shape, link.array_type) if isinstance(link, Trace) else None for link in told)
+        keeps = step.tracked and self.row.saved_names  # what the node keeps is told with its type
+        self.kinds: tuple[Kind, ...] = tuple(
+            None if origin is None else (origin.shape, origin.array_type) if keeps else ANY
+            for origin, _ in map(origin_of, told)
+        )
         self.name = step.op_name
         self.signature, self.site = signature, site
-
-    def fits(self, step: Trace) -> bool:
-        """Whether what is told of `step` is what the plan says."""
-        return (
-            step.row is self.row
-            and step.shape is self.shape
-            and step.flags == self.flags
-            and step.array_type is self.kind
-            and step.needs == self.needs
-            and step.cause is self.cause
-            and (step.static is self.static or repr(step.static) == self.text)
-            and len(step.links) == self.links
-            and (step.rare is None or step.op_name == self.name)
-        )
 
 
 class Lane:
@@ -97,52 +97,71 @@ class Lane:
         self._flags = flags
         self._plans: dict[Path, list[Plan]] = {}
         self._told = 0
+        self._drained = -math.inf
 
     def plan_of(self, step: Trace, path: Path) -> tuple[Plan, tuple[events.Input, ...]] | None:
         """The plan for an op and what is told of its inputs; None where it needs a closer look."""
-        if step.flags & _SLOW or step.id < self.began or (step.rare is not None and not step.rare.keys() <= _TOLD):
+        plans = self._plans.get(path)
+        if plans is None or step.id < self.began:
             return None
-        for plan in self._plans.get(path, ()):
-            if plan.fits(step):
-                inputs = self._inputs(step, plan)
+        rare, flags, links, needs = step.rare, step.flags, step.links, step.needs  # to read a record takes longest
+        if rare is not None and not rare.keys() <= _TOLD:
+            return None
+        for plan in plans:  # of none with a slow flag
+            if (
+                step.row is plan.row
+                and flags == plan.flags
+                and step.shape is plan.shape
+                and step.array_type is plan.kind
+                and needs == plan.needs
+                and step.cause is plan.cause
+                and (step.static is plan.static or repr(step.static) == plan.text)
+                and len(links) == plan.links
+                and (rare is None or step.op_name == plan.name)
+            ):
+                told = (links, needs) if rare is None else told_of(step)
+                inputs = self._inputs(*told, plan.kinds)
                 if inputs is not None:
                     return plan, inputs
         return None
 
-    def _inputs(self, step: Trace, plan: Plan) -> tuple[events.Input, ...] | None:
-        inputs: list[events.Input] = []
-        flags = self._flags
-        links, needs = (step.links, step.needs) if step.rare is None else told_of(step)
-        if len(links) != len(plan.kinds):
+    def _inputs(
+        self, links: tuple[Link, ...], needs: tuple[bool, ...], kinds: tuple[Kind, ...]
+    ) -> tuple[events.Input, ...] | None:
+        """What is told of an op's inputs, None where one is not of its kind or was not told of as it is."""
+        if len(links) != len(kinds):
             return None
-        for link, kind, need in zip(links, plan.kinds, needs, strict=True):
+        inputs: list[events.Input] = []
+        for link, kind, need in zip(links, kinds, needs):  # noqa: B905 - of one length, and this is the inner loop
             if kind is None:
-                if type(link) is not float and type(link) is not int:
+                if link.__class__ is not float and link.__class__ is not int:
                     return None
                 inputs.append(repr(link))
                 continue
-            if not isinstance(link, (Untracked, Node)) or link.flags & _SLOW:
+            if link.__class__ is Faint:
+                link, _ = origin_of(link)
+            elif link.__class__ is not Untracked and not isinstance(link, Node):
                 return None
-            shape, array_type = kind
+            if link.flags & _SLOW:
+                return None
+            if kind is not ANY and (link.shape is not kind[0] or link.array_type is not kind[1]):
+                return None
             value = link.id
-            if link.shape is not shape or link.array_type is not array_type or flags.get(value, need) != need:
-                return None
-            if value < self.began and value not in self._older:
+            if value < self.began and (value not in self._older or self._flags.get(value, need) != need):
                 return None
             inputs.append(value)
         return tuple(inputs)
 
-    def tell(self, step: Trace, plan: Plan, context: int, inputs: tuple[events.Input, ...]) -> None:
-        """Tell of an op by its plan."""
-        self.add((step.id, plan.signature, plan.site, context, inputs))
-
-    def add(self, row: events.Name | tuple[int, int, int | None, int, tuple[events.Input, ...]]) -> None:
-        """Put the fields of an op, or a name, into the sink's queue."""
+    def add(self, row: Row) -> None:
+        """Put the fields of an op, or a small record, into the sink's queue."""
         pending = self._sink.pending
         pending.append(row)
         self._told += 1
-        if len(pending) >= PENDING_LIMIT or len(pending) > self._told // _EARLY:
+        if len(pending) >= PENDING_LIMIT or len(pending) > self._told // _EARLY or (
+            row.__class__ is Sweep and monotonic() - self._drained >= PENDING_SECONDS
+        ):
             self._sink.drain()
+            self._drained = monotonic()
 
     def keep(self, step: Trace, path: Path, signature: int, site: int | None) -> None:
         """Plan for ops that are like one that was looked at closely."""

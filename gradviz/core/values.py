@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from gradviz.core.tensor import Tensor
-from gradviz.core.trace import Trace, seen
+from gradviz.core.trace import HOOKED, Trace, seen
 
 
 def value_id(tensor: Tensor) -> int:
@@ -22,6 +22,9 @@ def raw_value_id(tensor: Tensor) -> int:
 
 def made_by(tensor: Tensor) -> tuple[Trace, int]:
     """The op that made a tensor what it is at present, and the output number."""
-    origin, number = seen((tensor._origin, tensor._number), sys.maxsize)
-    assert origin is not None
-    return origin, number
+    origin = tensor._origin
+    if not origin.flags & HOOKED:  # so nothing wrote to it unseen by autograd
+        return origin, tensor._number
+    seen_origin, number = seen((origin, tensor._number), sys.maxsize)
+    assert seen_origin is not None
+    return seen_origin, number

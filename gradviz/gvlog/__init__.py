@@ -11,6 +11,6 @@ their default left out. Only an op, of which there may be millions, is an array.
 from __future__ import annotations
 
 from gradviz.gvlog.reading import is_log, read_log
-from gradviz.gvlog.writing import LogWriter, Row
+from gradviz.gvlog.writing import LogWriter
 
-__all__ = ["LogWriter", "Row", "is_log", "read_log"]
+__all__ = ["LogWriter", "is_log", "read_log"]

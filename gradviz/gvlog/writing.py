@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from dataclasses import MISSING, fields
 from functools import cache, lru_cache
 from time import monotonic
-from typing import Any, TextIO, TypeAlias
+from typing import Any, TextIO
 
 from gradviz import events
 from gradviz.events import Event, Gradient, Name, Op
 from gradviz.gvlog.decoding import TAGS
+from gradviz.interning import Row
 
 FLUSH_RECORDS = 1000
 FLUSH_SECONDS = 0.5
@@ -21,10 +22,6 @@ FLUSH_SECONDS = 0.5
 
 _PREPARING = frozenset({events.Site, events.Signature, events.Context})
 """What is told only because the next record refers to it; it goes out with that record."""
-
-
-Row: TypeAlias = events.Name | tuple[int, int, int | None, int, tuple[events.Input, ...]]
-"""A name, or an op as the fields of its record: `Op(*fields)`. Making the record takes as long as writing it."""
 
 
 class LogWriter:
@@ -61,7 +58,7 @@ class LogWriter:
         self._flush_if_due()
 
     def emit_rows(self, rows: Sequence[Row]) -> None:
-        """Write ops, each given as the first five fields of its record, and names."""
+        """Write ops, each given as the first five fields of its record, and what comes between them."""
         add = self._lines.append
         quoted = _quoted
         for row in rows:
@@ -69,14 +66,15 @@ class LogWriter:
                 add(_line(row))  # type: ignore[arg-type]
                 continue
             id, signature, site, context, inputs = row
-            if len(inputs) == 2 and site is not None:  # `_op_line`, written out for what most ops are
-                one, other = inputs
-                add(
-                    f'{{"op":[{id},{signature},{site},{context},[{id - one if one.__class__ is int else quoted(one)},'
-                    f'{id - other if other.__class__ is int else quoted(other)}]]}}\n'
-                )
-            else:
+            if site is None or not 0 < len(inputs) < 3:
                 add(_op_line(id, signature, site, context, inputs))
+                continue
+            one = inputs[0]  # `_op_line`, written out for what most ops are
+            given = id - one if one.__class__ is int else quoted(one)
+            if len(inputs) == 2:
+                other = inputs[1]
+                given = f"{given},{id - other if other.__class__ is int else quoted(other)}"
+            add(f'{{"op":[{id},{signature},{site},{context},[{given}]]}}\n')
         self._flush_if_due()
 
     def _flush_if_due(self) -> None:

@@ -218,6 +218,14 @@ class Module(Walking, State, Moving, Holder):
 
     # ---- hooks
 
+    @property
+    def _forward_pre_hooks(self) -> dict[int, Hook]:
+        return self._hooks.by_kind.setdefault("before", {})
+
+    @property
+    def _forward_hooks(self) -> dict[int, Hook]:
+        return self._hooks.by_kind.setdefault("after", {})
+
     def register_forward_pre_hook(
         self, hook: Hook, *, prepend: bool = False, with_kwargs: bool = False
     ) -> RemovableHandle:

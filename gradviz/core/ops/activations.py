@@ -32,10 +32,14 @@ def need_floats(name: str, x: Any) -> None:
         raise NotImplementedError(f"\"{name}\" not implemented for '{kind}'")
 
 
+WRITTEN: dict[str, Row] = {}
+"""By its key the row that runs in place of another one over its input, where PyTorch has a node of its own for that."""
+
+
 def run_on(row: Row, input: Any, static: tuple[Any, ...], inplace: bool) -> Tensor:
     """Run a row on `input`, or over it."""
     input = first_tensor(row.name, input)
-    return apply_inplace(row, input, (), static) if inplace else apply(row, (input,), static)
+    return apply_inplace(WRITTEN.get(row.key, row), input, (), static) if inplace else apply(row, (input,), static)
 
 
 def activation(signature: str, forward: Callable[..., Any], vjp: Callable[..., Any], node: str, *samples: Any) -> Row:
@@ -75,7 +79,7 @@ def publish_activation(row: Row, inplace: bool = True) -> None:
         if kwargs:
             raise TypeError(f"{name}() got an unexpected keyword argument '{min(kwargs)}'")
         first_tensor(name, input)
-        return apply_inplace(row, input, (), static) if inplace else apply(row, (input,), static)
+        return run_on(row, input, static, inplace)
 
     call.__name__ = call.__qualname__ = name
     call.__doc__ = f"`{row.signature}`, elementwise." + (" inplace: write it over `input`." if inplace else "")

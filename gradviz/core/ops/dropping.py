@@ -17,7 +17,7 @@ from gradviz.core.inplace import apply_inplace
 from gradviz.core.ops.arithmetic import ADD, MUL
 from gradviz.core.ops.draws import drawn_into, result_of
 from gradviz.core.ops.table import Row, op
-from gradviz.core.public import FUNCTIONS, both, first_tensor, functional, method
+from gradviz.core.public import FUNCTIONAL, FUNCTIONS, both, first_tensor, function, functional, method
 from gradviz.core.random import Generator, stream
 from gradviz.core.tensor import Tensor
 
@@ -147,11 +147,11 @@ RRELU = {
         key=f"rrelu{'_' * inplace}",
         node=f"RreluWithNoiseBackward{int(inplace)}",
         call="nn.functional.rrelu",
-        x=lambda g, noise: g * noise,
+        x=(lambda g, out, noise: g * noise) if inplace else (lambda g, noise: g * noise),
     )
     for inplace in (False, True)
 }
-"""By whether it writes in place, where PyTorch has another node."""
+"""By whether it writes in place, where PyTorch has another node, which keeps the result."""
 
 
 @functional
@@ -169,6 +169,13 @@ def rrelu(
     noise[below] = (lower + upper) / 2 if drawn is None else drawn
     static = (noise.reshape(data.shape),)
     return apply_inplace(RRELU[True], input, (), static) if inplace else apply(RRELU[False], (input,), static)
+
+
+@function
+@functional
+def rrelu_(input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False) -> Tensor:
+    """In-place `rrelu`."""
+    return FUNCTIONAL["rrelu"](input, lower, upper, training, inplace=True)  # type: ignore[no-any-return]
 
 
 # ---- choices that are drawn

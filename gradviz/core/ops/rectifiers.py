@@ -11,7 +11,7 @@ from gradviz.core.apply import apply, apply_general
 from gradviz.core.composites import called, composite
 from gradviz.core.dual import array_of, chosen, kept_where
 from gradviz.core.inplace import apply_inplace
-from gradviz.core.ops.activations import activation, publish_activation, run_on
+from gradviz.core.ops.activations import WRITTEN, activation, publish_activation, run_on
 from gradviz.core.ops.samples import grid, positive
 from gradviz.core.ops.table import Row, op, sample
 from gradviz.core.public import (
@@ -167,7 +167,7 @@ THRESHOLD = op(
 
 ELU = op(
     "elu(x, *, alpha=1.0)",
-    lambda x, alpha: chosen(x > 0, x, alpha * np.expm1(x)).astype(x.dtype, copy=False),
+    lambda x, alpha: chosen(x > 0, x, alpha * np.expm1(np.minimum(x, 0))).astype(x.dtype, copy=False),
     call="nn.functional.elu",
     x=lambda g, x, alpha: chosen(x <= 0, g * alpha * np.exp(chosen(x < 0, x, 0)), g),
     samples=lambda: [sample(grid(2, 3)), sample(grid(2, 3), 0.5), sample(_KINKS, smooth=False)],
@@ -182,7 +182,7 @@ def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
 
 SELU = activation(
     "selu(x)",
-    lambda x: SCALE * chosen(x > 0, x, ALPHA * np.expm1(x)),
+    lambda x: SCALE * chosen(x > 0, x, ALPHA * np.expm1(np.minimum(x, 0))),
     lambda g, x: g * chosen(x <= 0, SCALE * ALPHA * np.exp(chosen(x < 0, x, 0)), SCALE),
     "EluBackward0",
 )
@@ -196,17 +196,57 @@ def _celu_back(g: Any, x: Any, alpha: float) -> Any:
 
 CELU = activation(
     "celu(x, *, alpha=1.0)",
-    lambda x, alpha: chosen(x > 0, x, alpha * np.expm1(x / alpha)),
+    lambda x, alpha: chosen(x > 0, x, alpha * np.expm1(np.minimum(x / alpha, 0) if alpha > 0 else x / alpha)),
     _celu_back,
     "",
     (),
     (0.5,),
 )
+
+
+# ---- written over their input: what the node keeps is the result
+
+
+def _refuse_negative(name: str, slope: float, more: str = "") -> None:
+    """The result does not tell on which side the input was."""
+    if slope < 0:
+        raise RuntimeError(
+            f"In-place {name} backward calculation is triggered with a negative slope which is not supported. This is "
+            "caused by calling in-place forward function with a negative slope, please call out-of-place version "
+            f"instead.{more}"
+        )
+
+
+def _leaky_relu_over(g: Any, out: Any, negative_slope: float) -> Any:
+    more = " File an issue at https://github.com/pytorch/pytorch if you do require supporting in-place leakRelu "
+    _refuse_negative("leakyReLu", negative_slope, f"{more}backward calculation with negative slope")
+    return np.where(out > 0, g, g * negative_slope)
+
+
+def _elu_over(g: Any, out: Any, alpha: float) -> Any:
+    _refuse_negative("elu", alpha)
+    return np.where(out <= 0, g * (out + alpha), g)
+
+
+def _celu_over(g: Any, out: Any, alpha: float) -> Any:
+    _refuse_negative("elu", alpha)
+    return np.where(out <= 0, g * (1 / alpha) * (out + alpha), g)
+
+
+for _row, _node, _vjp in (
+    (LEAKY_RELU, "LeakyReluBackward1", _leaky_relu_over),
+    (ELU, "EluBackward1", _elu_over),
+    (SELU, "EluBackward1", lambda g, out: np.where(out <= 0, g * (out + SCALE * ALPHA), g * SCALE)),
+    (CELU, "CeluBackward1", _celu_over),
+    (THRESHOLD, "ThresholdBackward1", THRESHOLD.formulas[0][0]),  # type: ignore[index]
+):
+    WRITTEN[_row.key] = op(_row.signature, _row.forward, key=f"{_row.key}_", node=_node, call=_row.call, x=_vjp)
+
 for _each in (SELU, CELU, THRESHOLD):
     publish_activation(_each)
     _name = _each.name.strip("_")
     FUNCTIONS[_name] = FUNCTIONAL[_name]
-    FUNCTIONAL[_name + "_"] = FUNCTIONS[_name + "_"] = inplace_of(_each)
+    FUNCTIONAL[_name + "_"] = FUNCTIONS[_name + "_"] = inplace_of(WRITTEN[_each.key])
 for _name in ("relu", "leaky_relu", "elu", "hardtanh"):
     FUNCTIONAL[_name + "_"] = called(_name + "_")(
         lambda input, *args, _call=FUNCTIONAL[_name], **kwargs: _call(input, *args, inplace=True, **kwargs)

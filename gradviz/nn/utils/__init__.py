@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gradviz.nn.utils import parametrizations, parametrize, rnn
+from gradviz.nn.utils import parametrizations, parametrize, prune, rnn
 from gradviz.nn.utils.clipping import (
     clip_grad_norm,
     clip_grad_norm_,
@@ -33,6 +33,7 @@ __all__ = [
     "parameters_to_vector",
     "parametrizations",
     "parametrize",
+    "prune",
     "remove_spectral_norm",
     "remove_weight_norm",
     "rnn",

@@ -267,9 +267,7 @@ def test_the_line_that_took_the_number_is_told_beside_the_term_that_was_left_out
 
     finding = only(train)
     assert finding.code == "GV406"
-    lines = Path(__file__).read_text().splitlines()
-    at = next(number for number, text in enumerate(lines, 1) if text.endswith("  # numbers"))
-    assert (at, "only its number was taken here") in {(told.line, told.text) for told in finding.related}
+    assert (marked("numbers"), "only its number was taken here") in {(told.line, told.text) for told in finding.related}
     assert "not its number" in finding.help
 
 
@@ -448,3 +446,62 @@ def test_the_mean_of_a_list_that_keeps_graphs_is_no_second_finding() -> None:
 
 def test_a_list_of_detached_losses_is_right() -> None:
     assert not found(metered(lambda loss: loss.detach()))
+
+
+# an actor whose decorator is right for one caller and wrong for another
+
+
+class Agent(nn.Module):
+    """An actor and its critic, as they are written for a replay buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.actor, self.critic = nn.Linear(4, 2), nn.Linear(6, 1)
+
+    @torch.no_grad()
+    def act(self, seen: torch.Tensor) -> torch.Tensor:
+        return self.actor(seen).tanh()
+
+    def loss(self, seen: torch.Tensor) -> torch.Tensor:
+        return -self.critic(torch.cat([seen, self.act(seen)], -1)).mean()  # in the loss
+
+
+def acting(rollout: bool) -> Callable[[], object]:
+    agent, played = Agent(), list[torch.Tensor]()
+    optimizer = torch.optim.SGD(agent.parameters(), 0.1)
+
+    def train() -> None:
+        for _ in range(2):
+            seen = torch.randn(8, 4)
+            if rollout:
+                played.append(agent.act(seen))  # in the rollout
+            loss = agent.loss(seen)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    return train
+
+
+CALLED = "called here on the road to the loss"
+
+
+def marked(mark: str) -> int:
+    """The line of this file that ends with a comment."""
+    lines = Path(__file__).read_text().splitlines()
+    return next(number for number, text in enumerate(lines, 1) if text.endswith(f"  # {mark}"))
+
+
+def test_a_decorator_that_another_caller_needs_is_not_to_be_removed() -> None:
+    finding = only(acting(rollout=True))
+    assert finding.code == "GV201"
+    assert (marked("in the loss"), CALLED) in {(told.line, told.text) for told in finding.related}
+    assert not finding.help.startswith("remove the decorator")
+    assert f":{marked('in the loss')} " in finding.help
+    assert f":{marked('in the rollout')}," in finding.help
+
+
+def test_a_decorator_that_nobody_else_needs_is_to_be_removed() -> None:
+    finding = only(acting(rollout=False))
+    assert finding.help.startswith("remove the decorator")
+    assert (marked("in the loss"), CALLED) in {(told.line, told.text) for told in finding.related}

@@ -505,3 +505,42 @@ def test_a_decorator_that_nobody_else_needs_is_to_be_removed() -> None:
     finding = only(acting(rollout=False))
     assert finding.help.startswith("remove the decorator")
     assert (marked("in the loss"), CALLED) in {(told.line, told.text) for told in finding.related}
+
+
+# what a module keeps for later
+
+
+class Attending(nn.Module):
+    """A layer that keeps its weights to plot them."""
+
+    def __init__(self, keep: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.keep, self.score = keep, nn.Linear(4, 4)
+        self.history: list[torch.Tensor] = []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        weights = self.score(x).softmax(-1)
+        self.history.append(self.keep(weights))  # plotted
+        return x * weights
+
+
+def attending(keep: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[], object]:
+    def train() -> None:
+        model = nn.Sequential(Attending(keep), nn.Linear(4, 1))
+        optimizer = torch.optim.SGD(model.parameters(), 0.1)
+        for _ in range(9):
+            optimizer.zero_grad()
+            model(torch.randn(2, 4)).square().mean().backward()
+            optimizer.step()
+
+    return train
+
+
+def test_a_list_that_a_layer_keeps_is_looked_into() -> None:
+    finding = only(attending(lambda weights: weights))
+    assert (finding.code, finding.names) == ("GV503", ("model.0.history",))
+    assert finding.source.endswith("# plotted")
+
+
+def test_what_a_layer_keeps_without_a_graph_is_right() -> None:
+    assert not found(attending(lambda weights: weights.detach()))

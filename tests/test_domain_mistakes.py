@@ -544,3 +544,47 @@ def test_a_list_that_a_layer_keeps_is_looked_into() -> None:
 
 def test_what_a_layer_keeps_without_a_graph_is_right() -> None:
     assert not found(attending(lambda weights: weights.detach()))
+
+
+# a policy whose log-probabilities are numbers
+
+
+def reinforced(as_numbers: bool) -> Callable[[], object]:
+    policy, value = nn.Linear(4, 3), nn.Linear(4, 1)
+    optimizer = torch.optim.SGD([*policy.parameters(), *value.parameters()], 0.1)
+
+    def episode() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        chances, worths, rewards = [], [], []
+        for _ in range(5):
+            seen = torch.randn(4)
+            probabilities = policy(seen).softmax(-1)
+            action = torch.distributions.Categorical(probabilities).sample()
+            if as_numbers:
+                chances.append(torch.log(probabilities[action]).item())  # a number
+            else:
+                chances.append(torch.log(probabilities[action]))
+            worths.append(value(seen).squeeze())
+            rewards.append(float(action == 0))
+        return torch.tensor(chances) if as_numbers else torch.stack(chances), torch.stack(worths), torch.tensor(rewards)
+
+    def train() -> None:
+        for _ in range(3):
+            chances, worths, returns = episode()
+            advantage = returns - worths
+            loss = -(chances * advantage.detach()).mean() + advantage.square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    return train
+
+
+def test_a_number_of_a_log_probability_is_blamed_and_not_the_draw_beside_it() -> None:
+    finding = only(reinforced(as_numbers=True))
+    assert finding.code == "GV103"
+    assert finding.source.endswith("# a number")
+    assert len(finding.values) == 2
+
+
+def test_a_policy_gradient_is_right() -> None:
+    assert not loud(reinforced(as_numbers=False))

@@ -421,13 +421,14 @@ class Meter:
         return sum(self.values, torch.zeros(())) / len(self.values)
 
 
-def metered(take: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[], object]:
-    net, meter = nn.Linear(4, 1), Meter()
+def metered(take: Callable[[torch.Tensor], torch.Tensor], steps: int = 8) -> Callable[[], object]:
+    net = nn.Linear(4, 1)
     optimizer = torch.optim.SGD(net.parameters(), 0.1)
 
     def train() -> None:
+        meter = Meter()
         for _ in range(2):
-            for _ in range(4):
+            for _ in range(steps // 2):
                 loss = net(torch.randn(2, 4)).square().mean()
                 optimizer.zero_grad()
                 loss.backward()
@@ -442,6 +443,12 @@ def test_the_mean_of_a_list_that_keeps_graphs_is_no_second_finding() -> None:
     finding = only(metered(lambda loss: loss))
     assert finding.code == "GV503"
     assert finding.source.endswith("# kept")
+
+
+def test_the_sum_of_a_list_tells_of_it_where_the_program_was_too_short_to_see_the_list() -> None:
+    finding = only(metered(lambda loss: loss.log10().square(), steps=4))
+    assert finding.code == "GV503"
+    assert finding.message.startswith("a sum keeps the graphs of")
 
 
 def test_a_list_of_detached_losses_is_right() -> None:

@@ -267,9 +267,7 @@ def test_the_line_that_took_the_number_is_told_beside_the_term_that_was_left_out
 
     finding = only(train)
     assert finding.code == "GV406"
-    lines = Path(__file__).read_text().splitlines()
-    at = next(number for number, text in enumerate(lines, 1) if text.endswith("  # numbers"))
-    assert (at, "only its number was taken here") in {(told.line, told.text) for told in finding.related}
+    assert (marked("numbers"), "only its number was taken here") in {(told.line, told.text) for told in finding.related}
     assert "not its number" in finding.help
 
 
@@ -423,13 +421,14 @@ class Meter:
         return sum(self.values, torch.zeros(())) / len(self.values)
 
 
-def metered(take: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[], object]:
-    net, meter = nn.Linear(4, 1), Meter()
+def metered(take: Callable[[torch.Tensor], torch.Tensor], steps: int = 8) -> Callable[[], object]:
+    net = nn.Linear(4, 1)
     optimizer = torch.optim.SGD(net.parameters(), 0.1)
 
     def train() -> None:
+        meter = Meter()
         for _ in range(2):
-            for _ in range(4):
+            for _ in range(steps // 2):
                 loss = net(torch.randn(2, 4)).square().mean()
                 optimizer.zero_grad()
                 loss.backward()
@@ -446,5 +445,153 @@ def test_the_mean_of_a_list_that_keeps_graphs_is_no_second_finding() -> None:
     assert finding.source.endswith("# kept")
 
 
+def test_the_sum_of_a_list_tells_of_it_where_the_program_was_too_short_to_see_the_list() -> None:
+    finding = only(metered(lambda loss: loss.log10().square(), steps=4))
+    assert finding.code == "GV503"
+    assert finding.message.startswith("a sum keeps the graphs of")
+
+
 def test_a_list_of_detached_losses_is_right() -> None:
     assert not found(metered(lambda loss: loss.detach()))
+
+
+# an actor whose decorator is right for one caller and wrong for another
+
+
+class Agent(nn.Module):
+    """An actor and its critic, as they are written for a replay buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.actor, self.critic = nn.Linear(4, 2), nn.Linear(6, 1)
+
+    @torch.no_grad()
+    def act(self, seen: torch.Tensor) -> torch.Tensor:
+        return self.actor(seen).tanh()
+
+    def loss(self, seen: torch.Tensor) -> torch.Tensor:
+        return -self.critic(torch.cat([seen, self.act(seen)], -1)).mean()  # in the loss
+
+
+def acting(rollout: bool) -> Callable[[], object]:
+    agent, played = Agent(), list[torch.Tensor]()
+    optimizer = torch.optim.SGD(agent.parameters(), 0.1)
+
+    def train() -> None:
+        for _ in range(2):
+            seen = torch.randn(8, 4)
+            if rollout:
+                played.append(agent.act(seen))  # in the rollout
+            loss = agent.loss(seen)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    return train
+
+
+CALLED = "called here on the road to the loss"
+
+
+def marked(mark: str) -> int:
+    """The line of this file that ends with a comment."""
+    lines = Path(__file__).read_text().splitlines()
+    return next(number for number, text in enumerate(lines, 1) if text.endswith(f"  # {mark}"))
+
+
+def test_a_decorator_that_another_caller_needs_is_not_to_be_removed() -> None:
+    finding = only(acting(rollout=True))
+    assert finding.code == "GV201"
+    assert (marked("in the loss"), CALLED) in {(told.line, told.text) for told in finding.related}
+    assert not finding.help.startswith("remove the decorator")
+    assert f":{marked('in the loss')} " in finding.help
+    assert f":{marked('in the rollout')}," in finding.help
+
+
+def test_a_decorator_that_nobody_else_needs_is_to_be_removed() -> None:
+    finding = only(acting(rollout=False))
+    assert finding.help.startswith("remove the decorator")
+    assert (marked("in the loss"), CALLED) in {(told.line, told.text) for told in finding.related}
+
+
+# what a module keeps for later
+
+
+class Attending(nn.Module):
+    """A layer that keeps its weights to plot them."""
+
+    def __init__(self, keep: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.keep, self.score = keep, nn.Linear(4, 4)
+        self.history: list[torch.Tensor] = []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        weights = self.score(x).softmax(-1)
+        self.history.append(self.keep(weights))  # plotted
+        return x * weights
+
+
+def attending(keep: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[], object]:
+    def train() -> None:
+        model = nn.Sequential(Attending(keep), nn.Linear(4, 1))
+        optimizer = torch.optim.SGD(model.parameters(), 0.1)
+        for _ in range(9):
+            optimizer.zero_grad()
+            model(torch.randn(2, 4)).square().mean().backward()
+            optimizer.step()
+
+    return train
+
+
+def test_a_list_that_a_layer_keeps_is_looked_into() -> None:
+    finding = only(attending(lambda weights: weights))
+    assert (finding.code, finding.names) == ("GV503", ("model.0.history",))
+    assert finding.source.endswith("# plotted")
+
+
+def test_what_a_layer_keeps_without_a_graph_is_right() -> None:
+    assert not found(attending(lambda weights: weights.detach()))
+
+
+# a policy whose log-probabilities are numbers
+
+
+def reinforced(as_numbers: bool) -> Callable[[], object]:
+    policy, value = nn.Linear(4, 3), nn.Linear(4, 1)
+    optimizer = torch.optim.SGD([*policy.parameters(), *value.parameters()], 0.1)
+
+    def episode() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        chances, worths, rewards = [], [], []
+        for _ in range(5):
+            seen = torch.randn(4)
+            probabilities = policy(seen).softmax(-1)
+            action = torch.distributions.Categorical(probabilities).sample()
+            if as_numbers:
+                chances.append(torch.log(probabilities[action]).item())  # a number
+            else:
+                chances.append(torch.log(probabilities[action]))
+            worths.append(value(seen).squeeze())
+            rewards.append(float(action == 0))
+        return torch.tensor(chances) if as_numbers else torch.stack(chances), torch.stack(worths), torch.tensor(rewards)
+
+    def train() -> None:
+        for _ in range(3):
+            chances, worths, returns = episode()
+            advantage = returns - worths
+            loss = -(chances * advantage.detach()).mean() + advantage.square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    return train
+
+
+def test_a_number_of_a_log_probability_is_blamed_and_not_the_draw_beside_it() -> None:
+    finding = only(reinforced(as_numbers=True))
+    assert finding.code == "GV103"
+    assert finding.source.endswith("# a number")
+    assert len(finding.values) == 2
+
+
+def test_a_policy_gradient_is_right() -> None:
+    assert not loud(reinforced(as_numbers=False))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 
-from gradviz.diagnose.addends import number_name, returned_number
+from gradviz.diagnose.addends import addends, last_sweeps, number_name, returned_number
 from gradviz.diagnose.carrying import carried
 from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.surroundings import statements
@@ -95,6 +95,12 @@ def taken_for(facts: Facts, value: int) -> dict[int, tuple[int, ...]]:
             if exit.id < source.id and (through is not None or inside):
                 found.setdefault(exit.id, through or ())
     return found
+
+
+def into_terms(facts: Facts) -> frozenset[int]:
+    """The ops by which numbers left that terms of a loss were made anew of, which are constants for that."""
+    terms = (value for sweep in last_sweeps(facts) for value in addends(facts, sweep.roots)[1])
+    return frozenset(exit for value in terms for exit in taken_for(facts, value))
 
 
 def _exits(facts: Facts) -> dict[tuple[str, str], list[Op]]:

@@ -55,6 +55,9 @@ def _complaint(facts: Facts, lost: Lost, how: str, help: str) -> Complaint:
     related: list[tuple[int | None, str]] = []
     if lost.used is not None:
         related.append((lost.used, "the last use on the road to the loss"))
+    opener = facts.graph.sites.get(lost.site) if lost.site is not None else None
+    if opener is not None and opener.text.lstrip().startswith("@"):
+        related.append((opener.caller, "called here on the road to the loss"))
     related += [(site, "the same happens here") for site in lost.others]
     if lost.sweep is not None:
         related.append((lost.sweep.site, "backward starts here"))

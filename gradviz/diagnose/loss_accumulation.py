@@ -55,7 +55,7 @@ def _totals(facts: Facts) -> Iterator[Complaint]:
             sums[op.id] = _Sum(op.site, op.id, 1 + _steps_of(grown), tuple(v for v in inputs if v != carried))
         elif op.name in ("mul", "div") and len(inputs) == 1 and before[0]:
             sums[op.id] = before[0]  # a moving average: `total = 0.9 * total + loss`
-    in_lists = {facts.maker_site(value) for values in facts.once(containers).values() for value in values}
+    in_lists = {facts.maker_site(value) for kept in facts.once(_kept).values() for value in kept}
     ends = {total.site: total for total in sums.values() if total.steps >= STEPS}
     for site, total in ends.items():
         if facts.behind(total.summed) & {past.op for past in sums.values() if past.site == site}:
@@ -63,12 +63,12 @@ def _totals(facts: Facts) -> Iterator[Complaint]:
         value = graph.ops[total.op].outputs[0]
         if total.summed and not facts.name(value) and in_lists.issuperset(map(facts.maker_site, total.summed)):
             continue  # such as the mean of a list: nothing keeps the sum, and the list is told of
-        name = facts.name(value) or graph.ops[total.op].name
+        called = f"`{name}`" if (name := facts.name(value)) else "a sum"
         item = _unscaled(facts, total.summed[-1]) if total.summed else ""
         added = f"`{item}`" if item else "a value without a name"
         yield Complaint(
             Severity.WARNING,
-            f"`{name}` keeps the graphs of {plural(total.steps, 'step')} alive{_held(facts, [value])}: "
+            f"{called} keeps the graphs of {plural(total.steps, 'step')} alive{_held(facts, [value])}: "
             f"{facts.line(site)} adds {added} to it with its history",
             _cut_off(item, is_number=all(extent == 1 for extent in graph.values[value].shape)),
             site,
@@ -109,21 +109,15 @@ def _unscaled(facts: Facts, value: int) -> str:
 
 
 def _lists(facts: Facts) -> Iterator[Complaint]:
-    graph = facts.graph
     ends = _ends(facts)
-    for container, values in facts.once(containers).items():
-        by_maker: dict[int | None, list[int]] = {}
-        for value in values:
-            if graph.values[value].requires_grad and not graph.values[value].leaf:
-                by_maker.setdefault(facts.maker_site(value), []).append(value)
-        kept = [value for alike in by_maker.values() if _steps(facts, ends, alike) >= STEPS for value in alike]
-        if not kept:
-            continue
+    for container, held in facts.once(_kept).items():
+        kept = list(held)
         fill = fill_of(facts, container, kept)
         kept += _still_in_its_variable(facts, kept, fill)
         made = facts.maker_site(kept[-1])
         site = made if fill is None else fill.site
-        steps = max(_steps(facts, ends, [v for v in kept if facts.maker_site(v) == maker]) for maker in by_maker)
+        makers = {facts.maker_site(value) for value in kept}
+        steps = max(_steps(facts, ends, [v for v in kept if facts.maker_site(v) == maker]) for maker in makers)
         steps = steps if ends else 1
         lines = join(list(dict.fromkeys(facts.line(facts.maker_site(value)) for value in kept)))
         yield Complaint(
@@ -139,6 +133,21 @@ def _lists(facts: Facts) -> Iterator[Complaint]:
             ((made, "made here"),),
             named=(container,),
         )
+
+
+def _kept(facts: Facts) -> dict[str, list[int]]:
+    """By container, the results of each of several steps that it holds with their history."""
+    graph, ends = facts.graph, _ends(facts)
+    found: dict[str, list[int]] = {}
+    for container, values in containers(facts).items():
+        by_maker: dict[int | None, list[int]] = {}
+        for value in values:
+            if graph.values[value].requires_grad and not graph.values[value].leaf:
+                by_maker.setdefault(facts.maker_site(value), []).append(value)
+        kept = [value for alike in by_maker.values() if _steps(facts, ends, alike) >= STEPS for value in alike]
+        if kept:
+            found[container] = kept
+    return found
 
 
 def _help(facts: Facts, kept: list[int], name: str) -> str:

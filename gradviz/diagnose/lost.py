@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from gradviz.diagnose.addends import addends, last_sweeps, returned_as, returned_number, term_name
-from gradviz.diagnose.coming_back import is_known, taken_for, ways_of
+from gradviz.diagnose.coming_back import into_terms, is_known, taken_for, ways_of
 from gradviz.diagnose.facts import Facts, Parameter
 from gradviz.diagnose.owning import on_own_roads
 from gradviz.events import Cause, Role, Sweep
@@ -122,6 +122,9 @@ def _starved(facts: Facts) -> Iterator[Lost]:
     groups: dict[tuple[int, ...], list[Parameter]] = {}
     for parameter in starved:
         met = {key for version in parameter.versions for key in blamed.get(version, ())}
+        # A draw has no history by its nature: its numbers may come to a reward, and the road was another one.
+        meant = {key for key in met if keys[key][1] >= 2 and not _draws(facts, graph.ops[keys[key][0]])}
+        met = meant or met
         best = max((keys[key][1] for key in met), default=0)
         if best >= 2 or (best and parameter.owners):
             groups.setdefault(tuple(sorted(k for k in met if keys[k][1] == best)), []).append(parameter)
@@ -243,7 +246,7 @@ def _leads(facts: Facts, op: Op) -> int:
         return 0
     if is_known(facts, exit):
         return 3
-    if ways_of(facts, exit):
+    if ways_of(facts, exit) or exit in facts.once(into_terms):
         return 2
     return int(facts.graph.ops[exit].name != "item" or op.cause is Cause.INTEGER)
 
@@ -275,23 +278,25 @@ def _terms(facts: Facts, explained: set[int | None]) -> Iterator[Lost]:
             continue
         terms, constants, numbers = addends(facts, sweep.roots)
         for value in constants:
-            cuts = [cut for cut in cuts_behind(facts, [value]) if cut.value not in terms]
+            cuts = cuts_behind(facts, [value])
             groups: dict[tuple[str, int | None], list[Cut]] = {}
             for cut in cuts:
-                groups.setdefault(blame(facts, cut.op), []).append(cut)
+                if cut.value not in terms:
+                    groups.setdefault(blame(facts, cut.op), []).append(cut)
             if any(site in explained for _, site in groups):
                 continue
+            kinds = {kind for kind, _ in groups}
+            copied = list(_copied(facts, sweep, terms, value)) if not cuts or kinds == {"detach"} else []
+            yield from (lost for lost in copied if lost.site not in explained)
             # What is detached inside of a term that is cut elsewhere too was meant to be: an advantage, a target.
-            meant = [key for key in groups if key[0] == "detach"] if len({kind for kind, _ in groups}) > 1 else []
+            several = bool(copied) or len(kinds) > 1
+            meant = [key for key in groups if key[0] == "detach"] if several else []
             for (kind, site), members in groups.items():
                 values = concerned(facts, members)
                 if values and (kind, site) not in told and (kind, site) not in meant:
                     told.add((kind, site))
                     name = term_name(facts, value)
                     yield Lost(kind, "term", members[0].op, site, values, members[0].site, name, sweep)
-        for value in constants:
-            if not cuts_behind(facts, [value]):
-                yield from _copied(facts, sweep, terms, value)
         yield from _numbers(facts, sweep, terms, numbers)
 
 

@@ -27,8 +27,9 @@ from gradviz.diagnose.complaining import complaints
 from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.findings import Complaint, Severity
 from gradviz.diagnose.lost import Lost, concerned, cuts_behind
-from gradviz.events import Cause
+from gradviz.events import Cause, Site
 from gradviz.graphs import Op
+from gradviz.picture.wording import join
 from gradviz.query import gradient_inputs
 
 CODE = "GV201"
@@ -86,8 +87,24 @@ def _help(facts: Facts, lost: Lost) -> str:
     if opener is not None and _draws(opener.text[opener.column : opener.end_column]):
         return "draw with `rsample()`, which keeps the history, or put the `log_prob` of the sample into the loss"
     if opener is not None and opener.text.lstrip().startswith("@"):
+        others = _other_callers(facts, opener)
+        if others:
+            return (
+                f"at {facts.line(opener.caller)} call it without the decorator, such as by a method of its own: "
+                f"{join(others)}, which {'calls' if len(others) == 1 else 'call'} it, too, may need the decorator"
+            )
         return "remove the decorator, or open `enable_grad` for the part that is to be trained"
     return "take this out of `no_grad`, or open `enable_grad` for the part that is to be trained"
+
+
+def _other_callers(facts: Facts, opener: Site) -> list[str]:
+    """The lines that call the function which is decorated at `opener`, without the one that did so there."""
+    sites = facts.graph.sites
+    openers = {site for region in facts.graph.regions.values() if (site := region.site) is not None}
+    places = [sites[site] for site in sorted(openers)] if opener.caller is not None else []
+    alike = [site for site in places if (site.file, site.line) == (opener.file, opener.line)]
+    lines = dict.fromkeys(facts.line(site.caller) for site in alike if site.caller is not None)
+    return [line for line in lines if line != facts.line(opener.caller)]
 
 
 def _rebound(facts: Facts, lost: Lost) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from array import array
 from bisect import bisect_left
+from collections import deque
 from types import FrameType
 from typing import Any
 
@@ -26,6 +27,9 @@ FIRST = 4
 
 STEPS = 3
 """Of how many earlier steps something has to be left."""
+
+KEEPING = (list, dict, tuple, deque)
+"""Types of the attributes of a module that are looked into."""
 
 FRAMES_LIMIT = 8
 """Most functions on the stack whose variables are looked into."""
@@ -69,8 +73,29 @@ class Gathering:
         while place is not None and looked < FRAMES_LIMIT:
             if is_user_file(place.f_code.co_filename):
                 looked += 1
-                name_values(variables_of(place), lambda value, text: self._name(value, text, older))
+                self._name_all(variables_of(place), older)
             place = place.f_back
+
+    def _name_all(self, variables: dict[str, object], older: int) -> None:
+        """Name what lists in `variables` hold, and lists that a module in them keeps, or a module in that one."""
+        modules: list[tuple[str, torch.nn.Module]] = []
+        seen: set[int] = set()
+
+        def take(value: object, text: str) -> bool:
+            if isinstance(value, torch.nn.Module):
+                modules.append((text, value))
+                return True
+            return self._name(value, text, older)
+
+        name_values(variables, take)
+        for text, module in modules:  # which grows meanwhile
+            if id(module) not in seen:
+                seen.add(id(module))
+                own = vars(module)
+                kept = ((name, entry) for name, entry in own.items() if type(entry) in KEEPING and entry)
+                name_values({f"{text}.{name}": entry for name, entry in kept if not name.startswith("_")}, take)
+                children = own.get("_modules", {}).items()
+                modules.extend((f"{text}.{name}", child) for name, child in children if child is not None)
 
     def _steps_left(self, older: int) -> int:
         """Of how many steps a tensor with a history is alive that is not younger than value `older`."""
@@ -86,8 +111,6 @@ class Gathering:
         return len(steps)
 
     def _name(self, value: object, text: str, older: int) -> bool:
-        if isinstance(value, torch.nn.Module):
-            return True
         if not isinstance(value, torch.Tensor):
             return False
         known = self._book.tensors.get(id(value))

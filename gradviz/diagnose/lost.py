@@ -14,8 +14,9 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from gradviz.diagnose.addends import addends, last_sweeps, returned_as, returned_number, term_name
+from gradviz.diagnose.addends import addends, is_added_at, last_sweeps, returned_as, returned_number, term_name
 from gradviz.diagnose.coming_back import is_known, taken_for, ways_of
+from gradviz.diagnose.deciding import deciding
 from gradviz.diagnose.facts import Facts, Parameter
 from gradviz.diagnose.owning import on_own_roads
 from gradviz.events import Cause, Role, Sweep
@@ -128,7 +129,7 @@ def _starved(facts: Facts) -> Iterator[Lost]:
     for reasons, members in groups.items():
         kinds: dict[str, list[int]] = {}
         owners = {owner for parameter in members for owner in parameter.owners}
-        for op in on_own_roads(facts, sorted(keys[key][0] for key in reasons), owners):
+        for op in deciding(facts, on_own_roads(facts, sorted(keys[key][0] for key in reasons), owners)):
             kinds.setdefault(blame(facts, op)[0], []).append(op)
         drawn = [kind for kind, ops in kinds.items() if all(_draws(facts, graph.ops[op]) for op in ops)]
         if len(drawn) < len(kinds):  # what is drawn has no history, and the road is another one
@@ -272,6 +273,7 @@ def _terms(facts: Facts, explained: set[int | None]) -> Iterator[Lost]:
         terms, constants, numbers = addends(facts, sweep.roots)
         for value in constants:
             cuts = [cut for cut in cuts_behind(facts, [value]) if cut.value not in terms]
+            cuts = [cut for cut in cuts if not is_added_at(facts, value, cut.site)]
             groups: dict[tuple[str, int | None], list[Cut]] = {}
             for cut in cuts:
                 groups.setdefault(blame(facts, cut.op), []).append(cut)

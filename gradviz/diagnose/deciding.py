@@ -55,6 +55,7 @@ def _cuts_too(facts: Facts, op: Op, cut: Op) -> bool:
 
 
 def _is_of_the_step(facts: Facts, cut: Op) -> bool:
-    """It ran after the sweep before the last began."""
+    """It ran after the last sweep but one from the same place, or there was only one."""
     sweeps = [sweep for sweep in facts.graph.sweeps if not sweep.error and sweep.roots]
-    return len(sweeps) < 2 or cut.id > min(sweeps[-2].roots)
+    before = [sweep for sweep in sweeps[:-1] if sweep.site == sweeps[-1].site]
+    return not before or cut.id > min(before[-1].roots)

@@ -107,7 +107,12 @@ def _unasked_in(facts: Facts, op: Op) -> str:
     What such a module gives besides, such as what a pooler makes of the hidden states, is for those who ask for it.
     """
     graph = facts.graph
-    together = [other for other in graph.ops.values() if other.site == op.site]
+    call = graph.sites.get(op.site) if op.site is not None else None
+    if call is None:
+        return ""
+    there = (call.file, call.line, call.column)  # whoever called the function that it stands in
+    alike = {id for id, site in graph.sites.items() if (site.file, site.line, site.column) == there}
+    together = [other for other in graph.ops.values() if other.site in alike]
     if facts.swept.keys().isdisjoint(other.id for other in together):
         return ""
     called = shared_owner([f"{other.scope}." for other in together])

@@ -20,6 +20,7 @@ A loss term that is built and logged, but not added to what is differentiated, t
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from gradviz.diagnose.addends import addends
 from gradviz.diagnose.copying import copy_of
@@ -110,8 +111,8 @@ def _unasked_in(facts: Facts, op: Op) -> str:
     call = graph.sites.get(op.site) if op.site is not None else None
     if call is None:
         return ""
-    there = (call.file, call.line, call.column)  # whoever called the function that it stands in
-    alike = {id for id, site in graph.sites.items() if (site.file, site.line, site.column) == there}
+    # Whoever called the function that it stands in.
+    alike = {id for id, site in graph.sites.items() if replace(site, id=call.id, caller=call.caller) == call}
     together = [other for other in graph.ops.values() if other.site in alike]
     if facts.swept.keys().isdisjoint(other.id for other in together):
         return ""

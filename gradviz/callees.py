@@ -55,10 +55,11 @@ _UNKNOWN = Callee("")
 def callee(frame: FrameType, module: Any) -> Callee:
     """What the code at `frame` calls `module`, which it calls; empty where that cannot be told from it.
 
+    Where that is a library's code, the user's variables around it are asked whose part the module is.
     No code of the user's runs for it, and no variable lives longer.
     """
     if not is_user_file(frame.f_code.co_filename):
-        return _UNKNOWN
+        return _held(frame, module)
     place = decode(frame.f_code, frame.f_lasti)
     found = _CALLED.match(place.text, max(place.column, 0))
     if found is None:
@@ -82,6 +83,20 @@ def callee(frame: FrameType, module: Any) -> Callee:
     if name.startswith(_OWN):
         name = _outer(frame, "self", variables["self"]) + name.removeprefix("self")
     return Callee(name)
+
+
+def _held(frame: FrameType, module: Any) -> Callee:
+    """What the user's code that called the library's at `frame` calls `module`, or the module that it is a part of."""
+    place: FrameType | None = frame
+    while place is not None and not is_user_file(place.f_code.co_filename):
+        place = place.f_back
+    for name, value in (_locals(place) | place.f_globals).items() if place is not None else ():
+        if value is module:
+            return Callee(name)
+        path = next(_within(value, module), "") if is_module(value) else ""
+        if path:
+            return Callee(f"{name}.{path}", value, name)
+    return _UNKNOWN
 
 
 def _locals(frame: FrameType) -> dict[str, Any]:

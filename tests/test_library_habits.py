@@ -208,3 +208,142 @@ def test_a_library_that_holds_out_a_network_for_a_call_froze_nothing() -> None:
         return model(lib.estimate(model, torch.ones(3, 2))).pow(2).mean()
 
     assert not found(lambda: train(model, loss))
+
+
+# cuts within cuts
+
+
+def test_a_detach_inside_of_a_layer_is_not_blamed_for_what_the_user_cuts_behind_it() -> None:
+    lib = library("""
+        class Attend(nn.Linear):
+            def forward(self, x):
+                score = super().forward(x)
+                weight = (score - score.max().detach()).exp()
+                return weight / weight.sum()
+    """)
+    layer, head = lib.Attend(2, 2), nn.Linear(2, 1)
+
+    def program() -> None:
+        optimizer = torch.optim.SGD([*layer.parameters(), *head.parameters()], 0.1)
+        for _ in range(2):
+            optimizer.zero_grad()
+            h = layer(torch.ones(3, 2)).data
+            head(h).pow(2).mean().backward()
+            optimizer.step()
+
+    (finding,) = found(program)
+    assert (finding.code, finding.source.strip()) == ("GV102", "h = layer(torch.ones(3, 2)).data")
+
+
+def test_a_rollout_that_several_steps_learn_from_is_not_blamed_for_a_cut_in_the_step() -> None:
+    critic, actor = nn.Linear(2, 1), nn.Linear(2, 1)
+
+    def program() -> None:
+        optimizer = torch.optim.SGD([*critic.parameters(), *actor.parameters()], 0.1)
+        for _ in range(2):
+            x = torch.ones(3, 2)
+            with torch.no_grad():
+                old = critic(x)
+            for _ in range(3):
+                new = critic(x).detach()
+                loss = actor(x).pow(2).mean() + (old + (new - old).clamp(-0.2, 0.2) - 1).pow(2).mean()
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+
+    (finding,) = (finding for finding in found(program) if finding.severity == "error")
+    assert (finding.code, finding.source.strip()) == ("GV101", "new = critic(x).detach()")
+
+
+def test_what_a_call_of_the_users_own_heads_gives_beside_is_an_error() -> None:
+    heads = nn.ModuleList([nn.Linear(2, 1), nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))])
+
+    def loss() -> torch.Tensor:
+        outputs = [head(torch.ones(3, 2)) for head in heads]
+        return outputs[0].pow(2).mean()
+
+    (finding,) = found(lambda: train(heads, loss))
+    assert (finding.code, finding.severity) == ("GV406", "error")
+
+
+def test_a_constant_that_a_library_adds_to_its_own_loss_is_no_finding() -> None:
+    lib = library("""
+        def elbo(x, w):
+            exact = (w == w.detach()).float().log().sum()
+            loss = (x * w).pow(2).sum() + exact
+            loss.backward()
+            return loss.item()
+    """)
+    w = torch.ones(3, requires_grad=True)
+
+    def program() -> None:
+        optimizer = torch.optim.SGD([w], 0.1)
+        for _ in range(2):
+            optimizer.zero_grad()
+            lib.elbo(torch.ones(3), w)
+            optimizer.step()
+
+    assert not found(program)
+
+
+# names
+
+
+def test_a_module_that_a_method_of_a_library_calls_goes_by_its_path_in_the_users_variable() -> None:
+    lib = library("""
+        class Flow(nn.Module):
+            def __init__(self, layers):
+                super().__init__()
+                self.layers = layers
+
+            def log_prob(self, x):
+                for layer in self.layers:
+                    x = layer(x)
+                return x.sum()
+    """)
+
+    def program() -> None:
+        flow = lib.Flow(nn.ModuleList(nn.Sequential(nn.Linear(2, 2), nn.Tanh()) for _ in range(2)))
+        flow.log_prob(torch.ones(3, 2)).backward()
+
+    graph = recorded(program)
+    linears = [op for op in graph.ops.values() if op.name == "linear"]
+    assert [op.scope for op in linears] == ["flow.layers.0.0", "flow.layers.1.0"]
+    weights = [graph.values[op.value_inputs[1]].name for op in linears]
+    assert weights == ["flow.layers.0.0.weight", "flow.layers.1.0.weight"]
+
+
+# transforms
+
+
+def test_parameters_whose_gradients_a_transform_gives_lack_none() -> None:
+    model = nn.Linear(2, 1)
+    x = torch.ones(4, 2, requires_grad=True)
+
+    def loss(parameters: Any, row: torch.Tensor) -> torch.Tensor:
+        return torch.func.functional_call(model, parameters, (row,)).pow(2).sum()
+
+    def program() -> None:
+        each = torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0))(dict(model.named_parameters()), x.detach())
+        assert each["weight"].norm() > 0
+        x.pow(2).sum().backward()
+
+    assert not found(program)
+
+
+# looks at parameters
+
+
+def test_copies_of_parameters_and_hooks_on_several_are_no_evaluation() -> None:
+    model = nn.Linear(2, 2)
+    norms: list[int] = []
+
+    def program() -> None:
+        averages = [parameter.clone().detach() for parameter in model.parameters()]
+        handle = torch.autograd.graph.register_multi_grad_hook(list(model.parameters()), lambda g: norms.append(len(g)))
+        train(model, lambda: model(torch.ones(3, 2)).pow(2).mean())
+        handle.remove()
+        assert len(averages) == 2
+
+    assert not found(program)
+    assert norms == [2, 2, 2]

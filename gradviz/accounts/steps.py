@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from gradviz.accounts.records import Mark, Road, Step
+from gradviz.diagnose.blaming import cuts_by_op
 from gradviz.diagnose.facts import Facts
-from gradviz.diagnose.lost import cuts_by_op
 from gradviz.diagnose.tracks import MODES, Track, Tracks, cut_on, frozen_at
 from gradviz.diagnose.zero_gradient import DRAWN, FLAT
 from gradviz.events import Cause

@@ -98,6 +98,11 @@ _WRITTEN = 60
 """Longest expression, in characters, that stands for a name."""
 
 
+def is_added_at(facts: Facts, value: int, site: int | None) -> bool:
+    """Whether `site`, a call of a library that cut what went into the term `value`, adds it to the loss, too."""
+    return site is not None and any(facts.graph.ops[op].site == site for op in facts.consumers.get(value, ()))
+
+
 def returned_number(facts: Facts, exit: int) -> int | None:
     """The op behind a loss that used, as a literal, the number that `exit` took out.
 

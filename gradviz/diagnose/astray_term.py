@@ -26,9 +26,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gradviz.diagnose.addends import addends, last_sweeps
+from gradviz.diagnose.blaming import blame, cuts_by_op
 from gradviz.diagnose.facts import Facts, verb
 from gradviz.diagnose.findings import Complaint, Severity
-from gradviz.diagnose.lost import blame, cuts_by_op, lost_roads
+from gradviz.diagnose.lost import lost_roads
 from gradviz.events import Sweep
 from gradviz.graphs import Cut
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from gradviz.diagnose.blaming import MODES, cut_of
 from gradviz.diagnose.counting import lost_count, roads_are_cut
 from gradviz.diagnose.facts import Facts, verb
 from gradviz.diagnose.findings import Complaint, Severity
-from gradviz.diagnose.lost import MODES, Lost, cut_of, lost_roads, ways_back
+from gradviz.diagnose.lost import Lost, lost_roads, ways_back
 from gradviz.graphs import Cut
 from gradviz.picture.wording import join
 

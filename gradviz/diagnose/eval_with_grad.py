@@ -35,6 +35,9 @@ from gradviz.query import gradient_inputs
 
 CODE = "GV504"
 
+_COPYING = frozenset({"clone", "expand_as", "view_as"})
+"""What is done to parameters to keep a copy, as for an average, or to get at their node in the graph."""
+
 
 def check(facts: Facts) -> Iterator[Complaint]:
     """One complaint for each call of `eval()`, each place that starts work, and each function that runs such passes."""
@@ -52,7 +55,7 @@ def check(facts: Facts) -> Iterator[Complaint]:
             continue
         if not facts.feeding.isdisjoint(op.outputs):
             continue  # what is detached and then used for a loss is no evaluation
-        used = _parameters(facts, op)
+        used = [] if op.name in _COPYING else _parameters(facts, op)
         site = graph.sites.get(op.site) if op.site is not None else None
         if all(math.prod(graph.values[value].shape) == 1 for value in used):
             continue  # such as `log_alpha.exp().item()`, which costs nothing

@@ -329,7 +329,7 @@ class Facts:
             return f"{plural(len(ids), noun)} without a name" if ids else f"no {noun}"
         if len(ids) <= 2:
             return " and ".join(f"`{name}`" for name in names)
-        owner = _shared_owner(names) if len(names) == len(ids) else ""
+        owner = shared_owner(names) if len(names) == len(ids) else ""
         if owner:
             return f"{len(ids)} {noun}s of `{owner}`"
         told = [f"`{name}`" for name in names[:2]]
@@ -355,7 +355,7 @@ def _unpacked(source: str) -> list[str]:
     return [part.strip() for part in match[1].split(",")] if match else []
 
 
-def _shared_owner(names: list[str]) -> str:
+def shared_owner(names: list[str]) -> str:
     """The longest module path that all of `names` lie in."""
     paths = [name.split(".")[:-1] for name in names]
     shared: list[str] = []

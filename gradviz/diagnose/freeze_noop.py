@@ -27,6 +27,7 @@ from itertools import pairwise
 
 from gradviz.diagnose.facts import Facts, verb
 from gradviz.diagnose.findings import Complaint, Severity
+from gradviz.diagnose.surroundings import called_around
 from gradviz.events import RequiresGrad
 
 CODE = "GV109"
@@ -43,7 +44,9 @@ def check(facts: Facts) -> Iterator[Complaint]:
     for parameter in facts.parameters.values():
         for before, after in pairwise(told.get(parameter.id, ())):
             froze_nothing = not before.requires_grad and after.requires_grad and parameter.id not in frozen
-            if froze_nothing and parameter.gradients:
+            # One call of a library may hold a tensor out for a while.
+            held_out = before.site == after.site and called_around(facts, after.site, "requires_grad")
+            if froze_nothing and parameter.gradients and not held_out:
                 undone.setdefault((before.site, after.site), []).append(parameter.id)
                 break
     for (froze, undid), values in undone.items():

@@ -14,16 +14,17 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from gradviz.diagnose.addends import addends, last_sweeps, returned_as, returned_number, term_name
+from gradviz.diagnose.addends import addends, is_added_at, last_sweeps, returned_as, returned_number, term_name
+from gradviz.diagnose.blaming import MODES, blame, cuts_by_op, exit_behind
 from gradviz.diagnose.coming_back import into_terms, is_known, taken_for, ways_of
+from gradviz.diagnose.deciding import deciding
 from gradviz.diagnose.facts import Facts, Parameter
 from gradviz.diagnose.owning import on_own_roads
 from gradviz.events import Cause, Role, Sweep
 from gradviz.graphs import Cut, Op
-from gradviz.withholding import hands_on_integers, withheld
+from gradviz.withholding import hands_on_integers
 
 _LEAVING = ("item", "numpy", "retensor")
-MODES = (Cause.NO_GRAD, Cause.INFERENCE_MODE, Cause.SET_GRAD_ENABLED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,7 @@ def _starved(facts: Facts) -> Iterator[Lost]:
     for reasons, members in groups.items():
         kinds: dict[str, list[int]] = {}
         owners = {owner for parameter in members for owner in parameter.owners}
-        for op in on_own_roads(facts, sorted(keys[key][0] for key in reasons), owners):
+        for op in deciding(facts, on_own_roads(facts, sorted(keys[key][0] for key in reasons), owners)):
             kinds.setdefault(blame(facts, op)[0], []).append(op)
         drawn = [kind for kind, ops in kinds.items() if all(_draws(facts, graph.ops[op]) for op in ops)]
         if len(drawn) < len(kinds):  # what is drawn has no history, and the road is another one
@@ -241,7 +242,7 @@ def _leads(facts: Facts, op: Op) -> int:
     """Where the numbers of a cut went on to: see `_blamed`."""
     if not facts.feeding.isdisjoint(op.outputs):
         return 4
-    exit = _exit(facts, op)
+    exit = exit_behind(facts, op)
     if exit is None:
         return 0
     if is_known(facts, exit):
@@ -258,15 +259,6 @@ def ways_back(facts: Facts, lost: Lost) -> tuple[tuple[int, int], ...]:
     return tuple((exit, back) for exit in exits for back in ways_of(facts, exit))
 
 
-def _exit(facts: Facts, op: Op) -> int | None:
-    """The op by which the numbers behind a cut left the program's tensors, where they did and did nothing else."""
-    if not op.outputs:
-        return op.id
-    if not facts.feeding.isdisjoint(op.outputs):
-        return None
-    return next((facts.exit_of[output] for output in op.outputs if output in facts.exit_of), None)
-
-
 # a term of the loss is a constant
 
 
@@ -281,7 +273,7 @@ def _terms(facts: Facts, explained: set[int | None]) -> Iterator[Lost]:
             cuts = cuts_behind(facts, [value])
             groups: dict[tuple[str, int | None], list[Cut]] = {}
             for cut in cuts:
-                if cut.value not in terms:
+                if cut.value not in terms and not is_added_at(facts, value, cut.site):
                     groups.setdefault(blame(facts, cut.op), []).append(cut)
             if any(site in explained for _, site in groups):
                 continue
@@ -306,7 +298,7 @@ def _copied(facts: Facts, sweep: Sweep, terms: set[int], value: int) -> Iterator
     told: set[int | None] = set()
     for id in sorted(facts.graph.ops, reverse=True) if exits else ():
         op = facts.graph.ops[id]
-        if op.cause is None or op.tracked or (exit := _exit(facts, op)) is None or exit not in exits:
+        if op.cause is None or op.tracked or (exit := exit_behind(facts, op)) is None or exit not in exits:
             continue
         kind, site = blame(facts, id)
         values = concerned(facts, [cut for cut in facts.once(cuts_by_op).get(id, []) if cut.value not in terms])
@@ -324,7 +316,7 @@ def _numbers(facts: Facts, sweep: Sweep, terms: set[int], adding: list[int]) -> 
         op = facts.graph.ops[id]
         if op.cause is None or op.tracked or not wanted:
             continue
-        exit = _exit(facts, op)
+        exit = exit_behind(facts, op)
         user = returned_number(facts, exit) if exit is not None else None
         if exit is None or user not in wanted:
             continue
@@ -355,46 +347,3 @@ def _bypassed(facts: Facts) -> Iterator[Lost]:
         region = facts.graph.regions.get(op.region) if op.region is not None else None
         if trained and (region is None or region.enabled) and not facts.feeding.isdisjoint(op.outputs):
             yield Lost("data", "bypassed", op.id, op.site, (parameter.id,))
-
-
-# who is to blame
-
-
-def cuts_by_op(facts: Facts) -> dict[int, list[Cut]]:
-    """The cuts at each op."""
-    found: dict[int, list[Cut]] = {}
-    for cut in facts.graph.cuts:
-        found.setdefault(cut.op, []).append(cut)
-    return found
-
-
-def kept_back_by_op(facts: Facts) -> frozenset[tuple[int, int]]:
-    """The inputs, as op and value, that the backward of a custom function gave None for."""
-    return withheld(facts.graph)
-
-
-def cut_of(facts: Facts, op: int) -> Cut:
-    """The first cut at `op`; of a tracked op, that of its backward or of the integers beside its values."""
-    made = facts.graph.ops[op]
-    if not made.tracked:
-        return facts.once(cuts_by_op)[op][0]
-    kept_back = [item for item in made.value_inputs if (op, item) in facts.once(kept_back_by_op)]
-    if kept_back:
-        return Cut(op, made.inputs.index(kept_back[0]), kept_back[0], Cause.CUSTOM_FUNCTION, made.site, None)
-    position = made.needs.index(True)
-    return Cut(op, position, int(made.inputs[position]), Cause.INTEGER, made.site, None)
-
-
-def blame(facts: Facts, op: int) -> tuple[str, int | None]:
-    """The kind of a cut and the site to blame: who opened the region or, where numbers left, who took them out."""
-    cut = cut_of(facts, op)
-    if cut.cause in MODES:
-        region = facts.graph.regions.get(cut.region) if cut.region is not None else None
-        return cut.cause.value, region.site if region is not None else cut.site
-    if cut.cause in (Cause.DETACH, Cause.DETACH_, Cause.DATA):
-        exit = _exit(facts, facts.graph.ops[op])
-        if exit is not None and exit != op:
-            left = facts.graph.ops[exit]
-            return ("numpy" if left.name in ("numpy", "__array__") else "item"), left.site
-        return ("data" if cut.cause is Cause.DATA else "detach"), cut.site
-    return cut.cause.value, cut.site

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from gradviz.diagnose.addends import returned_number
+from gradviz.diagnose.blaming import blame, cut_of, cuts_by_op, kept_back_by_op
 from gradviz.diagnose.facts import Facts
-from gradviz.diagnose.lost import blame, cut_of, cuts_by_op, kept_back_by_op
 from gradviz.events import Cause
 from gradviz.graphs import Cut, Op
 from gradviz.query import gradient_inputs

@@ -2,7 +2,8 @@
 
 ## What it does
 Looks for trained parameters without a gradient whose operations are all tracked, but lead to a value that no sweep
-starts from or passes, or whose numbers alone were copied into another tensor (`.data = ...`, `load_state_dict`).
+starts from or passes, or whose numbers alone were copied into another tensor (`.data = ...`, `load_state_dict`). Notes
+them where that value is a result of a library's module that gave the loss another one.
 
 ## Why is this bad
 A loss term that is built and logged, but not added to what is differentiated, trains nothing.
@@ -19,16 +20,21 @@ A loss term that is built and logged, but not added to what is differentiated, t
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from gradviz.diagnose.addends import addends
 from gradviz.diagnose.copying import copy_of
-from gradviz.diagnose.facts import Facts, verb
+from gradviz.diagnose.facts import Facts, shared_owner, verb
 from gradviz.diagnose.findings import Complaint, Severity
 from gradviz.diagnose.lost import lost_roads, starved_parameters
-from gradviz.diagnose.surroundings import statements
+from gradviz.diagnose.surroundings import called_around, statements
+from gradviz.graphs import Op
 from gradviz.withholding import hands_on_integers
 
 CODE = "GV406"
+
+_TRANSFORMS = frozenset({"grad", "grad_and_value", "hessian", "jacfwd", "jacrev", "jvp", "vjp", "vmap"})
+"""Functions of `torch.func` that differentiate a function, or run one that does."""
 
 
 def check(facts: Facts) -> Iterator[Complaint]:
@@ -40,6 +46,8 @@ def check(facts: Facts) -> Iterator[Complaint]:
         uses = facts.uses(parameter)
         if parameter.id in explained or not uses or any(use in facts.swept for use in uses):
             continue
+        if not parameter.owners and all(graph.ops[use].name in _TRANSFORMS for use in uses):
+            continue  # its gradient is what the transform gives
         last = max(facts.farthest[version] for version in parameter.versions if version in facts.farthest)
         end = graph.ops[last].outputs[0]
         ends.setdefault(end, []).append(parameter.id)
@@ -69,6 +77,18 @@ def check(facts: Facts) -> Iterator[Complaint]:
                 tuple((sweep.site, "backward starts here") for sweep in graph.sweeps[-1:]),
             )
             continue
+        within = "" if name else _unasked_in(facts, op)
+        if within:
+            yield Complaint(
+                Severity.NOTE,
+                f"{facts.subject(values)} got no gradient: {verb(values, 'it', 'they')} only went into `{op.name}` "
+                f"inside of `{within}` ({facts.line(site)}), which no loss uses: one uses what else that gave",
+                "nothing, if that is meant; else use what is made of "
+                f"{verb(values, 'it', 'them')}; under DistributedDataParallel pass `find_unused_parameters=True`",
+                site,
+                tuple(values),
+            )
+            continue
         returned = _returned_instead(facts, end)
         number = next((op for id in facts.consumers.get(end, ()) if (op := graph.ops[id]).name == "item"), None)
         taken = ((number.site, "only its number was taken here"),) if number is not None else ()
@@ -82,6 +102,25 @@ def check(facts: Facts) -> Iterator[Complaint]:
             tuple(values),
             ((site, "left out here"), *taken, *((sweep.site, "backward starts here") for sweep in graph.sweeps[-1:])),
         )
+
+
+def _unasked_in(facts: Facts, op: Op) -> str:
+    """The library's module that a line of the user's calls and that ran `op`, where a loss uses what else it gave.
+
+    What such a module gives besides, such as what a pooler makes of the hidden states, is for those who ask for it.
+    """
+    graph = facts.graph
+    call = graph.sites.get(op.site) if op.site is not None else None
+    if call is None:
+        return ""
+    # Whoever called the function that it stands in.
+    alike = {id for id, site in graph.sites.items() if replace(site, id=call.id, caller=call.caller) == call}
+    together = [other for other in graph.ops.values() if other.site in alike]
+    if facts.swept.keys().isdisjoint(other.id for other in together):
+        return ""
+    called = shared_owner([f"{other.scope}." for other in together])
+    is_module = called in {other.scope for other in together} | {module.scope for module in graph.modules}
+    return called_around(facts, op.site, op.name) or called if called and is_module else ""
 
 
 def _help(facts: Facts, end: int, *, as_number: bool) -> str:

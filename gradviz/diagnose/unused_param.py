@@ -20,11 +20,12 @@ from collections import Counter
 from collections.abc import Iterator
 
 from gradviz.diagnose import stale_optimizer
+from gradviz.diagnose.blaming import MODES
 from gradviz.diagnose.checkpoint_reentrant import unrecorded_checkpoints
 from gradviz.diagnose.facts import Facts, Parameter, verb
 from gradviz.diagnose.findings import Complaint, Severity
 from gradviz.diagnose.freeze_noop import used_frozen
-from gradviz.diagnose.lost import MODES, lost_roads, starved_parameters
+from gradviz.diagnose.lost import lost_roads, starved_parameters
 from gradviz.diagnose.surroundings import branch_around
 from gradviz.events import Role
 from gradviz.graphs import Op

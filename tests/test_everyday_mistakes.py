@@ -737,3 +737,41 @@ def test_of_two_losses_that_one_step_is_for_both_are_told() -> None:
     finding = only_finding(train)
     assert finding.names == ("encoder.weight", "encoder.bias")
     assert "every road from them to the loss is cut" in finding.message
+
+
+def test_a_loss_that_is_added_by_its_data_is_told_to_be_added_itself():
+    model = torch.nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    with gradviz.record() as recording:
+        total = torch.zeros(1, requires_grad=True)
+        for _ in range(2):
+            loss = model(torch.ones(3, 2)).pow(2).mean()
+            total.data += loss.data
+        total.sum().backward()
+        optimizer.step()
+    (finding,) = [finding for finding in diagnose(recording.graph()) if finding.severity.value == "error"]
+    assert "in place of `loss.data`" in finding.help
+
+
+def test_a_loss_that_is_only_printed_by_its_data_is_not():
+    model = torch.nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    with gradviz.record() as recording:
+        w = torch.ones(1, requires_grad=True)
+        loss = model(torch.ones(3, 2)).pow(2).mean()
+        print(loss.data)
+        (w * 2).sum().backward()
+        optimizer.step()
+    findings = diagnose(recording.graph())
+    assert "GV406" in [finding.code for finding in findings]
+    assert not any(".data" in finding.help for finding in findings)
+
+
+def test_what_is_frozen_says_which_line_did_it():
+    with gradviz.record() as recording:
+        w = torch.ones(3, requires_grad=True)
+        w.requires_grad_(False)
+        with pytest.raises(RuntimeError, match="does not require grad"):
+            (w * 2).sum().backward()
+    (finding,) = [finding for finding in diagnose(recording.graph()) if finding.code == "GV108"]
+    assert re.search(r"it is frozen at (line \d+|\S+:\d+)$", finding.message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 import re
 from collections.abc import Callable
 from typing import Any
@@ -775,3 +776,44 @@ def test_what_is_frozen_says_which_line_did_it():
             (w * 2).sum().backward()
     (finding,) = [finding for finding in diagnose(recording.graph()) if finding.code == "GV108"]
     assert re.search(r"it is frozen at (line \d+|\S+:\d+)$", finding.message)
+
+
+class Stored(nn.Module):
+    """Fills a list before it is stored; only `registered` tells PyTorch of it."""
+
+    def __init__(self, *, registered: bool, at_once: bool = False) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for _ in range(0 if at_once else 3):
+            layers.append(nn.Linear(2, 2))
+        if at_once:
+            layers = [nn.Linear(2, 2) for _ in range(3)]
+        self.head = nn.Linear(2, 1)
+        if registered:
+            self.layers = nn.ModuleList(layers)
+        else:
+            self.layers = layers  # type: ignore[assignment]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for layer in self.layers:
+            x = layer(x).relu()
+        return self.head(x)
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+@pytest.mark.parametrize("registered", [False, True])
+def test_a_list_of_layers_is_blamed_where_it_is_stored(registered: bool, at_once: bool) -> None:
+    with gradviz.record() as recording:
+        net = Stored(registered=registered, at_once=at_once)
+        optimizer = torch.optim.SGD(net.parameters(), 0.1)
+        for _ in range(2):
+            optimizer.zero_grad()
+            net(torch.ones(3, 2)).sum().backward()
+            optimizer.step()
+    found = [finding for finding in diagnose(recording.graph()) if finding.code == "GV403"]
+    assert len(found) == (not registered)
+    for finding in found:
+        assert finding.source.strip().startswith("self.layers = layers")
+        assert finding.help == "keep modules in an `nn.ModuleList`, which registers them"
+        made = linecache.getline(__file__, finding.related[0].line).strip()
+        assert made == ("layers = [nn.Linear(2, 2) for _ in range(3)]" if at_once else "layers.append(nn.Linear(2, 2))")

@@ -312,7 +312,8 @@ class Statement:
     """A statement of the user's source, told when the recording ends, where a reader may want to point at it.
 
     kind     `branch`, a test that decides whether lines run; `return`, of a function; `fill`, which puts things into a
-             container; `carry`, which computes with numbers that were taken out of tensors, and runs no op
+             container; `carry`, which computes with numbers that were taken out of tensors, and runs no op; `hold`,
+             by which an `__init__` gives an attribute the list or dict that a variable held
     site     where it stands; only for a `return` and a `carry` does the site tell its function
     first    the first line that it speaks for: of the branch, of the function, or its own
     last     the last such line

@@ -21,6 +21,7 @@ _FILLING = frozenset({"append", "appendleft", "extend", "insert", "add", "update
 """Methods of Python's containers that put something into them."""
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_PLAIN = (ast.List, ast.Dict, ast.ListComp, ast.DictComp)
 _LEAVING = (ast.Return, ast.Continue, ast.Break, ast.Raise)
 
 
@@ -124,6 +125,8 @@ def _statements(tree: ast.Module) -> Iterator[_Found]:
         elif isinstance(node, _FUNCTIONS):
             outer = f"{name}.<locals>." if isinstance(function, _FUNCTIONS) else f"{name}." if name else ""
             name, function = outer + node.name, node
+            if node.name == "__init__":
+                yield from _hold(node)
         for part in vars(node).values():
             if part.__class__ is list:
                 if part and isinstance(part[0], ast.stmt):
@@ -167,6 +170,21 @@ def _fill(node: ast.Call | ast.Assign | ast.AugAssign) -> Iterator[_Found]:
     if isinstance(container, (ast.Name, ast.Attribute, ast.Subscript)):
         names = tuple(dict.fromkeys(name for value in put for name in _names(value)))
         yield _Found("fill", node, node.lineno, _end(node), ast.unparse(container)[:TEXT_LIMIT], names)
+
+
+def _hold(init: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[_Found]:
+    """The attributes that `__init__` gives a list or a dict which a variable of its own held before."""
+    plain: set[str] = set()
+    assigned = [node for node in ast.walk(init) if isinstance(node, (ast.Assign, ast.AnnAssign))]
+    for node in sorted(assigned, key=lambda node: (node.lineno, node.col_offset)):
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        if len(targets) > 1:
+            continue
+        match targets[0], node.value:
+            case ast.Name(id=name), value:
+                (plain.add if isinstance(value, _PLAIN) else plain.discard)(name)
+            case ast.Attribute(), ast.Name(id=name) if name in plain:
+                yield _Found("hold", node, init.lineno, _end(init), ast.unparse(targets[0])[:TEXT_LIMIT], (name,))
 
 
 def _carry(node: ast.Assign | ast.AugAssign, function: str) -> Iterator[_Found]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 import re
 from collections.abc import Callable
 from typing import Any
@@ -737,3 +738,82 @@ def test_of_two_losses_that_one_step_is_for_both_are_told() -> None:
     finding = only_finding(train)
     assert finding.names == ("encoder.weight", "encoder.bias")
     assert "every road from them to the loss is cut" in finding.message
+
+
+def test_a_loss_that_is_added_by_its_data_is_told_to_be_added_itself():
+    model = torch.nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    with gradviz.record() as recording:
+        total = torch.zeros(1, requires_grad=True)
+        for _ in range(2):
+            loss = model(torch.ones(3, 2)).pow(2).mean()
+            total.data += loss.data
+        total.sum().backward()
+        optimizer.step()
+    (finding,) = [finding for finding in diagnose(recording.graph()) if finding.severity.value == "error"]
+    assert "in place of `loss.data`" in finding.help
+
+
+def test_a_loss_that_is_only_printed_by_its_data_is_not():
+    model = torch.nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    with gradviz.record() as recording:
+        w = torch.ones(1, requires_grad=True)
+        loss = model(torch.ones(3, 2)).pow(2).mean()
+        print(loss.data)
+        (w * 2).sum().backward()
+        optimizer.step()
+    findings = diagnose(recording.graph())
+    assert "GV406" in [finding.code for finding in findings]
+    assert not any(".data" in finding.help for finding in findings)
+
+
+def test_what_is_frozen_says_which_line_did_it():
+    with gradviz.record() as recording:
+        w = torch.ones(3, requires_grad=True)
+        w.requires_grad_(False)
+        with pytest.raises(RuntimeError, match="does not require grad"):
+            (w * 2).sum().backward()
+    (finding,) = [finding for finding in diagnose(recording.graph()) if finding.code == "GV108"]
+    assert re.search(r"it is frozen at (line \d+|\S+:\d+)$", finding.message)
+
+
+class Stored(nn.Module):
+    """Fills a list before it is stored; only `registered` tells PyTorch of it."""
+
+    def __init__(self, *, registered: bool, at_once: bool = False) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for _ in range(0 if at_once else 3):
+            layers.append(nn.Linear(2, 2))
+        if at_once:
+            layers = [nn.Linear(2, 2) for _ in range(3)]
+        self.head = nn.Linear(2, 1)
+        if registered:
+            self.layers = nn.ModuleList(layers)
+        else:
+            self.layers = layers  # type: ignore[assignment]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for layer in self.layers:
+            x = layer(x).relu()
+        return self.head(x)
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+@pytest.mark.parametrize("registered", [False, True])
+def test_a_list_of_layers_is_blamed_where_it_is_stored(registered: bool, at_once: bool) -> None:
+    with gradviz.record() as recording:
+        net = Stored(registered=registered, at_once=at_once)
+        optimizer = torch.optim.SGD(net.parameters(), 0.1)
+        for _ in range(2):
+            optimizer.zero_grad()
+            net(torch.ones(3, 2)).sum().backward()
+            optimizer.step()
+    found = [finding for finding in diagnose(recording.graph()) if finding.code == "GV403"]
+    assert len(found) == (not registered)
+    for finding in found:
+        assert finding.source.strip().startswith("self.layers = layers")
+        assert finding.help == "keep modules in an `nn.ModuleList`, which registers them"
+        made = linecache.getline(__file__, finding.related[0].line).strip()
+        assert made == ("layers = [nn.Linear(2, 2) for _ in range(3)]" if at_once else "layers.append(nn.Linear(2, 2))")

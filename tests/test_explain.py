@@ -777,3 +777,20 @@ def test_what_is_frozen_gives_data_only_and_the_legend_tells_what_is_drawn() -> 
     assert any(row.startswith("┊ mul") for row in rows)
     assert rows[-1] == "│ gradient  ┊ data only"
     assert draw(explain(rec.graph(), "h")).splitlines()[-1] == "│ gradient  ✂ gradient stops"
+
+
+def test_a_list_that_a_finding_names_is_explained_by_the_finding():
+    w = torch.ones(3, requires_grad=True)
+    losses = []
+    with gv.record() as recording:
+        for _ in range(12):
+            loss = (w * 2).sum()
+            loss.backward()
+            losses.append(loss)
+    graph = recording.graph()
+    told = r"`losses` is no tensor.* GV503 at test_explain.py:\d+: `losses` holds"
+    with pytest.raises(UsageError, match=told) as raised:
+        look_up(graph, "losses")
+    assert "detach" in str(raised.value.help)
+    with pytest.raises(UsageError, match="there is no tensor called `lossesses`"):
+        look_up(graph, "lossesses")

@@ -208,3 +208,14 @@ def test_turns_of_a_loop_are_joined_each_to_its_own() -> None:
             (w * scale).sum().backward()
     graph = rec.graph()
     assert joined(compose(graph, Options())) == [("3.0", "mul", "probable")] * 40
+
+
+def test_what_a_cut_gives_is_called_as_the_line_has_it_where_nothing_has_a_name() -> None:
+    state = [torch.ones(3, requires_grad=True)]
+    with gradviz.record() as rec:
+        for _ in range(2):
+            state = [(state[0] * 2).detach() * leaf().sum()]
+            state[0].sum().backward()
+    titles = [box.title for box in compose(rec.graph(), Options()).boxes]
+    assert titles.count("(state[0] * 2).detach()") == 2
+    assert "detach" not in titles

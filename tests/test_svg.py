@@ -329,3 +329,9 @@ def test_a_drawing_comes_in_small_pieces():
     assert len(pieces) > len(drawing.boxes)
     assert max(map(len, pieces)) < 10_000
     assert all(piece.endswith("\n") for piece in pieces)
+
+
+def test_what_a_mark_of_text_means_is_one_text_in_the_legend():
+    box = replace(mlp().boxes[0], detail="version 3")
+    root = parsed(replace(mlp(), boxes=(box, *mlp().boxes[1:])))
+    assert "version n = written in place n times" in words(root)

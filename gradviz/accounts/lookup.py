@@ -10,11 +10,12 @@ from pathlib import PurePath
 
 from gradviz.accounts.records import Choice
 from gradviz.accounts.steps import describe, title
+from gradviz.diagnose import diagnose
 from gradviz.diagnose.facts import Facts
 from gradviz.errors import UsageError
 from gradviz.events import Site
 from gradviz.graphs import Graph, Op
-from gradviz.picture.wording import clean, join, plural
+from gradviz.picture.wording import Wording, clean, join, plural
 from gradviz.query import gradient_inputs
 from gradviz.targets import single_target, unpacked_target
 
@@ -39,7 +40,7 @@ def look_up(graph: Graph, name: str) -> Found:
     A name is a variable or the path of a parameter, whole or from some dot on, with `[0]` as good as `.0`; or a place,
     `train.py:14`, with a column and the name of the op or of its result behind it where that is needed. Where a
     variable held several values, the last one that went into a backward pass is meant. Raises `UsageError`, with near
-    names, for what is not there.
+    names, for what is not there, and with what a finding says of it for a list or another object that is no tensor.
     """
     facts = Facts(graph)
     place = _PLACE.fullmatch(name)
@@ -49,6 +50,7 @@ def look_up(graph: Graph, name: str) -> Found:
     wanted = _plain(name)
     found = names.get(wanted) or _by_ending(names, wanted)
     if not found:
+        _tell_container(graph, wanted)
         near = _near(facts, names, name, place is not None)
         raise UsageError(f"there is no tensor called `{_one_line(name)}`", help=near)
     return _last(facts, found)
@@ -68,6 +70,15 @@ def _names(facts: Facts) -> dict[str, list[int]]:
         if target:
             assigned.setdefault(_plain(target), {})[value.id] = None
     return {name: list(ids) for name, ids in {**assigned, **held}.items()}
+
+
+def _tell_container(graph: Graph, wanted: str) -> None:
+    """Raise with what the first finding knows of `wanted`, if one names it."""
+    for finding in diagnose(graph):
+        if wanted in map(_plain, finding.names):
+            at = Wording(graph, name_file=True).place(finding.path, finding.line)
+            told = f"{finding.severity.value} {finding.code}{f' at {at}' if at else ''}: {finding.message}"
+            raise UsageError(f"`{_one_line(wanted)}` is no tensor, but a finding names it, {told}", help=finding.help)
 
 
 def _plain(name: str) -> str:

@@ -52,7 +52,7 @@ def check(facts: Facts) -> Iterator[Complaint]:
         if frozen:
             told = f"{facts.subject(frozen)} went into it, and {verb(frozen, 'it is', 'all of them are')} frozen"
             where = " and ".join(facts.line(site) for site in sites)
-            told += f" ({where})" if sites else ""
+            told += f" at {where}" if sites else ""
             help = "let the part that is to be trained require grad"
         else:
             told, help = "nothing that went into it requires grad", "make a tensor with `requires_grad=True`"

@@ -28,6 +28,7 @@ from gradviz.diagnose.facts import Facts, shared_owner, verb
 from gradviz.diagnose.findings import Complaint, Severity
 from gradviz.diagnose.lost import lost_roads, starved_parameters
 from gradviz.diagnose.surroundings import called_around, statements
+from gradviz.events import Cause
 from gradviz.graphs import Op
 from gradviz.withholding import hands_on_integers
 
@@ -126,6 +127,9 @@ def _unasked_in(facts: Facts, op: Op) -> str:
 def _help(facts: Facts, end: int, *, as_number: bool) -> str:
     """What to do with `end`: start backward there if a part of it was the root, else add it to the loss."""
     name = facts.name(end)
+    taken = _taken_by_data(facts, end)
+    if name and taken is not None:
+        return f"use `{name}` in place of `{name}.data` at {facts.line(taken.site)}, which has none of its history"
     parts, _, _ = addends(facts, [end])
     for sweep in reversed(facts.graph.sweeps):
         part = next((facts.name(root) for root in sweep.roots if root in parts and facts.name(root)), "")
@@ -134,6 +138,18 @@ def _help(facts: Facts, end: int, *, as_number: bool) -> str:
     if as_number:
         return f"add {f'`{name}`' if name else 'the tensor'} itself to the loss, not its number"
     return f"add `{name}` to the loss, or call backward on it too" if name else "add it to the loss"
+
+
+def _taken_by_data(facts: Facts, end: int) -> Op | None:
+    """Where `end.data` is asked for and goes on into memory that a backward started from: `total.data += loss.data`."""
+    graph = facts.graph
+    fed = {graph.values[value].storage for value in facts.feeding}
+    for op in (graph.ops[id] for id in facts.consumers.get(end, ())):
+        users = [user for output in op.outputs for user in facts.consumers.get(output, ())]
+        written = {graph.values[made].storage for user in users for made in graph.ops[user].outputs}
+        if op.cause is Cause.DATA and not fed.isdisjoint(written):
+            return op
+    return None
 
 
 def _returned_instead(facts: Facts, end: int) -> int | None:

@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from gradviz.diagnose import stale_optimizer
 from gradviz.diagnose.facts import Facts, verb
 from gradviz.diagnose.findings import Complaint, Severity
+from gradviz.diagnose.surroundings import statements
 from gradviz.graphs import Op
 from gradviz.picture.wording import plural
 
@@ -58,13 +59,17 @@ def check(facts: Facts) -> Iterator[Complaint]:
         if owner:
             subject = f"{plural(len(values), 'parameter')} in `{container}`" if len(values) > 1 else subject
             whose = f"`{container}` is a plain {_kind(facts, values)}, so `{owner}`"
+        attribute = container.rpartition(".")[2]
+        stored = [s.site for s in statements(facts, "hold", site) if s.target.rpartition(".")[2] == attribute]
+        held = stored[0] if stored else None
         yield Complaint(
             Severity.WARNING,
             f"{subject}, made at {facts.line(site)}, got gradients but no optimizer owns {them}: {whose} does not have "
             f"{them} among its parameters",
             _help(facts, values),
-            site,
+            site if held is None else held,
             tuple(values),
+            () if held is None else ((site, "made here"),),
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from pathlib import PurePath
 
@@ -124,15 +125,23 @@ class Wording:
         return STATUS.get(op.cause, "not tracked") if op.cause is not None else "not tracked"
 
     def cut_title(self, op: Op) -> str:
-        """`c = x.detach()`, as the user would write it; the op's name alone where what it was called on has none."""
+        """`c = x.detach()`, as the user would write it; where what it was called on has no name, as the line has it."""
         base, target = self._base(op), self._graph.values[op.outputs[0]].name
         if not base:
-            text = op.name
+            text = self._written(op) or op.name
         elif op.cause is Cause.RETENSOR:
             text = f"{op.name}({base})"
         else:
             text = f"{base}.{op.name}" if op.cause is Cause.DATA else f"{base}.{op.name}()"
         return clean(f"{target} = {text}" if target and target != base else text)
+
+    def _written(self, op: Op) -> str:
+        """The expression in the source that is the call of `op`; empty where it is not one line, or too long."""
+        site = self._graph.sites.get(op.site) if op.site is not None else None
+        if site is None or site.column < 0 or site.end_line > site.line:
+            return ""
+        text = site.text[site.column : site.end_column]
+        return text if len(text) <= TITLE_LIMIT // 2 and re.search(rf"\b{re.escape(op.name)}\b", text) else ""
 
     def cut_detail(self, op: Op) -> str:
         """What the value behind a cut still has in common with the one before it."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil
 
 from gradviz.layout.drawing import Drawing, Rectangle
 from gradviz.layout.measure import text_width
@@ -101,12 +100,10 @@ def legend_items(drawing: Drawing) -> list[Item]:
         items.append(Item(rectangle(Rectangle(0, -11, 22, 14), 4, "f"), 22, "grad-mode region"))
     for words in frames(placed.frame.kind for placed in drawing.frames):
         items.append(Item(rectangle(Rectangle(0, -11, 22, 14), 4, "fm"), 22, words))
-    # A mark of text is a sample of itself; a hook has one that is drawn, too.
+    # A mark of text is a sample of itself, and its words begin where a sample would; a hook is drawn, too.
     for mark, words in signs(picture):
-        if (mark, words) == HOOK:
-            items.append(Item(hook(9, -4), 18, f"{mark}: {words}"))
-            continue
-        items.append(Item(text(0, 0, mark, "k"), ceil(text_width(mark, "sans", 11)), f"= {words}"))
+        drawn = (hook(9, -4), 18) if mark == HOOK[0] else ("", -_SAMPLE_GAP)
+        items.append(Item(*drawn, f"{mark} = {words}"))
     return items
 
 

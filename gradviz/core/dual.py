@@ -17,6 +17,7 @@ import numpy as np
 from gradviz.core import dtypes
 from gradviz.core.apply import apply
 from gradviz.core.ops.table import TABLE, Row, op
+from gradviz.core.tame import is_tame
 from gradviz.core.tensor import Tensor
 
 
@@ -57,6 +58,14 @@ def kept_where(keep: Any, x: Any) -> Any:
         return np.where(keep, x, 0)
     bits = _BITS[x.dtype.itemsize]
     return (x.view(bits) & -keep.astype(bits)).view(x.dtype)
+
+
+def sign_of(x: Any) -> Any:
+    """`np.sign(x)`, but that of a NaN is zero, as it is for PyTorch."""
+    signs: Any = np.sign(x)
+    if isinstance(x, Tensor) or x.dtype.kind != "f" or is_tame(signs):
+        return signs
+    return np.where(np.isnan(signs), x.dtype.type(0), signs)
 
 
 SHORT = 4096

@@ -148,7 +148,7 @@ def _left(method: Any, mask: Any) -> Any:
 def _dimension(dim: int, t: Any) -> int:
     if not -t.dim() <= dim < t.dim():
         raise IndexError(f"Invalid index {dim} for tensor of size {_size(t)}")
-    return dim % t.dim()
+    return dim % int(t.dim())
 
 
 class Identity(BasePruningMethod):

@@ -192,6 +192,7 @@ CASES = [
     case("LPPool1d", 2, 3, inputs=(Between((2, 3, 7)),)),
     case("LPPool2d", 3, 2, stride=1, inputs=(Between(IMAGE),)),
     case("LPPool3d", 2, 2, inputs=(Between((2, 3, 3, 4, 3)),)),
+    case("FractionalMaxPool2d", 2, 2, inputs=(IMAGE,)),
     case("MaxUnpool1d", 2, inputs=((1, 2), Distinct(4, (1, 2)))),
     case("MaxUnpool2d", 2, inputs=((3, 1, 2), Distinct(8, (3, 1, 2)))),
     case("MaxUnpool3d", (1, 2, 2), inputs=((2, 1, 1, 2), Distinct(8, (2, 1, 1, 2)))),

@@ -37,6 +37,7 @@ from gradviz.core.ops import (
     extremes,
     factors,
     fills,
+    fractional_pooling,
     gamma,
     gates,
     gathering,

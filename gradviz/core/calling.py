@@ -24,7 +24,7 @@ class _Called(type):
             return type.__call__(cls, *given, **options)
         made: Any = type.__call__(cls)
         source = made_by_type(dtypes.get_default_dtype(), given)
-        for name in Bare.__slots__[1:]:
+        for name in Bare.__slots__[2:]:
             setattr(made, name, getattr(source, name))
         return made
 

@@ -17,6 +17,7 @@ import numpy as np
 from gradviz.core import dtypes
 from gradviz.core.apply import apply
 from gradviz.core.ops.table import TABLE, Row, op
+from gradviz.core.tame import is_tame
 from gradviz.core.tensor import Tensor
 
 
@@ -92,6 +93,15 @@ def raised(x: Any, exponent: Any) -> Any:
 
 
 raised.types = ("ff->f",)  # type: ignore[attr-defined]
+
+
+def sign_of(x: Any) -> Any:
+    """`np.sign(x)`, but that of a NaN is zero, as it is for PyTorch."""
+    signs: Any = np.sign(x)
+    if isinstance(x, Tensor) or x.dtype.kind != "f" or is_tame(signs):
+        return signs
+    return np.where(np.isnan(signs), x.dtype.type(0), signs)
+
 
 SHORT = 4096
 """So long a row may be summed number by number: it costs float32 no digit."""

@@ -49,6 +49,7 @@ class Tensor:
     """
 
     __slots__ = (
+        "__dict__",
         "__weakref__",
         "_data",
         "_extras",
@@ -362,23 +363,15 @@ class Tensor:
         return repr(self)
 
     def __dir__(self) -> list[str]:
-        return sorted({name for cls in type(self).__mro__ for name in vars(cls)})
+        return sorted({*vars(self), *(name for cls in type(self).__mro__ for name in vars(cls))})
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
-        if not self.is_leaf:
-            raise RuntimeError(
-                "Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol at the "
-                "moment.  If you were attempting to deepcopy a module, this may be because of a "
-                "torch.nn.utils.weight_norm usage, see https://github.com/pytorch/pytorch/pull/103001"
-            )
-        twin = _revive(type(self), self._data.copy(), self._requires_grad)
-        memo[id(self)] = twin
-        if self._grad is not None:
-            twin._grad = self._grad.__deepcopy__(memo)
-        return twin
+        from gradviz.core.copying import deep_copy  # copying imports Tensor
+
+        return deep_copy(self, memo)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _revive, (type(self), self._data, self._requires_grad)
+        return _revive, (type(self), self._data, self._requires_grad), vars(self) or None
 
 
 @functools.cache

@@ -45,7 +45,7 @@ class Parameter(Tensor):
     data: its values, whose memory it shares; by default none. requires_grad: False for a frozen one.
     """
 
-    __slots__ = ("__dict__",)
+    __slots__ = ()
 
     require_grad = _Misspelt()
     require_grads = _Misspelt()
@@ -94,7 +94,7 @@ class Buffer(Tensor):
     persistent: it is part of the module's `state_dict`.
     """
 
-    __slots__ = ("__dict__",)
+    __slots__ = ()
 
     persistent: bool
 
@@ -146,7 +146,7 @@ def _as(kind: type[Tensor], made: Tensor) -> Tensor:
     return twin
 
 
-_STATE = tuple(name for name in Tensor.__slots__ if name != "__weakref__")
+_STATE = tuple(name for name in Tensor.__slots__ if name not in ("__dict__", "__weakref__"))
 
 
 def _source(array: Any, frame: FrameType, row: Row = SOURCE) -> Trace:

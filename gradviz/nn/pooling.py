@@ -285,3 +285,37 @@ class AdaptiveMaxPool3d(_AdaptiveMax):
     """The greatest of as many windows as the result has elements."""
 
     _call = "adaptive_max_pool3d"
+
+
+class FractionalMaxPool2d(Module):
+    """The greatest of windows whose places are drawn. Input (n, channels, height, width) or one image.
+
+    Raises ValueError where not exactly one of `output_size` and `output_ratio` is given.
+    """
+
+    def __init__(
+        self,
+        kernel_size: Any,
+        output_size: Any = None,
+        output_ratio: Any = None,
+        return_indices: bool = False,
+        _random_samples: Any = None,
+    ) -> None:
+        super().__init__()
+        if output_size is None and output_ratio is None:
+            raise ValueError("FractionalMaxPool2d requires specifying either an output size, or a pooling ratio")
+        if output_size is not None and output_ratio is not None:
+            raise ValueError("only one of output_size and output_ratio may be specified")
+        self.kernel_size = several(kernel_size, 2)
+        self.return_indices = return_indices
+        self.output_size = None if output_size is None else several(output_size, 2)
+        self.output_ratio = (output_ratio, output_ratio) if isinstance(output_ratio, float) else output_ratio
+        if output_ratio is not None and not all(0 < part < 1 for part in self.output_ratio):
+            raise ValueError(f"output_ratio must be between 0 and 1 (got {output_ratio})")
+        self.register_buffer("_random_samples", _random_samples)
+
+    def forward(self, input: Tensor) -> Any:
+        """Returns (n, channels, *output_size), with the places of the elements if asked for."""
+        return functional.fractional_max_pool2d(
+            input, self.kernel_size, self.output_size, self.output_ratio, self.return_indices, self._random_samples
+        )

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gradviz.core.apply import apply
+from gradviz.core.dual import sign_of
 from gradviz.core.error_function import erf
 from gradviz.core.inplace import apply_inplace
 from gradviz.core.ops.arithmetic import POW_NUMBER
@@ -102,7 +103,7 @@ ATANH = op("atanh(x)", floating(np.arctanh), x=lambda g, x: g / (1 - x * x), sam
 
 
 def _sign(x: Any) -> Any:
-    return np.sign(x) if x.dtype.kind != "b" else x.copy()
+    return sign_of(x) if x.dtype.kind != "b" else x.copy()
 
 
 def _rounding(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -117,7 +118,7 @@ def _rounding(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
 ABS = op(
     "abs(x)",
     operator.abs,
-    x=lambda g, x: g * np.sign(x),
+    x=lambda g, x: g * sign_of(x),
     samples=lambda: [sample(grid(2, 3)), sample(np.array([-1.0, 0.0, -0.0, 2.0]), smooth=False)],
 )
 SIGN = op(

@@ -13,7 +13,7 @@ import numpy as np
 
 from gradviz.core import dtypes
 from gradviz.core.apply import apply, apply_general
-from gradviz.core.dual import array_type, cast
+from gradviz.core.dual import array_type, cast, sign_of
 from gradviz.core.ops.folding import WHOLE, dims_of, folded, kept, numpy_names, reduced
 from gradviz.core.ops.samples import flags, grid, integers
 from gradviz.core.ops.table import Sample, op, sample
@@ -233,13 +233,13 @@ def _length_slope(g: Any, x: Any, out: Any, p: float, dim: Any, keepdim: bool) -
     if p == 0:
         return None
     if p == 1:
-        return g * np.sign(x)
+        return g * sign_of(x)
     if p == 2:
         return x * np.where(length == 0, 0, g / np.where(length == 0, 1, length))
     if math.isinf(p):
         at = np.abs(x) == length
-        return g * np.sign(x) * at / reduced(np.add, at, dim, True)
-    return np.where(length == 0, 0, g * np.sign(x) * (np.abs(x) / length) ** (p - 1))
+        return g * sign_of(x) * at / reduced(np.add, at, dim, True)
+    return np.where(length == 0, 0, g * sign_of(x) * (np.abs(x) / length) ** (p - 1))
 
 
 NORM = op(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from gradviz.core.apply import apply
+from gradviz.core.dual import sign_of
 from gradviz.core.inplace import apply_inplace
 from gradviz.core.ops.refusals import NOT_IMPLEMENTED, no_derivative
 from gradviz.core.ops.samples import grid, unit
@@ -89,7 +90,7 @@ def _signs(x: Any) -> Any:
 
 SGN: Row = op(
     "sgn(x)",
-    lambda x: np.sign(x) if x.dtype.kind != "b" else x.copy(),
+    lambda x: sign_of(x) if x.dtype.kind != "b" else x.copy(),
     x=lambda g: g * 0,
     samples=lambda: [sample(grid(2, 3)), sample(np.array([0.0, -0.0]), smooth=False)],
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 from gradviz.core.public import FUNCTIONS
@@ -148,7 +148,7 @@ def _left(method: Any, mask: Any) -> Any:
 def _dimension(dim: int, t: Any) -> int:
     if not -t.dim() <= dim < t.dim():
         raise IndexError(f"Invalid index {dim} for tensor of size {_size(t)}")
-    return dim % t.dim()
+    return dim % int(t.dim())
 
 
 class Identity(BasePruningMethod):
@@ -184,21 +184,25 @@ class _ByAmount(BasePruningMethod):
     def __init__(self, amount: Any) -> None:
         if not isinstance(amount, Real):
             raise TypeError(f"Invalid type for amount: {amount}. Must be int or float.")
-        if amount < 0 or (not isinstance(amount, Integral) and amount > 1):
+        self.amount: int | float = _number(amount)
+        if self.amount < 0 or (isinstance(self.amount, float) and self.amount > 1):
             raise ValueError(
                 f"amount={amount} should either be a float in the range [0, 1] or a non-negative integer"
             )
-        self.amount = amount
 
     def _count(self, size: int) -> int:
         """How many of `size` are pruned."""
-        if not isinstance(self.amount, Integral):
+        if isinstance(self.amount, float):
             return round(self.amount * size)
         if self.amount > size:
             raise ValueError(
                 f"amount={self.amount} should be smaller than the number of parameters to prune={size}"
             )
-        return int(self.amount)
+        return self.amount
+
+
+def _number(amount: Any) -> int | float:
+    return int(amount) if hasattr(amount, "__index__") else float(amount)
 
 
 class RandomUnstructured(_ByAmount):

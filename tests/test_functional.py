@@ -239,8 +239,8 @@ def test_dropout_takes_the_same_elements_as_torch() -> None:
         (gv.nn.functional, "mseloss", "did you mean `gradviz.nn.functional.mse_loss`?"),
         (
             gv.nn.functional,
-            "fractional_max_pool2d",
-            "has no attribute 'fractional_max_pool2d'; gradviz's own tensors have a part of what PyTorch has",
+            "multi_head_attention_forward",
+            "has no attribute 'multi_head_attention_forward'; gradviz's own tensors have a part of what PyTorch has",
         ),
     ],
 )

@@ -34,6 +34,10 @@ CHECKED_ELSEWHERE = {
     "prelu": "is given its weight in the input's shape; tested in test_composed_functional",
     "mm.columns": "is `mm` of a matrix that was transposed, which test_owned_gradients compares with PyTorch",
     "safe_softmax": "only runs inside attention, which is compared with PyTorch",
+    **dict.fromkeys(
+        ("_threshold_", "leaky_relu_", "elu_", "selu_", "celu_"), "only runs in place; tested in test_written_over"
+    ),
+    "fractional_max_pool2d": "is given what it draws in its input's dtype; tested in test_fractional_pooling",
     **dict.fromkeys(("copy_slices", "as_strided"), INTERNAL),
     "_ctc_loss_backward": "runs behind ctc_loss; tested in test_ctc",
     "ctc_loss": "its gradient is that of what `log_softmax` was taken of; tested in test_ctc",

@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable
 from typing import Any
 
 import torch
+from installed import library, recorded
 from torch import nn
 
-import gradviz
 from gradviz.diagnose import Findings, diagnose
-from gradviz.graphs import Graph
-
-
-def library(source: str) -> Any:
-    """What a file of an installed package defines."""
-    names: dict[str, Any] = {"torch": torch, "nn": nn, "__name__": "lib"}
-    exec(compile(textwrap.dedent(source), "/x/site-packages/lib.py", "exec"), names)
-    return type("lib", (), names)
-
-
-def recorded(program: Callable[[], object]) -> Graph:
-    with gradviz.record() as rec:
-        program()
-    assert not rec.failures
-    graph = rec.graph()
-    graph.validate()
-    return graph
 
 
 def found(program: Callable[[], object]) -> Findings:

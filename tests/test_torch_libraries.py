@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 import torch
+from installed import library, recorded
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
@@ -20,22 +19,6 @@ from gradviz.graphs import Graph
 from gradviz.picture.composing import compose
 from gradviz.selecting import default_selection
 from gradviz.views import Options
-
-
-def library(source: str) -> Any:
-    """What a file of an installed package defines."""
-    names: dict[str, Any] = {"torch": torch, "__name__": "lib"}
-    exec(compile(textwrap.dedent(source), "/x/site-packages/lib.py", "exec"), names)
-    return type("lib", (), names)
-
-
-def recorded(program: Callable[[], object]) -> Graph:
-    with gradviz.record() as rec:
-        program()
-    assert not rec.failures
-    graph = rec.graph()
-    graph.validate()
-    return graph
 
 
 def ops(graph: Graph) -> Counter[str]:

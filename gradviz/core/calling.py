@@ -9,6 +9,7 @@ from typing import Any
 
 from gradviz.core import dtypes
 from gradviz.core.ops.older import made_by_type
+from gradviz.core.tensor import FIELDS
 from gradviz.core.tensor import Tensor as Bare
 
 
@@ -24,7 +25,7 @@ class _Called(type):
             return type.__call__(cls, *given, **options)
         made: Any = type.__call__(cls)
         source = made_by_type(dtypes.get_default_dtype(), given)
-        for name in Bare.__slots__[2:]:
+        for name in FIELDS:
             setattr(made, name, getattr(source, name))
         return made
 

@@ -52,14 +52,6 @@ _BITS = {2: np.int16, 4: np.int32, 8: np.int64}
 """By the bytes of a float the whole number of that size."""
 
 
-def kept_where(keep: Any, x: Any) -> Any:
-    """`x` where `keep` is true, else zero, as `np.where` has it; without its branch on each element of an array."""
-    if isinstance(x, Tensor) or isinstance(keep, Tensor):
-        return np.where(keep, x, 0)
-    bits = _BITS[x.dtype.itemsize]
-    return (x.view(bits) & -keep.astype(bits)).view(x.dtype)
-
-
 LONG = 2048
 """From so many elements on, a choice for each of them is written without a branch."""
 
@@ -75,6 +67,10 @@ def chosen(choice: Any, x: Any, y: Any) -> Any:
         return np.where(choice, x, y)
     bits = _BITS[kind.itemsize]
     one, other = (np.asarray(each, kind).view(bits) for each in (x, y))
+    if not one.ndim and not one:
+        choice, one, other = ~choice, other, one
+    if not other.ndim and not other:  # it is zero, and not -0.0
+        return (-choice.astype(bits) & one).view(kind)
     found = -choice.astype(bits) & (one ^ other)
     found ^= other
     return found.view(kind)

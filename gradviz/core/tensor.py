@@ -374,6 +374,10 @@ class Tensor:
         return _revive, (type(self), self._data, self._requires_grad), vars(self) or None
 
 
+FIELDS = tuple(name for name in Tensor.__slots__ if not name.startswith("__"))
+"""What a tensor consists of, but for attributes of the user's own."""
+
+
 @functools.cache
 def _engine() -> Any:
     from gradviz.core import engine  # the engine imports Tensor

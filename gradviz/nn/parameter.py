@@ -12,7 +12,7 @@ from gradviz.core.apply import apply, source, wrap
 from gradviz.core.composites import tell
 from gradviz.core.listeners import Deed, listeners
 from gradviz.core.ops.table import TABLE, Row, op
-from gradviz.core.tensor import Tensor
+from gradviz.core.tensor import FIELDS, Tensor
 from gradviz.core.trace import INNER, LATE, LEAF_GRAD, Trace
 from gradviz.events import Cause
 from gradviz.sites import is_user_file, user_frame
@@ -141,12 +141,9 @@ def fill(tensor: Tensor, values: Any) -> Tensor:
 def _as(kind: type[Tensor], made: Tensor) -> Tensor:
     """`made`, which nobody else holds, as one of `kind`."""
     twin = Tensor.__new__(kind)
-    for name in _STATE:
+    for name in FIELDS:
         setattr(twin, name, getattr(made, name))
     return twin
-
-
-_STATE = tuple(name for name in Tensor.__slots__ if name not in ("__dict__", "__weakref__"))
 
 
 def _source(array: Any, frame: FrameType, row: Row = SOURCE) -> Trace:

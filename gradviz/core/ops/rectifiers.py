@@ -9,7 +9,7 @@ import numpy as np
 
 from gradviz.core.apply import apply, apply_general
 from gradviz.core.composites import called, composite
-from gradviz.core.dual import array_of, chosen, kept_where
+from gradviz.core.dual import array_of, chosen
 from gradviz.core.inplace import apply_inplace
 from gradviz.core.ops.activations import WRITTEN, activation, publish_activation, run_on
 from gradviz.core.ops.samples import grid, positive
@@ -76,7 +76,7 @@ def _between(x: Any, low: float, high: float) -> Any:
 RELU = op(
     "relu(x)",
     _ramp,
-    x=lambda g, out: kept_where(array_of(out).astype(bool), g),  # it is positive or zero, or NaN
+    x=lambda g, out: chosen(array_of(out).astype(bool), g, 0.0),  # it is positive or zero, or NaN
     samples=lambda: [sample(grid(2, 3)), sample(_KINKS, smooth=False)],
 )
 LEAKY_RELU = op(
@@ -90,7 +90,7 @@ HARDTANH = op(
     "hardtanh(x, *, min_val=-1.0, max_val=1.0)",
     _between,
     call="nn.functional.hardtanh",
-    x=lambda g, x, min_val, max_val: kept_where(~((x <= min_val) | (x >= max_val)), g),
+    x=lambda g, x, min_val, max_val: chosen((x <= min_val) | (x >= max_val), 0.0, g),
     samples=lambda: [sample(grid(2, 3)), sample(grid(2, 3), -0.3, 1.1), sample(_KINKS, smooth=False)],
 )
 RELU6 = op(
@@ -98,7 +98,7 @@ RELU6 = op(
     lambda x: _between(x, 0, 6),
     node="HardtanhBackward0",
     call="nn.functional.relu6",
-    x=lambda g, x: kept_where(~((x <= 0) | (x >= 6)), g),
+    x=lambda g, x: chosen((x <= 0) | (x >= 6), 0.0, g),
     samples=lambda: [sample(positive(2, 3)), sample(_KINKS, smooth=False)],
 )
 
@@ -220,23 +220,23 @@ def _refuse_negative(name: str, slope: float, more: str = "") -> None:
 def _leaky_relu_over(g: Any, out: Any, negative_slope: float) -> Any:
     more = " File an issue at https://github.com/pytorch/pytorch if you do require supporting in-place leakRelu "
     _refuse_negative("leakyReLu", negative_slope, f"{more}backward calculation with negative slope")
-    return np.where(out > 0, g, g * negative_slope)
+    return chosen(out > 0, g, g * negative_slope)
 
 
 def _elu_over(g: Any, out: Any, alpha: float) -> Any:
     _refuse_negative("elu", alpha)
-    return np.where(out <= 0, g * (out + alpha), g)
+    return chosen(out <= 0, g * (out + alpha), g)
 
 
 def _celu_over(g: Any, out: Any, alpha: float) -> Any:
     _refuse_negative("elu", alpha)
-    return np.where(out <= 0, g * (1 / alpha) * (out + alpha), g)
+    return chosen(out <= 0, g * (1 / alpha) * (out + alpha), g)
 
 
 for _row, _node, _vjp in (
     (LEAKY_RELU, "LeakyReluBackward1", _leaky_relu_over),
     (ELU, "EluBackward1", _elu_over),
-    (SELU, "EluBackward1", lambda g, out: np.where(out <= 0, g * (out + SCALE * ALPHA), g * SCALE)),
+    (SELU, "EluBackward1", lambda g, out: chosen(out <= 0, g * (out + SCALE * ALPHA), g * SCALE)),
     (CELU, "CeluBackward1", _celu_over),
     (THRESHOLD, "ThresholdBackward1", THRESHOLD.formulas[0][0]),  # type: ignore[index]
 ):

@@ -17,6 +17,7 @@ from gradviz.core.aliasing import Made, ReplayStep, View, nth
 from gradviz.core.compiling import can_run, compiled, source_of_run
 from gradviz.core.composites import finish, tell, untold
 from gradviz.core.dtypes import promoted
+from gradviz.core.fields import ALONE, MANY
 from gradviz.core.grad_mode import Region, current
 from gradviz.core.history import bound
 from gradviz.core.listeners import attended, listeners
@@ -52,6 +53,7 @@ from gradviz.sites import user_files, user_frame
 
 _NAMES = {
     "ALIAS": ALIAS,
+    "ALONE": ALONE,
     "AnyNode": Node,
     "F32": np.dtype(np.float32),
     "F64": np.dtype(np.float64),
@@ -61,6 +63,7 @@ _NAMES = {
     "LEAF_GRAD": LEAF_GRAD,
     "LIMIT": HISTORY_LIMIT,
     "LINKED": LINKED,
+    "MANY": MANY,
     "NONDIFFERENTIABLE": Cause.NONDIFFERENTIABLE,
     "NO_GRAD": Made.NO_GRAD,
     "NUMBERS": NUMBERS,
@@ -378,7 +381,8 @@ def source(row: Row, data: Any, frame: FrameType) -> Untracked:
     """The record of a leaf: `row` made the array `data`, called from `frame`, and nothing lies behind it."""
     step = Untracked()
     step.id = step.oldest = next_id()
-    step.links = step.needs = step.static = ()
+    step.link0, step.link1 = (), MANY
+    step.needs = step.static = ()
     step.row, step.region = row, current()
     step.code, step.lasti = frame.f_code, frame.f_lasti
     step.rare = step.cause = None

@@ -1,8 +1,8 @@
-"""Compile a row: from its entry in the op table to one function that runs it and one that pulls its cotangent back.
+"""Compile a row: from its entry in the op table to one function that runs it. `compiling_pulls` has the way back.
 
-`apply.remember` and `pullback.run_node` say what an op and its backward do, for any row and any inputs. Both look
-everything up. Here the same steps are written out for one row, as `dataclasses` writes out an `__init__`: no loop over
-inputs, no name looked up, records filled by plain stores. What `source_of_run` gives for `mul(x, y)` begins
+`apply.remember` says what an op does, for any row and any inputs, and looks everything up. Here the same steps are
+written out for one row, as `dataclasses` writes out an `__init__`: no loop over inputs, no name looked up, records
+filled by plain stores. What `source_of_run` gives for `mul(x, y)` begins
 
     def run(x, y):
         if type(x) is not Tensor and not isinstance(x, Tensor): return general(row, (x, y), ())
@@ -12,7 +12,7 @@ Compiled code knows the ordinary case alone: operands that are tensors or Python
 row promotes. It hands every other case to the general definition. A node that it made has no `GENERAL` flag.
 
 An operand that is its op's second output, or a later one, has a pair for its link. So that the others need not ask, a
-row has a second function for these, and another one that pulls back: the same steps, written with `paired`.
+row has a second function for these: the same steps, written with `paired`.
 """
 
 from __future__ import annotations
@@ -20,8 +20,6 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
-
-from gradviz.core.ops.table import argument_names
 
 if TYPE_CHECKING:
     from gradviz.core.ops.table import Row
@@ -63,13 +61,6 @@ def can_run(row: Row, count: int) -> bool:
     if row.variadic:
         return len(row.inputs) == 1 and not row.saved_names and 0 < count <= MOST
     return 0 < count <= len(row.inputs)
-
-
-def can_pull(row: Row) -> bool:
-    """Whether the backward of `row` can be compiled."""
-    known = {*row.inputs, *row.static, *row.shared, "out", "out1", "shape", "index", "shapes", "outputs"}
-    read = {name for names in row.reading_of for name in names}
-    return (not row.variadic or can_run(row, 1)) and read <= known
 
 
 def source_of_run(
@@ -155,8 +146,8 @@ def source_of_run(
     else:
         put(" if 1:")
     lines += _fill_trace(row, count, otherwise)
-    links = [f"(l{i}, q{i}) if q{i} else l{i}" if paired else f"l{i}" for i in spots]
-    put(f" step.shape = shape; step.links = ({''.join(link + ', ' for link in links)})")
+    put(" step.shape = shape")
+    put(f" {_stored('link', [f'((l{i}, q{i}) if q{i} else l{i})' if paired else f'l{i}' for i in spots])}")
     put(f" step.needs = {_needs(count)}")
     put(f" step.static = {static}; step.code = code")
     put(" lasti = frame.f_lasti; step.lasti = OFFSETS[lasti] if lasti < 4096 else lasti")
@@ -200,6 +191,15 @@ def _share(row: Row, count: int, forward: str, static: str) -> list[str]:
     ]
 
 
+def _stored(name: str, values: list[str]) -> str:
+    """Stores in the two fields of a record that keep a tuple of these values; see `fields`."""
+    if len(values) == 2:
+        return f"step.{name}0 = {values[0]}; step.{name}1 = {values[1]}"
+    if len(values) == 1:
+        return f"step.{name}0 = {values[0]}; step.{name}1 = ALONE"
+    return f"step.{name}0 = ({''.join(value + ', ' for value in values)}); step.{name}1 = MANY"
+
+
 def _describe_result(same_type: bool, checked: bool, count: int, slow: str, paired: bool) -> list[str]:
     """The lines that find dtype and shape of what came out. They share the tuple of an input, where it is the same."""
     first = "k0" if paired else "l0.shape"
@@ -230,13 +230,16 @@ def _fill_node(row: Row, count: int, derived: list[int]) -> list[str]:
         when = "" if len(derived) == 1 else " or ".join(f"n{i}" for i in readers) or "False"
         place = row.inputs.index(name) if name in row.inputs else -1
         value = made.get(name) or (f"a{place}" if 0 <= place < count else "None")
-        values.append(f"{value} if {when} else None" if when else value)
+        values.append(f"({value} if {when} else None)" if when else value)
         marks.append("None")
         if 0 <= place < count:
             memories.append(f"m{place} is None")
             marks[-1] = f"mark_of(x{place})" if not when else f"mark_of(x{place}) if {when} else None"
-    linked = " if r1 else LINKED" if count == 2 and _is_linked(row) else ""
-    lines.append(f"  step.saved = ({''.join(value + ', ' for value in values)}){linked}")
+    saved = _stored("saved", values)
+    if count == 2 and is_linked(row):
+        lines += [f"  if r1: {saved}", "  else: step.saved0 = LINKED; step.saved1 = MANY"]
+    else:
+        lines.append(f"  {saved}")
     if memories:
         numbers = " and ".join(f"r{i}" for i in range(1, count))
         fresh = f"FRESH if {numbers} else NUMBERS" if numbers else "FRESH"
@@ -282,117 +285,6 @@ def _fill_trace(row: Row, count: int, otherwise: str) -> list[str]:
     return lines
 
 
-def _is_linked(row: Row) -> bool:
+def is_linked(row: Row) -> bool:
     """Whether all that the cotangent of a first input asks for is the second one: a number need not be saved."""
     return len(row.inputs) == 2 and row.formulas[0] is not None and set(row.reads[0]) == {row.inputs[1]}
-
-
-def source_of_pull(row: Row, pointwise: bool, paired: bool = False) -> str:
-    """A function that does what `pullback.run_node` does for a node that compiled code made.
-
-    pointwise: its VJPs work element by element, so that a cotangent has the result's shape.
-    paired: its links may be pairs, and it may have several outputs, the cotangents of which are a tuple then.
-    """
-    derived = {i: formula[1] for i, formula in enumerate(row.formulas) if formula is not None}
-    names = row.saved_names
-    lines = ["def made(node, g, pending, arrivals, keep):"]
-    lines.append(" links = node.links; needs = node.needs; shape = node.shape; leaves = node.leaves")
-    put = lines.append
-    if names:
-        lines += _unpack(row)
-    read = {name for names in row.reading_of for name in names}
-    for place, name in enumerate(row.static):
-        if name in read and name not in names:
-            put(f" v_{name} = node.static[{place}]")
-    for name, source in (("shapes", "input_shapes(node)"), ("outputs", "((shape, node.array_type), *node.more)")):
-        if name in read:
-            put(f" v_{name} = {source}")
-    for name, (_, reads) in row.shared_by(row.formulas):
-        readers = [i for i in derived if name in row.reading_of[i]]
-        when = " or ".join(f"len(needs) > {i} and needs[{i}]" if i else "needs[0]" for i in readers)
-        put(f" if {when}: v_{name} = s_{name}({', '.join(['g', *(f'v_{one}' for one in reads)])})")
-    for i, reads in derived.items():
-        at: int | str = "i" if row.variadic else i
-        about = {"shape": "want" if paired else f"links[{at}].shape", "index": str(at)}
-        own = {*row.inputs, *row.static, *row.shared}  # `select` has an index of its own
-        arguments = ", ".join(["g", *(f"v_{name}" if name in own else about.get(name, f"v_{name}") for name in reads)])
-        if row.variadic:
-            put(" for i in range(len(links)):")
-            put("  if not needs[i]: continue")
-        else:
-            put(f" if len(needs) > {i} and needs[{i}]:" if i else " if needs[0]:")
-        put(f"  l = links[{at}]")
-        if paired:
-            put("  if type(l) is tuple: l, q = l; want, kind = l.more[q - 1]")
-            put("  else: q = 0; want = l.shape; kind = l.array_type")
-        part = row.parts.get(row.inputs[i])
-        if part is None:
-            lines += _pull_whole(i, at, arguments, pointwise, paired, "  ")
-        else:
-            key = ", ".join(f"v_{name}" for name in argument_names(part, 0))
-            put(f"  entry = None if leaves is None or leaves[{at}] is None else arrivals[id(leaves[{at}])]")
-            put("  held = pending[l] if entry is None else entry[2] if entry[3] else None")
-            put("  if type(held) is ndarray and "
-                "(entry is not None or getrefcount(held) == SOLE + 1 and held.base is None): "
-                f"held[p{i}({key})] += g")  # fmt: skip
-            put("  else:")
-            lines += _pull_whole(i, at, arguments, pointwise, paired, "   ", fresh=True)
-    if names:
-        put(" if not keep: node.saved = FREED; node.marks = ()")
-    return "\n".join(lines) + "\n"
-
-
-def _unpack(row: Row) -> list[str]:
-    """The lines that see to it that what a node saved is there and is as it was, and give it names."""
-    names = row.saved_names
-    lines = [" saved = node.saved; marks = node.marks"]
-    put = lines.append
-    put(" if saved is FREED: raise noted(RuntimeError(SECOND_TIME), node)")
-    kept = [i for i in range(len(row.inputs)) if row.inputs[i] in names]
-    # What had no storage when it was saved may have one since, and may have been written.
-    since = "{0}.flags & STORED and {0}.storage.version"
-    late = [f"{'' if not i else f'len(links) > {i} and '}{since.format(f'links[{i}]')}" for i in kept]
-    first = [text for text in late if text.startswith("links")]
-    own = [since.format("node")] if "out" in names else []
-    put(f" if marks is FRESH:\n  if {' or '.join(late + own) or 'False'}: check_versions(node)")
-    put(f" elif marks is NUMBERS:\n  if {' or '.join(first + own) or 'False'}: check_versions(node)")
-    stored = [f"len(links) > {i} and getattr(links[{i}], 'flags', 0) & STORED and links[{i}].storage.version"
-              for i in kept]  # fmt: skip
-    places = [names.index(row.inputs[i]) for i in kept]
-    changed = [f"(m[0].version != m[1] if (m := marks[{place}]) else {text})"
-               for place, text in zip(places, stored, strict=True)]  # fmt: skip
-    put(f" elif {' or '.join(changed + own) or 'False'}: check_versions(node)")
-    unpacked = f"{''.join(f'v_{name}, ' for name in names)} = saved"
-    if _is_linked(row):
-        nothing = f"v_{row.inputs[0]} = None; " if row.inputs[0] in names else ""
-        put(f" if saved is LINKED: {nothing}v_{row.inputs[1]} = links[1]")
-        put(f" else: {unpacked}")
-    else:
-        put(f" {unpacked}")
-    return lines
-
-
-def _pull_whole(
-    i: int, at: int | str, arguments: str, pointwise: bool, paired: bool, indent: str, fresh: bool = False
-) -> list[str]:
-    """The lines that compute the cotangent of input `at` and send it on. fresh: nobody else has what the VJP gives."""
-    want, kind, q = ("want", "kind", "q") if paired else ("l.shape", "l.array_type", "0")
-    misfit = f"{want} is not shape and c.shape != {want}" if pointwise else f"c.shape != {want}"
-    lines = [
-        f"c = d{i}({arguments})",
-        "if c is not None:",
-        " if type(c) is ndarray:",
-        f"  if {misfit} or c.dtype is not {kind}: c = fitted(c, {want}, {kind})",
-        f" elif {want} or type(c) is not {kind}.type: c = fitted(c, {want}, {kind})",
-        f" if leaves is not None and leaves[{at}] is not None:",
-        f"  entry = arrivals[id(leaves[{at}])]; held = entry[2]",
-        f"  if held is None: entry[2] = c{'; entry[3] = True' if fresh else ''}",
-        "  elif entry[3]: held += c; entry[2] = held",
-        "  else: entry[2] = held + c; entry[3] = True",
-        " else:",
-        "  held = pending[l]",
-        "  if held is None: pending[l] = c",
-        f"  elif type(held) is list: held[{q}] = c if held[{q}] is None else held[{q}] + c",
-        "  else: pending[l] = held + c",
-    ]
-    return [indent + line for line in lines]

@@ -21,6 +21,7 @@ from gradviz.core.apply import leaf as new_leaf
 from gradviz.core.complaints import NO_GRAD_FN, NOT_SCALAR, NOT_USED
 from gradviz.core.differentiable import pull as differentiable_pull
 from gradviz.core.feeding import Sweep, accumulate, feed, run_node_hooks, running
+from gradviz.core.fields import MANY
 from gradviz.core.listeners import listeners
 from gradviz.core.pullback import SOLE, Arrivals, arrive
 from gradviz.core.tensor import Tensor
@@ -172,40 +173,9 @@ def _pull(
     """
     pending: dict[Node, Any] = {}
     arrivals: Arrivals = {}
-    order: list[Node] = []
-    wanted = _wanted(sweep)
+    order = _order(sweep.roots, seeds, pending, arrivals)
+    wanted = None if sweep.inputs is None else _wanted(sweep.inputs)
     collected: dict[int, Any] = {}
-
-    makers = [root.grad_fn for root in sweep.roots]
-    arrived = arrivals.get
-    for root, origin, seed in zip(sweep.roots, makers, seeds, strict=True):
-        if origin is None:
-            entry = arrivals.setdefault(id(root), [root, None, None, False])
-            entry[2] = seed if entry[2] is None else entry[2] + seed
-        else:
-            if origin not in pending:
-                pending[origin] = [None] * (1 + len(origin.more)) if origin.flags & SEVERAL else None
-                order.append(origin)
-            arrive(pending, origin, root._number, seed)
-
-    for node in order:
-        leaves = node.leaves
-        if leaves is not None:
-            for leaf in leaves:
-                if leaf is not None:
-                    known = arrived(id(leaf))
-                    if known is None:
-                        arrivals[id(leaf)] = [leaf, node, None, False]
-                    elif known[1] is None or node.id < known[1].id:
-                        known[1] = node
-        for link, need in zip(node.links, node.needs):  # noqa: B905 - of one length, and this is the inner loop
-            if need:
-                if type(link) is tuple:
-                    link = link[0]
-                if type(link) is not Untracked and link not in pending:
-                    pending[link] = [None] * (1 + len(link.more)) if link.flags & SEVERAL else None
-                    order.append(link)
-    order.sort(key=_by_id, reverse=True)
 
     useful = _useful(order, wanted) if wanted is not None else None
     reached: Collection[Node] = order
@@ -214,17 +184,19 @@ def _pull(
         reached = useful | {key[0] for key in wanted if type(key) is tuple}
         sweep.behind = reached, arrivals.keys() & wanted.keys()
     done = {entry[1] for entry in arrivals.values()}  # after these, a leaf has all that comes back to it
-    if None in done:
+    if _NOBODY in done:
         for root in sweep.roots:
-            _release(root, None, arrivals, sweep, wanted, collected)
+            _release(root, _NOBODY, arrivals, sweep, wanted, collected)
+    plain = run is None and useful is None
+    pop = pending.pop
     for node in order:
-        g = pending.pop(node)
+        g = pop(node)
         careful = node.flags & _CAREFUL
-        if run is None and useful is None and not careful:
+        if plain and not careful:
             if g is not None:
                 node.row.pull(node, g, pending, arrivals, keep)  # type: ignore[misc]
                 g = None
-        elif run is None and useful is None and careful in _COMPILED:
+        elif plain and careful in _COMPILED:
             if careful & SEVERAL:
                 g = None if all(slot is None for slot in g) else tuple(g)
             if g is not None:
@@ -241,11 +213,54 @@ def _pull(
             runs = any(slot is not None for slot in slots) or (node.runs_on_nothing and run in (None, run_node))
             if runs and (useful is None or node in useful):
                 (run or run_node)(node, slots, pending, arrivals, keep)
-        if node in done:
-            for leaf in node.leaves:  # type: ignore[union-attr]
+        leaves = node.leaves
+        if leaves is not None and node in done:
+            for leaf in leaves:
                 if leaf is not None:
                     _release(leaf, node, arrivals, sweep, wanted, collected)
     return [] if wanted is None else _deliver(sweep, collected)
+
+
+def _order(roots: tuple[Tensor, ...], seeds: list[Any], pending: dict[Node, Any], arrivals: Arrivals) -> list[Node]:
+    """All nodes behind the roots, newest first.
+
+    Fills in a place in `pending` for each of them, in `arrivals` for each leaf that they feed, and what the seeds are.
+    """
+    order: list[Node] = []
+    reach = order.append
+    arrived = arrivals.get
+    for root, seed in zip(roots, seeds, strict=True):
+        origin = root.grad_fn
+        if origin is None:
+            entry = arrivals.setdefault(id(root), [root, _NOBODY, None, False])
+            entry[2] = seed if entry[2] is None else entry[2] + seed
+        else:
+            if origin not in pending:
+                pending[origin] = [None] * (1 + len(origin.more)) if origin.flags & SEVERAL else None
+                reach(origin)
+            arrive(pending, origin, root._number, seed)
+
+    for node in order:
+        leaves = node.leaves
+        if leaves is not None:
+            for leaf in leaves:
+                if leaf is not None:
+                    known = arrived(id(leaf))
+                    if known is None:
+                        arrivals[id(leaf)] = [leaf, node, None, False]
+                    elif node.id < known[1].id:
+                        known[1] = node
+        links = node.link0 if node.link1 is MANY else (node.link0, node.link1)  # the second may be ALONE
+        for link, need in zip(links, node.needs):  # noqa: B905 - as many as there are needs; this is the inner loop
+            if need and link not in pending and type(link) is not Untracked:
+                if type(link) is tuple:
+                    link = link[0]
+                    if link in pending or type(link) is Untracked:
+                        continue
+                pending[link] = [None] * (1 + len(link.more)) if link.flags & SEVERAL else None
+                reach(link)
+    order.sort(key=_by_id, reverse=True)
+    return order
 
 
 _CAREFUL = GENERAL | HOOKED | SEVERAL | PAIRED
@@ -253,11 +268,14 @@ _CAREFUL = GENERAL | HOOKED | SEVERAL | PAIRED
 _COMPILED = frozenset({SEVERAL, PAIRED, SEVERAL | PAIRED})
 """What nodes have of these flags that compiled code runs that knows pairs and several outputs."""
 _by_id = operator.attrgetter("id")
+_NOBODY = Node()
+"""Stands for the last node that uses a leaf where no node does: a root of the pass."""
+_NOBODY.id = sys.maxsize
 
 
 def _release(
     leaf: Tensor,
-    last: Node | None,
+    last: Node,
     arrivals: Arrivals,
     sweep: Sweep,
     wanted: dict[Any, list[int]] | None,
@@ -281,12 +299,10 @@ def _has_all(view: Any) -> bool:
     return whole and sys.getrefcount(base) == SOLE + 1  # the view has the other one
 
 
-def _wanted(sweep: Sweep) -> dict[Any, list[int]] | None:
+def _wanted(inputs: tuple[Tensor, ...]) -> dict[Any, list[int]]:
     """Where the asked-for inputs sit in the graph: a leaf by `id()`, another tensor by node and output number."""
-    if sweep.inputs is None:
-        return None
     wanted: dict[Any, list[int]] = {}
-    for position, tensor in enumerate(sweep.inputs):
+    for position, tensor in enumerate(inputs):
         node = tensor.grad_fn
         wanted.setdefault(id(tensor) if node is None else (node, tensor._number), []).append(position)
     return wanted

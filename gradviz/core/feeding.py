@@ -13,6 +13,7 @@ import numpy as np
 from gradviz.core.apply import apply, wrap
 from gradviz.core.apply import leaf as new_leaf
 from gradviz.core.composites import tell
+from gradviz.core.fields import MANY
 from gradviz.core.grad_mode import current, in_backward
 from gradviz.core.listeners import listeners
 from gradviz.core.ops.table import TABLE
@@ -162,7 +163,8 @@ def _gradient(data: Any, like: Trace, frame: FrameType) -> Tensor:
         return new_leaf(data, "grad", False, inner=True, frame=frame)
     step = Untracked()
     step.id = step.oldest = next_id()
-    step.links = step.needs = step.static = ()
+    step.link0, step.link1 = (), MANY
+    step.needs = step.static = ()
     step.row, step.region = TABLE["grad"], current()
     step.code, step.lasti = frame.f_code, frame.f_lasti
     step.rare = step.cause = None

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from gradviz.core.compiling import can_pull, compiled, keeps_type, source_of_pull
+from gradviz.core.compiling import compiled, keeps_type
+from gradviz.core.compiling_pulls import can_pull, source_of_pull
 from gradviz.core.complaints import SECOND_TIME, check_versions, noted
+from gradviz.core.fields import ALONE, MANY
 from gradviz.core.saving import LINKED, saved_by
 from gradviz.core.trace import FREED, FRESH, NUMBERS, STORED, Node, origin_of
 
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 
 SMALL = 4096
 """So many elements are written in less time than numpy takes to make a view of one."""
-
 
 
 def _count_of_one() -> int:
@@ -191,10 +192,12 @@ def sum_to(cotangent: Any, shape: tuple[int, ...]) -> Any:
 
 
 _NAMES = {
+    "ALONE": ALONE,
     "FREED": FREED,
     "FRESH": FRESH,
     "STORED": STORED,
     "LINKED": LINKED,
+    "MANY": MANY,
     "NUMBERS": NUMBERS,
     "SECOND_TIME": SECOND_TIME,
     "__name__": __name__,

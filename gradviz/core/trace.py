@@ -10,17 +10,16 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable
 from types import CodeType
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gradviz.core.accumulator import AccumulateGrad, accumulator
+from gradviz.core.fields import Rare, joined, parted
 
 if TYPE_CHECKING:
     from gradviz.core.grad_mode import Region
     from gradviz.core.ops.table import Row
     from gradviz.core.tensor import Tensor
     from gradviz.events import Cause
-
-T = TypeVar("T")
 
 SHAPES: dict[tuple[int, ...], tuple[int, ...]] = {}
 """Shapes of records, so that one tuple serves for all that are equal: in most ops, two that are the same one are."""
@@ -56,32 +55,6 @@ class Storage:
         self.version = 0
 
 
-class Rare(Generic[T]):
-    """A field that few records have; reads as `usual`, or raises AttributeError where there is none."""
-
-    def __init__(self, *usual: T) -> None:
-        self._usual = usual
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
-
-    def __get__(self, record: Trace, owner: type) -> T:
-        rare = record.rare
-        value: T
-        if rare is not None and self._name in rare:
-            value = rare[self._name]
-        elif self._usual:
-            value = self._usual[0]
-        else:
-            raise AttributeError(f"the record has no `{self._name}`")
-        return value
-
-    def __set__(self, record: Trace, value: T) -> None:
-        if record.rare is None:
-            record.rare = {}
-        record.rare[self._name] = value
-
-
 class Trace:
     """One op that ran. What is not tracked, leaves included (ops without inputs), is an `Untracked`.
 
@@ -100,7 +73,8 @@ class Trace:
     within      the id of the op that tells of the whole that this one is a step of; unset where it is told of itself
 
     A record is filled by plain stores, as few as can be: what most ops lack is kept in the dictionary `rare`, if there
-    is one. `flags` says whether a record has some of it, so that the engine need not ask.
+    is one. `flags` says whether a record has some of it, so that the engine need not ask. `link0` and `link1` are what
+    it has of its links, see `fields`.
     """
 
     __slots__ = (
@@ -109,7 +83,8 @@ class Trace:
         "flags",
         "id",
         "lasti",
-        "links",
+        "link0",
+        "link1",
         "needs",
         "rare",
         "shape",
@@ -118,7 +93,8 @@ class Trace:
 
     row: Row
     id: int
-    links: tuple[Link, ...]
+    link0: Any
+    link1: Any
     needs: tuple[bool, ...]
     static: tuple[Any, ...]
     cause: Cause | None
@@ -138,6 +114,15 @@ class Trace:
     within = Rare[int]()
 
     tracked = False
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        links: tuple[Link, ...] = joined(self.link0, self.link1)
+        return links
+
+    @links.setter
+    def links(self, links: tuple[Link, ...]) -> None:
+        self.link0, self.link1 = parted(links)
 
     @property
     def op_name(self) -> str:
@@ -208,9 +193,10 @@ class Node(Trace):
     leaves      for each input the leaf tensor whose `.grad` this op feeds, or None; None if there is no such leaf
     """
 
-    __slots__ = ("__weakref__", "leaves", "marks", "saved")
+    __slots__ = ("__weakref__", "leaves", "marks", "saved0", "saved1")
 
-    saved: tuple[Any, ...]
+    saved0: Any
+    saved1: Any
     marks: tuple[Any, ...]
     leaves: tuple[Tensor | None, ...] | None
     hooks = Rare["NodeHooks | None"](None)
@@ -223,6 +209,14 @@ class Node(Trace):
     full_name = ""
     runs_on_nothing = False
     """Backward runs it although no gradient came to it."""
+
+    @property
+    def saved(self) -> Any:
+        return joined(self.saved0, self.saved1)
+
+    @saved.setter
+    def saved(self, saved: Any) -> None:
+        self.saved0, self.saved1 = parted(saved)
 
     def name(self) -> str:
         """The node's name as PyTorch prints it: `MulBackward0`, `torch::autograd::CopySlices`."""

@@ -21,7 +21,7 @@ from gradviz.core.apply import leaf as new_leaf
 from gradviz.core.complaints import NO_GRAD_FN, NOT_SCALAR, NOT_USED
 from gradviz.core.differentiable import pull as differentiable_pull
 from gradviz.core.feeding import Sweep, accumulate, feed, run_node_hooks, running
-from gradviz.core.fields import MANY
+from gradviz.core.fields import ALONE, MANY
 from gradviz.core.listeners import listeners
 from gradviz.core.pullback import SOLE, Arrivals, arrive
 from gradviz.core.tensor import Tensor
@@ -227,7 +227,6 @@ def _order(roots: tuple[Tensor, ...], seeds: list[Any], pending: dict[Node, Any]
     Fills in a place in `pending` for each of them, in `arrivals` for each leaf that they feed, and what the seeds are.
     """
     order: list[Node] = []
-    reach = order.append
     arrived = arrivals.get
     for root, seed in zip(roots, seeds, strict=True):
         origin = root.grad_fn
@@ -237,7 +236,7 @@ def _order(roots: tuple[Tensor, ...], seeds: list[Any], pending: dict[Node, Any]
         else:
             if origin not in pending:
                 pending[origin] = [None] * (1 + len(origin.more)) if origin.flags & SEVERAL else None
-                reach(origin)
+                order.append(origin)
             arrive(pending, origin, root._number, seed)
 
     for node in order:
@@ -250,18 +249,33 @@ def _order(roots: tuple[Tensor, ...], seeds: list[Any], pending: dict[Node, Any]
                         arrivals[id(leaf)] = [leaf, node, None, False]
                     elif node.id < known[1].id:
                         known[1] = node
-        links = node.link0 if node.link1 is MANY else (node.link0, node.link1)  # the second may be ALONE
-        for link, need in zip(links, node.needs):  # noqa: B905 - as many as there are needs; this is the inner loop
-            if need and link not in pending and type(link) is not Untracked:
-                if type(link) is tuple:
-                    link = link[0]
-                    if link in pending or type(link) is Untracked:
-                        continue
-                pending[link] = [None] * (1 + len(link.more)) if link.flags & SEVERAL else None
-                reach(link)
+        if node.flags & _MIXED:
+            _reach(node, pending, order)
+            continue
+        for link in node.link0 if node.link1 is MANY else (node.link0, node.link1):
+            if link not in pending and type(link) not in _NO_NODES:
+                if link.flags & SEVERAL:
+                    _reach(node, pending, order)
+                else:
+                    pending[link] = None
+                    order.append(link)
     order.sort(key=_by_id, reverse=True)
     return order
 
+
+def _reach(node: Node, pending: dict[Node, Any], order: list[Node]) -> None:
+    """Add what lies behind any node. Of an op with one output that compiled code used, all that it says here is so."""
+    for link, need in zip(node.links, node.needs, strict=True):
+        origin, _ = origin_of(link)
+        if need and isinstance(origin, Node) and origin not in pending:
+            pending[origin] = [None] * (1 + len(origin.more)) if origin.flags & SEVERAL else None
+            order.append(origin)
+
+
+_MIXED = GENERAL | PAIRED
+"""Flags of nodes that may have pairs for links."""
+_NO_NODES = frozenset({Untracked, float, int, type(ALONE)})
+"""What else than nodes the others have in the fields for links."""
 
 _CAREFUL = GENERAL | HOOKED | SEVERAL | PAIRED
 """Flags of nodes that the general definition runs, but for the few below."""

@@ -247,11 +247,13 @@ def _fill_node(row: Row, count: int, derived: list[int]) -> list[str]:
         lines.append(f"  else: step.marks = ({''.join(mark + ', ' for mark in marks)})")
     else:
         lines.append("  step.marks = FRESH")
-    for i in derived:
-        lines.append(f"  f{i} = x{i} if n{i} and type(l{i}) is Untracked else None")
-    some = " and ".join(f"f{i} is None" for i in derived)
-    leaves = "".join(f"f{i}, " if i in derived else "None, " for i in range(count))
-    lines.append(f"  step.leaves = None if {some} else ({leaves})")
+    leaves = [f"x{i} if n{i} and type(l{i}) is Untracked else None" if i in derived else "None" for i in range(count)]
+    if count > 2:
+        lines += [f"  f{i} = {leaf}" for i, leaf in enumerate(leaves) if i in derived]
+        some = " and ".join(f"f{i} is None" for i in derived)
+        every = "".join(f"f{i}, " if i in derived else "None, " for i in range(count))
+        leaves = [f"None if {some} else ({every})", "None"]
+    lines += [f"  step.leaf0 = {leaves[0]}", f"  step.leaf1 = {leaves[1] if count > 1 else 'None'}"]
     return lines
 
 

@@ -32,8 +32,11 @@ def source_of_pull(row: Row, pointwise: bool, paired: bool = False) -> str:
     names = row.saved_names
     lines = ["def made(node, g, pending, arrivals, keep):"]
     put = lines.append
-    put(" needs = node.needs; shape = node.shape; leaves = node.leaves")
-    put(" links = node.links" if _is_long(row) else " link0 = node.link0; link1 = node.link1")
+    put(" needs = node.needs; shape = node.shape")
+    if _is_long(row):
+        put(" links = node.links; leaves = node.leaves")
+    else:
+        put(" link0 = node.link0; link1 = node.link1")
     if names:
         lines += _unpack(row)
     read = {name for names in row.reading_of for name in names}
@@ -52,7 +55,8 @@ def source_of_pull(row: Row, pointwise: bool, paired: bool = False) -> str:
         link = f"links[{at}]" if _is_long(row) else f"link{at}"
         about = {"shape": "want" if paired else f"{link}.shape", "index": str(at)}
         own = {*row.inputs, *row.static, *row.shared}  # `select` has an index of its own
-        arguments = ", ".join(["g", *(f"v_{name}" if name in own else about.get(name, f"v_{name}") for name in reads)])
+        arguments = ["g", *(f"v_{name}" if name in own else about.get(name, f"v_{name}") for name in reads)]
+        vjp = f"d{i}({', '.join(arguments)})"
         if row.variadic:
             put(" for i in range(len(links)):")
             put("  if not needs[i]: continue")
@@ -64,16 +68,18 @@ def source_of_pull(row: Row, pointwise: bool, paired: bool = False) -> str:
             put("  else: q = 0; want = l.shape; kind = l.array_type")
         part = row.parts.get(row.inputs[i])
         if part is None:
-            lines += _pull_whole(i, at, arguments, pointwise, paired, "  ")
+            put(f"  {_leaf(row, at)}")
+            lines += _pull_whole(vjp, pointwise, paired, "  ")
         else:
             key = ", ".join(f"v_{name}" for name in argument_names(part, 0))
-            put(f"  entry = None if leaves is None or leaves[{at}] is None else arrivals[id(leaves[{at}])]")
+            put(f"  {_leaf(row, at)}")
+            put("  entry = None if leaf is None else arrivals[id(leaf)]")
             put("  held = pending[l] if entry is None else entry[2] if entry[3] else None")
             put("  if type(held) is ndarray and "
                 "(entry is not None or getrefcount(held) == SOLE + 1 and held.base is None): "
                 f"held[p{i}({key})] += g")  # fmt: skip
             put("  else:")
-            lines += _pull_whole(i, at, arguments, pointwise, paired, "   ", fresh=True)
+            lines += _pull_whole(vjp, pointwise, paired, "   ", fresh=True)
     if names:
         put(" if not keep: node.saved0 = FREED; node.saved1 = MANY; node.marks = ()")
     return "\n".join(lines) + "\n"
@@ -114,25 +120,31 @@ def _unpack(row: Row) -> list[str]:
     return lines
 
 
+def _leaf(row: Row, at: int | str) -> str:
+    """The line that finds the leaf that input `at` of the node is, or None."""
+    return f"leaf = None if leaves is None else leaves[{at}]" if _is_long(row) else f"leaf = node.leaf{at}"
+
+
 def _is_long(row: Row) -> bool:
     """Whether a node of this row may have more links than its record has fields for."""
     return row.variadic or len(row.inputs) > 2
 
 
-def _pull_whole(
-    i: int, at: int | str, arguments: str, pointwise: bool, paired: bool, indent: str, fresh: bool = False
-) -> list[str]:
-    """The lines that compute the cotangent of input `at` and send it on. fresh: nobody else has what the VJP gives."""
+def _pull_whole(vjp: str, pointwise: bool, paired: bool, indent: str, fresh: bool = False) -> list[str]:
+    """The lines that compute the cotangent of an input and send it on to `leaf` or to the node `l`.
+
+    fresh: nobody else has what the VJP gives.
+    """
     want, kind, q = ("want", "kind", "q") if paired else ("l.shape", "l.array_type", "0")
     misfit = f"{want} is not shape and c.shape != {want}" if pointwise else f"c.shape != {want}"
     lines = [
-        f"c = d{i}({arguments})",
+        f"c = {vjp}",
         "if c is not None:",
         " if type(c) is ndarray:",
         f"  if {misfit} or c.dtype is not {kind}: c = fitted(c, {want}, {kind})",
         f" elif {want} or type(c) is not {kind}.type: c = fitted(c, {want}, {kind})",
-        f" if leaves is not None and leaves[{at}] is not None:",
-        f"  entry = arrivals[id(leaves[{at}])]; held = entry[2]",
+        " if leaf is not None:",
+        "  entry = arrivals[id(leaf)]; held = entry[2]",
         f"  if held is None: entry[2] = c{'; entry[3] = True' if fresh else ''}",
         "  elif entry[3]: held += c; entry[2] = held",
         "  else: entry[2] = held + c; entry[3] = True",

@@ -156,12 +156,15 @@ def _seeds(roots: tuple[Tensor, ...], given: tuple[Any, ...]) -> list[Any]:
                 )
             seeds.append(cotangent._data)
         elif type(data) is not np.ndarray:
-            seeds.append(type(data)(1))
+            seeds.append(_ONES.get(type(data)) or type(data)(1))
         elif data.size == 1:
             seeds.append(np.ones(data.shape, data.dtype)[()])
         else:
             raise RuntimeError(NOT_SCALAR)
     return seeds
+
+
+_ONES = {kind: kind(1) for kind in (np.float32, np.float64)}
 
 
 def _pull(
@@ -183,8 +186,12 @@ def _pull(
     if wanted is not None and useful is not None:
         reached = useful | {key[0] for key in wanted if type(key) is tuple}
         sweep.behind = reached, arrivals.keys() & wanted.keys()
-    done = {entry[1] for entry in arrivals.values()}  # after these, a leaf has all that comes back to it
-    if _NOBODY in done:
+    # After these nodes, a leaf has all that comes back to it.
+    lasts = list({entry[1] for entry in arrivals.values()})
+    lasts.sort(key=_by_id)
+    last = lasts.pop() if lasts else None
+    if last is _NOBODY:
+        last = lasts.pop() if lasts else None
         for root in sweep.roots:
             _release(root, _NOBODY, arrivals, sweep, wanted, collected)
     plain = run is None and useful is None
@@ -213,11 +220,11 @@ def _pull(
             runs = any(slot is not None for slot in slots) or (node.runs_on_nothing and run in (None, run_node))
             if runs and (useful is None or node in useful):
                 (run or run_node)(node, slots, pending, arrivals, keep)
-        leaves = node.leaves
-        if leaves is not None and node in done:
-            for leaf in leaves:
+        if node is last:
+            for leaf in node.leaf0 if node.link1 is MANY else (node.leaf0, node.leaf1):
                 if leaf is not None:
                     _release(leaf, node, arrivals, sweep, wanted, collected)
+            last = lasts.pop() if lasts else None
     return [] if wanted is None else _deliver(sweep, collected)
 
 
@@ -240,9 +247,8 @@ def _order(roots: tuple[Tensor, ...], seeds: list[Any], pending: dict[Node, Any]
             arrive(pending, origin, root._number, seed)
 
     for node in order:
-        leaves = node.leaves
-        if leaves is not None:
-            for leaf in leaves:
+        if node.leaf0 is not None or node.leaf1 is not None:
+            for leaf in node.leaf0 if node.link1 is MANY else (node.leaf0, node.leaf1):
                 if leaf is not None:
                     known = arrived(id(leaf))
                     if known is None:

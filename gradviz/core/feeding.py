@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from gradviz.core.apply import apply, wrap
+from gradviz.core.apply import apply
 from gradviz.core.apply import leaf as new_leaf
 from gradviz.core.composites import tell
 from gradviz.core.fields import MANY
@@ -159,19 +159,23 @@ def _copied(cotangent: Any, like: Any) -> Any:
 
 def _gradient(data: Any, like: Trace, frame: FrameType) -> Tensor:
     """`new_leaf(data, "grad", False, inner=True)` for a tensor whose record is `like`, in less time."""
-    if data.shape != like.shape:
+    region = current()
+    if data.shape != like.shape or (region is not None and region.inference):
         return new_leaf(data, "grad", False, inner=True, frame=frame)
     step = Untracked()
     step.id = step.oldest = next_id()
-    step.link0, step.link1 = (), MANY
-    step.needs = step.static = ()
-    step.row, step.region = TABLE["grad"], current()
+    step.link0 = step.needs = step.static = ()
+    step.link1 = MANY
+    step.row, step.region = TABLE["grad"], region
     step.code, step.lasti = frame.f_code, frame.f_lasti
     step.rare = step.cause = None
     step.past = 0
     step.shape, step.array_type = like.shape, data.dtype
     step.flags = GENERAL | INNER
-    gradient = wrap(data, step, 0, False)
+    gradient = Tensor()
+    gradient._data, gradient._origin, gradient._number = data, step, 0
+    gradient._requires_grad = False
+    gradient._grad = gradient._view = gradient._extras = gradient._memory = None
     if listeners:
         tell(step, frame, data)
     return gradient

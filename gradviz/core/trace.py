@@ -13,7 +13,7 @@ from types import CodeType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gradviz.core.accumulator import AccumulateGrad, accumulator
-from gradviz.core.fields import Rare, joined, parted
+from gradviz.core.fields import ALONE, MANY, Rare, joined, parted
 
 if TYPE_CHECKING:
     from gradviz.core.grad_mode import Region
@@ -193,12 +193,13 @@ class Node(Trace):
     leaves      for each input the leaf tensor whose `.grad` this op feeds, or None; None if there is no such leaf
     """
 
-    __slots__ = ("__weakref__", "leaves", "marks", "saved0", "saved1")
+    __slots__ = ("__weakref__", "leaf0", "leaf1", "marks", "saved0", "saved1")
 
     saved0: Any
     saved1: Any
     marks: tuple[Any, ...]
-    leaves: tuple[Tensor | None, ...] | None
+    leaf0: Any
+    leaf1: Any
     hooks = Rare["NodeHooks | None"](None)
     region = Rare["Region | None"](None)
 
@@ -217,6 +218,18 @@ class Node(Trace):
     @saved.setter
     def saved(self, saved: Any) -> None:
         self.saved0, self.saved1 = parted(saved)
+
+    @property
+    def leaves(self) -> tuple[Tensor | None, ...] | None:
+        if self.leaf0 is None and self.leaf1 is None:
+            return None
+        leaves: tuple[Tensor | None, ...] = self.leaf0 if self.link1 is MANY else (self.leaf0, self.leaf1)
+        return leaves[:1] if self.link1 is ALONE else leaves
+
+    @leaves.setter
+    def leaves(self, leaves: tuple[Tensor | None, ...] | None) -> None:
+        self.leaf0, last = parted(leaves)
+        self.leaf1 = None if last is ALONE or last is MANY else last
 
     def name(self) -> str:
         """The node's name as PyTorch prints it: `MulBackward0`, `torch::autograd::CopySlices`."""

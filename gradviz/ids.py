@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import threading
 
-next_id = itertools.count(1).__next__
+counter = itertools.count(1)
 """The one counter of values: an op's id is that of its first output."""
+next_id = counter.__next__
 
 
 def next_ids(count: int) -> int:

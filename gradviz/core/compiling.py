@@ -220,7 +220,7 @@ def _describe_result(same_type: bool, checked: bool, count: int, slow: str, pair
 
 
 def _fill_node(row: Row, count: int, derived: list[int]) -> list[str]:
-    id = "next_ids(len(every)) if others else next_id()" if row.plural else "next_id()"
+    id = "next_ids(len(every)) if others else next(ids)" if row.plural else "next(ids)"
     lines = ["  tracked = True", f"  step = Node(); step.id = {id}"]
     lines.append("  step.rare = None if region is None else {'region': region}")
     values, marks, memories = [], [], []
@@ -275,7 +275,7 @@ def _fill_trace(row: Row, count: int, otherwise: str) -> list[str]:
         lines.append(f"    l{i} = Faint(l{i})")
     lines.append(f"  past = {past}")
     lines.append(f"  if past >= LIMIT: {otherwise}")
-    id = "next_ids(len(every)) if others else next_id()" if row.plural else "next_id()"
+    id = "next_ids(len(every)) if others else next(ids)" if row.plural else "next(ids)"
     lines.append(f"  step = Untracked(); step.id = number = oldest = {id}; step.cause = cause")
     lines.append("  if past:")
     for i in spots:

@@ -270,12 +270,17 @@ def _order(roots: tuple[Tensor, ...], seeds: list[Any], pending: dict[Node, Any]
 
 
 def _reach(node: Node, pending: dict[Node, Any], order: list[Node]) -> None:
-    """Add what lies behind any node. Of an op with one output that compiled code used, all that it says here is so."""
-    for link, need in zip(node.links, node.needs, strict=True):
-        origin, _ = origin_of(link)
-        if need and isinstance(origin, Node) and origin not in pending:
-            pending[origin] = [None] * (1 + len(origin.more)) if origin.flags & SEVERAL else None
-            order.append(origin)
+    """Add what lies behind a node whose links may be pairs, or lead to an output that never requires grad."""
+    links = node.link0 if node.link1 is MANY else (node.link0, node.link1)
+    for link, need in zip(links, node.needs):  # noqa: B905 - the second field may stand for no link
+        if need and link not in pending:
+            if type(link) is tuple:
+                link = link[0]
+                if link in pending:
+                    continue
+            if isinstance(link, Node):
+                pending[link] = [None] * (1 + len(link.more)) if link.flags & SEVERAL else None
+                order.append(link)
 
 
 _MIXED = GENERAL | PAIRED

@@ -17,8 +17,9 @@ LINKED: Any = (None,) * 10
 
 def saved_by(node: Node) -> tuple[Any, ...]:
     """What a node saved, in the order of its row's `saved_names`."""
-    if node.saved is not LINKED:
-        return node.saved
+    saved: tuple[Any, ...] = node.saved
+    if saved is not LINKED:
+        return saved
     links = [node.links[node.row.inputs.index(name)] for name in node.row.saved_names]
     return tuple([None if isinstance(link, (Trace, tuple)) else link for link in links])
 

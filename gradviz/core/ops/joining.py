@@ -24,13 +24,15 @@ from gradviz.core.tensor import Tensor
 
 
 def _concatenated(*arguments: Any) -> Any:
-    *arrays, dim = arguments
-    return np.concatenate([array for array in arrays if array.shape != (0,)] or arrays, dim)
+    arrays = arguments[:-1]
+    return np.concatenate([array for array in arrays if array.shape != (0,)] or arrays, arguments[-1])
 
 
 def _side_by_side(*arguments: Any) -> Any:
     """numpy's `stack` looks at more."""
     *arrays, dim = arguments
+    if not dim and arrays[0].ndim:
+        return np.concatenate(arrays).reshape((len(arrays), *arrays[0].shape))
     before = (*(slice(None),) * dim, None)
     return np.concatenate([array[before] for array in arrays], dim)
 
@@ -116,9 +118,18 @@ SPLIT_WITH_SIZES = op(
     x=_joined,
     samples=lambda: [sample(grid(4, 3), [1, 3]), sample(grid(2, 3), [2, 0, 1], dim=1)],
 )
+
+
+def _apart(x: Any, dim: int) -> Any:
+    """Every slice of `x` along `dim`, as a view."""
+    if not dim and x.ndim > 1:
+        return tuple(x)  # of a vector that would give numbers
+    return tuple([x[(*(slice(None),) * dim, number, ...)] for number in range(x.shape[dim])])
+
+
 UNBIND = op(
     "unbind(x, *, dim=0)",
-    lambda x, dim: tuple([x[(*(slice(None),) * dim, number, ...)] for number in range(x.shape[dim])]),
+    _apart,
     view=True,
     several=True,
     x=_stacked,
@@ -134,6 +145,14 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     parts = _tensors("cat", tensors)
     if not parts:
         raise ValueError("torch.cat(): expected a non-empty list of Tensors")
+    shape = parts[0]._data.shape
+    if not shape or [part for part in parts if part._data.shape != shape]:
+        shape = _common_shape(parts, dim)
+    return apply(CAT, parts, (wrap(dim, len(shape)),))
+
+
+def _common_shape(parts: list[Tensor], dim: int) -> Any:
+    """The shape of the parts, but for `dim` and empty vectors. Raises RuntimeError where they do not agree."""
     for position, part in enumerate(parts):
         if not part._data.ndim:
             raise RuntimeError(f"zero-dimensional tensor (at position {position}) cannot be concatenated")
@@ -153,7 +172,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
                     f"Sizes of tensors must match except in dimension {dim}. Expected size {want} but got size {have} "
                     f"for tensor number {position} in the list."
                 )
-    return apply(CAT, parts, (dim,))
+    return shapes[0]
 
 
 for _name in ("concat", "concatenate"):

@@ -39,10 +39,12 @@ def _squeezed(x: Any, dims: tuple[int, ...]) -> Any:
 
 def _expanded(x: Any, size: tuple[int, ...]) -> Any:
     """numpy's own `broadcast_to` gives a read-only array; a part of this one may be written."""
-    x = np.asarray(x)
+    if type(x) is not np.ndarray:
+        x = np.asarray(x)
     extra = len(size) - x.ndim
-    kept = [0 if have == 1 != want else step for have, want, step in zip(x.shape, size[extra:], x.strides, strict=True)]
-    strides = (*(0,) * extra, *kept)
+    strides = [0] * extra
+    for have, want, step in zip(x.shape, size[extra:], x.strides):  # noqa: B905 - as many as dimensions
+        strides.append(0 if have == 1 != want else step)
     # The second takes longer, and any array.
     return np.ndarray(size, x.dtype, x, 0, strides) if x.flags.c_contiguous and x.size else as_strided(x, size, strides)
 
@@ -372,8 +374,7 @@ def _repeats(size: tuple[int, ...], shape: tuple[int, ...]) -> bool:
     """Whether `size` is what `shape` is expanded to as it stands."""
     if len(size) != len(shape):
         return False
-    misfits = [want for want, have in zip(size, shape, strict=True) if want != have and (have != 1 or want < 0)]
-    return not misfits
+    return not [want for want, have in zip(size, shape) if want != have and (have != 1 or want < 0)]  # noqa: B905
 
 
 @method

@@ -260,7 +260,6 @@ def _fill_node(row: Row, count: int, derived: list[int]) -> list[str]:
 def _fill_trace(row: Row, count: int, otherwise: str) -> list[str]:
     """The lines for an op that is not tracked; what they do not know is left to the line `otherwise`."""
     spots = range(count)
-    past = " + ".join(f"(l{i}.past if r{i} else 0)" if i else "l0.past" for i in spots)
     lines = ["  tracked = False", "  cause = None"]
     lines.append(f"  if {' or '.join(f'n{i}' for i in spots)}:")
     if row.cause is not None:
@@ -273,15 +272,18 @@ def _fill_trace(row: Row, count: int, otherwise: str) -> list[str]:
         lines.append(f"   if {f'r{i} and ' if i else ''}type(l{i}) is not Untracked:")
         lines.append(f"    if not isinstance(l{i}, AnyNode): {otherwise}")
         lines.append(f"    l{i} = Faint(l{i})")
-    lines.append(f"  past = {past}")
+    lines += [f"  past{i} = {f'l{i}.past if r{i} else 0' if i else 'l0.past'}" for i in spots]
+    lines.append(f"  past = {' + '.join(f'past{i}' for i in spots)}")
     lines.append(f"  if past >= LIMIT: {otherwise}")
     id = "next_ids(len(every)) if others else next(ids)" if row.plural else "next(ids)"
-    lines.append(f"  step = Untracked(); step.id = number = oldest = {id}; step.cause = cause")
+    lines.append(f"  step = Untracked(); step.id = oldest = {id}; step.cause = cause")
     lines.append("  if past:")
     for i in spots:
-        known = f"r{i} and " if i else ""
-        lines.append(f"   if {known}l{i}.past and l{i}.oldest < oldest: oldest = l{i}.oldest")
-    lines.append("   if number - oldest < past: past = number - oldest")
+        lines.append(f"   {'el' * bool(i)}if past{i} == past: oldest = l{i}.oldest")
+    if count > 1:  # history that two inputs have may be the same
+        lines.append("   else:")
+        lines += [f"    if past{i} and l{i}.oldest < oldest: oldest = l{i}.oldest" for i in spots]
+        lines.append("    if step.id - oldest < past: past = step.id - oldest")
     lines.append("  step.past = past + 1; step.oldest = oldest")
     lines.append("  step.rare = None; step.row = row; step.region = region")
     return lines

@@ -266,3 +266,23 @@ def test_a_function_runs_although_nothing_came_to_it(materialize):
         return given, w.grad.tolist(), v.grad if v.grad is None else v.grad.tolist()
 
     assert program(gradviz) == program(torch)
+
+
+def test_an_output_without_a_derivative_leads_nowhere_though_it_is_the_first() -> None:
+    def program(library: Any) -> Any:
+        def forward(ctx: Any, x: Any) -> Any:
+            fixed = x * 2
+            ctx.mark_non_differentiable(fixed)
+            return fixed, x * 3
+
+        came: list[Any] = []
+        x, w = leaf(library), leaf(library)
+        custom = function(library, forward, lambda ctx, *g: came.append(g) or g[1] * 3)
+        fixed, other = custom.apply(x)
+        (fixed * w).sum().backward()
+        ((fixed * w).exp() + fixed * 2).sum().backward(retain_graph=True)
+        alone = list(came)
+        (other * fixed * w).sum().backward()
+        return alone, came, x.grad, w.grad
+
+    assert_alike(program)

@@ -293,14 +293,20 @@ _CAREFUL = GENERAL | HOOKED | SEVERAL | PAIRED
 _COMPILED = frozenset({SEVERAL, PAIRED, SEVERAL | PAIRED})
 """What nodes have of these flags that compiled code runs that knows pairs and several outputs."""
 _by_id = operator.attrgetter("id")
-_NOBODY = Node()
-"""Stands for the last node that uses a leaf where no node does: a root of the pass."""
-_NOBODY.id = sys.maxsize
+
+
+class _Nobody:
+    """Stands for the last node that uses a leaf where no node does: a root of the pass."""
+
+    id = sys.maxsize
+
+
+_NOBODY = _Nobody()
 
 
 def _release(
     leaf: Tensor,
-    last: Node,
+    last: Node | _Nobody,
     arrivals: Arrivals,
     sweep: Sweep,
     wanted: dict[Any, list[int]] | None,

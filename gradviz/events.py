@@ -263,10 +263,10 @@ class Act:
     """Something that the program did with values and that is no op.
 
     kind       `step`, `zero_grad`, `read_grad`, `write_grad`, `hook`, `retain_grad`; `clip` of a leaf that had no
-               gradient; `scale` and `unscale` by a scaler; `schedule`, given to an optimizer; `eval` and `train` of a
-               module; `attribute`, set on a module or tensor where it means nothing to PyTorch; `watched`, alive at the
-               end although the program only holds a weak reference; `set_data` of a leaf: the next op of that name
-               gives what takes its place
+               gradient; `miss_grad`, read of data, which requires none; `scale` and `unscale` by a scaler; `schedule`,
+               given to an optimizer; `eval` and `train` of a module; `attribute`, set on a module or tensor where it
+               means nothing to PyTorch; `watched`, alive at the end although the program only holds a weak reference;
+               `set_data` of a leaf: the next op of that name gives what takes its place
     values     the values concerned: those that an optimizer owns, the parameters of a module, or the tensor
     optimizer  the optimizer that did it, or None
     after      the last id that was in use when it happened, so that it has a place in the order of ops

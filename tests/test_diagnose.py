@@ -284,6 +284,16 @@ def frozen_for_a_while() -> Builder:
     return b
 
 
+@silent("GV109")
+def all_is_frozen_but_a_part_that_is_trained() -> Builder:
+    b = Training()
+    for value in (b.w, b.v):
+        b.set_requires_grad(value, False, line=20)
+    b.set_requires_grad(b.v, True, line=21)
+    b.train(loss_of(b, b.op("mul", b.w, b.v, line=30)), b.v)
+    return b
+
+
 @fires("GV110", "error", 20, "w")
 def a_custom_function_without_a_gradient() -> Builder:
     b = Training()
@@ -1204,6 +1214,44 @@ def a_step_with_gradients_that_were_scaled_back() -> Builder:
 def a_backward_of_several_numbers() -> Builder:
     b = Training()
     b.sweep(b.op("mul", b.w, b.v, shape=(4,)), line=70, error="grad can be implicitly created only for scalar outputs")
+    return b
+
+
+@fires("GV418", "error", 70)
+def a_backward_from_a_gradient_of_another_shape() -> Builder:
+    b = Training()
+    error = (
+        "Mismatch in shape: grad_output[0] has a shape of torch.Size([8]) and "
+        "output[0] has a shape of torch.Size([4])."
+    )
+    b.sweep(b.op("mul", b.w, b.v, shape=(4,)), line=70, error=error)
+    return b
+
+
+@silent("GV418")
+def a_backward_from_a_gradient_of_its_shape() -> Builder:
+    b = Training()
+    b.sweep(b.op("mul", b.w, b.v, shape=(4,)), line=70, gradients=[Gradient(b.w, 1.0), Gradient(b.v, 1.0)])
+    b.act("step", optimizer=b.owner, line=71)
+    return b
+
+
+@fires("GV419", "warning", 71, "x")
+def a_gradient_is_read_of_data() -> Builder:
+    b = Training()
+    x = b.leaf("x", (3,), line=5, op="randn")
+    b.train(loss_of(b, b.op("mul", b.w, x, line=30), b.v), b.w, b.v)
+    b.act("miss_grad", x, line=71)
+    return b
+
+
+@silent("GV419")
+def a_gradient_is_read_of_what_no_backward_depended_on() -> Builder:
+    b = Training()
+    x = b.leaf("x", (3,), line=5, op="randn")
+    loss = loss_of(b, b.op("mul", b.w, x, line=30), b.v)
+    b.act("miss_grad", x, line=71)
+    b.train(loss, b.w, b.v)
     return b
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -595,3 +596,82 @@ def test_a_number_of_a_log_probability_is_blamed_and_not_the_draw_beside_it() ->
 
 def test_a_policy_gradient_is_right() -> None:
     assert not loud(reinforced(as_numbers=False))
+
+
+# a gradient to start from that does not fit
+
+
+def test_a_gradient_of_another_shape_names_the_result_that_it_was_for() -> None:
+    net = nn.Linear(3, 2)
+
+    def train() -> None:
+        out = net(torch.randn(4, 3)).mean(0)
+        out.backward(torch.ones(4))
+
+    finding = only(train)
+    assert (finding.code, finding.severity, finding.names) == ("GV418", "error", ("out",))
+    assert "the shape (2,)" in finding.message
+    assert "has (4,)" in finding.message
+    assert [told.line for told in finding.related] == [finding.line - 1]
+
+
+# the gradient of an input
+
+
+def saliency(net: nn.Module, x: torch.Tensor) -> torch.Tensor | None:
+    net(x).max(1).values.sum().backward()
+    return x.grad
+
+
+def test_the_gradient_of_an_input_that_was_never_asked_for() -> None:
+    net = nn.Linear(3, 2)
+
+    def look() -> None:
+        image = torch.randn(4, 3)
+        assert saliency(net, image) is None
+
+    finding = only(look)
+    assert (finding.code, finding.severity, finding.names) == ("GV419", "warning", ("image",))
+    assert finding.source.strip() == "return x.grad"
+    assert "image.requires_grad_()" in finding.help
+
+
+def test_the_gradient_of_an_input_that_was_asked_for() -> None:
+    net = nn.Linear(3, 2)
+
+    def look() -> None:
+        assert saliency(net, torch.randn(4, 3, requires_grad=True)) is not None
+
+    assert not found(look)
+
+
+def test_a_gradient_that_a_library_looks_for_is_no_mistake() -> None:
+    net = nn.Linear(3, 2)
+
+    def look() -> None:
+        x = torch.randn(4, 3)
+        net(x).sum().backward()
+        assert copy.deepcopy(x).grad is None  # a copy has no backward behind it
+        assert [p for p in net.parameters() if p.grad is not None]
+
+    assert not found(look)
+
+
+# a part that is trained of what is frozen
+
+
+def test_all_frozen_but_one_part_is_no_mistake() -> None:
+    net = nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 2))
+
+    def train() -> None:
+        for parameter in net.parameters():
+            parameter.requires_grad = False
+        for parameter in net[2].parameters():
+            parameter.requires_grad = True
+        optimizer = torch.optim.SGD(net[2].parameters(), 0.1)
+        for _ in range(2):
+            optimizer.zero_grad()
+            net(torch.randn(4, 3)).square().mean().backward()
+            optimizer.step()
+
+    assert not found(train)

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from gradviz.core.accumulator import AccumulateGrad
-from gradviz.core.trace import HOOKED, Node, NodeHooks
+from gradviz.core.trace import HOOKED, Node
+from gradviz.core.watched import NodeHooks
 
 
 class Extras:

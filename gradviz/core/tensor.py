@@ -195,6 +195,8 @@ class Tensor:
         missed = self._grad is None and self._requires_grad and self._origin.tracked and not self.retains_grad
         if listeners and (missed or self._grad is not None):
             self._tell("read_grad")
+        elif listeners and not self._requires_grad and type(self) is Tensor:
+            self._tell("miss_grad")
         if missed:
             warnings.warn(_NON_LEAF_GRAD, UserWarning, stacklevel=2)
         return self._grad

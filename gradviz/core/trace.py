@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from gradviz.core.accumulator import AccumulateGrad, accumulator
 from gradviz.core.fields import ALONE, MANY, Rare, joined, parted
+from gradviz.core.watched import NodeHooks
 
 if TYPE_CHECKING:
     from gradviz.core.grad_mode import Region
@@ -352,25 +353,6 @@ def before_writes(origin: Trace) -> Trace:
             break
         origin = before
     return origin
-
-
-class NodeHooks:
-    """What few nodes have: hooks on their outputs' cotangents, tensors that asked to keep theirs, writes unseen.
-
-    `rewritten` has, by output number, the untracked in-place writes to that output, oldest first, at most
-    `HISTORY_LIMIT`: autograd goes on from the node, but what is drawn goes on from the last write. The op that a whole
-    backward pass is told of as is among them as a pair with the number of its result.
-    """
-
-    __slots__ = ("after", "before", "metadata", "retained", "rewritten", "tensor_hooks")
-
-    def __init__(self) -> None:
-        self.tensor_hooks: dict[int, dict[int, Callable[[Any], Any]]] = {}
-        self.retained: dict[int, weakref.ref[Tensor]] = {}
-        self.before: dict[int, Callable[..., Any]] = {}
-        self.after: dict[int, Callable[..., Any]] = {}
-        self.metadata: dict[Any, Any] = {}
-        self.rewritten: dict[int, list[Any]] = {}
 
 
 class Freed:

@@ -1,8 +1,9 @@
 """A freeze that froze nothing: it was undone before the tensor was used, or set an attribute that means nothing.
 
 ## What it does
-Looks for `requires_grad = False` on a leaf that is switched back on, where nothing used the leaf in between and it got
-a gradient after all; and for `requires_grad` set on a module, or misspelt on a tensor, which Python takes as it is.
+Looks for a line that sets `requires_grad = False` on leaves all of which are switched back on, where nothing used them
+in between and they got a gradient after all; and for `requires_grad` set on a module, or misspelt on a tensor, which
+Python takes as it is. To freeze everything and to switch a part back on is right.
 
 ## Why is this bad
 What was meant to stay as it is gets trained.
@@ -39,14 +40,18 @@ def check(facts: Facts) -> Iterator[Complaint]:
     undone: dict[tuple[int | None, int | None], list[int]] = {}
     frozen = facts.once(used_frozen)
     told: dict[int, list[RequiresGrad]] = {}
+    lasting: set[int | None] = set()  # lines that froze something for good: all but a part that is trained after all
     for flag in facts.graph.flags:
         told.setdefault(facts.tensor(flag.value), []).append(flag)
+    for tensor, flags in told.items():
+        if tensor in frozen:
+            lasting.update(flag.site for flag in flags if not flag.requires_grad)
     for parameter in facts.parameters.values():
         for before, after in pairwise(told.get(parameter.id, ())):
             froze_nothing = not before.requires_grad and after.requires_grad and parameter.id not in frozen
             # One call of a library may hold a tensor out for a while.
             held_out = before.site == after.site and called_around(facts, after.site, "requires_grad")
-            if froze_nothing and parameter.gradients and not held_out:
+            if froze_nothing and parameter.gradients and not held_out and before.site not in lasting:
                 undone.setdefault((before.site, after.site), []).append(parameter.id)
                 break
     for (froze, undid), values in undone.items():

@@ -6,6 +6,7 @@ from types import FrameType
 from typing import Any
 
 import torch
+from torch.nn import Parameter
 from torch.nn.utils import clip_grad
 
 from gradviz import events
@@ -50,6 +51,8 @@ class Acts:
                     self._act(here, "read_grad", tensor, frame)
                 elif caller(frame).f_code.co_filename == clip_grad.__file__:
                     self._act(here, "clip", tensor, frame)
+                elif not (tensor.requires_grad or isinstance(tensor, Parameter)) and place_of_call(frame)[1]:
+                    self._act(here, "miss_grad", tensor, frame)
             case Deed.GRAD_WRITE:
                 if len(args) > 1 and isinstance(args[1], torch.Tensor):
                     self._origins.know(here, args[1])

@@ -228,9 +228,9 @@ class Builder:
         self._outputs[value] = Output(old.shape, old.dtype, old.nbytes, flag, old.leaf)
         self._events.append(RequiresGrad(value, flag, self.site(line) if line else None))
 
-    def error(self, type: str, message: str, *values: int, line: int = 0) -> None:
-        """An exception ends the program."""
-        self._events.append(Error(type, message, self.site(line) if line else None, values))
+    def error(self, type: str, message: str, *values: int, line: int = 0, source: str = "") -> None:
+        """An exception ends the program, at a line of this source."""
+        self._events.append(Error(type, message, self.site(line, text=source) if line else None, values))
 
     def note(self, kind: str, text: str, count: int = 1) -> None:
         """Something to be said about the recording."""

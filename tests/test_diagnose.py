@@ -1255,6 +1255,25 @@ def a_gradient_is_read_of_what_no_backward_depended_on() -> Builder:
     return b
 
 
+@fires("GV420", "error", 72, "h")
+def numpy_is_handed_what_requires_grad() -> Builder:
+    b = Training()
+    h = b.op("mul", b.w, b.v, name="h", line=30)
+    b.train(loss_of(b, h), b.w, b.v)
+    message = "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
+    b.error("RuntimeError", message, line=72, source="print(h.numpy())")
+    return b
+
+
+@silent("GV420")
+def numpy_is_handed_what_is_detached() -> Builder:
+    b = Training()
+    h = b.op("mul", b.w, b.v, name="h", line=30)
+    b.train(loss_of(b, h), b.w, b.v)
+    b.error("ValueError", "operands could not be broadcast together", line=72, source="print(h.detach().numpy() + 1)")
+    return b
+
+
 @silent("GV417")
 def a_backward_of_one_number() -> Builder:
     b = Training()

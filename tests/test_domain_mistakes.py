@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from test_forum_questions import found, only
@@ -675,3 +676,32 @@ def test_all_frozen_but_one_part_is_no_mistake() -> None:
             optimizer.step()
 
     assert not found(train)
+
+
+# what numpy is handed
+
+
+@pytest.mark.parametrize("call", ["scores.numpy()", "np.asarray(scores)", "sum(scores.cpu().numpy())"])
+def test_numpy_is_handed_what_requires_grad(call: str) -> None:
+    net = nn.Linear(3, 2)
+
+    def look() -> None:
+        scores = net(torch.randn(4, 3)).softmax(-1)
+        eval(call, {"np": np}, {"scores": scores})
+
+    finding = only(look)
+    assert (finding.code, finding.severity) == ("GV420", "error")
+
+
+def test_what_numpy_is_handed_is_named_with_what_makes_it_require_grad() -> None:
+    net = nn.Linear(3, 2)
+
+    def look() -> None:
+        scores = net(torch.randn(4, 3)).softmax(-1)
+        print(scores.numpy().argmax(1))
+
+    finding = only(look)
+    assert (finding.code, finding.names) == ("GV420", ("scores",))
+    assert "2 tensors" in finding.message or "net.weight" in finding.message
+    assert finding.help == "hand over `scores.detach()`"
+    assert [told.line for told in finding.related] == [finding.line - 1]

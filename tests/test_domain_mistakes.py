@@ -705,3 +705,46 @@ def test_what_numpy_is_handed_is_named_with_what_makes_it_require_grad() -> None
     assert "2 tensors" in finding.message or "net.weight" in finding.message
     assert finding.help == "hand over `scores.detach()`"
     assert [told.line for told in finding.related] == [finding.line - 1]
+
+
+# a second derivative of what has no graph
+
+
+def second_of_a_sum() -> None:
+    x = torch.randn(3, requires_grad=True)
+    (g,) = torch.autograd.grad((x**3).sum(), x)
+    torch.autograd.grad(g.sum(), x)
+
+
+def second_after_backward() -> None:
+    x = torch.randn(3, requires_grad=True)
+    (x**3).sum().backward()
+    torch.autograd.grad(x.grad.sum(), x)  # type: ignore[union-attr]
+
+
+def second_in_an_equation() -> None:
+    net = nn.Sequential(nn.Linear(1, 8), nn.Tanh(), nn.Linear(8, 1))
+    t = torch.rand(16, 1, requires_grad=True)
+    u = net(t)
+    du = torch.autograd.grad(u, t, torch.ones_like(u))[0]
+    ddu = torch.autograd.grad(du, t, torch.ones_like(du))[0]
+    (ddu + u).square().mean().backward()
+
+
+@pytest.mark.parametrize("program", [second_of_a_sum, second_after_backward, second_in_an_equation])
+def test_a_second_derivative_names_the_line_of_the_first(program: Callable[[], None]) -> None:
+    finding = only(program)
+    assert (finding.code, finding.severity) == ("GV408", "error")
+    assert "without `create_graph=True`" in finding.message
+    assert ".grad(" in finding.source or "backward()" in finding.source
+    (second,) = finding.related
+    assert second.line > finding.line
+
+
+def test_a_second_derivative_of_what_has_a_graph() -> None:
+    def program() -> None:
+        x = torch.randn(3, requires_grad=True)
+        (g,) = torch.autograd.grad((x**3).sum(), x, create_graph=True)
+        torch.autograd.grad(g.sum(), x)
+
+    assert not found(program)

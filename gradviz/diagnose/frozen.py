@@ -25,6 +25,7 @@ from collections.abc import Iterator
 from gradviz.diagnose.facts import Facts, verb
 from gradviz.diagnose.findings import Complaint, Severity
 from gradviz.diagnose.lost import cuts_behind
+from gradviz.diagnose.missing_create_graph import of_gradients
 from gradviz.events import Role, Sweep
 from gradviz.query import ancestors
 
@@ -39,7 +40,7 @@ def check(facts: Facts) -> Iterator[Complaint]:
     for sweep in graph.sweeps:
         if not sweep.error or not sweep.roots or any(graph.values[root].requires_grad for root in sweep.roots):
             continue
-        if cuts_behind(facts, sweep.roots):
+        if cuts_behind(facts, sweep.roots) or of_gradients(facts, sweep):
             continue
         behind = [graph.ops[id] for id in sorted(ancestors(graph, sweep.roots))]
         used = {item for op in behind for item in op.value_inputs}

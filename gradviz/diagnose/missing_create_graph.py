@@ -2,7 +2,8 @@
 
 ## What it does
 Looks for terms of a loss that were computed from the results of an `autograd.grad` or from `.grad`, without a graph,
-and that require grad for nothing that is trained. An error where the trained parameters get no other gradient.
+and that require grad for nothing that is trained. An error where the trained parameters get no other gradient, and
+where a second derivative raises because all of its root is such a gradient.
 
 ## Why is this bad
 A gradient penalty then changes the loss that is printed, and no gradient.
@@ -23,6 +24,7 @@ from collections.abc import Iterable, Iterator
 from gradviz.diagnose.addends import addends, last_sweeps
 from gradviz.diagnose.facts import Facts, verb
 from gradviz.diagnose.findings import Complaint, Severity
+from gradviz.diagnose.lost import cuts_behind
 from gradviz.events import Sweep
 
 CODE = "GV408"
@@ -33,6 +35,20 @@ def check(facts: Facts) -> Iterator[Complaint]:
     graph = facts.graph
     made = {_place(facts, sweep.site): sweep for sweep in graph.sweeps if not sweep.create_graph and not sweep.error}
     told: set[int] = set()
+    for sweep in graph.sweeps:
+        sites = of_gradients(facts, sweep)
+        if sites:
+            told.update(sites)
+            root = facts.name(sweep.roots[0])
+            yield Complaint(
+                Severity.ERROR,
+                f"backward cannot start{f' at `{root}`' if root else ''}: it is made of gradients that were taken at "
+                f"{facts.line(sites[0])} without `create_graph=True`, which are constants",
+                "pass `create_graph=True` there",
+                sites[0],
+                sweep.roots,
+                (*((site, "and here") for site in sites[1:]), (sweep.site, "backward starts here")),
+            )
     for sweep in last_sweeps(facts):
         if sweep.error:
             continue
@@ -53,6 +69,18 @@ def check(facts: Facts) -> Iterator[Complaint]:
                     values,
                     (*((site, "and here") for site in sites[1:]), (sweep.site, "backward starts here")),
                 )
+
+
+def of_gradients(facts: Facts, sweep: Sweep) -> list[int]:
+    """Where the gradients were taken, without a graph, that a sweep was to start from and could not."""
+    graph = facts.graph
+    if not sweep.error or not sweep.roots or any(graph.values[root].requires_grad for root in sweep.roots):
+        return []
+    if cuts_behind(facts, sweep.roots):
+        return []
+    made = {_place(facts, other.site) for other in graph.sweeps if not other.create_graph and not other.error}
+    sites = {site for root in sweep.roots for site in _gradients(facts, root)}
+    return sorted(site for site in sites if _place(facts, site) in made)
 
 
 def _told(facts: Facts, term: int, values: tuple[int, ...]) -> tuple[Severity, str]:

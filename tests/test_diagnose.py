@@ -1274,6 +1274,23 @@ def numpy_is_handed_what_is_detached() -> Builder:
     return b
 
 
+@fires("GV421", "error", 30, "h")
+def an_optimizer_of_a_result() -> Builder:
+    b = Training()
+    b.op("mul", b.w, "0.1", name="h", line=30)
+    b.error("ValueError", "can't optimize a non-leaf Tensor", line=72, source="torch.optim.SGD([h])")
+    return b
+
+
+@silent("GV421")
+def an_optimizer_of_a_leaf() -> Builder:
+    b = Training()
+    h = b.op("mul", b.w, b.v, name="h", line=30)
+    b.train(loss_of(b, h), b.w, b.v)
+    b.error("ValueError", "Invalid learning rate: -1", line=72, source="torch.optim.SGD([w], -1)")
+    return b
+
+
 @silent("GV417")
 def a_backward_of_one_number() -> Builder:
     b = Training()

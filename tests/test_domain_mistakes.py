@@ -748,3 +748,28 @@ def test_a_second_derivative_of_what_has_a_graph() -> None:
         torch.autograd.grad(g.sum(), x)
 
     assert not found(program)
+
+
+# an optimizer of what is no leaf
+
+
+def scaled_leaf() -> None:
+    b, w = torch.zeros(2, requires_grad=True), torch.randn(4, 2, requires_grad=True) * 0.1
+    torch.optim.SGD([w, b], 0.1)
+
+
+def converted_parameter() -> None:
+    field = Field(lambda: nn.Parameter(torch.randn(5, 3).double()).to(torch.float32))
+    torch.optim.Adam([field.codes, *field.parameters()], 0.1)
+
+
+@pytest.mark.parametrize(("program", "maker", "help"), [
+    (scaled_leaf, "`mul`", "requires_grad_()"), (converted_parameter, "`to`", "nn.Parameter(...)"),
+])  # fmt: skip
+def test_an_optimizer_of_a_result_names_what_made_it(program: Callable[[], None], maker: str, help: str) -> None:
+    finding = only(program)
+    assert (finding.code, finding.severity) == ("GV421", "error")
+    assert maker in finding.message
+    assert help in finding.help
+    assert "torch.optim" not in finding.source
+    assert [told.text for told in finding.related] == ["the optimizer is made here"]

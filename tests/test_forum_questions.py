@@ -27,7 +27,7 @@ def found(program: Callable[[], object]) -> Findings:
     recorder.start()
     try:
         program()
-    except RuntimeError as raised:
+    except (RuntimeError, ValueError) as raised:
         recorder.stop(raised, namespace=inspect.getclosurevars(program).nonlocals)
     else:
         recorder.stop(namespace=inspect.getclosurevars(program).nonlocals)

@@ -84,7 +84,7 @@ def saved_by(step: Node) -> tuple[events.Saved, ...]:
     Of a whole, what the nodes of all its steps keep.
     """
     if step.whole is None:
-        return tuple(_saved(step, step.links))
+        return tuple(_saved(step))
     steps: list[Trace] = [step]
     for one in steps:
         steps += [
@@ -95,8 +95,8 @@ def saved_by(step: Node) -> tuple[events.Saved, ...]:
     return tuple(kept for one in reversed(steps) if isinstance(one, Node) for kept in _saved(one, step.whole[0]))
 
 
-def _saved(step: Node, told: tuple[Any, ...]) -> list[events.Saved]:
-    """What one node keeps; `told` are the inputs that are told of it."""
+def _saved(step: Node, told: tuple[Any, ...] | None = None) -> list[events.Saved]:
+    """What one node keeps; `told` are the inputs that are told of a whole that it is part of."""
     row = step.row
     wanted: set[str] = set()
     for need, names in zip(step.needs, row.reads_of(len(step.needs)), strict=True):
@@ -123,12 +123,13 @@ def _saved(step: Node, told: tuple[Any, ...]) -> list[events.Saved]:
     return result
 
 
-def _source(step: Node, place: int, told: tuple[Any, ...]) -> int | None:
+def _source(step: Node, place: int, told: tuple[Any, ...] | None) -> int | None:
     """As which of the inputs that are told of an input of a node counts: itself, or what it is a view of."""
-    if told is step.links:
-        return place - step.links[:place].count(None)
+    links = step.links
+    if told is None:
+        return place - links[:place].count(None)
     origins = [origin_of(link) for link in told]
-    origin, number = origin_of(step.links[place])
+    origin, number = origin_of(links[place])
     while origin is not None and origin.flags & PART and origin.flags & ALIAS:
         origin, number = origin_of(origin.links[0])
     return origins.index((origin, number)) if (origin, number) in origins else None

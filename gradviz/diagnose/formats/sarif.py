@@ -36,7 +36,7 @@ _LEVELS = {
     "GV2": "error",
     "GV3": "error", "GV303": "warning", "GV304": "note",
     "GV406": "error", "GV408": "error", "GV409": "error", "GV411": "error", "GV413": "error", "GV417": "error",
-    "GV418": "error", "GV420": "error",
+    "GV418": "error", "GV420": "error", "GV421": "error",
     "GV501": "error", "GV504": "note",
 }  # fmt: skip
 """The gravest level that a rule's findings have, by family or code; the rest are warnings. Each result has its own."""

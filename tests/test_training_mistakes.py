@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Callable
 
@@ -622,3 +623,84 @@ def test_explain_knows_an_attribute_by_the_model_that_has_it() -> None:
         gradviz.explain(recording.graph(), "hiden")
     assert "net.hidden" in str(raised.value.help)
     assert "self." not in str(raised.value.help)
+
+
+# a target network, which follows the online one
+
+
+class Encoder(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone = nn.Linear(8, 6)
+        self.projector = nn.Sequential(nn.Linear(6, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Linear(6, 4))
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.projector(self.backbone(x))
+
+
+@torch.no_grad()
+def average(online: nn.Module, target: nn.Module) -> None:
+    for new, old in zip(online.parameters(), target.parameters(), strict=True):
+        old.mul_(0.9).add_(new, alpha=0.1)
+
+
+@torch.no_grad()
+def average_by_copy(online: nn.Module, target: nn.Module) -> None:
+    for new, old in zip(online.parameters(), target.parameters(), strict=True):
+        old.copy_(0.9 * old + 0.1 * new)
+
+
+def average_data(online: nn.Module, target: nn.Module) -> None:
+    for new, old in zip(online.parameters(), target.parameters(), strict=True):
+        old.data = 0.9 * old.data + 0.1 * new.data
+
+
+def average_in_data(online: nn.Module, target: nn.Module) -> None:
+    for new, old in zip(online.parameters(), target.parameters(), strict=True):
+        old.data.lerp_(new.data, 0.1)
+
+
+def self_supervised(update: Callable[[nn.Module, nn.Module], None] | None, owned: str) -> Callable[[], object]:
+    online = Encoder()
+    model = nn.ModuleDict({"online": online, "predictor": nn.Linear(4, 4), "target": copy.deepcopy(online)})
+
+    def program() -> None:
+        optimizer = torch.optim.SGD(model.parameters(), 0.1) if owned == "all" else None
+        for _ in range(3):
+            a, b = torch.randn(8, 8), torch.randn(8, 8)
+            predicted = model["predictor"](model["online"](a))
+            with torch.no_grad():
+                wanted = model["target"](b)
+            model.zero_grad()
+            (2 - 2 * F.cosine_similarity(predicted, wanted).mean()).backward()
+            if optimizer is not None:
+                optimizer.step()
+            if update is not None:
+                update(model["online"], model["target"])
+
+    return program
+
+
+UPDATES = (average, average_by_copy, average_data, average_in_data)
+
+
+@pytest.mark.parametrize("update", UPDATES)
+def test_a_target_network_that_the_optimizer_has_too_is_only_noted(update: Callable[..., None]) -> None:
+    findings = [item for item in found(self_supervised(update, "all")) if any("target" in name for name in item.names)]
+    assert {finding.severity for finding in findings} == {"note"}
+    assert {name for finding in findings for name in finding.names} == {
+        f"model.target.{name}" for name, _ in Encoder().named_parameters()
+    }
+    assert all("after" in finding.message and "online" in finding.message for finding in findings)
+
+
+@pytest.mark.parametrize("update", UPDATES)
+def test_of_a_target_network_that_no_optimizer_has_nothing_is_said(update: Callable[..., None]) -> None:
+    assert not [finding for finding in found(self_supervised(update, "none")) if "target" in finding.message]
+
+
+def test_a_part_that_runs_under_no_grad_and_follows_nothing_is_an_error() -> None:
+    findings = [item for item in found(self_supervised(None, "all")) if item.severity == "error"]
+    assert [finding.code for finding in findings] == ["GV201"]
+    assert "target" in findings[0].message

@@ -19,6 +19,7 @@ from gradviz.diagnose.blaming import MODES, blame, cuts_by_op, exit_behind
 from gradviz.diagnose.coming_back import into_terms, is_known, taken_for, ways_of
 from gradviz.diagnose.deciding import deciding
 from gradviz.diagnose.facts import Facts, Parameter
+from gradviz.diagnose.following import followers
 from gradviz.diagnose.owning import on_own_roads
 from gradviz.events import Cause, Role, Sweep
 from gradviz.graphs import Cut, Op
@@ -159,7 +160,8 @@ def starved_parameters(facts: Facts) -> list[Parameter]:
     """Trained parameters that got nothing from any sweep, though some sweep worked.
 
     Trained is what an optimizer owns that took a step or, where the program has no optimizer, what requires grad. One
-    without elements, of which only device and dtype are asked, has nothing to get.
+    without elements, of which only device and dtype are asked, has nothing to get, and one that the program moves
+    after another, as in a target network, is to get nothing.
     """
     if not any(not sweep.error for sweep in facts.graph.sweeps):
         return []
@@ -169,6 +171,7 @@ def starved_parameters(facts: Facts) -> list[Parameter]:
         if not parameter.gradients
         and facts.is_trainable(parameter)
         and facts.is_trained(parameter)
+        and parameter.id not in followers(facts)
         and 0 not in facts.graph.values[parameter.id].shape
     ]
 

@@ -2,7 +2,7 @@
 
 ## What it does
 Looks for owned parameters that no operation used, or none that autograd keeps, and notes those that got a gradient in
-some runs of a backward and not in others.
+some runs of a backward and not in others, and those that the program moves after other parameters by itself.
 
 ## Why is this bad
 It is never trained. Under `DistributedDataParallel` the second iteration raises.
@@ -24,6 +24,7 @@ from gradviz.diagnose.blaming import MODES
 from gradviz.diagnose.checkpoint_reentrant import unrecorded_checkpoints
 from gradviz.diagnose.facts import Facts, Parameter, verb
 from gradviz.diagnose.findings import Complaint, Severity
+from gradviz.diagnose.following import followers
 from gradviz.diagnose.freeze_noop import used_frozen
 from gradviz.diagnose.lost import lost_roads, starved_parameters
 from gradviz.diagnose.surroundings import branch_around
@@ -69,7 +70,27 @@ def check(facts: Facts) -> Iterator[Complaint]:
         yield _in_backward(facts, facts.graph.ops[inside], values)
     for last, values in unseen.items():
         yield _untracked(facts, facts.graph.ops[last], values)
+    yield from _following(facts)
     yield from _now_and_then(facts)
+
+
+def _following(facts: Facts) -> Iterator[Complaint]:
+    """One note for each line that moves parameters which the optimizer has, too."""
+    moved: dict[int | None, list[int]] = {}
+    for id, following in followers(facts).items():
+        if facts.stepped.intersection(facts.parameters[id].owners):
+            moved.setdefault(following.site, []).append(id)
+    for site, values in moved.items():
+        leaders = [followers(facts)[value].leader for value in values]
+        them = verb(values, "it", "them")
+        yield Complaint(
+            Severity.NOTE,
+            f"{facts.subject(values)} {verb(values, 'is', 'are')} in the optimizer but got no gradient: "
+            f"{facts.line(site)} moves {them} after {facts.subject(leaders)}",
+            f"nothing, if that is meant; it is plainer to leave {them} out of the optimizer",
+            site,
+            tuple(values),
+        )
 
 
 def _last_untracked_use(facts: Facts, parameter: Parameter) -> int | None:

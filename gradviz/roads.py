@@ -14,6 +14,9 @@ from gradviz.withholding import withheld
 MANY = 1_000_000
 """Counts stop here: the number of roads doubles with each fork, so it can outgrow the graph by far."""
 
+SEVERAL_NUMBERS = "grad can be implicitly created only for scalar outputs"
+"""What a backward raises before it begins, when its root is no single number."""
+
 
 @dataclass(frozen=True, slots=True)
 class Roads:
@@ -22,7 +25,8 @@ class Roads:
     goals     the roots of the sweeps; without a sweep, the tracked values that nothing consumed
     data      roads that the numbers took. A road ends at a leaf that requires grad (what lies behind it was meant to
               be left behind) and at an op that has no derivative
-    gradient  those of them that gradient comes back by: autograd can walk them, and no custom function gave None
+    gradient  those of them that gradient comes back by: autograd can walk them, no custom function gave None, and the
+              backward at their end began
     withheld  where one did, as op and value
     """
 
@@ -61,7 +65,8 @@ def _count(graph: Graph) -> Roads:
     """Count in one walk from the last op to the first: an op's inputs always have smaller ids than the op."""
     goals = _goals(graph)
     data = dict.fromkeys(goals, 1)
-    gradient = {goal: 1 for goal in goals if graph.values[goal].requires_grad}
+    refused = _refused(graph)
+    gradient = {goal: 1 for goal in goals if graph.values[goal].requires_grad and goal not in refused}
     ops, kept_back = graph.ops, withheld(graph)
     roads_from, walks_from, constant = data.get, gradient.get, Cause.NONDIFFERENTIABLE
     for id in sorted(ops, reverse=True):
@@ -113,6 +118,12 @@ def keeps_history(graph: Graph, op: Op) -> bool:
         return False
     value = graph.values[op.outputs[0]]
     return value.requires_grad and not value.leaf
+
+
+def _refused(graph: Graph) -> set[int]:
+    """The roots at which every backward raised before it began, as they are several numbers."""
+    began = {root for sweep in graph.sweeps if SEVERAL_NUMBERS not in sweep.error for root in sweep.roots}
+    return {root for sweep in graph.sweeps for root in sweep.roots} - began
 
 
 def _goals(graph: Graph) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Protocol
 
@@ -221,3 +222,17 @@ def test_a_folded_network_says_it_too() -> None:
         [WireKind.TRACKED],
         [WireKind.GRADIENT],
     ]
+
+
+@pytest.mark.parametrize(("reduction", "kinds"), [("none", {WireKind.TRACKED}), ("mean", {WireKind.GRADIENT})])
+def test_behind_a_backward_of_several_numbers_that_could_not_begin_no_gradient_flows(
+    reduction: str, kinds: set[WireKind]
+) -> None:
+    net = torch.nn.Linear(3, 2)
+    with gradviz.record() as rec:
+        loss = torch.nn.functional.mse_loss(net(torch.randn(4, 3)), torch.zeros(4, 2), reduction=reduction)
+        with contextlib.suppress(RuntimeError):
+            loss.backward()
+    picture = compose(rec.graph(), Options())
+    found = {wire.kind for wire in picture.wires} & {WireKind.TRACKED, WireKind.GRADIENT}
+    assert found == kinds

@@ -23,9 +23,9 @@ from math import prod
 
 from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.findings import Complaint, Severity
+from gradviz.roads import SEVERAL_NUMBERS
 
 CODE = "GV417"
-_RAISED = "grad can be implicitly created only for scalar outputs"
 
 
 def check(facts: Facts) -> Iterator[Complaint]:
@@ -33,7 +33,7 @@ def check(facts: Facts) -> Iterator[Complaint]:
     graph = facts.graph
     for sweep in graph.sweeps:
         several = [root for root in sweep.roots if prod(graph.values[root].shape) != 1]
-        if _RAISED not in sweep.error or not several:
+        if SEVERAL_NUMBERS not in sweep.error or not several:
             continue
         root = several[0]
         name, shape = facts.name(root), graph.values[root].shape

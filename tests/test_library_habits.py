@@ -329,3 +329,41 @@ def test_copies_of_parameters_and_hooks_on_several_are_no_evaluation() -> None:
 
     assert not found(program)
     assert norms == [2, 2, 2]
+
+
+# what a library's module computes besides
+
+
+BESIDES = """
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = nn.Linear(4, 4), nn.Linear(4, 4)
+
+        def forward(self, x):
+            return self.first(x), [self.second(self.first(x)) for _ in range(2)]
+"""
+
+
+def test_of_what_a_library_computes_besides_no_help_is_to_switch_off_the_line_that_is_trained() -> None:
+    model = library(BESIDES).Block()
+
+    def loss() -> torch.Tensor:
+        made, _ = model(torch.ones(2, 4))
+        return made.sum()
+
+    (finding,) = [finding for finding in found(lambda: train(model, loss)) if finding.code == "GV504"]
+    assert finding.source.strip() == "made, _ = model(torch.ones(2, 4))"
+    assert finding.help.startswith("nothing")
+
+
+def test_a_line_of_which_no_backward_uses_anything_is_to_go_into_no_grad() -> None:
+    model = library(BESIDES).Block()
+
+    def program() -> None:
+        train(model, lambda: sum(made.sum() for made in (model(torch.ones(2, 4))[0], *model(torch.ones(2, 4))[1])))
+        for _ in range(2):
+            model(torch.zeros(2, 4))
+
+    (finding,) = [finding for finding in found(program) if finding.code == "GV504" and "zeros" in finding.source]
+    assert finding.help == "run this inside `with torch.no_grad():`"

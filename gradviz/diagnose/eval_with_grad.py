@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.findings import Complaint, Severity
@@ -95,7 +95,7 @@ def _complaint(facts: Facts, places: dict[int | None, list[int]], evaluated: int
         return Complaint(
             Severity.NOTE,
             f"{uses} were recorded and never differentiated{cost}",
-            "run this inside `with torch.no_grad():`",
+            _help(facts, places),
             first,
             tuple(values),
         )
@@ -108,6 +108,22 @@ def _complaint(facts: Facts, places: dict[int | None, list[int]], evaluated: int
         tuple(values),
         ((first, "recorded here"),),
     )
+
+
+def _help(facts: Facts, places: Collection[int | None]) -> str:
+    """A line whose other results a backward used, such as a call of a library's module, cannot go into `no_grad`."""
+    trained = [site for site in places if site in facts.once(_swept_sites)]
+    if not trained:
+        return "run this inside `with torch.no_grad():`"
+    return (
+        f"nothing, if that is meant: {facts.line(trained[0])} makes what a backward used, too, so `no_grad` cannot go "
+        "around all of it; leave what is not used uncomputed, where the call lets you"
+    )
+
+
+def _swept_sites(facts: Facts) -> frozenset[int | None]:
+    """The lines of which a backward used some result."""
+    return frozenset(facts.graph.ops[op].site for op in facts.swept)
 
 
 def _parameters(facts: Facts, op: Op) -> list[int]:

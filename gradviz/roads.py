@@ -16,6 +16,8 @@ MANY = 1_000_000
 
 SEVERAL_NUMBERS = "grad can be implicitly created only for scalar outputs"
 """What a backward raises before it begins, when its root is no single number."""
+MISFIT = "Mismatch in shape: grad_output["
+"""What it raises when the gradient to start from has another shape than the root."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +123,13 @@ def keeps_history(graph: Graph, op: Op) -> bool:
 
 
 def _refused(graph: Graph) -> set[int]:
-    """The roots at which every backward raised before it began, as they are several numbers."""
-    began = {root for sweep in graph.sweeps if SEVERAL_NUMBERS not in sweep.error for root in sweep.roots}
+    """The roots at which every backward raised before it began, for their shape."""
+    began = {
+        root
+        for sweep in graph.sweeps
+        if SEVERAL_NUMBERS not in sweep.error and MISFIT not in sweep.error
+        for root in sweep.roots
+    }
     return {root for sweep in graph.sweeps for root in sweep.roots} - began
 
 

@@ -224,15 +224,18 @@ def test_a_folded_network_says_it_too() -> None:
     ]
 
 
-@pytest.mark.parametrize(("reduction", "kinds"), [("none", {WireKind.TRACKED}), ("mean", {WireKind.GRADIENT})])
-def test_behind_a_backward_of_several_numbers_that_could_not_begin_no_gradient_flows(
-    reduction: str, kinds: set[WireKind]
+@pytest.mark.parametrize(("reduction", "seed", "kinds"), [
+    ("none", None, {WireKind.TRACKED}), ("none", (4,), {WireKind.TRACKED}), ("none", (4, 2), {WireKind.GRADIENT}),
+    ("mean", None, {WireKind.GRADIENT}),
+])  # fmt: skip
+def test_behind_a_backward_that_could_not_begin_no_gradient_flows(
+    reduction: str, seed: tuple[int, ...] | None, kinds: set[WireKind]
 ) -> None:
     net = torch.nn.Linear(3, 2)
     with gradviz.record() as rec:
         loss = torch.nn.functional.mse_loss(net(torch.randn(4, 3)), torch.zeros(4, 2), reduction=reduction)
         with contextlib.suppress(RuntimeError):
-            loss.backward()
+            loss.backward(None if seed is None else torch.ones(seed))
     picture = compose(rec.graph(), Options())
     found = {wire.kind for wire in picture.wires} & {WireKind.TRACKED, WireKind.GRADIENT}
     assert found == kinds

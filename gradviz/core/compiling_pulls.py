@@ -34,7 +34,8 @@ def source_of_pull(row: Row, pointwise: bool, paired: bool = False) -> str:
     put = lines.append
     put(" needs = node.needs; shape = node.shape")
     if _is_long(row):
-        put(" links = node.links; leaves = node.leaves")
+        put(" if node.link1 is MANY: links = node.link0; leaves = node.leaf0")
+        put(" else: links = node.links; leaves = node.leaves")
     else:
         put(" link0 = node.link0; link1 = node.link1")
     if names:

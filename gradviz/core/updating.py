@@ -70,7 +70,7 @@ def updated(row: Row, target: Tensor, other: Any, static: tuple[Any, ...], write
     frame = user_frame(sys._getframe(2))
     step = Untracked()
     step.id = number = oldest = next_id()
-    step.row, step.static, step.links, step.needs = row, static, (before, link), (needs, need)
+    step.row, step.static, step.link0, step.link1, step.needs = row, static, before, link, (needs, need)
     step.shape, step.array_type = before.shape, kind
     step.code, step.lasti = frame.f_code, frame.f_lasti
     step.rare, step.region = None, region

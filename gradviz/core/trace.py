@@ -192,6 +192,8 @@ class Node(Trace):
     marks       for each of them the storage and the version it must still have, or None; where the output that was
                 saved had no storage yet, None means the one that its record may get later, at version 0
     leaves      for each input the leaf tensor whose `.grad` this op feeds, or None; None if there is no such leaf
+
+    `saved0`, `saved1`, `leaf0`, `leaf1` are what it has of these, see `fields`; the last two are None for no leaf.
     """
 
     __slots__ = ("__weakref__", "leaf0", "leaf1", "marks", "saved0", "saved1")

@@ -21,6 +21,7 @@ from collections.abc import Iterator
 
 from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.findings import Complaint, Severity
+from gradviz.diagnose.pointing import pointed_at
 from gradviz.events import Error
 
 CODE = "GV302"
@@ -60,19 +61,8 @@ def _leaf(facts: Facts, error: Error) -> int | None:
     graph = facts.graph
     if error.values:
         return _base(facts, error.values[0])
-    site = graph.sites.get(error.site) if error.site is not None else None
-    if site is None:
-        return None
-    words = set(re.findall(r"[A-Za-z_]\w*", site.text))
-    for op in sorted(graph.ops.values(), key=lambda op: -op.id):
-        made = graph.sites.get(op.site) if op.site is not None else None
-        here = made is not None and (made.file, made.line) == (site.file, site.line)
-        for output in op.outputs:
-            if here or graph.values[output].name in words:
-                base = _base(facts, output)
-                if graph.values[base].leaf and graph.values[base].requires_grad:
-                    return base
-    return None
+    bases = (_base(facts, value) for value in pointed_at(facts, error.site))
+    return next((base for base in bases if graph.values[base].leaf and graph.values[base].requires_grad), None)
 
 
 def _base(facts: Facts, value: int) -> int:

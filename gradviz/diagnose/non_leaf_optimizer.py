@@ -19,11 +19,11 @@ result of that.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.findings import Complaint, Severity
+from gradviz.diagnose.pointing import pointed_at
 from gradviz.events import Error
 from gradviz.graphs import Op
 
@@ -57,11 +57,8 @@ def check(facts: Facts) -> Iterator[Complaint]:
 def _made(facts: Facts, error: Error) -> Op | None:
     """What made the tensor: the last result that requires grad, has a name and stands in the call, or before it."""
     graph = facts.graph
-    site = graph.sites.get(error.site) if error.site is not None else None
-    words = set(re.findall(r"[A-Za-z_][\w.]*", site.text)) if site is not None else set()
-    named = [
-        op
-        for op in sorted(graph.ops.values(), key=lambda op: -op.id)
-        if op.tracked and facts.name(op.outputs[0]) and graph.values[op.outputs[0]].requires_grad
-    ]
-    return next((op for op in named if facts.name(op.outputs[0]) in words), next(iter(named), None))
+    for value in (*pointed_at(facts, error.site), *sorted(graph.values, reverse=True)):
+        op = graph.ops[graph.values[value].op]
+        if op.tracked and op.outputs[0] == value and graph.values[value].requires_grad and facts.name(value):
+            return op
+    return None

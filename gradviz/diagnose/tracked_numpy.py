@@ -19,12 +19,11 @@ numpy passes no gradient back, and PyTorch does not cut a tensor off from its gr
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from gradviz.diagnose.facts import Facts
 from gradviz.diagnose.findings import Complaint, Severity
-from gradviz.events import Error
+from gradviz.diagnose.pointing import pointed_at
 
 CODE = "GV420"
 _RAISED = "Can't call numpy() on Tensor that requires grad"
@@ -36,7 +35,8 @@ def check(facts: Facts) -> Iterator[Complaint]:
     for error in graph.errors:
         if _RAISED not in error.message:
             continue
-        value = _asked_for(facts, error)
+        asked = (value for value in pointed_at(facts, error.site) if graph.values[value].requires_grad)
+        value = next(asked, None)
         name = facts.name(value) if value is not None else ""
         leaves = () if value is None or graph.values[value].leaf else facts.leaves_behind([value])
         source = f", as it is computed from {facts.subject(leaves, 'tensor')}" if facts.names(leaves) else ""
@@ -51,19 +51,3 @@ def check(facts: Facts) -> Iterator[Complaint]:
             () if value is None else (value,),
             ((facts.maker_site(value), f"`{name}` is made here"),) if value is not None and name else (),
         )
-
-
-def _asked_for(facts: Facts, error: Error) -> int | None:
-    """The tensor: the last that requires grad, of those that the line has the name of, or that were made there."""
-    graph = facts.graph
-    site = graph.sites.get(error.site) if error.site is not None else None
-    if site is None:
-        return None
-    words = set(re.findall(r"[A-Za-z_][\w.]*?(?=\.(?:cpu\(\)\.)?numpy\(|[^\w.(]|$)", site.text))
-    for op in sorted(graph.ops.values(), key=lambda op: -op.id):
-        made = graph.sites.get(op.site) if op.site is not None else None
-        here = made is not None and (made.file, made.line) == (site.file, site.line)
-        for output in op.outputs:
-            if graph.values[output].requires_grad and (here or facts.name(output) in words):
-                return output
-    return None
